@@ -1,0 +1,27 @@
+"""mpijax: simulate, learn and reconstruct Magnetic Particle Imaging with JAX.
+
+Importing it changes nothing: no precision switch, no device query. All lengths are in metres, fields in tesla.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+import importlib
+from mpijax import physics as physics
+from mpijax.core.solution import Solution as Solution
+from mpijax.system import Grid as Grid
+from mpijax.system import LissajousSequence as LissajousSequence
+from mpijax.system import LoopCoil as LoopCoil
+from mpijax.system import Measurement as Measurement
+from mpijax.system import Particle as Particle
+from mpijax.system import PolylineCoil as PolylineCoil
+from mpijax.system import RowIndex as RowIndex
+from mpijax.system import Scanner as Scanner
+from mpijax.system import SystemMatrix as SystemMatrix
+from mpijax.system import add_noise as add_noise
+from mpijax.system import moment_spectrum as moment_spectrum
+from mpijax.system import simulate_system_matrix as simulate_system_matrix
+
+try:
+    __version__ = version("mpijax")
+except PackageNotFoundError:
+    __version__ = "0+unknown"

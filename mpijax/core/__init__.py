@@ -1,0 +1,1 @@
+"""Foundations: array vocabulary, constants, pytree containers, checks, memory-capped maps, files."""

@@ -1,0 +1,16 @@
+"""What every solver returns."""
+
+from typing import Any
+
+from mpijax.core.pytree import pytree
+
+
+@pytree
+class Solution:
+    """The result of a solver: ``value`` and a mapping of statistics.
+
+    A numerical outcome is data: a solver that did not converge says so in ``stats`` instead of raising.
+    """
+
+    value: Any
+    stats: dict[str, Any]

@@ -1,0 +1,55 @@
+"""Networks by name."""
+
+import inspect
+from typing import Any
+
+from flax import nnx
+
+from mpijax.models.layers import Network
+from mpijax.models.vrfnet import VRFNet
+
+_NETWORKS: dict[str, type[Network]] = {"vrfnet": VRFNet}
+_COMMON = ("channels", "scale", "input_shape")
+
+
+def names() -> tuple[str, ...]:
+    """Names that `create` knows."""
+    return tuple(_NETWORKS)
+
+
+def create(
+    name: str,
+    *,
+    channels: int = 2,
+    scale: int | None = None,
+    input_shape: tuple[int, ...] | list[int] | None = None,
+    rngs: nnx.Rngs | None = None,
+    **config: Any,
+) -> Network:
+    """Create a network; ``model.config`` holds every resolved option, and ``create(**model.config, rngs=...)`` rebuilds it.
+
+    Args:
+        name: One of `names`.
+        channels: Channels of input and output; 2 = real and imaginary part.
+        scale: Upsampling factor per axis, for networks that upsample.
+        input_shape: Spatial shape (h, w) of the input.
+        rngs: Random streams of the initial weights, ``flax.nnx.Rngs(seed)``.
+        **config: Options of the network (its class documents them).
+
+    Returns:
+        A module with ``model(x, *, mask=None, noise_level=None)`` on NHWC float32 rows.
+
+    Raises:
+        ValueError: Unknown name or option, a value out of range, or no ``rngs``.
+    """
+    if name not in _NETWORKS:
+        raise ValueError(f"unknown network {name!r}; known: {', '.join(names())}.")
+    network = _NETWORKS[name]
+    options = [p for p in inspect.signature(network.__init__).parameters if p not in ("self", "rngs", *_COMMON)]
+    unknown = [key for key in config if key not in options]
+    if unknown:
+        raise ValueError(f"unknown option(s) {', '.join(unknown)} for {name!r}; known: {', '.join(options)}.")
+    if rngs is None:
+        raise ValueError("rngs is missing; pass rngs=flax.nnx.Rngs(seed) to draw the initial weights.")
+    shape = None if input_shape is None else tuple(input_shape)
+    return network(channels=channels, scale=scale, input_shape=shape, rngs=rngs, **config)

@@ -1,0 +1,189 @@
+"""VRF-Net: a vision transformer and a residual convolutional path that recover a system matrix row from a coarse one."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from mpijax.core.typing import Array, Float
+from mpijax.models.layers import EncoderLayer, Network, batch_norm, conv3x3, keys_upsample, pixel_shuffle
+
+
+def default_patch_size(height: int, width: int) -> int:
+    """Largest of 4, 2, 1 that divides both sides and leaves at least eight tokens per side, else 1."""
+    fitting = (p for p in (4, 2) if height % p == 0 and width % p == 0 and 8 * p <= min(height, width))
+    return next(fitting, 1)
+
+
+class ResidualBlock(nnx.Module):
+    """x + ReLU(BN(conv(ReLU(BN(conv x)))))."""
+
+    def __init__(self, features: int, *, rngs: nnx.Rngs):
+        self.conv1 = conv3x3(features, features, rngs=rngs)
+        self.norm1 = batch_norm(features, rngs=rngs)
+        self.conv2 = conv3x3(features, features, rngs=rngs)
+        self.norm2 = batch_norm(features, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w k"]) -> Float[Array, "b h w k"]:
+        """Feature map to feature map of the same shape."""
+        hidden = nnx.relu(self.norm1(self.conv1(x)))
+        return x + nnx.relu(self.norm2(self.conv2(hidden)))
+
+
+class PatchEncoder(nnx.Module):
+    """Global path: patches -> tokens + position -> transformer -> feature map on the input's grid.
+
+    A grid that the patch does not divide is padded at its far edges by repeating the last cell, and cropped afterwards.
+    The position embedding is learned on the token grid of ``input_shape`` and resized bilinearly to any other one.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        features: int,
+        depth: int,
+        heads: int,
+        hidden: int,
+        patch_size: int,
+        input_shape: tuple[int, int],
+        *,
+        rngs: nnx.Rngs,
+    ):
+        self.patch_size = patch_size
+        self.token_grid = tuple(math.ceil(n / patch_size) for n in input_shape)
+        patch = (patch_size, patch_size)
+        self.embed = nnx.Conv(channels, features, patch, strides=patch, padding="VALID", rngs=rngs)
+        self.position = nnx.Param(
+            nnx.initializers.normal(0.02)(rngs.params(), (1, math.prod(self.token_grid), features))
+        )
+        self.layers = nnx.List([EncoderLayer(features, heads, hidden, rngs=rngs) for _ in range(depth)])
+        self.unpatchify = nnx.Linear(features, features * patch_size**2, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w k"]:
+        """Images (b, h, w, channels) to a feature map (b, h, w, features)."""
+        batch, height, width, _ = x.shape
+        pad = [(0, 0), (0, -height % self.patch_size), (0, -width % self.patch_size), (0, 0)]
+        tokens = self.embed(jnp.pad(x, pad, mode="edge"))
+        grid = tokens.shape[1:3]
+        tokens = tokens.reshape(batch, grid[0] * grid[1], -1) + self._position(grid)
+        for layer in self.layers:
+            tokens = layer(tokens)
+        features = self.unpatchify(tokens).reshape(batch, *grid, -1)
+        return pixel_shuffle(features, self.patch_size)[:, :height, :width]
+
+    def _position(self, grid: tuple[int, int]) -> jax.Array:
+        learned = self.position[...]
+        if grid == self.token_grid:
+            return learned
+        features = learned.shape[-1]
+        on_grid = learned.reshape(1, *self.token_grid, features)
+        return jax.image.resize(on_grid, (1, *grid, features), "bilinear").reshape(1, grid[0] * grid[1], features)
+
+
+class VRFNet(Network):
+    """VRF-Net with parallel (default) or serial global and local paths.
+
+    Parallel: out = K x + last(up(B(f) + f)), f = fuse[encoder(x), stem(x)], where K is Keys upsampling (``residual``), B the
+    residual blocks and ``up`` log2(scale) steps of convolution and pixel shuffle. Serial: f = fuse(encoder(x)), without the
+    stem and the skip over B. The last convolution starts at zero, so an untrained residual network is Keys upsampling.
+
+    Args:
+        channels: Channels of input and output; 2 = real and imaginary part.
+        scale: Upsampling factor per axis, a power of two.
+        input_shape: Coarse grid (h, w) for which the position embedding is made; other grids work as well.
+        features: Width of the residual path.
+        blocks: Number of residual blocks.
+        embed: Width of the tokens and of the stem.
+        depth: Number of encoder layers.
+        heads: Attention heads; must divide ``embed``.
+        mlp: Hidden width of the encoder's MLP.
+        patch_size: Side of a patch in coarse cells; None = `default_patch_size` of ``input_shape``.
+        residual: Whether the network corrects Keys upsampling instead of making the row from nothing.
+        serial: Whether the encoder feeds the residual path alone (the paper's ViT-RB ablation).
+        rngs: Random streams of the initial weights.
+
+    Raises:
+        ValueError: A value is out of range.
+
+    Source: VRF-Net paper section 2, Fig. 2, Eqs. 1-4; docs/models.md lists where it leaves the text open.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int = 2,
+        scale: int | None = None,
+        input_shape: tuple[int, int] | None = None,
+        features: int = 128,
+        blocks: int = 10,
+        embed: int = 64,
+        depth: int = 3,
+        heads: int = 8,
+        mlp: int = 128,
+        patch_size: int | None = None,
+        residual: bool = True,
+        serial: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        if scale is None or scale < 2 or scale & (scale - 1):
+            raise ValueError(f"scale = {scale}; vrfnet needs a power of two: 2, 4, 8, ...")
+        if input_shape is None:
+            raise ValueError("input_shape is missing; vrfnet needs the coarse grid (h, w) of its input, e.g. (16, 16).")
+        if len(input_shape) != 2 or min(input_shape) < 1:
+            raise ValueError(f"input_shape = {input_shape}; expected the coarse grid (h, w), e.g. (16, 16).")
+        if patch_size is None:
+            patch_size = default_patch_size(*input_shape)
+        sizes = dict(channels=channels, features=features, embed=embed, heads=heads, mlp=mlp, patch_size=patch_size)
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name} = {size}; must be at least 1.")
+        if min(blocks, depth) < 0:
+            raise ValueError(f"blocks = {blocks}, depth = {depth}; must not be negative.")
+        if embed % heads:
+            raise ValueError(f"embed = {embed} is not divisible by heads = {heads}; choose a multiple of heads.")
+        super().__init__(
+            name="vrfnet",
+            scale=scale,
+            input_shape=tuple(input_shape),
+            blocks=blocks,
+            depth=depth,
+            residual=residual,
+            serial=serial,
+            **sizes,
+        )
+        self.scale = scale
+        self.residual = residual
+        self.serial = serial
+        self.encoder = PatchEncoder(channels, embed, depth, heads, mlp, patch_size, tuple(input_shape), rngs=rngs)
+        if not serial:
+            self.stem = conv3x3(channels, embed, rngs=rngs)
+        self.fuse = conv3x3(embed if serial else 2 * embed, features, rngs=rngs)
+        self.blocks = nnx.List([ResidualBlock(features, rngs=rngs) for _ in range(blocks)])
+        self.upsample = nnx.List([conv3x3(features, 4 * features, rngs=rngs) for _ in range(scale.bit_length() - 1)])
+        self.last = conv3x3(features, channels, rngs=rngs, zero=residual)
+
+    def __call__(
+        self,
+        x: Float[Array, "b h w c"],
+        *,
+        mask: Array | None = None,
+        noise_level: Array | None = None,
+    ) -> Float[Array, "b _ _ c"]:
+        """Coarse rows (b, h, w, c) to fine rows (b, h * scale, w * scale, c).
+
+        ``mask`` and ``noise_level`` belong to the signature common to all networks; this one has no use for them.
+        """
+        x = jnp.asarray(x)
+        hidden = self.encoder(x)
+        if not self.serial:
+            hidden = jnp.concatenate([hidden, self.stem(x)], axis=-1)
+        fused = hidden = self.fuse(hidden)
+        for block in self.blocks:
+            hidden = block(hidden)
+        if not self.serial:
+            hidden = hidden + fused
+        for conv in self.upsample:
+            hidden = pixel_shuffle(conv(hidden), 2)
+        out = self.last(hidden)
+        return out + keys_upsample(x, self.scale) if self.residual else out

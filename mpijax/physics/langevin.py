@@ -1,0 +1,80 @@
+"""Langevin model: the equilibrium magnetisation of non-interacting, isotropic particles."""
+
+import jax
+import jax.numpy as jnp
+
+from mpijax.core.typing import Array, Float
+
+
+def _convergent(depth: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Numerator and denominator, in powers of x^2, of a convergent of L(x)/x = 1/(3 + x^2/(5 + x^2/(7 + ...))).
+
+    All coefficients are positive, so nothing cancels.
+    """
+    numerator, denominator = [1], [2 * depth + 1]
+    for j in range(depth - 1, 0, -1):
+        shifted = [0, *numerator]
+        width = max(len(denominator), len(shifted))
+        padded = [a + [0] * (width - len(a)) for a in (denominator, shifted)]
+        numerator, denominator = denominator, [(2 * j + 1) * a + b for a, b in zip(*padded, strict=True)]
+    scale = denominator[0]
+    return tuple(a / scale for a in numerator), tuple(a / scale for a in denominator)
+
+
+_NUMERATOR, _DENOMINATOR = _convergent(8)  # truncation error below 1e-16 for |x| <= 1
+
+
+def _polynomial(coefficients: tuple[float, ...], s: jax.Array) -> jax.Array:
+    value = jnp.full_like(s, coefficients[-1])
+    for c in coefficients[-2::-1]:
+        value = value * s + c
+    return value
+
+
+def langevin_ratio(s: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Langevin function over its argument as a function of the squared argument, L(x)/x with s = x^2.
+
+    The form the simulator needs: the moment is xi * langevin_ratio(|xi|^2), smooth at zero field.
+
+    Args:
+        s: squared argument x^2 >= 0, dimensionless; any shape.
+
+    Returns:
+        L(sqrt s)/sqrt s, the shape and dtype of ``s``; 1/3 at s = 0.
+    """
+    s = jnp.asarray(s)
+    small = s < 1
+    near = jnp.where(small, s, 0)
+    x = jnp.sqrt(jnp.where(small, 1, s))
+    return jnp.where(small, _polynomial(_NUMERATOR, near) / _polynomial(_DENOMINATOR, near), (1 / jnp.tanh(x) - 1 / x) / x)
+
+
+def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
+    """Langevin function L(x) = coth x - 1/x.
+
+    Accurate to a few units in the last place for all finite x in float32 and float64; differentiable at 0.
+
+    Args:
+        x: dimensionless field, any shape.
+
+    Returns:
+        L(x), the shape of ``x``.
+    """
+    x = jnp.asarray(x, dtype=jnp.result_type(x, float) if not hasattr(x, "dtype") else None)
+    small = jnp.abs(x) < 1
+    near, far = jnp.where(small, x, 0), jnp.where(small, 1, x)
+    s = near * near
+    return jnp.where(small, near * (_polynomial(_NUMERATOR, s) / _polynomial(_DENOMINATOR, s)), 1 / jnp.tanh(far) - 1 / far)
+
+
+def langevin_moment(xi: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
+    """Mean moment of an isotropic particle in units of m0, m = L(|xi|) xi/|xi|.
+
+    Args:
+        xi: dimensionless field beta*H, (..., 3).
+
+    Returns:
+        Unit moment, (..., 3).
+    """
+    xi = jnp.asarray(xi)
+    return xi * langevin_ratio(jnp.sum(xi * xi, axis=-1, keepdims=True))

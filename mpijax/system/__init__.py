@@ -1,0 +1,15 @@
+"""Containers (frozen pytrees) for particles, scanners, sequences, grids, system matrices and measurements; the simulators."""
+
+from mpijax.system.coils import LoopCoil as LoopCoil
+from mpijax.system.coils import PolylineCoil as PolylineCoil
+from mpijax.system.coils import coil_sensitivities as coil_sensitivities
+from mpijax.system.grid import Grid as Grid
+from mpijax.system.matrix import RowIndex as RowIndex
+from mpijax.system.matrix import SystemMatrix as SystemMatrix
+from mpijax.system.matrix import add_noise as add_noise
+from mpijax.system.measurement import Measurement as Measurement
+from mpijax.system.particle import Particle as Particle
+from mpijax.system.scanner import Scanner as Scanner
+from mpijax.system.sequence import LissajousSequence as LissajousSequence
+from mpijax.system.simulate import moment_spectrum as moment_spectrum
+from mpijax.system.simulate import simulate_system_matrix as simulate_system_matrix

@@ -1,0 +1,14 @@
+"""Leaves of the containers: what is known stays a float64 NumPy array, what is traced or on a device stays as it is.
+
+NumPy leaves keep full precision whatever the x64 mode; a compiled function casts them to its own precision.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def as_leaf(value: Any) -> Any:
+    """A float64 NumPy array of a concrete host value; JAX arrays and tracers unchanged."""
+    return value if isinstance(value, jax.Array) else np.asarray(value, np.float64)

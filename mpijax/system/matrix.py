@@ -1,0 +1,301 @@
+"""The system matrix: one complex spatial pattern per receive channel and frequency."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from mpijax.core.checks import check_shape, is_concrete
+from mpijax.core.pytree import FrozenMapping, pytree, static
+from mpijax.core.typing import Array, Complex, Inexact, Shaped
+from mpijax.physics.noise import complex_normal
+from mpijax.system.grid import Grid
+from mpijax.system.scanner import Scanner
+from mpijax.system.regrid import regrid_rows
+from mpijax.system.select import row_selection
+from mpijax.system.sequence import LissajousSequence
+
+
+@pytree
+class RowIndex:
+    """Which rows a matrix (m, n) holds: receive channel and rfft bin of each, channel-major, frequency fastest."""
+
+    channel: Any
+    frequency_index: Any
+
+
+@pytree
+class SystemMatrix:
+    """A system matrix in the MDF scale: the plain, unnormalised rfft of one period. Make it with :meth:`create`.
+
+    Attributes:
+        values: complex (c, f, n), voxels x fastest.
+        frequencies: (f,) [Hz]; NaN where they are not known.
+        frequency_indices: rfft bins (f,).
+        grid: voxel grid of the n columns.
+        n_samples: samples per period (static); bandwidth [Hz].
+        snr: (c, f) or None.
+        background: complex background frames (e, c, f) or None.
+        row_mask: bool (c, f), the rows a selection keeps, or None for all.
+        sample_concentration: of the calibration sample [mol/m^3 = mmol/L]; sample_volume [m^3].
+        transfer_function: complex (c, f) or None; transfer_function_corrected: whether it has been divided out (static).
+        scanner, sequence: what made the matrix, or None.
+        metadata: further facts (static).
+    """
+
+    values: Any
+    frequencies: Any
+    frequency_indices: Any
+    grid: Grid
+    bandwidth: Any
+    snr: Any
+    background: Any
+    row_mask: Any
+    sample_concentration: Any
+    sample_volume: Any
+    transfer_function: Any
+    scanner: Scanner | None
+    sequence: LissajousSequence | None
+    n_samples: int = static()
+    transfer_function_corrected: bool = static()
+    metadata: FrozenMapping = static()
+
+    @staticmethod
+    def create(
+        values: Any,
+        frequencies: Any,
+        grid: Grid,
+        *,
+        frequency_indices: Any = None,
+        n_samples: int | None = None,
+        bandwidth: Any = None,
+        snr: Any = None,
+        background: Any = None,
+        scanner: Scanner | None = None,
+        sequence: LissajousSequence | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        row_mask: Any = None,
+        sample_concentration: Any = 1.0,
+        sample_volume: Any = None,
+        transfer_function: Any = None,
+        transfer_function_corrected: bool = False,
+    ) -> "SystemMatrix":
+        """Check shapes and build a system matrix.
+
+        Args:
+            values: complex (c, f, n).
+            frequencies: (f,) [Hz].
+            grid: the grid of the n voxels.
+            frequency_indices: rfft bins (f,); None = 0, 1, .., f - 1.
+            n_samples: samples per period; None = 2 (f - 1).
+            bandwidth: [Hz]; None = frequency of bin n_samples/2.
+            snr: (c, f) or None.
+            background: complex (e, c, f) or None.
+            scanner, sequence, metadata: provenance.
+            row_mask: bool (c, f) or None.
+            sample_concentration: [mol/m^3 = mmol/L] of iron.
+            sample_volume: [m^3]; None = one voxel.
+            transfer_function: complex (c, f) or None.
+            transfer_function_corrected: whether the values have been divided by the transfer function.
+
+        Raises:
+            ValueError: arrays whose shapes do not agree.
+        """
+        if np.ndim(values) != 3:
+            raise ValueError(f"values has shape {np.shape(values)}; expected (channels, frequencies, voxels).")
+        c, f, n = np.shape(values)
+        if n != grid.size:
+            raise ValueError(f"values has {n} voxels, but a grid of shape {grid.shape} has {grid.size}.")
+        if not np.issubdtype(values.dtype, np.complexfloating):
+            raise ValueError(f"values has dtype {values.dtype}; a system matrix is complex.")
+        frequency_indices = np.arange(f) if frequency_indices is None else frequency_indices
+        check_shape("frequencies", frequencies, (f,))
+        check_shape("frequency_indices", frequency_indices, (f,))
+        for name, array, shape in (
+            ("snr", snr, (c, f)),
+            ("row_mask", row_mask, (c, f)),
+            ("transfer_function", transfer_function, (c, f)),
+        ):
+            if array is not None:
+                check_shape(name, array, shape)
+        if background is not None and np.shape(background)[1:] != (c, f):
+            raise ValueError(f"background has shape {np.shape(background)}; expected (frames, {c}, {f}).")
+        n_samples = 2 * (f - 1) if n_samples is None else int(n_samples)
+        if bandwidth is None:
+            bandwidth = sequence.bandwidth if sequence is not None else frequencies[-1] / frequency_indices[-1] * n_samples / 2
+        return SystemMatrix(
+            values=values,
+            frequencies=frequencies,
+            frequency_indices=frequency_indices,
+            grid=grid,
+            bandwidth=bandwidth,
+            snr=snr,
+            background=background,
+            row_mask=row_mask,
+            sample_concentration=sample_concentration,
+            sample_volume=grid.voxel_volume if sample_volume is None else sample_volume,
+            transfer_function=transfer_function,
+            scanner=scanner,
+            sequence=sequence,
+            n_samples=n_samples,
+            transfer_function_corrected=bool(transfer_function_corrected),
+            metadata=FrozenMapping(metadata),
+        )
+
+    @property
+    def n_channels(self) -> int:
+        """Number of receive channels c."""
+        return self.values.shape[0]
+
+    def select(
+        self,
+        *,
+        snr_threshold: float | None = None,
+        min_frequency: float | None = None,
+        max_frequency: float | None = None,
+        max_mixing_order: int | None = None,
+        channels: Any = None,
+    ) -> "SystemMatrix":
+        """Keep rows by SNR, frequency [Hz], mixing order and channel; host side.
+
+        The frequencies of which no channel is kept are dropped, the rest is marked in ``row_mask``.
+
+        Args:
+            snr_threshold: keep rows with SNR >= this.
+            min_frequency: keep f >= this [Hz].
+            max_frequency: keep f <= this [Hz].
+            max_mixing_order: keep bins whose least sum |n_i| is at most this; needs a sequence.
+            channels: receive channels to keep, zero-based.
+
+        Raises:
+            ValueError: nothing is kept, or the selection needs what the matrix lacks.
+            TypeError: under jit, where the number of rows would depend on values.
+        """
+        if not is_concrete((self.snr, self.row_mask, self.frequencies, self.frequency_indices)):
+            raise TypeError("select() chooses rows by their values and so runs on the host; call it outside jit.")
+        channels, bins, mask = row_selection(
+            self,
+            snr_threshold=snr_threshold,
+            min_frequency=min_frequency,
+            max_frequency=max_frequency,
+            max_mixing_order=max_mixing_order,
+            channels=channels,
+        )
+        return replace(
+            self._take_bins(channels, bins, self.values[channels][:, bins]), row_mask=None if mask.all() else mask
+        )
+
+    def _take_bins(self, channels: np.ndarray, bins: np.ndarray, values: Any) -> "SystemMatrix":
+        def rows(array: Any) -> Any:
+            return None if array is None else array[..., channels, :][..., bins]
+
+        return replace(
+            self,
+            values=values,
+            frequencies=self.frequencies[bins],
+            frequency_indices=self.frequency_indices[bins],
+            snr=rows(self.snr),
+            background=rows(self.background),
+            row_mask=rows(self.row_mask),
+            transfer_function=rows(self.transfer_function),
+        )
+
+    def row_index(self) -> RowIndex:
+        """Channel and bin of each kept row, in the order of :meth:`rows`."""
+        channel, position = self._kept()
+        return RowIndex(channel, np.asarray(self.frequency_indices)[position])
+
+    def rows(self) -> Complex[Array, "m n"]:
+        """The kept rows as a matrix (m, n), channel-major, frequency fastest: the row order of Kaczmarz."""
+        if self.row_mask is None:
+            return self.values.reshape(-1, self.values.shape[-1])
+        return self.values[self._kept()]
+
+    def row_values(self, array: Shaped[Array, "*batch c f"]) -> Shaped[Array, "*batch m"]:
+        """Pick the kept rows of a per-row array (.., c, f), such as the SNR, in the order of :meth:`rows`."""
+        return array[(..., *self._kept())]
+
+    def with_rows(self, rows: Inexact[Array, "m n"], grid: Grid | None = None) -> "SystemMatrix":
+        """A matrix on ``grid`` whose kept rows are ``rows`` (m, n); rows that are not kept become zero."""
+        grid = self.grid if grid is None else grid
+        xp = np if isinstance(rows, np.ndarray) else jax.numpy
+        shape = (*self.values.shape[:2], grid.size)
+        if self.row_mask is None:
+            values = rows.reshape(shape)
+        elif isinstance(rows, np.ndarray):
+            values = xp.zeros(shape, rows.dtype)
+            values[self._kept()] = rows
+        else:
+            values = xp.zeros(shape, rows.dtype).at[self._kept()].set(rows)
+        return replace(self, values=values, grid=grid)
+
+    def _kept(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.row_mask is None:
+            c, f = self.values.shape[:2]
+            return np.repeat(np.arange(c), f), np.tile(np.arange(f), c)
+        if not is_concrete(self.row_mask):
+            raise TypeError("which rows are kept must be known: select rows on the host, outside jit.")
+        channel, position = np.nonzero(np.asarray(self.row_mask))
+        return channel, position
+
+    @property
+    def noise_std(self) -> np.ndarray | None:
+        """Complex standard deviation of each row over the background frames (c, f), or None without at least two frames."""
+        if self.background is None or self.background.shape[0] < 2:
+            return None
+        return np.std(np.asarray(self.background), axis=0, ddof=1)
+
+    def images(self) -> Complex[Array, "c f z y x"]:
+        """All rows as images (c, f, nz, ny, nx)."""
+        return self.grid.to_image(self.values)
+
+    def crop(self, shape: tuple[int, int, int]) -> "SystemMatrix":
+        """The central part of the grid with ``shape`` (nx, ny, nz) voxels; an odd excess loses the voxel at the far end.
+
+        Raises:
+            ValueError: a shape larger than the grid.
+        """
+        if any(s > n or s < 1 for s, n in zip(shape, self.grid.shape, strict=True)):
+            raise ValueError(f"cannot crop a grid of shape {self.grid.shape} to {tuple(shape)}; give 1 up to the grid's counts.")
+        start = [(n - s) // 2 for s, n in zip(shape, self.grid.shape, strict=True)]
+        window = tuple(slice(a, a + s) for a, s in zip(start[::-1], shape[::-1], strict=True))
+        voxel = self.grid.fov / np.asarray(self.grid.shape)
+        shift = np.asarray(start) + (np.asarray(shape) - np.asarray(self.grid.shape)) / 2
+        grid = Grid(tuple(int(s) for s in shape), voxel * np.asarray(shape), self.grid.center + shift * voxel)  # type: ignore[arg-type]
+        cut = self.images()[(..., *window)]
+        return replace(self, values=cut.reshape(*self.values.shape[:2], grid.size), grid=grid)
+
+    def regrid(self, grid: Grid) -> "SystemMatrix":
+        """Linear interpolation of every row onto another grid's voxel centres; beyond the outer centres the edge is held."""
+        return replace(self, values=regrid_rows(self.values, self.grid, grid), grid=grid)
+
+    def to_concentration(self, image: Inexact[Array, "*batch n"]) -> Inexact[Array, "*batch n"]:
+        """Scale a reconstruction (in calibration samples per voxel) to iron concentration [mol/m^3 = mmol/L].
+
+        c = image * c_sample * V_sample / V_voxel.
+        """
+        return image * (self.sample_concentration * self.sample_volume / self.grid.voxel_volume)
+
+
+def add_noise(system_matrix: SystemMatrix, sigma: Any, *, key: jax.Array, background_frames: int = 0) -> SystemMatrix:
+    """Add white circular complex Gaussian noise to every entry.
+
+    Args:
+        system_matrix: the matrix.
+        sigma: complex standard deviation sqrt(E|n|^2) in the matrix's scale, scalar or per row (c, f).
+        key: random key.
+        background_frames: how many empty frames of the same noise to record in ``background``.
+
+    Returns:
+        The noisy matrix, SNR unset.
+    """
+    values = jax.numpy.asarray(system_matrix.values)
+    sigma = jax.numpy.asarray(sigma, jax.numpy.finfo(values.dtype).dtype)
+    body, empty = jax.random.split(key)
+    noise = complex_normal(values.shape, sigma[..., None], key=body, dtype=values.dtype)
+    background = None
+    if background_frames:
+        background = complex_normal((background_frames, *values.shape[:2]), sigma, key=empty, dtype=values.dtype)
+    return replace(system_matrix, values=values + noise, background=background, snr=None)

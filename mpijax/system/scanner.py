@@ -1,0 +1,111 @@
+"""Scanners: selection field, receive coils and receive chain."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from mpijax.core.checks import check_finite, check_range, check_shape, is_concrete
+from mpijax.core.pytree import pytree
+from mpijax.system.leaves import as_leaf
+
+
+@pytree
+class Scanner:
+    """Fields and receive chain that do not change during a sequence. Make it with :meth:`create`.
+
+    Attributes:
+        gradient: G [T/m], (3, 3).
+        offset_field: H_0 [T], (3,); the field-free point sits at -G^-1 H_0.
+        receive_coils: None (three homogeneous channels x, y, z of 1 1/m), (c, 3) sensitivities [1/m], or a tuple of coils.
+        transfer_function: None (1) or complex (c, n_bins), one factor per receive channel and bin of the sequence.
+    """
+
+    gradient: Any
+    offset_field: Any
+    receive_coils: Any
+    transfer_function: Any
+
+    @staticmethod
+    def create(
+        gradient: Any, offset_field: Any = (0.0, 0.0, 0.0), receive_coils: Any = None, transfer_function: Any = None
+    ) -> "Scanner":
+        """Check and build a scanner.
+
+        Args:
+            gradient: diagonal (3,) or full (3, 3) gradient of the selection field [T/m]. Its trace must vanish, since
+                div B = 0: up to 1 % of the largest entry is taken for rounding.
+            offset_field: [T], (3,).
+            receive_coils: None, (c, 3) sensitivities [1/m], or a tuple of coils (``LoopCoil``, ``PolylineCoil``, or anything
+                with ``.field(points)`` that is a pytree).
+            transfer_function: complex (c, n_bins) over all bins of the sequence's spectrum, or None.
+
+        Raises:
+            ValueError: a gradient that no field can have, NaN, or a shape that is wrong.
+        """
+        matrix = _gradient_matrix(gradient)
+        if is_concrete(matrix):
+            excess = _trace_excess(matrix)
+            if excess > 0.01:
+                raise ValueError(
+                    f"gradient has diagonal {np.diagonal(matrix)} T/m, whose trace is {excess:.1%} of the largest entry; a "
+                    "magnetic field has zero divergence, so the trace must vanish (-1, -1, 2 for instance)."
+                )
+        return _build(matrix, offset_field, receive_coils, transfer_function)
+
+    @staticmethod
+    def from_mdf(info: Any) -> "Scanner":
+        """The scanner that an MDF file describes: first period's gradient and offset field.
+
+        A gradient whose trace does not vanish is taken as it is with a warning: it is what the lab wrote down.
+
+        Args:
+            info: with ``gradient`` (3, 3) [T/m] or None, and ``offset_field`` (3,) [T] or None.
+
+        Raises:
+            ValueError: the file holds no gradient.
+        """
+        if info.gradient is None:
+            raise ValueError("the file holds no /acquisition/gradient; give the scanner with Scanner.create(gradient=...).")
+        matrix = _gradient_matrix(info.gradient)
+        excess = _trace_excess(matrix)
+        if excess > 0.01:
+            warnings.warn(
+                f"the file's gradient {np.diagonal(matrix)} T/m has a trace of {excess:.1%} of its largest entry; a magnetic "
+                "field has none. It is used as written.",
+                stacklevel=2,
+            )
+        return _build(matrix, (0.0, 0.0, 0.0) if info.offset_field is None else info.offset_field, None, None)
+
+
+def _gradient_matrix(gradient: Any) -> Any:
+    gradient = as_leaf(gradient)
+    if gradient.shape == (3,):
+        gradient = gradient[:, None] * np.eye(3)
+    check_shape("gradient", gradient, (3, 3))
+    check_finite("gradient", gradient)
+    check_range("gradient", gradient, -100.0, 100.0, "T/m", "Gradients are in T/m (mu0 H).")
+    return gradient
+
+
+def _trace_excess(gradient: Any) -> float:
+    peak = float(np.abs(gradient).max())
+    return abs(float(np.trace(gradient))) / peak if peak else 0.0
+
+
+def _build(gradient: Any, offset_field: Any, receive_coils: Any, transfer_function: Any) -> Scanner:
+    offset_field = as_leaf(offset_field)
+    check_shape("offset_field", offset_field, (3,))
+    check_range("offset_field", offset_field, -10.0, 10.0, "T")
+    if receive_coils is not None and not (isinstance(receive_coils, tuple) and hasattr(receive_coils[0], "field")):
+        receive_coils = as_leaf(receive_coils)
+        if receive_coils.ndim != 2 or receive_coils.shape[1] != 3:
+            raise ValueError(
+                f"receive_coils has shape {receive_coils.shape}; expected (channels, 3) sensitivities in 1/m, or a tuple of "
+                "coils with a method field(points)."
+            )
+    if transfer_function is not None:
+        check_finite("transfer_function", transfer_function)
+        if np.ndim(transfer_function) != 2:
+            raise ValueError(f"transfer_function has shape {np.shape(transfer_function)}; expected (channels, bins).")
+    return Scanner(gradient, offset_field, receive_coils, transfer_function)

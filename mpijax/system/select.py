@@ -1,0 +1,83 @@
+"""Choosing rows by SNR, frequency, mixing order and channel, on metadata alone."""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from mpijax.physics.sequences import mixing_orders
+from mpijax.system.sequence import LissajousSequence
+
+
+class RowMetadata(Protocol):
+    """What a selection looks at: a system matrix, or the header of a file that holds one."""
+
+    @property
+    def n_channels(self) -> int:
+        """Number of receive channels."""
+
+    frequencies: Any
+    frequency_indices: Any
+    bandwidth: Any
+    snr: Any
+    row_mask: Any
+    n_samples: int
+    sequence: LissajousSequence | None
+
+
+def row_selection(
+    matrix: RowMetadata,
+    *,
+    snr_threshold: float | None = None,
+    min_frequency: float | None = None,
+    max_frequency: float | None = None,
+    max_mixing_order: int | None = None,
+    channels: Any = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which channels, bins and rows a selection keeps.
+
+    Returns:
+        Kept channels (c',), positions of the kept bins (f',) and the mask (c', f') of the kept rows among them.
+
+    Raises:
+        ValueError: a criterion for which the matrix has no data, a channel it does not have, or no row kept.
+    """
+    n_channels = matrix.n_channels
+    kept_channels = np.arange(n_channels) if channels is None else np.atleast_1d(np.asarray(channels, int))
+    if np.any((kept_channels < 0) | (kept_channels >= n_channels)) or len(set(kept_channels.tolist())) < len(kept_channels):
+        raise ValueError(f"channels = {channels}; the matrix has channels 0 to {n_channels - 1}, each to be named once.")
+    frequencies = np.asarray(matrix.frequencies)
+    mask = np.ones((len(kept_channels), len(frequencies)), bool)
+    if matrix.row_mask is not None:
+        mask &= np.asarray(matrix.row_mask)[kept_channels]
+    if (min_frequency or max_frequency) and np.any(np.isnan(frequencies)):
+        raise ValueError("the matrix's frequencies are not known, so min_frequency and max_frequency cannot be used.")
+    if min_frequency:
+        mask &= frequencies >= min_frequency
+    if max_frequency:
+        mask &= frequencies <= max_frequency
+    if max_mixing_order is not None:
+        if matrix.sequence is None:
+            raise ValueError("max_mixing_order needs the drive sequence, which this matrix does not carry.")
+        orders = mixing_orders(matrix.sequence.cycles, int(matrix.n_samples) // 2 + 1, max_mixing_order)
+        mask &= np.abs(orders[np.asarray(matrix.frequency_indices)]).sum(1) <= max_mixing_order
+    candidates = mask.copy()
+    if snr_threshold:
+        if matrix.snr is None:
+            raise ValueError(
+                "snr_threshold is given but the matrix has no SNR; it needs a file with /calibration/snr or background frames, "
+                "or SystemMatrix.create(..., snr=...)."
+            )
+        snr = np.asarray(matrix.snr)[kept_channels]
+        mask &= snr >= snr_threshold
+        if candidates.any() and not mask.any():
+            raise ValueError(
+                f"snr_threshold = {snr_threshold:g} keeps no row; the largest SNR among the {np.count_nonzero(candidates)} rows "
+                f"that pass the other criteria is {np.nanmax(snr[candidates]):.3g}. Choose a lower threshold."
+            )
+    if not mask.any():
+        raise ValueError(
+            f"the selection keeps no row: frequencies {min_frequency} to {max_frequency} Hz, mixing order up to {max_mixing_order}, "
+            f"channels {kept_channels.tolist()}; the matrix spans {np.nanmin(frequencies):g} to {np.nanmax(frequencies):g} Hz."
+        )
+    bins = np.flatnonzero(mask.any(0))
+    return kept_channels, bins, mask[:, bins]

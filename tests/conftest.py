@@ -1,0 +1,9 @@
+"""Test-wide set-up: shape and type checks on every public call, CPU only."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from jaxtyping import install_import_hook
+
+hook = install_import_hook("mpijax", "beartype.beartype")
