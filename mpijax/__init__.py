@@ -5,7 +5,7 @@ Importing it changes nothing: no precision switch, no device query. All lengths 
 
 from importlib.metadata import PackageNotFoundError, version
 
-import importlib
+from mpijax import metrics as metrics
 from mpijax import physics as physics
 from mpijax.core.solution import Solution as Solution
 from mpijax.system import Grid as Grid

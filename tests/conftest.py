@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import tests.typecheck  # noqa: F401  (the hook looks it up by name)
 from jaxtyping import install_import_hook
 
-hook = install_import_hook("mpijax", "beartype.beartype")
+hook = install_import_hook("mpijax", "tests.typecheck.check")

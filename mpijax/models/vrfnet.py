@@ -106,7 +106,9 @@ class VRFNet(Network):
     Raises:
         ValueError: A value is out of range.
 
-    Source: VRF-Net paper section 2, Fig. 2, Eqs. 1-4; docs/models.md lists where it leaves the text open.
+    Source: VRF-Net paper, section 2.2-2.3, Fig. 2, Eqs. 1-4. The paper is silent on, and chosen here: pre-norm encoder
+    layers with skips, the fusion by concatenation, one pixel shuffle per factor of two, and ``residual``; its patch of
+    10 cells (``patch_size=10``) does not fit a 16 x 16 grid.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Receive coils as pytrees with a common method, the field at unit current."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
@@ -10,6 +10,7 @@ from mpijax.core.typing import Array, Float
 from mpijax.physics.coils import loop_field, polyline_field
 
 
+@runtime_checkable
 class Coil(Protocol):
     """Anything that gives its field at unit current."""
 

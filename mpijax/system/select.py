@@ -1,6 +1,6 @@
 """Choosing rows by SNR, frequency, mixing order and channel, on metadata alone."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from mpijax.physics.sequences import mixing_orders
 from mpijax.system.sequence import LissajousSequence
 
 
+@runtime_checkable
 class RowMetadata(Protocol):
     """What a selection looks at: a system matrix, or the header of a file that holds one."""
 

@@ -41,7 +41,7 @@ class LissajousSequence:
     @staticmethod
     def create(
         amplitude: Any,
-        dividers: tuple[int, int, int] = (102, 96, 99),
+        dividers: tuple[int, ...] = (102, 96, 99),
         base_frequency: float = 2.5e6,
         waveform: str = "cosine",
         phase: Any = None,

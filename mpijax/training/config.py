@@ -1,0 +1,84 @@
+"""What a training run is: a frozen record of plain values."""
+
+import dataclasses
+import json
+from typing import Any
+
+from mpijax.core.checks import check_choice
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Recipe of a training run; all times are in optimizer steps.
+
+    Args:
+        steps: Length of the run.
+        batch_size: Rows per step; the batch function must deliver as many.
+        learning_rate: Learning rate of the first step.
+        final_learning_rate: Learning rate of the last step.
+        schedule: How it decays, "exponential", "cosine" or "constant".
+        loss: Pixel loss, "mse" or "l1".
+        ema_decay: Decay of the running mean of the weights; 0 keeps the current weights.
+        log_every: Steps between two lines of metrics.jsonl.
+        validate_every: Steps between two validations (also at step 0 and at the end).
+        checkpoint_every: Steps between two checkpoints (also at the end).
+        monitor: Validation metric that chooses the best weights, the smaller the better unless it starts with "-";
+            None = the first one.
+        seed: Seed of the run's random key where `fit` is given none.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
+
+    steps: int
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-7
+    schedule: str = "exponential"
+    loss: str = "mse"
+    ema_decay: float = 0.999
+    log_every: int = 50
+    validate_every: int = 1000
+    checkpoint_every: int = 1000
+    monitor: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "log_every", "validate_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}; must be at least 1.")
+        if not 0.0 < self.final_learning_rate <= self.learning_rate < float("inf"):
+            raise ValueError(
+                f"learning_rate = {self.learning_rate}, final_learning_rate = {self.final_learning_rate}; "
+                "allowed is 0 < final_learning_rate <= learning_rate."
+            )
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(f"ema_decay = {self.ema_decay}; allowed is 0 <= ema_decay < 1.")
+        check_choice("schedule", self.schedule, ("exponential", "cosine", "constant"))
+        check_choice("loss", self.loss, ("mse", "l1"))
+
+    def to_json(self) -> str:
+        """The recipe as JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "TrainConfig":
+        """The recipe from JSON text.
+
+        Raises:
+            ValueError: A key is unknown or a value is out of range.
+        """
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
+        """The recipe from a mapping of plain values.
+
+        Raises:
+            ValueError: A key is unknown or a value is out of range.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = [key for key in values if key not in known]
+        if unknown:
+            raise ValueError(f"unknown key(s) {', '.join(unknown)} in a training configuration; known: {', '.join(known)}.")
+        return cls(**values)

@@ -1,0 +1,115 @@
+"""Between modules and pure functions: the only place of training that splits and merges flax.nnx modules."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from mpijax import models
+from mpijax.core.pytree import pytree
+from mpijax.core.typing import Array, Float
+
+
+@pytree
+class Weights:
+    """What a network learns, as nested dicts of arrays: ``params`` by gradients, ``batch_stats`` by running averages."""
+
+    params: dict[str, Any]
+    batch_stats: dict[str, Any]
+
+
+@pytree
+class TrainState:
+    """Everything that changes while training; a checkpoint is exactly this.
+
+    ``ema`` is the running mean of ``weights`` (batch statistics included), ``loss_sum`` and ``loss_count`` make the
+    mean loss since the last logged step, ``bad_step`` is the first step whose loss or gradient was not finite, or -1.
+    """
+
+    weights: Weights
+    ema: Weights
+    opt_state: Any
+    step: jax.Array
+    loss_sum: jax.Array
+    loss_count: jax.Array
+    bad_step: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network without its weights: two pure functions, one for training and one for evaluation."""
+
+    train_graph: nnx.GraphDef
+    eval_graph: nnx.GraphDef
+
+    def train(self, weights: Weights, x: Float[Array, "..."], **inputs: Any) -> tuple[jax.Array, dict[str, Any]]:
+        """Output with the statistics of this batch, and the updated running statistics."""
+        module = nnx.merge(self.train_graph, weights.params, weights.batch_stats, copy=True)
+        out = module(x, **inputs)
+        return out, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+    def evaluate(self, weights: Weights, x: Float[Array, "..."], **inputs: Any) -> jax.Array:
+        """Output with the running statistics."""
+        return nnx.merge(self.eval_graph, weights.params, weights.batch_stats, copy=True)(x, **inputs)
+
+
+def split(model: nnx.Module) -> tuple[Network, Weights]:
+    """Take a module apart. The module stays as it is; the weights are copies, so that a train step may donate them.
+
+    Args:
+        model: A module whose variables are parameters and batch statistics only.
+
+    Returns:
+        The network's pure functions and its weights.
+
+    Raises:
+        TypeError: The module holds other variables, e.g. random streams.
+    """
+    graph, params, batch_stats, rest = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
+    others = sorted({type(variable).__name__ for variable in jax.tree.leaves(rest, is_leaf=_is_variable)})
+    if others:
+        raise TypeError(
+            f"the module holds variables of type {', '.join(others)}; training supports Param and BatchStat only. "
+            "Pass randomness through the batch instead of keeping streams on the module."
+        )
+    module = nnx.merge(graph, params, batch_stats, copy=True)
+    module.train()
+    train_graph = nnx.graphdef(module)
+    module.eval()
+    weights = Weights(nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
+    return Network(train_graph, nnx.graphdef(module)), jax.tree.map(_copy, weights)
+
+
+def abstract(model_config: dict[str, Any]) -> tuple[Network, Weights]:
+    """Like `split` of the model that a configuration describes, with shapes in place of weights; nothing is computed."""
+    return split(nnx.eval_shape(lambda: models.create(**model_config, rngs=nnx.Rngs(0))))
+
+
+def init_state(weights: Weights, optimizer: optax.GradientTransformation) -> TrainState:
+    """The state before the first step."""
+    return TrainState(
+        weights=weights,
+        ema=jax.tree.map(jnp.copy, weights),
+        opt_state=optimizer.init(weights.params),
+        step=jnp.zeros((), jnp.int32),
+        loss_sum=jnp.zeros(()),
+        loss_count=jnp.zeros((), jnp.int32),
+        bad_step=jnp.full((), -1, jnp.int32),
+    )
+
+
+def count_parameters(model: nnx.Module) -> int:
+    """Number of trainable scalars of a module (batch statistics are not trained)."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+
+
+def _is_variable(node: Any) -> bool:
+    return isinstance(node, nnx.Variable)
+
+
+def _copy(leaf: Any) -> Any:
+    return leaf if isinstance(leaf, jax.ShapeDtypeStruct) else jnp.copy(leaf)

@@ -1,0 +1,73 @@
+"""One training step as a compiled pure function."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mpijax.training.losses import pixel_loss
+from mpijax.training.state import Network, TrainState, Weights
+
+BatchFunction = Callable[[jax.Array], dict[str, jax.Array]]
+"""Key -> {"input": (b, h, w, c), "target": (b, H, W, c), and optionally "weight", "mask", "noise_level"}.
+
+It is traced into the step. A plain function's arrays become constants of the compiled step; large ones go in as
+``jax.tree_util.Partial(function, arrays)``, whose arrays are arguments of the step."""
+
+
+def as_partial(batch_fn: BatchFunction) -> jax.tree_util.Partial:
+    """A batch function as a pytree whose leaves are the arrays it carries."""
+    return batch_fn if isinstance(batch_fn, jax.tree_util.Partial) else jax.tree_util.Partial(batch_fn)
+
+
+def make_train_step(
+    network: Network,
+    optimizer: optax.GradientTransformation,
+    *,
+    loss: str = "mse",
+    ema_decay: float = 0.999,
+) -> Callable[[TrainState, jax.Array, jax.tree_util.Partial], TrainState]:
+    """Compile ``step(state, key, batch_fn) -> state``; the state passed in is donated, i.e. gone afterwards.
+
+    Step t draws its batch from ``fold_in(key, t)``, so that it depends on key and step alone, whatever happened before.
+    The running mean of the weights uses the decay min(ema_decay, (1 + t) / (10 + t)), which lets go of the initial weights.
+
+    Args:
+        network: Pure functions of the network.
+        optimizer: Gradient transformation.
+        loss: "mse" or "l1".
+        ema_decay: Decay of the running mean of the weights.
+
+    Returns:
+        The compiled step; ``batch_fn`` is made by `as_partial`.
+    """
+
+    def step(state: TrainState, key: jax.Array, batch_fn: jax.tree_util.Partial) -> TrainState:
+        batch = batch_fn(jax.random.fold_in(key, state.step))
+        inputs = {name: batch[name] for name in ("mask", "noise_level") if name in batch}
+
+        def objective(params: dict[str, Any]) -> tuple[jax.Array, dict[str, Any]]:
+            weights = Weights(params, state.weights.batch_stats)
+            out, batch_stats = network.train(weights, batch["input"], **inputs)
+            return pixel_loss(out, batch["target"], batch.get("weight"), kind=loss), batch_stats
+
+        (value, batch_stats), gradient = jax.value_and_grad(objective, has_aux=True)(state.weights.params)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.weights.params)
+        weights = Weights(optax.apply_updates(state.weights.params, updates), batch_stats)
+
+        decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+        ema = jax.tree.map(lambda mean, new: decay * mean + (1.0 - decay) * new, state.ema, weights)
+        finite = jnp.isfinite(value) & jnp.isfinite(optax.global_norm(gradient))
+        return TrainState(
+            weights=weights,
+            ema=ema,
+            opt_state=opt_state,
+            step=state.step + 1,
+            loss_sum=state.loss_sum + value,
+            loss_count=state.loss_count + 1,
+            bad_step=jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step),
+        )
+
+    return jax.jit(step, donate_argnums=0)

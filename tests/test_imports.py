@@ -1,0 +1,52 @@
+"""A package of mpijax imports only from packages to its left."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ORDER = [
+    "core", "metrics", "physics", "system", "io", "calibration", "datasets", "models", "training", "reconstruction",
+    "restoration", "viz", "cli",
+]  # fmt: skip
+ROOT = Path(__file__).resolve().parent.parent
+FILES = sorted((ROOT / "mpijax").rglob("*.py"))
+OWNERS = {"h5py": {"io"}, "matplotlib": {"viz"}, "orbax": {"training"}}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_left(path):
+    parts = path.relative_to(ROOT / "mpijax").with_suffix("").parts
+    if parts == ("__init__",):
+        return
+    here = ORDER.index(parts[0])
+    for name in imports(path):
+        head = name.split(".")
+        if head[0] == "mpijax":
+            assert len(head) > 1 and head[1] in ORDER, f"{path} imports {name}"
+            assert ORDER.index(head[1]) <= here, f"{path} imports {name}, which lies to its right"
+        if head[0] in OWNERS:
+            assert parts[0] in OWNERS[head[0]], f"{path} imports {name}"
+        assert head[0] != "experiments"
+
+
+def test_import_has_no_side_effects():
+    code = (
+        "import jax; before = (jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision); import mpijax; "
+        "from jax.extend import backend; "
+        "assert before == (jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision); "
+        "import sys; assert 'matplotlib.pyplot' not in sys.modules; print(mpijax.__version__)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error::DeprecationWarning:mpijax", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
