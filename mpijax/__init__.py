@@ -6,7 +6,9 @@ Importing it changes nothing: no precision switch, no device query. All lengths 
 from importlib.metadata import PackageNotFoundError, version
 
 from mpijax import metrics as metrics
+from mpijax import models as models
 from mpijax import physics as physics
+from mpijax import reconstruction as reconstruction
 from mpijax.core.solution import Solution as Solution
 from mpijax.system import Grid as Grid
 from mpijax.system import LissajousSequence as LissajousSequence

@@ -1,8 +1,8 @@
 """Image and system-matrix metrics.
 
 All take complex or real arrays (never two-channel ones), return fractions (never percent), and select entries with
-``mask`` (True = counted). ``axis`` names the axes to reduce: None gives one number for the whole stack, ``(-2, -1)`` one per
-image. ``reference`` and ``mask`` broadcast against ``estimate``. An empty selection gives NaN.
+``mask`` (True = counted). ``axis`` names the axes to reduce: None gives one number for the whole stack, ``(-2, -1)``
+one per image. ``reference`` and ``mask`` broadcast against ``estimate``. An empty selection gives NaN.
 """
 
 import jax
@@ -67,7 +67,9 @@ def nrmse_range(
         axes = (*axes, estimate.ndim - 1)
     error = _sqrt(_mean((estimate - reference) ** 2, mask, axes))
     where = True if mask is None else jnp.broadcast_to(mask, reference.shape)
-    span = jnp.max(reference, axes, where=where, initial=-jnp.inf) - jnp.min(reference, axes, where=where, initial=jnp.inf)
+    span = jnp.max(reference, axes, where=where, initial=-jnp.inf) - jnp.min(
+        reference, axes, where=where, initial=jnp.inf
+    )
     return _ratio(error, span, at_zero=jnp.where(error > 0, jnp.inf, error))
 
 
@@ -117,11 +119,11 @@ def ssim(
 ) -> Float[jax.Array, "..."]:
     """Structural similarity with a Gaussian window, sigma 1.5 px.
 
-    (2 m_x m_y + c1)(2 s_xy + c2) / ((m_x^2 + m_y^2 + c1)(s_x^2 + s_y^2 + c2)), c1 = (0.01 R)^2, c2 = (0.03 R)^2, averaged over
-    the pixels whose whole window lies inside the image. Complex images: the mean over real and imaginary parts.
+    (2 m_x m_y + c1)(2 s_xy + c2) / ((m_x^2 + m_y^2 + c1)(s_x^2 + s_y^2 + c2)), c1 = (0.01 R)^2, c2 = (0.03 R)^2, mean
+    over the pixels whose whole window lies inside the image. Complex images: the mean over real and imaginary parts.
 
-    On an axis shorter than the window, the window shrinks to the largest odd size that fits (sigma stays), so that small
-    grids are still scored; such values do not compare with those of larger grids.
+    On an axis shorter than the window, the window shrinks to the largest odd size that fits (sigma stays), so that
+    small grids are still scored; such values do not compare with those of larger grids.
 
     Args:
         estimate: Recovered images (..., y, x).
@@ -165,7 +167,9 @@ def ssim(
     similarity = luminance * (2.0 * cov + c2) / (var_x + var_y + c2)
     if mask is not None:
         py, px = ((n - m) // 2 for n, m in zip(estimate.shape[-2:], similarity.shape[-2:], strict=True))
-        mask = jnp.broadcast_to(mask, estimate.shape)[..., py : py + similarity.shape[-2], px : px + similarity.shape[-1]]
+        mask = jnp.broadcast_to(mask, estimate.shape)[
+            ..., py : py + similarity.shape[-2], px : px + similarity.shape[-1]
+        ]
     return _mean(similarity, mask, axis)
 
 
@@ -194,7 +198,7 @@ def best_scale(
 
 def _pair(estimate: Array, reference: Array) -> tuple[jax.Array, jax.Array]:
     estimate, reference = jnp.asarray(estimate), jnp.asarray(reference)
-    dtype = jnp.result_type(estimate, reference, jnp.float16)  # integers become real numbers
+    dtype = jnp.result_type(estimate, reference, float)  # integers become real numbers
     shape = jnp.broadcast_shapes(estimate.shape, reference.shape)
     return jnp.broadcast_to(estimate.astype(dtype), shape), jnp.broadcast_to(reference.astype(dtype), shape)
 

@@ -16,7 +16,7 @@ def images(seed, shape, complex_values=False):
     return real + 1j * rng.standard_normal(shape) if complex_values else real
 
 
-def skimage_ssim(a, b, data_range, window=11):
+def skimage_ssim(a, b, data_range):
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return structural_similarity(a, b, data_range=data_range, **settings)
 
@@ -26,6 +26,7 @@ def skimage_ssim(a, b, data_range, window=11):
 def test_nrmse_is_the_frobenius_ratio_over_the_selected_entries(complex_values, axis):
     estimate, reference = images(0, (3, 5, 6), complex_values), images(1, (3, 5, 6), complex_values)
     mask = np.random.default_rng(2).random((3, 5, 6)) < 0.7
+    mask[0] = True
     with jax.enable_x64(True):
         value = metrics.nrmse(estimate, reference, mask=mask, axis=axis)
     error = np.sqrt(np.sum(mask * np.abs(estimate - reference) ** 2, axis))
@@ -38,6 +39,13 @@ def test_nrmse_known_values_and_zero_references():
     np.testing.assert_allclose(metrics.nrmse(estimate, reference, axis=1), [0.2, 0.0], rtol=1e-6)
     assert metrics.nrmse(np.ones(3), np.zeros(3)) == np.inf
     assert np.isnan(metrics.nrmse(np.ones(3), np.ones(3), mask=np.zeros(3, bool)))
+
+
+def test_integers_count_as_real_numbers_and_precision_is_kept():
+    value = metrics.nrmse(np.array([1000, 3001]), np.array([1000, 3000]))
+    assert float(value) == pytest.approx(1 / np.hypot(1000, 3000), rel=1e-6)
+    with jax.enable_x64(True):
+        assert metrics.nrmse(np.ones(3, np.float32), np.ones(3, np.float32)).dtype == np.float32
 
 
 def test_reference_broadcasts_over_a_stack():
@@ -66,14 +74,18 @@ def test_psnr_definition_and_default_peak(complex_values):
     mean_square = np.mean(np.abs(estimate - reference) ** 2, (1, 2))
     expected = 10 * np.log10(np.abs(reference).max((1, 2)) ** 2 / mean_square)
     np.testing.assert_allclose(metrics.psnr(estimate, reference, axis=(1, 2)), expected, rtol=1e-5)
-    np.testing.assert_allclose(metrics.psnr(estimate, reference, 1.0, axis=(1, 2)), -10 * np.log10(mean_square), rtol=1e-5)
+    np.testing.assert_allclose(
+        metrics.psnr(estimate, reference, 1.0, axis=(1, 2)), -10 * np.log10(mean_square), rtol=1e-5
+    )
 
 
 def test_psnr_of_constant_error_and_of_exact_estimate():
     assert metrics.psnr(np.full(5, 0.9), np.ones(5)) == pytest.approx(20.0, abs=1e-4)
     assert metrics.psnr(np.ones(5), np.ones(5)) == np.inf
     mask = np.array([True, True, False])
-    assert metrics.psnr(np.array([0.9, 1.1, 5.0]), np.array([1.0, 1.0, 50.0]), mask=mask) == pytest.approx(20.0, abs=1e-4)
+    assert metrics.psnr(np.array([0.9, 1.1, 5.0]), np.array([1.0, 1.0, 50.0]), mask=mask) == pytest.approx(
+        20.0, abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("shape", [(11, 11), (17, 24)])
@@ -83,7 +95,9 @@ def test_ssim_equals_scikit_image(shape):
     with jax.enable_x64(True):
         value = metrics.ssim(estimate, reference, 2.0)
     assert float(value) == pytest.approx(skimage_ssim(estimate, reference, 2.0), abs=1e-12)
-    assert float(metrics.ssim(estimate, reference, 2.0)) == pytest.approx(skimage_ssim(estimate, reference, 2.0), abs=1e-5)
+    assert float(metrics.ssim(estimate, reference, 2.0)) == pytest.approx(
+        skimage_ssim(estimate, reference, 2.0), abs=1e-5
+    )
 
 
 def test_ssim_of_complex_stacks_is_the_mean_over_parts_with_one_range_per_image():

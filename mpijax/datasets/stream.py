@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from mpijax.core.checks import check_choice
-from mpijax.core.pytree import pytree
+from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Float
 from mpijax.datasets.degrade import degrade
-from mpijax.datasets.normalize import complex_to_channels
+from mpijax.datasets.normalize import complex_to_channels, normalize
 from mpijax.datasets.priors import LissajousPrior
 from mpijax.physics.noise import complex_normal
 from mpijax.system import SystemMatrix
@@ -65,22 +65,22 @@ def usable_rows(
     return (row_rms(system_matrix.values) >= snr_threshold * sigma) & band
 
 
-@dataclass(frozen=True)
+@pytree
 class SimulatedRows:
     """Rows of freshly simulated matrices.
 
     Each call simulates ``matrices`` matrices and draws ``rows_per_matrix`` usable rows from each, with replacement.
     """
 
-    prior: LissajousPrior = LissajousPrior()
-    matrices: int = 2
-    rows_per_matrix: int = 32
-    snr_threshold: float = 10.0
+    prior: LissajousPrior = static(default=LissajousPrior())
+    matrices: int = static(default=2)
+    rows_per_matrix: int = static(default=32)
+    snr_threshold: float = static(default=10.0)
 
     def __call__(self, key: jax.Array) -> Rows:
         """Draw matrices * rows_per_matrix rows."""
-        bands = jax.lax.map(self._from_one_matrix, jax.random.split(key, self.matrices))
-        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), bands)
+        rows = jax.lax.map(self._from_one_matrix, jax.random.split(key, self.matrices))
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows)
 
     def _from_one_matrix(self, key: jax.Array) -> Rows:
         matrix_key, row_key = jax.random.split(key)
@@ -89,11 +89,10 @@ class SimulatedRows:
         usable = usable_rows(matrix, sigma, self.snr_threshold).reshape(-1)
         chosen = jax.random.categorical(row_key, jnp.where(usable, 0.0, -jnp.inf), shape=(self.rows_per_matrix,))
         rows = matrix.values.reshape(usable.shape[0], -1)[chosen]
-        images = matrix.grid.to_image(rows)[:, 0]
-        return Rows(images, jnp.broadcast_to(sigma, (self.rows_per_matrix,)))
+        return Rows(matrix.grid.to_image(rows)[:, 0], jnp.broadcast_to(sigma, (self.rows_per_matrix,)))
 
 
-@dataclass(frozen=True)
+@pytree
 class MeasuredRows:
     """Rows of measured matrices kept on the device: a fixed pool of images (p, y, x) from which batches are drawn.
 
@@ -101,7 +100,7 @@ class MeasuredRows:
     """
 
     images: Any
-    batch_size: int = 64
+    batch_size: int = static(default=64)
 
     def __call__(self, key: jax.Array) -> Rows:
         """Draw ``batch_size`` rows with replacement."""
@@ -134,17 +133,15 @@ class RecoveryTask:
         noise_key, augment_key = jax.random.split(key)
         clean = self._augmented(augment_key, rows.images) if self.augment else rows.images
         coarse, scale = self.degraded(noise_key, clean, rows.sigma)
-        return {"input": coarse, "target": complex_to_channels(clean / scale[:, None, None])}
+        return {"input": coarse, "target": complex_to_channels(normalize(clean, scale)[0])}
 
     def degraded(
         self, key: jax.Array, images: Complex[Array, "b y x"], sigma: Float[Array, "b"]
     ) -> tuple[Float[Array, "b h w 2"], Float[Array, "b"]]:
         """Noisy, degraded, normalized rows as two channels, and the scale of each."""
         noise = complex_normal(images.shape, sigma[:, None, None], key=key, dtype=images.dtype)
-        coarse = degrade(images + noise, self.scale, self.method)
-        peak = jnp.max(jnp.abs(coarse), axis=(1, 2))
-        scale = jnp.where(peak > 0, peak, 1)
-        return complex_to_channels(coarse / scale[:, None, None]), scale
+        coarse, scale = normalize(degrade(images + noise, self.scale, self.method))
+        return complex_to_channels(coarse), scale
 
     def _augmented(self, key: jax.Array, images: Complex[Array, "b y x"]) -> Complex[Array, "b y x"]:
         """A random element of the square's symmetry group and a random phase for each row."""
@@ -158,11 +155,11 @@ class RecoveryTask:
         return images * jnp.exp(1j * phase).astype(images.dtype)
 
 
-def recovery_batches(task: RecoveryTask, source: RowSource) -> Callable[[jax.Array], dict[str, Float[Array, "b h w 2"]]]:
-    """The function from a key to a training batch that the training step traces."""
+def recovery_batches(task: RecoveryTask, source: RowSource) -> jax.tree_util.Partial:
+    """The function from a key to a training batch that the training step traces; arrays of the source are its leaves."""
 
-    def batch(key: jax.Array) -> dict[str, Float[Array, "b h w 2"]]:
+    def batch(source: RowSource, key: jax.Array) -> dict[str, Float[Array, "b h w 2"]]:
         draw, pair = jax.random.split(key)
         return task.batch(pair, source(draw))
 
-    return batch
+    return jax.tree_util.Partial(batch, source)

@@ -29,7 +29,7 @@ class Network(nnx.Module):
         return {key: list(value) if isinstance(value, tuple) else value for key, value in self._config.items()}
 
 
-def pixel_shuffle(x: Float[Array, "b h w k"], factor: int) -> Float[Array, "b _ _ _"]:
+def pixel_shuffle(x: Float[Array, "b h w k"], factor: int) -> Float[jax.Array, "b _ _ _"]:
     """Rearrange channels into space: out[b, h f + i, w f + j, c] = x[b, h, w, (c f + i) f + j].
 
     Args:
@@ -39,10 +39,10 @@ def pixel_shuffle(x: Float[Array, "b h w k"], factor: int) -> Float[Array, "b _ 
     Returns:
         Feature map (b, h * factor, w * factor, c).
     """
-    return einops.rearrange(x, "b h w (c i j) -> b (h i) (w j) c", i=factor, j=factor)
+    return einops.rearrange(jnp.asarray(x), "b h w (c i j) -> b (h i) (w j) c", i=factor, j=factor)
 
 
-def keys_upsample(x: Float[Array, "b h w c"], scale: int) -> Float[Array, "b _ _ c"]:
+def keys_upsample(x: Float[Array, "b h w c"], scale: int) -> Float[jax.Array, "b _ _ c"]:
     """Bicubic (Keys, a = -1/2) upsampling between cell-centered grids of the same extent, mirrored at the border.
 
     Args:
@@ -81,7 +81,7 @@ class EncoderLayer(nnx.Module):
         self.expand = nnx.Linear(features, hidden, rngs=rngs)
         self.contract = nnx.Linear(hidden, features, rngs=rngs)
 
-    def __call__(self, tokens: Float[Array, "b n e"]) -> Float[Array, "b n e"]:
+    def __call__(self, tokens: Float[jax.Array, "b n e"]) -> Float[jax.Array, "b n e"]:
         """Tokens (b, n, features) to tokens of the same shape."""
         qkv = einops.rearrange(
             self.query_key_value(self.norm_attention(tokens)), "b n (k h d) -> k b n h d", k=3, h=self.heads

@@ -26,7 +26,9 @@ def create(
     rngs: nnx.Rngs | None = None,
     **config: Any,
 ) -> Network:
-    """Create a network; ``model.config`` holds every resolved option, and ``create(**model.config, rngs=...)`` rebuilds it.
+    """Create a network.
+
+    ``model.config`` holds every resolved option, and ``create(**model.config, rngs=...)`` makes the same network again.
 
     Args:
         name: One of `names`.

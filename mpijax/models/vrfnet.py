@@ -1,4 +1,4 @@
-"""VRF-Net: a vision transformer and a residual convolutional path that recover a system matrix row from a coarse one."""
+"""VRF-Net: a vision transformer and a residual convolutional path that recover a fine row from a coarse one."""
 
 import math
 
@@ -25,7 +25,7 @@ class ResidualBlock(nnx.Module):
         self.conv2 = conv3x3(features, features, rngs=rngs)
         self.norm2 = batch_norm(features, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b h w k"]) -> Float[Array, "b h w k"]:
+    def __call__(self, x: Float[jax.Array, "b h w k"]) -> Float[jax.Array, "b h w k"]:
         """Feature map to feature map of the same shape."""
         hidden = nnx.relu(self.norm1(self.conv1(x)))
         return x + nnx.relu(self.norm2(self.conv2(hidden)))
@@ -51,7 +51,7 @@ class PatchEncoder(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.patch_size = patch_size
-        self.token_grid = tuple(math.ceil(n / patch_size) for n in input_shape)
+        self.token_grid = (math.ceil(input_shape[0] / patch_size), math.ceil(input_shape[1] / patch_size))
         patch = (patch_size, patch_size)
         self.embed = nnx.Conv(channels, features, patch, strides=patch, padding="VALID", rngs=rngs)
         self.position = nnx.Param(
@@ -60,12 +60,12 @@ class PatchEncoder(nnx.Module):
         self.layers = nnx.List([EncoderLayer(features, heads, hidden, rngs=rngs) for _ in range(depth)])
         self.unpatchify = nnx.Linear(features, features * patch_size**2, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w k"]:
+    def __call__(self, x: Float[jax.Array, "b h w c"]) -> Float[jax.Array, "b h w k"]:
         """Images (b, h, w, channels) to a feature map (b, h, w, features)."""
         batch, height, width, _ = x.shape
         pad = [(0, 0), (0, -height % self.patch_size), (0, -width % self.patch_size), (0, 0)]
         tokens = self.embed(jnp.pad(x, pad, mode="edge"))
-        grid = tokens.shape[1:3]
+        grid = (tokens.shape[1], tokens.shape[2])
         tokens = tokens.reshape(batch, grid[0] * grid[1], -1) + self._position(grid)
         for layer in self.layers:
             tokens = layer(tokens)
@@ -84,9 +84,10 @@ class PatchEncoder(nnx.Module):
 class VRFNet(Network):
     """VRF-Net with parallel (default) or serial global and local paths.
 
-    Parallel: out = K x + last(up(B(f) + f)), f = fuse[encoder(x), stem(x)], where K is Keys upsampling (``residual``), B the
-    residual blocks and ``up`` log2(scale) steps of convolution and pixel shuffle. Serial: f = fuse(encoder(x)), without the
-    stem and the skip over B. The last convolution starts at zero, so an untrained residual network is Keys upsampling.
+    Parallel: out = K x + last(up(B(f) + f)), f = fuse[encoder(x), stem(x)], where K is Keys upsampling (``residual``),
+    B the residual blocks and ``up`` log2(scale) steps of convolution and pixel shuffle. Serial: f = fuse(encoder(x)),
+    without the stem and the skip over B. With ``residual`` the last convolution starts at zero, so that the untrained
+    network is Keys upsampling.
 
     Args:
         channels: Channels of input and output; 2 = real and imaginary part.
@@ -116,7 +117,7 @@ class VRFNet(Network):
         *,
         channels: int = 2,
         scale: int | None = None,
-        input_shape: tuple[int, int] | None = None,
+        input_shape: tuple[int, ...] | None = None,
         features: int = 128,
         blocks: int = 10,
         embed: int = 64,
@@ -134,8 +135,9 @@ class VRFNet(Network):
             raise ValueError("input_shape is missing; vrfnet needs the coarse grid (h, w) of its input, e.g. (16, 16).")
         if len(input_shape) != 2 or min(input_shape) < 1:
             raise ValueError(f"input_shape = {input_shape}; expected the coarse grid (h, w), e.g. (16, 16).")
+        height, width = input_shape
         if patch_size is None:
-            patch_size = default_patch_size(*input_shape)
+            patch_size = default_patch_size(height, width)
         sizes = dict(channels=channels, features=features, embed=embed, heads=heads, mlp=mlp, patch_size=patch_size)
         for name, size in sizes.items():
             if size < 1:
@@ -147,7 +149,7 @@ class VRFNet(Network):
         super().__init__(
             name="vrfnet",
             scale=scale,
-            input_shape=tuple(input_shape),
+            input_shape=(height, width),
             blocks=blocks,
             depth=depth,
             residual=residual,
@@ -157,7 +159,7 @@ class VRFNet(Network):
         self.scale = scale
         self.residual = residual
         self.serial = serial
-        self.encoder = PatchEncoder(channels, embed, depth, heads, mlp, patch_size, tuple(input_shape), rngs=rngs)
+        self.encoder = PatchEncoder(channels, embed, depth, heads, mlp, patch_size, (height, width), rngs=rngs)
         if not serial:
             self.stem = conv3x3(channels, embed, rngs=rngs)
         self.fuse = conv3x3(embed if serial else 2 * embed, features, rngs=rngs)
@@ -176,10 +178,10 @@ class VRFNet(Network):
 
         ``mask`` and ``noise_level`` belong to the signature common to all networks; this one has no use for them.
         """
-        x = jnp.asarray(x)
-        hidden = self.encoder(x)
+        rows = jnp.asarray(x)
+        hidden = self.encoder(rows)
         if not self.serial:
-            hidden = jnp.concatenate([hidden, self.stem(x)], axis=-1)
+            hidden = jnp.concatenate([hidden, self.stem(rows)], axis=-1)
         fused = hidden = self.fuse(hidden)
         for block in self.blocks:
             hidden = block(hidden)
@@ -188,4 +190,4 @@ class VRFNet(Network):
         for conv in self.upsample:
             hidden = pixel_shuffle(conv(hidden), 2)
         out = self.last(hidden)
-        return out + keys_upsample(x, self.scale) if self.residual else out
+        return out + keys_upsample(rows, self.scale) if self.residual else out

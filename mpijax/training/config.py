@@ -80,5 +80,5 @@ class TrainConfig:
         known = [field.name for field in dataclasses.fields(cls)]
         unknown = [key for key in values if key not in known]
         if unknown:
-            raise ValueError(f"unknown key(s) {', '.join(unknown)} in a training configuration; known: {', '.join(known)}.")
+            raise ValueError(f"unknown training setting(s) {', '.join(unknown)}; known: {', '.join(known)}.")
         return cls(**values)

@@ -16,7 +16,7 @@ from mpijax.core.typing import Array, Float
 
 @pytree
 class Weights:
-    """What a network learns, as nested dicts of arrays: ``params`` by gradients, ``batch_stats`` by running averages."""
+    """What a network learns, as nested dicts: ``params`` by gradients, ``batch_stats`` by running averages."""
 
     params: dict[str, Any]
     batch_stats: dict[str, Any]
@@ -27,7 +27,8 @@ class TrainState:
     """Everything that changes while training; a checkpoint is exactly this.
 
     ``ema`` is the running mean of ``weights`` (batch statistics included), ``loss_sum`` and ``loss_count`` make the
-    mean loss since the last logged step, ``bad_step`` is the first step whose loss or gradient was not finite, or -1.
+    mean loss since the last logged step. ``step`` counts the steps taken; ``bad_step`` is its value after the first
+    step whose loss or gradient was not finite, 0 while there is none.
     """
 
     weights: Weights
@@ -40,7 +41,7 @@ class TrainState:
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
+class PureNetwork:
     """A network without its weights: two pure functions, one for training and one for evaluation."""
 
     train_graph: nnx.GraphDef
@@ -57,7 +58,7 @@ class Network:
         return nnx.merge(self.eval_graph, weights.params, weights.batch_stats, copy=True)(x, **inputs)
 
 
-def split(model: nnx.Module) -> tuple[Network, Weights]:
+def split(model: nnx.Module) -> tuple[PureNetwork, Weights]:
     """Take a module apart. The module stays as it is; the weights are copies, so that a train step may donate them.
 
     Args:
@@ -69,7 +70,8 @@ def split(model: nnx.Module) -> tuple[Network, Weights]:
     Raises:
         TypeError: The module holds other variables, e.g. random streams.
     """
-    graph, params, batch_stats, rest = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
+    graph, state = nnx.split(model)
+    params, batch_stats, rest = nnx.split_state(state, nnx.Param, nnx.BatchStat, ...)
     others = sorted({type(variable).__name__ for variable in jax.tree.leaves(rest, is_leaf=_is_variable)})
     if others:
         raise TypeError(
@@ -81,11 +83,11 @@ def split(model: nnx.Module) -> tuple[Network, Weights]:
     train_graph = nnx.graphdef(module)
     module.eval()
     weights = Weights(nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
-    return Network(train_graph, nnx.graphdef(module)), jax.tree.map(_copy, weights)
+    return PureNetwork(train_graph, nnx.graphdef(module)), jax.tree.map(_copy, weights)
 
 
-def abstract(model_config: dict[str, Any]) -> tuple[Network, Weights]:
-    """Like `split` of the model that a configuration describes, with shapes in place of weights; nothing is computed."""
+def abstract(model_config: dict[str, Any]) -> tuple[PureNetwork, Weights]:
+    """`split` of the model that a configuration describes, with shapes in place of weights; nothing is computed."""
     return split(nnx.eval_shape(lambda: models.create(**model_config, rngs=nnx.Rngs(0))))
 
 
@@ -98,7 +100,7 @@ def init_state(weights: Weights, optimizer: optax.GradientTransformation) -> Tra
         step=jnp.zeros((), jnp.int32),
         loss_sum=jnp.zeros(()),
         loss_count=jnp.zeros((), jnp.int32),
-        bad_step=jnp.full((), -1, jnp.int32),
+        bad_step=jnp.zeros((), jnp.int32),
     )
 
 

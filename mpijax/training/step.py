@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from mpijax.training.losses import pixel_loss
-from mpijax.training.state import Network, TrainState, Weights
+from mpijax.training.state import PureNetwork, TrainState, Weights
 
 BatchFunction = Callable[[jax.Array], dict[str, jax.Array]]
 """Key -> {"input": (b, h, w, c), "target": (b, H, W, c), and optionally "weight", "mask", "noise_level"}.
@@ -23,16 +23,16 @@ def as_partial(batch_fn: BatchFunction) -> jax.tree_util.Partial:
 
 
 def make_train_step(
-    network: Network,
+    network: PureNetwork,
     optimizer: optax.GradientTransformation,
     *,
     loss: str = "mse",
     ema_decay: float = 0.999,
-) -> Callable[[TrainState, jax.Array, jax.tree_util.Partial], TrainState]:
-    """Compile ``step(state, key, batch_fn) -> state``; the state passed in is donated, i.e. gone afterwards.
+) -> Callable[[TrainState, jax.Array, jax.tree_util.Partial], tuple[TrainState, jax.Array]]:
+    """Compile ``step(state, key, batch_fn) -> (state, loss)``; the state passed in is donated, i.e. gone afterwards.
 
     Step t draws its batch from ``fold_in(key, t)``, so that it depends on key and step alone, whatever happened before.
-    The running mean of the weights uses the decay min(ema_decay, (1 + t) / (10 + t)), which lets go of the initial weights.
+    The running mean of the weights decays by min(ema_decay, (1 + t) / (10 + t)), which lets go of the initial weights.
 
     Args:
         network: Pure functions of the network.
@@ -44,7 +44,7 @@ def make_train_step(
         The compiled step; ``batch_fn`` is made by `as_partial`.
     """
 
-    def step(state: TrainState, key: jax.Array, batch_fn: jax.tree_util.Partial) -> TrainState:
+    def step(state: TrainState, key: jax.Array, batch_fn: jax.tree_util.Partial) -> tuple[TrainState, jax.Array]:
         batch = batch_fn(jax.random.fold_in(key, state.step))
         inputs = {name: batch[name] for name in ("mask", "noise_level") if name in batch}
 
@@ -60,14 +60,15 @@ def make_train_step(
         decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
         ema = jax.tree.map(lambda mean, new: decay * mean + (1.0 - decay) * new, state.ema, weights)
         finite = jnp.isfinite(value) & jnp.isfinite(optax.global_norm(gradient))
-        return TrainState(
+        new = TrainState(
             weights=weights,
             ema=ema,
             opt_state=opt_state,
             step=state.step + 1,
             loss_sum=state.loss_sum + value,
             loss_count=state.loss_count + 1,
-            bad_step=jnp.where((state.bad_step < 0) & ~finite, state.step, state.bad_step),
+            bad_step=jnp.where((state.bad_step == 0) & ~finite, state.step + 1, state.bad_step),
         )
+        return new, value
 
     return jax.jit(step, donate_argnums=0)

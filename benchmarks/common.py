@@ -1,0 +1,118 @@
+"""Timing of peers in one run: warm-up and compilation apart, interleaved rounds, paired ratios, a table and JSON."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of one candidate in seconds; ``first`` is the first call (tracing, compilation and one run)."""
+
+    name: str
+    first: float
+    rounds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rounds)
+
+    @property
+    def min(self) -> float:
+        return min(self.rounds)
+
+    @property
+    def compile(self) -> float:
+        """What the first call cost beyond a usual one."""
+        return max(0.0, self.first - self.median)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A ratio peer / ours (per unit of work) that must be reached."""
+
+    text: str
+    ratio: float
+    must: float
+
+    @property
+    def met(self) -> bool:
+        return self.ratio >= self.must
+
+
+def interleave(candidates: Mapping[str, Callable[[], Any]], rounds: int = 9) -> dict[str, Timing]:
+    """Time every candidate once per round, in turn, so that foreign load falls on all of them alike."""
+    first = {name: _seconds(call) for name, call in candidates.items()}
+    for call in candidates.values():
+        _seconds(call)
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, call in candidates.items():
+            times[name].append(_seconds(call))
+    return {name: Timing(name, first[name], tuple(times[name])) for name in candidates}
+
+
+def ratio(peer: Timing, ours: Timing, work: float = 1.0) -> float:
+    """Median over rounds of peer / ours; ``work`` is how much more work ours did in one call."""
+    return work * statistics.median(p / o for p, o in zip(peer.rounds, ours.rounds, strict=True))
+
+
+def options(description: str | None) -> argparse.ArgumentParser:
+    """The options every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds per candidate")
+    parser.add_argument("--json", type=Path, help="file to write the result to")
+    return parser
+
+
+def report(title: str, timings: Sequence[Timing], targets: Sequence[Target], path: Path | None = None) -> None:
+    """Print the table and the targets; write the same as JSON if a path is given."""
+    console = Console(width=max(100, Console().width))
+    table = Table("candidate", "median ms", "min ms", "first call s", "compile s", title=title)
+    for t in timings:
+        table.add_row(t.name, f"{1e3 * t.median:.2f}", f"{1e3 * t.min:.2f}", f"{t.first:.2f}", f"{t.compile:.2f}")
+    console.print(table)
+    for target in targets:
+        verdict = "met" if target.met else "NOT MET"
+        console.print(f"{verdict:8} {target.text}: {target.ratio:.2f}x (at least {target.must:g}x)", markup=False)
+    if path is not None:
+        result = {
+            "title": title,
+            "machine": machine(),
+            "timings": [
+                {"name": t.name, "median": t.median, "min": t.min, "first": t.first, "rounds": t.rounds}
+                for t in timings
+            ],
+            "targets": [{"text": t.text, "ratio": t.ratio, "must": t.must, "met": t.met} for t in targets],
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers belong to."""
+    return {
+        "device": jax.devices()[0].device_kind,
+        "platform": jax.default_backend(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(call())
+    return time.perf_counter() - start

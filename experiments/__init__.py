@@ -1,0 +1,1 @@
+"""One module per published result: ``python -m experiments.NAME``."""

@@ -1,0 +1,42 @@
+"""Rows of measured matrices as images for two-dimensional networks."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from mpijax.core.typing import Complex
+from mpijax.system import SystemMatrix
+
+
+def measured_images(
+    matrices: Iterable[SystemMatrix], multiple: int, *, slices: int = 1, minimum: int = 8
+) -> Complex[np.ndarray, "p y x"]:
+    """Central slices of the kept rows of matrices, cropped so that a factor divides them.
+
+    Args:
+        matrices: with their rows selected; all are cropped to the same number of voxels per axis.
+        multiple: crop x and y to a multiple of this (33 and 37 become 32 for 2, 4 and 8).
+        slices: how many central z slices of each row to take.
+        minimum: least voxels per axis that are left.
+
+    Returns:
+        Images (p, y, x), slices of a row beside one another.
+
+    Raises:
+        ValueError: no matrix, or a grid too small.
+    """
+    matrices = list(matrices)
+    if not matrices:
+        raise ValueError("no system matrix is given; at least one is needed.")
+    nx, ny = (min(m.grid.shape[axis] for m in matrices) // multiple * multiple for axis in (0, 1))
+    if min(nx, ny) < minimum:
+        raise ValueError(
+            f"the grids {[m.grid.shape for m in matrices]} leave {nx} x {ny} voxels as multiples of {multiple}; at least "
+            f"{minimum} per axis are needed. Choose a smaller scale."
+        )
+    images = []
+    for matrix in matrices:
+        nz = min(slices, matrix.grid.shape[2])
+        cropped = matrix.crop((nx, ny, nz))
+        images.append(np.asarray(cropped.grid.to_image(cropped.rows())).reshape(-1, ny, nx))
+    return np.concatenate(images)

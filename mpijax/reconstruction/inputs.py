@@ -1,0 +1,93 @@
+"""What the solvers accept: checks of concrete values and the conversion to one complex dtype."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpijax.core.checks import check_choice, check_finite, check_shape, is_concrete
+
+CONSTRAINTS = ("nonnegative", "real", None)
+
+
+def complex_pair(matrix: Any, data: Any) -> tuple[jax.Array, jax.Array]:
+    """Matrix and data as complex arrays of their common precision."""
+    dtype = jnp.result_type(matrix, data, jnp.complex64)
+    return jnp.asarray(matrix, dtype), jnp.asarray(data, dtype)
+
+
+def check_matrix(matrix: Any) -> None:
+    """Raise ValueError unless the matrix is two-dimensional and not empty."""
+    if np.ndim(matrix) != 2 or 0 in np.shape(matrix):
+        raise ValueError(f"matrix has shape {np.shape(matrix)}; expected (rows, voxels) with at least one of each.")
+
+
+def check_data(data: Any, rows: int) -> None:
+    """Raise ValueError unless data is (rows,) or (frames, rows) and, where its values are known, finite."""
+    shape = np.shape(data)
+    if len(shape) not in (1, 2) or shape[-1] != rows or 0 in shape:
+        raise ValueError(
+            f"data has shape {shape}; expected ({rows},) or (frames, {rows}), because the matrix has {rows} rows. "
+            "Select the same rows of matrix and measurement."
+        )
+    if is_concrete(data):
+        bad = ~np.isfinite(np.atleast_2d(np.asarray(data)))
+        if bad.any():
+            raise ValueError(
+                f"data has {np.count_nonzero(bad)} NaN or infinite entries in {np.count_nonzero(bad.any(axis=1))} of "
+                f"{len(bad)} frames; all must be finite. Drop those frames, or give the rows concerned to neither side."
+            )
+
+
+def check_regularization(regularization: Any) -> None:
+    """Raise unless the regularization is one real number, and not negative or NaN where its value is known."""
+    check_shape("regularization", regularization, ())
+    if jnp.issubdtype(jnp.result_type(regularization), jnp.complexfloating):
+        raise TypeError("regularization is complex; expected a real number >= 0.")
+    if is_concrete(regularization) and not 0 <= float(regularization) < np.inf:
+        raise ValueError(f"regularization = {regularization}; expected a finite number >= 0.")
+
+
+def check_row_weights(row_weights: Any, rows: int) -> None:
+    """Raise ValueError unless there is one finite weight per row (or None)."""
+    if row_weights is not None:
+        check_shape("row_weights", row_weights, (rows,))
+        check_finite("row_weights", row_weights)
+
+
+def check_row_order(row_order: Any, rows: int) -> None:
+    """Raise unless the order is None or a list of distinct row indices; rows left out are never used."""
+    if row_order is None:
+        return
+    if isinstance(row_order, str) or not jnp.issubdtype(jnp.result_type(row_order), jnp.integer):
+        raise TypeError(f"row_order = {row_order!r}; expected None or an integer array of row indices.")
+    if np.ndim(row_order) != 1 or np.size(row_order) == 0:
+        raise ValueError(f"row_order has shape {np.shape(row_order)}; expected a non-empty vector of row indices.")
+    if is_concrete(row_order):
+        order = np.asarray(row_order)
+        if order.min() < 0 or order.max() >= rows or len(np.unique(order)) < len(order):
+            raise ValueError(f"row_order must hold distinct row indices from 0 to {rows - 1}, each at most once.")
+
+
+def check_init(init: Any, data_shape: tuple[int, ...], voxels: int) -> None:
+    """Raise ValueError unless the prior image is None, one image, or one image per frame."""
+    allowed = {(voxels,), (*data_shape[:-1], voxels)}
+    if init is not None and np.shape(init) not in allowed:
+        raise ValueError(
+            f"init has shape {np.shape(init)}; allowed: {' or '.join(map(str, sorted(allowed, key=len)))}."
+        )
+    if init is not None:
+        check_finite("init", init)
+
+
+def check_iteration(sweeps: Any, constraint: Any) -> None:
+    """Raise ValueError unless sweeps is a positive integer and the constraint a known one."""
+    check_count("sweeps", sweeps)
+    check_choice("constraint", constraint, CONSTRAINTS)
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise ValueError unless a value is a positive Python integer."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} = {value!r}; expected an integer >= 1, known before tracing.")

@@ -1,0 +1,256 @@
+"""Regularized Kaczmarz by blocks of rows: the iterates of the row form, computed with matrix products.
+
+The row form visits row k and sets
+
+    alpha_k = (b_k - a_k x - v_k) / (|a_k|^2 + lambda),    x += alpha_k conj(a_k),    v_k += lambda alpha_k.
+
+Inside a block of B rows, the residual of a row depends on the earlier alphas only, so the vector y of all B alphas
+solves one lower-triangular system:
+
+    (tril(A_b A_b^H) + lambda I) y = b_b - A_b x - v_b,    x += A_b^H y,    v_b += lambda y.
+
+Its inverse T_b is made once per matrix. It is safe to form: with D = diag(A_b A_b^H) + lambda the triangle L satisfies
+L + L^H >= D, hence |D^(1/2) L^-1 D^(1/2)| <= 2 whatever the rows are. The state v is sqrt(lambda) times the usual one,
+so that no square root of lambda occurs and gradients are finite at lambda = 0. Complex numbers are kept as stacked real
+and imaginary parts, so that a product with a block is one real matrix product.
+"""
+
+from functools import partial
+from math import ceil
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+
+from mpijax.core.checks import is_concrete
+from mpijax.core.pytree import pytree, static
+from mpijax.core.solution import Solution
+from mpijax.core.typing import Array, Inexact, Num, Shaped
+from mpijax.reconstruction.inputs import (
+    check_count,
+    check_data,
+    check_init,
+    check_iteration,
+    check_matrix,
+    check_regularization,
+    check_row_order,
+    check_row_weights,
+    complex_pair,
+)
+
+DEFAULT_BLOCK_SIZE = 64
+_LEAF = 16  # XLA inverts triangles up to here by one fast kernel; larger ones are put together from halves
+
+_matmul = partial(jnp.matmul, precision="highest")
+
+
+@pytree
+class KaczmarzFactors:
+    """What ``kaczmarz_factor`` prepares for many frames.
+
+    Attributes:
+        blocks: (k, 2B, n) real, B weighted rows at a time in visiting order, over ``scale``: real parts, then imaginary.
+        inverses: (k, 2B, B) real, T_b = (tril(A_b A_b^H) + lambda I)^-1, stacked likewise; empty rows are zero.
+        regularization: lambda / scale^2.
+        scale: power of two near the largest entry; keeps squares of small signals inside the range of float32.
+        row_weights: (m,) or None.
+        row_order: (m',) or None.
+        n_rows: m, rows of the matrix (static).
+    """
+
+    blocks: Any
+    inverses: Any
+    regularization: Any
+    scale: Any
+    row_weights: Any
+    row_order: Any
+    n_rows: int = static()
+
+
+def kaczmarz_factor(
+    matrix: Inexact[Array, "m n"],
+    regularization: ArrayLike,
+    *,
+    row_weights: Shaped[Array, "..."] | None = None,
+    row_order: Shaped[Array, "..."] | None = None,
+    block_size: int | None = None,
+) -> KaczmarzFactors:
+    """Prepare a matrix for ``kaczmarz_solve``: T_b = (tril(A_b A_b^H) + lambda I)^-1 for every block of rows.
+
+    Memory: one copy of the matrix, and block_size / n of it for the inverses.
+
+    Args:
+        matrix: A, complex (m, n).
+        regularization: lambda >= 0 [unit of the matrix squared], see ``relative_lambda``.
+        row_weights: diagonal of W (m,), real; rows of weight 0 are skipped.
+        row_order: order of the visits, distinct row indices; rows left out are never used. None: 0 ... m-1.
+        block_size: rows per block; changes the speed, not the iterates. None: 64.
+
+    Returns:
+        The factors, a pytree.
+
+    Raises:
+        ValueError: wrong shapes, a negative lambda, NaN or infinite entries, an order with repeated or unknown rows.
+        TypeError: a row order that is not an integer array, a complex lambda.
+    """
+    check_matrix(matrix)
+    check_regularization(regularization)
+    check_row_weights(row_weights, matrix.shape[0])
+    check_row_order(row_order, matrix.shape[0])
+    block_size = DEFAULT_BLOCK_SIZE if block_size is None else block_size
+    check_count("block_size", block_size)
+    matrix, _ = complex_pair(matrix, matrix)
+    factors = _factor(matrix, regularization, row_weights, row_order, block_size=block_size)
+    if is_concrete(factors.scale) and not np.isfinite(factors.scale):
+        bad = matrix.size - int(jnp.isfinite(matrix).sum())
+        raise ValueError(f"matrix has {bad} of {matrix.size} entries that are NaN or infinite; all must be finite.")
+    return factors
+
+
+def kaczmarz_solve(
+    factors: KaczmarzFactors,
+    data: Num[Array, "..."],
+    *,
+    sweeps: int = 3,
+    constraint: str | None = "nonnegative",
+    init: Num[Array, "..."] | None = None,
+) -> Solution:
+    """Regularized Kaczmarz with prepared factors; all frames go through every block together.
+
+    Args:
+        factors: from ``kaczmarz_factor``.
+        data: b, complex (m,) or (frames, m), without the row weights.
+        sweeps: passes over all rows.
+        constraint: projection after every sweep, as in ``kaczmarz``.
+        init: prior image (n,) or (frames, n), as in ``kaczmarz``.
+
+    Returns:
+        Solution as in ``kaczmarz``.
+
+    Raises:
+        ValueError: wrong shapes, NaN or infinite data, an unknown constraint, sweeps < 1.
+    """
+    check_data(data, factors.n_rows)
+    check_iteration(sweeps, constraint)
+    check_init(init, np.shape(data), factors.blocks.shape[-1])
+    value, residual = _solve(factors, data, init, sweeps=sweeps, constraint=constraint)
+    return Solution(value, {"residual": residual, "sweeps": sweeps})
+
+
+@partial(jax.jit, static_argnames="block_size")
+def _factor(matrix, regularization, row_weights, row_order, *, block_size):
+    n_rows, n_voxels = matrix.shape
+    if row_weights is not None:
+        row_weights = jnp.asarray(row_weights, matrix.real.dtype)
+        matrix = matrix * row_weights[:, None]
+    if row_order is not None:
+        matrix = matrix[row_order]
+    size = min(block_size, len(matrix))
+    count = ceil(len(matrix) / size)
+    matrix = jnp.pad(matrix, ((0, count * size - len(matrix)), (0, 0))).reshape(count, size, n_voxels)
+    blocks = jnp.concatenate([matrix.real, matrix.imag], axis=1)
+    scale = _power_of_two(jnp.max(jnp.abs(lax.stop_gradient(blocks))))
+    blocks = blocks / scale
+    regularization = jnp.asarray(regularization, blocks.dtype) / scale / scale
+
+    products = _matmul(blocks, blocks.mT)
+    gram = lax.complex(
+        products[:, :size, :size] + products[:, size:, size:], products[:, size:, :size] - products[:, :size, size:]
+    )
+    energy = jnp.diagonal(gram.real, axis1=1, axis2=2)
+    used = energy > 0
+    pivot = jnp.where(used, energy + regularization, 1)
+    inverse = _lower_inverse(jnp.tril(gram, -1) + pivot[:, :, None] * jnp.eye(size, dtype=blocks.dtype))
+    inverse = jnp.where(used[:, :, None], inverse, 0)
+    inverses = jnp.concatenate([inverse.real, inverse.imag], axis=1)
+    return KaczmarzFactors(blocks, inverses, regularization, scale, row_weights, row_order, n_rows)
+
+
+def _power_of_two(peak):
+    """The power of two just above a positive number (a division by it rounds nothing); 1 for 0, NaN if not finite."""
+    return jnp.where(jnp.isfinite(peak), jnp.ldexp(jnp.ones_like(peak), jnp.frexp(peak)[1]), jnp.nan)
+
+
+def _lower_inverse(lower):
+    """Inverse of lower-triangular matrices (k, B, B) by halves: [[A, 0], [C, D]]^-1 = [[A', 0], [-D' C A', D']]."""
+    size = lower.shape[-1]
+    if size <= _LEAF:
+        eye = jnp.broadcast_to(jnp.eye(size, dtype=lower.dtype), lower.shape)
+        return lax.linalg.triangular_solve(lower, eye, left_side=True, lower=True)
+    half = size // 2
+    first, second = _lower_inverse(lower[:, :half, :half]), _lower_inverse(lower[:, half:, half:])
+    corner = -_matmul(_matmul(second, lower[:, half:, :half]), first)
+    top = jnp.pad(first, ((0, 0), (0, 0), (0, size - half)))
+    return jnp.concatenate([top, jnp.concatenate([corner, second], axis=2)], axis=1)
+
+
+@partial(jax.jit, static_argnames=("sweeps", "constraint"))
+def _solve(factors, data, init, *, sweeps, constraint):
+    blocks, inverses, regularization = factors.blocks, factors.inverses, factors.regularization
+    rhs = _blocked_data(factors, data)
+    n_frames, n_voxels = rhs.shape[1], blocks.shape[-1]
+
+    def block_step(x, block):
+        rows, inverse, b, v = block
+        y = _apply(inverse, b - _apply(rows, x) - v)
+        return x + _apply_adjoint(rows, y), v + regularization * y
+
+    def sweep(state, _):
+        x, v = state
+        x, v = lax.scan(block_step, x, (blocks, inverses, rhs, v))
+        return (_project(x, constraint), v), None
+
+    x = jnp.zeros((n_frames, 2, n_voxels), blocks.dtype)
+    if init is not None:
+        init = jnp.asarray(init)
+        x = x + jnp.stack([init.real, init.imag], axis=-2).astype(blocks.dtype)
+    (x, _), _ = lax.scan(sweep, (x, jnp.zeros_like(rhs)), None, length=sweeps)
+    value = x[:, 0] if constraint else lax.complex(x[:, 0], x[:, 1])
+    residual = _relative_residual(blocks, x, rhs)
+    return value.reshape(*data.shape[:-1], n_voxels), residual.reshape(data.shape[:-1])
+
+
+def _blocked_data(factors, data):
+    """Data (..., m) as real and imaginary parts of weighted rows in visiting order, (blocks, frames, 2, B)."""
+    count, size = factors.inverses.shape[0], factors.inverses.shape[2]
+    data = jnp.atleast_2d(data)
+    parts = jnp.stack([data.real, data.imag], axis=1).astype(factors.blocks.dtype) / factors.scale
+    if factors.row_weights is not None:
+        parts = parts * factors.row_weights
+    if factors.row_order is not None:
+        parts = parts[..., factors.row_order]
+    parts = jnp.pad(parts, ((0, 0), (0, 0), (0, count * size - parts.shape[-1])))
+    return jnp.moveaxis(parts.reshape(*parts.shape[:2], count, size), 2, 0)
+
+
+def _apply(stacked, x):
+    """Complex product of stacked parts [P; Q] (2B, n) with x (frames, 2, n), giving (frames, 2, B)."""
+    frames, _, n = x.shape
+    p = _matmul(x.reshape(2 * frames, n), stacked.T).reshape(frames, 2, 2, -1)
+    return jnp.stack([p[:, 0, 0] - p[:, 1, 1], p[:, 1, 0] + p[:, 0, 1]], axis=1)
+
+
+def _apply_adjoint(stacked, y):
+    """Adjoint product of stacked parts [P; Q] (2B, n) with y (frames, 2, B), giving (frames, 2, n)."""
+    frames, _, size = y.shape
+    rotated = jnp.stack([y[:, 1], -y[:, 0]], axis=1)
+    return _matmul(jnp.concatenate([y, rotated], axis=-1).reshape(2 * frames, 2 * size), stacked).reshape(frames, 2, -1)
+
+
+def _project(x, constraint):
+    """Real part, then positive part, of x (frames, 2, n)."""
+    if constraint is None:
+        return x
+    real = x[:, 0] if constraint == "real" else jnp.maximum(x[:, 0], 0)
+    return jnp.stack([real, jnp.zeros_like(real)], axis=1)
+
+
+def _relative_residual(blocks, x, rhs):
+    """|Ax - b| / |b| per frame, a constant under differentiation; 0 where b = 0."""
+    blocks, x, rhs = lax.stop_gradient((blocks, x, rhs))
+    difference = jax.vmap(_apply, in_axes=(0, None))(blocks, x) - rhs
+    norm, data_norm = (jnp.sqrt(jnp.sum(jnp.square(r), axis=(0, 2, 3))) for r in (difference, rhs))
+    return jnp.where(data_norm > 0, norm / jnp.where(data_norm > 0, data_norm, 1), 0)

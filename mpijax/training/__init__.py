@@ -1,0 +1,18 @@
+"""Training of networks: a compiled pure step, batches made on the device, exact resume, weights with a card."""
+
+from mpijax.training.checkpoint import CheckpointError as CheckpointError
+from mpijax.training.config import TrainConfig as TrainConfig
+from mpijax.training.loop import Result as Result
+from mpijax.training.loop import fit as fit
+from mpijax.training.losses import pixel_loss as pixel_loss
+from mpijax.training.optim import adam as adam
+from mpijax.training.optim import learning_rate as learning_rate
+from mpijax.training.predict import make_predict as make_predict
+from mpijax.training.state import TrainState as TrainState
+from mpijax.training.state import Weights as Weights
+from mpijax.training.state import count_parameters as count_parameters
+from mpijax.training.state import init_state as init_state
+from mpijax.training.state import split as split
+from mpijax.training.step import make_train_step as make_train_step
+from mpijax.training.weights import load_weights as load_weights
+from mpijax.training.weights import save_weights as save_weights

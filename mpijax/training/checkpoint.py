@@ -1,0 +1,64 @@
+"""Checkpoints of the training state."""
+
+from pathlib import Path
+from types import TracebackType
+
+import jax
+import orbax.checkpoint as ocp
+
+from mpijax.training.state import TrainState
+
+
+class CheckpointError(OSError):
+    """A checkpoint could not be written; the previous one is intact."""
+
+
+class Checkpoints:
+    """The last two states of a run in one directory, each complete or absent: a write ends with a rename."""
+
+    def __init__(self, directory: str | Path):
+        self.directory = Path(directory).absolute()
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    @property
+    def latest(self) -> int | None:
+        """Step of the newest complete checkpoint."""
+        return self._manager.latest_step()
+
+    def describe_latest(self) -> str:
+        """The newest complete checkpoint in words."""
+        return "none" if self.latest is None else f"step {self.latest} in {self.directory}"
+
+    def save(self, step: int, state: TrainState) -> None:
+        """Write the state after ``step``.
+
+        Raises:
+            CheckpointError: It could not be written, e.g. because the disk is full.
+        """
+        previous = self.describe_latest()
+        try:
+            self._manager.save(step, args=ocp.args.StandardSave(state))
+        except Exception as error:  # a full disk is an OSError or a ValueError, depending on the layer that met it
+            raise CheckpointError(
+                f"the checkpoint of step {step} could not be written to {self.directory} ({_first_line(error)}). "
+                f"The previous one is intact: {previous}. Free some space and start the same run again: it continues "
+                "from there."
+            ) from error
+
+    def restore(self, like: TrainState) -> TrainState:
+        """The newest state; ``like`` gives its structure, shapes and types."""
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like)
+        return self._manager.restore(self.latest, args=ocp.args.StandardRestore(shapes))
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._manager.close()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

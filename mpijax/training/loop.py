@@ -1,0 +1,271 @@
+"""The training loop: steps, metrics, validation, checkpoints, resume."""
+
+import dataclasses
+import functools
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mpijax.models.layers import Network
+from mpijax.training import run
+from mpijax.training.checkpoint import Checkpoints
+from mpijax.training.config import TrainConfig
+from mpijax.training.logging import MetricsLog, Report, show_progress
+from mpijax.training.optim import adam, learning_rate
+from mpijax.training.predict import predict_rows
+from mpijax.training.state import PureNetwork, TrainState, Weights, init_state, split
+from mpijax.training.step import BatchFunction, as_partial, make_train_step
+from mpijax.training.weights import load_weights, save_weights
+
+Validate = Callable[[Callable[..., jax.Array]], dict[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished run: ``weights`` are those of ``weights.npz`` (best running mean, or the last)."""
+
+    weights: Weights
+    state: TrainState
+    metrics: list[dict[str, Any]]
+    run_dir: Path
+
+
+def fit(
+    model: Network,
+    batch_fn: BatchFunction,
+    config: TrainConfig,
+    *,
+    run_dir: str | Path,
+    validate: Validate | None = None,
+    key: jax.Array | None = None,
+    progress: bool = True,
+) -> Result:
+    """Train a network; a run directory that holds an unfinished run of the same settings is continued.
+
+    The run directory receives ``config.json``, ``metrics.jsonl``, ``checkpoints/`` and ``weights.npz`` with its card
+    ``weights.json``. Ctrl-C ends the current step, writes a checkpoint and raises KeyboardInterrupt.
+
+    Args:
+        model: Network made by `mpijax.models.create`; it is left unchanged.
+        batch_fn: Batch of a random key, traced into the step (see `mpijax.training.step.BatchFunction`).
+        config: Recipe of the run.
+        run_dir: Directory of the run.
+        validate: ``validate(apply) -> {name: value}``, called with the running mean of the weights behind
+            ``apply(x, **inputs)``; None keeps the last weights instead of the best.
+        key: Random key of the run; None = ``jax.random.key(config.seed)``.
+        progress: Show a progress bar if the output is a terminal; else one line per log interval is printed.
+
+    Returns:
+        Weights, state and metrics.
+
+    Raises:
+        ValueError: The run directory holds a different run, or batches do not fit the recipe or the network.
+        FloatingPointError: Loss or gradient became NaN or infinite.
+        CheckpointError: A checkpoint could not be written; the previous one is intact.
+    """
+    network, weights = split(model)
+    key = jax.random.key(config.seed) if key is None else key
+    batches = as_partial(batch_fn)
+    _check_batch(network, weights, batches, key, config)
+
+    directory = Path(run_dir)
+    run.claim(directory, run.describe(model.config, config, key))
+    optimizer = adam(config)
+    step_fn = make_train_step(network, optimizer, loss=config.loss, ema_decay=config.ema_decay)
+    state = init_state(weights, optimizer)
+    with Checkpoints(directory / "checkpoints") as checkpoints:
+        start = checkpoints.latest
+        metrics = MetricsLog(directory / "metrics.jsonl")
+        metrics.cut(start)
+        if start is not None:
+            state = checkpoints.restore(state)
+        with show_progress(start or 0, config.steps, progress) as report, _deferred_interrupt() as interrupted:
+            trainer = _Trainer(model.config, network, config, directory, checkpoints, metrics, validate, report)
+            if start is None:
+                trainer.validate(0, state)
+            state = trainer.run(start or 0, state, lambda state: step_fn(state, key, batches), interrupted)
+    if validate is None:
+        trainer.save_weights(config.steps, state, {})
+    return Result(load_weights(directory)[1], state, metrics.records(), directory)
+
+
+class _Trainer:
+    """What happens between the steps of one run."""
+
+    def __init__(
+        self,
+        model_config: dict[str, Any],
+        network: PureNetwork,
+        config: TrainConfig,
+        directory: Path,
+        checkpoints: Checkpoints,
+        metrics: MetricsLog,
+        validate: Validate | None,
+        report: Report,
+    ):
+        self.model_config, self.config, self.directory = model_config, config, directory
+        self.checkpoints, self.metrics, self.report = checkpoints, metrics, report
+        self.validation = validate
+        self.evaluate = jax.jit(network.evaluate)
+        self.rate = learning_rate(config)
+        self.started = time.perf_counter()
+        self.mark = (0, self.started)
+
+    def run(
+        self,
+        start: int,
+        state: TrainState,
+        advance: Callable[[TrainState], tuple[TrainState, jax.Array]],
+        interrupted: Callable[[], bool],
+    ) -> TrainState:
+        """Take the steps after ``start``; every step's duties end before its checkpoint, which makes a resume exact."""
+        previous = state.step
+        for step in range(start + 1, self.config.steps + 1):
+            state, loss = advance(state)
+            if step == start + 1:  # the first step compiles: it does not count as throughput
+                loss.block_until_ready()
+                self.mark = (step, time.perf_counter())
+            else:  # at most one step is queued, so that progress and Ctrl-C keep up
+                previous.block_until_ready()
+            previous = loss
+            self.report(step, None)
+            if self._due(step, self.config.log_every):
+                state = self.log(step, state)
+            if self._due(step, self.config.validate_every):
+                self.validate(step, state)
+            if self._due(step, self.config.checkpoint_every):
+                self.checkpoint(step, state)
+            if interrupted():
+                if self.checkpoints.latest != step:
+                    self.checkpoint(step, state)
+                print(f"Interrupted after step {step}; its checkpoint is written, the same run continues from there.")
+                raise KeyboardInterrupt
+        return state
+
+    def log(self, step: int, state: TrainState) -> TrainState:
+        """Write the mean loss since the last record and start a new mean."""
+        self._check_finite(step, state)
+        loss = float(state.loss_sum) / int(state.loss_count)
+        now, (mark_step, mark_time) = time.perf_counter(), self.mark
+        speed = (step - mark_step) / (now - mark_time) if step > mark_step else None
+        record = {
+            "step": step,
+            "loss": loss,
+            "learning_rate": float(self.rate(step - 1)),
+            "seconds": now - self.started,
+            "steps_per_second": speed,
+        }
+        self.metrics.write(record)
+        rows = "" if speed is None else f"  {speed:.2f} steps/s  {speed * self.config.batch_size:.0f} rows/s"
+        self.report(step, f"loss {loss:.4e}{rows}")
+        self.mark = (step, time.perf_counter())
+        return dataclasses.replace(state, loss_sum=jnp.zeros(()), loss_count=jnp.zeros((), jnp.int32))
+
+    def validate(self, step: int, state: TrainState) -> None:
+        """Validate the running mean of the weights and keep it if it is the best so far."""
+        if self.validation is None:
+            return
+        with self._off_the_clock():
+            self._check_finite(step, state)
+            apply = functools.partial(predict_rows, self.evaluate, state.ema, self.config.batch_size)
+            values = {name: float(value) for name, value in self.validation(apply).items()}
+            score = self._score(values)
+            earlier = [self._score(r["validation"]) for r in self.metrics.records() if "validation" in r]
+            self.metrics.write({"step": step, "validation": values})
+            if not earlier or score < min(earlier):
+                self.save_weights(step, state, values)
+        self.report(step, "  ".join(f"{name} {value:.4g}" for name, value in values.items()))
+
+    def checkpoint(self, step: int, state: TrainState) -> None:
+        """Write a checkpoint of a finite state."""
+        with self._off_the_clock():
+            self._check_finite(step, state)
+            self.checkpoints.save(step, state)
+
+    def save_weights(self, step: int, state: TrainState, validation: dict[str, float]) -> None:
+        """Write the running mean of the weights as the run's result."""
+        metadata = {"step": step, "validation": validation, "training": dataclasses.asdict(self.config)}
+        save_weights(self.directory / "weights.npz", state.ema, self.model_config, metadata=metadata)
+
+    def _due(self, step: int, every: int) -> bool:
+        return step % every == 0 or step == self.config.steps
+
+    def _score(self, values: Mapping[str, float | None]) -> float:
+        monitor = self.config.monitor or next(iter(values))
+        name = monitor.removeprefix("-")
+        if name not in values:
+            raise ValueError(f"monitor = {monitor!r}; validation returned {', '.join(values)}.")
+        value = values[name]
+        if value is None or not math.isfinite(value):
+            return math.inf
+        return -value if monitor.startswith("-") else value
+
+    def _check_finite(self, step: int, state: TrainState) -> None:
+        if _all_finite((state.weights, state.ema, state.opt_state)) and not int(state.bad_step):
+            return
+        bad = int(state.bad_step) or step
+        raise FloatingPointError(
+            f"loss, gradient or weights became NaN or infinite at step {bad}, learning rate "
+            f"{float(self.rate(bad - 1)):.3g}. Last good checkpoint: {self.checkpoints.describe_latest()}. "
+            "Lower learning_rate or check the batches, and start in a new run directory."
+        )
+
+    @contextmanager
+    def _off_the_clock(self) -> Iterator[None]:
+        """Leave the time spent inside out of the throughput."""
+        begin = time.perf_counter()
+        yield
+        step, mark_time = self.mark
+        self.mark = (step, mark_time + time.perf_counter() - begin)
+
+
+@jax.jit
+def _all_finite(tree: Any) -> jax.Array:
+    floating = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floating]))
+
+
+def _check_batch(
+    network: PureNetwork, weights: Weights, batches: jax.tree_util.Partial, key: jax.Array, config: TrainConfig
+) -> None:
+    batch = jax.eval_shape(batches, key)
+    missing = [name for name in ("input", "target") if name not in batch]
+    if missing:
+        raise ValueError(f"batch_fn returned {', '.join(batch)}; {' and '.join(missing)} missing.")
+    rows = batch["input"].shape[0]
+    if rows != config.batch_size:
+        raise ValueError(f"batch_fn delivers {rows} rows, but batch_size = {config.batch_size}; make them equal.")
+    inputs = {name: batch[name] for name in ("mask", "noise_level") if name in batch}
+    out = jax.eval_shape(network.evaluate, weights, batch["input"], **inputs)
+    if out.shape != batch["target"].shape:
+        raise ValueError(
+            f"the network maps input {batch['input'].shape} to {out.shape}, but target is {batch['target'].shape}."
+        )
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Yield whether Ctrl-C was pressed, so that a step, whose state is donated, ends whole; a second one acts now."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    pressed = []
+    previous = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(number: int, frame: Any) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, previous)

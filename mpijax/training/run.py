@@ -1,0 +1,58 @@
+"""A run directory: its description, and the refusal to continue a different run in it."""
+
+import dataclasses
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from mpijax.core.files import write_text
+from mpijax.training.config import TrainConfig
+
+
+def describe(model_config: dict[str, Any], config: TrainConfig, key: jax.Array) -> dict[str, Any]:
+    """What defines a run, as plain values: network, recipe and random key."""
+    return {
+        "model": model_config,
+        "training": dataclasses.asdict(config),
+        "key": jax.random.key_data(key).tolist(),
+    }
+
+
+def claim(directory: Path, description: dict[str, Any]) -> None:
+    """Write ``config.json`` into a new run directory, or check that an existing one describes the same run.
+
+    Raises:
+        ValueError: The directory holds a different run.
+    """
+    path = directory / "config.json"
+    if path.exists():
+        present = json.loads(path.read_text(encoding="utf-8"))
+        differences = _differences({name: present.get(name) for name in description}, description)
+        if differences:
+            raise ValueError(
+                f"{directory} holds a different run: {'; '.join(differences)}. "
+                "Give the settings of its config.json to continue it, or choose another run directory."
+            )
+        return
+    versions = {name: _version(name) for name in ("mpijax", "jax", "flax", "optax")}
+    write_text(path, json.dumps(description | {"versions": versions}, indent=2) + "\n")
+
+
+def _differences(present: Any, given: Any, where: str = "") -> list[str]:
+    if isinstance(present, dict) and isinstance(given, dict):
+        return [
+            text
+            for name in present | given
+            for text in _differences(present.get(name), given.get(name), f"{where}.{name}" if where else name)
+        ]
+    return [] if present == given else [f"{where} is {present!r} there and {given!r} here"]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,172 @@
+"""Curves over training steps, frequency and time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mpijax.core.typing import Array, Complex, Float, Num
+from mpijax.viz.style import COLORS, MARKERS, new_figure, styled
+
+
+@styled
+def plot_learning_curve(
+    runs: Mapping[str, Sequence[Mapping[str, Any]]], metrics: Sequence[str] | None = None
+) -> Figure:
+    """Training loss and validation metrics over the steps, one panel per metric, one line per run.
+
+    Args:
+        runs: Name of a run -> its records, one mapping per line of ``metrics.jsonl``: "step" and values; nested
+            mappings are addressed with a dot, "validation.nrmse".
+        metrics: Which values to draw; default "loss" and every "validation." value found.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: A metric that no record holds.
+    """
+    flat = {name: [_flatten(record) for record in records] for name, records in runs.items()}
+    found = list(dict.fromkeys(key for records in flat.values() for record in records for key in record))
+    if metrics is None:
+        metrics = [key for key in found if key == "loss" or key.startswith("validation.")]
+    missing = [key for key in metrics if key not in found]
+    if missing or not metrics:
+        raise ValueError(f"metrics = {metrics}; the records hold {found}.")
+    figure = new_figure(3.2 * len(metrics), 2.5)
+    for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
+        low, high = np.inf, 0.0
+        for i, (name, records) in enumerate(flat.items()):
+            points = [(r["step"], r[metric]) for r in records if r.get(metric) is not None]
+            steps, values = np.array(points, float).reshape(-1, 2).T
+            low, high = min(low, values.min(initial=np.inf)), max(high, values.max(initial=0.0))
+            few = len(values) <= 30
+            axes.plot(steps, values, color=COLORS[i % 7], marker=MARKERS[i % 7] if few else None, ms=3, label=name)
+        if 0 < 3 * low < high:
+            axes.set_yscale("log")
+        axes.set(xlabel="step", ylabel=metric.removeprefix("validation."))
+        axes.set_title("training" if metric == "loss" else metric.partition(".")[0] if "." in metric else metric)
+        axes.grid(alpha=0.3, linewidth=0.5)
+    if len(flat) > 1:
+        axes.legend()
+    return figure
+
+
+@styled
+def plot_snr(
+    frequencies: Float[Array, " f"],
+    snr: Float[Array, "c f"],
+    mixing_orders: Num[Array, "f 3"] | None = None,
+    *,
+    threshold: float | None = None,
+    labels: Sequence[str] = ("x", "y", "z"),
+    annotate: int = 5,
+) -> Figure:
+    """Signal-to-noise ratio of each row over its frequency, and over its total mixing order.
+
+    Args:
+        frequencies: Frequency of each row [Hz].
+        snr: Signal-to-noise ratio per receive channel and frequency.
+        mixing_orders: Mixing orders (f, 3); they add the second panel and name the strongest rows.
+        threshold: Selection threshold to draw, with the number of rows above it.
+        labels: Names of the receive channels.
+        annotate: How many of the strongest rows to name with their mixing orders.
+
+    Returns:
+        The figure.
+    """
+    frequencies, snr = np.asarray(frequencies) / 1e3, np.asarray(snr)
+    orders = None if mixing_orders is None else np.asarray(mixing_orders)
+    figure = new_figure(7.0, 2.8) if orders is not None else new_figure(5.0, 2.8)
+    panels = figure.subplots(
+        1, 1 if orders is None else 2, squeeze=False, sharey=True, width_ratios=None if orders is None else (2, 1)
+    )[0]
+    positive = np.where(snr > 0, snr, np.nan)
+    for i, values in enumerate(positive):
+        style = {"color": COLORS[i % 7], "marker": MARKERS[i % 7], "ms": 2.5, "ls": "none", "alpha": 0.7, "mew": 0}
+        panels[0].plot(frequencies, values, label=f"receive {labels[i] if i < len(labels) else i}", **style)
+        if orders is not None:
+            total = np.abs(orders).sum(axis=1) + 0.22 * (i - (len(snr) - 1) / 2)
+            panels[1].plot(total, values, **style)
+    for axes in panels:
+        axes.set_yscale("log")
+        axes.grid(alpha=0.3, linewidth=0.5)
+        if threshold is not None:
+            axes.axhline(threshold, color="black", linewidth=0.8, linestyle="--")
+    if threshold is not None:
+        above = f"{np.count_nonzero(snr >= threshold)} of {snr.size} rows ≥ {threshold:g}"
+        panels[0].set_title(f"{above}", loc="right")
+    panels[0].set(xlabel="frequency / kHz", ylabel="SNR")
+    panels[0].legend(loc="upper right", markerscale=2, handletextpad=0.2)
+    if orders is not None:
+        panels[1].set(xlabel="total mixing order |nx| + |ny| + |nz|")
+        _name_strongest(panels[0], frequencies, positive, orders, annotate)
+    return figure
+
+
+@styled
+def plot_background_drift(
+    background: Complex[Array, "e c f"],
+    frequencies: Float[Array, " f"],
+    *,
+    labels: Sequence[str] = ("x", "y", "z"),
+) -> Figure:
+    """How far the background moves during a calibration, in units of its own noise.
+
+    d(t, f) = |b(t, f) - mean_t b(f)| / sigma(f), with sigma^2(f) the mean over t of |b(t+1, f) - b(t, f)|^2 / 2. Steady
+    white noise gives a root mean square of one at all times; drift rises above it.
+
+    Args:
+        background: Background frames in the order of acquisition (e, c, f), at least three.
+        frequencies: Frequency of each bin [Hz].
+        labels: Names of the receive channels.
+
+    Returns:
+        The figure: root mean square over the frequencies against the frame, and a map per channel.
+
+    Raises:
+        ValueError: Fewer than three frames.
+    """
+    background = np.asarray(background)
+    frames, channels, _ = background.shape
+    if frames < 3:
+        raise ValueError(f"background has {frames} frames; the noise between frames needs at least 3.")
+    variance = np.mean(np.abs(np.diff(background, axis=0)) ** 2, axis=0) / 2
+    deviation = np.abs(background - background.mean(axis=0)) / np.sqrt(np.where(variance > 0, variance, np.inf))
+    figure = new_figure(7.0, 2.2 + 1.6 * channels)
+    table = figure.subplots(channels + 1, 1, height_ratios=[1.3, *[1.0] * channels])
+    names = [labels[i] if i < len(labels) else str(i) for i in range(channels)]
+    order = np.argsort(frequencies)
+    for i, name in enumerate(names):
+        rms = np.sqrt(np.mean(deviation[:, i] ** 2, axis=1))
+        table[0].plot(np.arange(frames), rms, color=COLORS[i % 7], marker=MARKERS[i % 7], ms=3, label=f"receive {name}")
+        mesh = table[i + 1].pcolormesh(
+            np.asarray(frequencies)[order] / 1e3, np.arange(frames), deviation[:, i, order], shading="nearest",
+            cmap="inferno", vmin=0, vmax=max(4.0, float(np.percentile(deviation, 99))), rasterized=True,
+        )  # fmt: skip
+        table[i + 1].set(ylabel="frame", title=f"receive {name}")
+    table[0].axhline(1.0, color="black", linewidth=0.8, linestyle="--", label="steady noise")
+    table[0].set(xlabel="background frame", ylabel="rms deviation / noise std", ylim=(0, None))
+    table[0].grid(alpha=0.3, linewidth=0.5)
+    table[0].legend(ncols=channels + 1, loc="upper center", bbox_to_anchor=(0.5, 1.2))
+    table[-1].set_xlabel("frequency / kHz")
+    figure.colorbar(mesh, ax=list(table[1:]), label="deviation / noise std", extend="max")
+    return figure
+
+
+def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    pairs: Iterable[tuple[str, Any]] = record.items()
+    flat: dict[str, Any] = {}
+    for key, value in pairs:
+        flat.update(_flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value})
+    return flat
+
+
+def _name_strongest(axes, frequencies: np.ndarray, snr: np.ndarray, orders: np.ndarray, count: int) -> None:
+    """Write the mixing orders beside the strongest rows."""
+    strongest = np.argsort(np.nanmax(np.nan_to_num(snr), axis=0))[::-1][:count]
+    for j in strongest:
+        text = "(" + ", ".join(str(int(n)) for n in orders[j]).replace("-", "−") + ")"
+        at = (frequencies[j], np.nanmax(snr[:, j]))
+        axes.annotate(text, at, xytext=(4, 2), textcoords="offset points", fontsize=6)

@@ -1,0 +1,81 @@
+"""Reconstructed tracer distributions beside the truth."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mpijax.core.typing import Array, Float
+from mpijax.metrics import nrmse, psnr, ssim
+from mpijax.viz.style import label_axes_mm, new_figure, styled
+
+
+@styled
+def plot_reconstructions(
+    images: Mapping[str, Float[Array, "y x"]],
+    truth: Float[Array, "y x"] | None = None,
+    *,
+    extent: tuple[float, float, float, float] | None = None,
+    unit: str = "mmol(Fe)/L",
+) -> Figure:
+    """Reconstructions on one color scale from zero; with a truth, their metrics and signed errors below.
+
+    The scale ends at the truth's largest value; an arrow on the color bar says that values lie beyond it or below zero.
+
+    Args:
+        images: Method -> image (y, x).
+        truth: True image; only images of its size are scored.
+        extent: Left, right, bottom and top edge of the images [mm].
+        unit: Unit of the values.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: No images.
+    """
+    if not images:
+        raise ValueError("images is empty; give at least one reconstruction.")
+    panels = {name: np.asarray(image) for name, image in images.items()}
+    true = None if truth is None else np.asarray(truth)
+    if true is not None:
+        panels = {"truth": true, **panels}
+    errors = {n: p - true for n, p in panels.items() if n in images and true is not None and p.shape == true.shape}
+    columns, rows = len(panels), 2 if errors else 1
+    first = next(iter(panels.values()))
+    aspect = (
+        first.shape[0] / first.shape[1] if extent is None else abs((extent[3] - extent[2]) / (extent[1] - extent[0]))
+    )
+    cell = min(1.9, 7.0 / columns)
+    figure = new_figure(cell * columns + 0.9, (cell * aspect + 0.35) * rows + 0.4)
+    table = figure.subplots(rows, columns, squeeze=False)
+    low, largest_value = min(p.min() for p in panels.values()), max(p.max() for p in panels.values())
+    high = largest_value if true is None else true.max()
+    settings: dict[str, Any] = {"origin": "lower", "extent": extent, "aspect": "equal"}
+    largest = max((np.abs(e).max() for e in errors.values()), default=1.0) or 1.0
+    for j, (name, panel) in enumerate(panels.items()):
+        axes = table[0, j]
+        drawn = axes.imshow(panel, vmin=0, vmax=high, cmap="viridis", **settings)
+        axes.set_title(f"{name}\n{_score(panel, true)}" if true is not None and name in errors else name)
+        label_axes_mm(axes, extent, left=j == 0, bottom=rows == 1 or name not in errors)
+        if rows == 2 and name in errors:
+            drawn_error = table[1, j].imshow(errors[name], vmin=-largest, vmax=largest, cmap="RdBu_r", **settings)
+            label_axes_mm(table[1, j], extent, left=name == next(iter(errors)), bottom=True)
+            table[1, j].set_title("error")
+        elif rows == 2:
+            table[1, j].set_axis_off()
+    beyond = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
+    extend = beyond[bool(low < 0), bool(largest_value > high)]
+    figure.colorbar(drawn, ax=table[0], label=unit, extend=extend, shrink=0.9, aspect=15)
+    if errors:
+        figure.colorbar(drawn_error, ax=table[1], label=f"error / {unit}", shrink=0.9, aspect=15)
+    return figure
+
+
+def _score(image: np.ndarray, truth: np.ndarray) -> str:
+    span = float(truth.max() - truth.min())
+    return (
+        f"nRMSE {100 * float(nrmse(image, truth)):.1f} %\n"
+        f"pSNR {float(psnr(image, truth)):.1f} dB, SSIM {float(ssim(image, truth, span)):.3f}"
+    )

@@ -1,0 +1,68 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mpijax.training import TrainConfig, adam, learning_rate, pixel_loss
+
+
+def test_config_round_trip():
+    config = TrainConfig(steps=10, learning_rate=2e-3, monitor="-psnr")
+    assert TrainConfig.from_json(config.to_json()) == config
+    with pytest.raises(ValueError, match="unknown training setting.*lr; known: steps"):
+        TrainConfig.from_dict({"steps": 3, "lr": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (dict(steps=0), "steps = 0"),
+        (dict(steps=1, log_every=0), "log_every = 0"),
+        (dict(steps=1, learning_rate=1e-8), "final_learning_rate <= learning_rate"),
+        (dict(steps=1, learning_rate=float("nan")), "learning_rate = nan"),
+        (dict(steps=1, ema_decay=1.0), "ema_decay = 1.0"),
+        (dict(steps=1, schedule="step"), "schedule = 'step'; allowed: 'exponential'"),
+        (dict(steps=1, loss="huber"), "loss = 'huber'"),
+    ],
+)
+def test_config_refuses_what_makes_no_sense(values, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**values)
+
+
+def test_schedules_go_from_the_first_to_the_last_rate():
+    steps = np.arange(11)
+    fraction = steps / 10
+    expected = {
+        "exponential": 1e-3 * 1e-4**fraction,
+        "cosine": 1e-7 + (1e-3 - 1e-7) * (1 + np.cos(np.pi * fraction)) / 2,
+        "constant": np.full(11, 1e-3),
+    }
+    for schedule, rates in expected.items():
+        rate = learning_rate(TrainConfig(steps=11, schedule=schedule))
+        np.testing.assert_allclose([rate(t) for t in steps], rates, rtol=2e-5, atol=1e-10)
+    assert float(learning_rate(TrainConfig(steps=1))(0)) == pytest.approx(1e-3)
+
+
+def test_optimizer_is_adam_with_the_schedule():
+    optimizer = adam(TrainConfig(steps=3, learning_rate=0.1, final_learning_rate=0.001))
+    gradients = np.array([3.0, -1.0, 0.5])
+    x, state, mean, square, expected = jnp.zeros(()), optimizer.init(jnp.zeros(())), 0.0, 0.0, 0.0
+    for t, g in enumerate(gradients):
+        update, state = optimizer.update(jnp.asarray(g, jnp.float32), state)
+        x = x + update
+        mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g**2
+        unbiased = (mean / (1 - 0.9 ** (t + 1))) / (np.sqrt(square / (1 - 0.999 ** (t + 1))) + 1e-8)
+        expected -= 0.1 * 0.1**t * unbiased
+    np.testing.assert_allclose(x, expected, rtol=1e-4)
+
+
+def test_pixel_loss_weighs_pixels():
+    rng = np.random.default_rng(0)
+    prediction, target = rng.normal(size=(2, 3, 4, 4, 2)).astype(np.float32)
+    weight = rng.uniform(size=(3, 4, 4, 1)).astype(np.float32)
+    error = np.float64(prediction) - target
+    for kind, e in {"mse": error**2, "l1": np.abs(error)}.items():
+        np.testing.assert_allclose(pixel_loss(prediction, target, kind=kind), e.mean(), rtol=1e-5)
+        weighted = (weight * e).sum() / (2 * np.float64(weight).sum())
+        np.testing.assert_allclose(pixel_loss(prediction, target, weight, kind=kind), weighted, rtol=1e-5)
+    assert float(pixel_loss(prediction, target, 0 * weight)) == 0.0

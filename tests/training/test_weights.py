@@ -1,0 +1,84 @@
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mpijax.training import load_weights, make_predict, save_weights, split
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    _, weights = split(model)
+    weights = jax.tree.map(lambda w: w + 0.05, weights)
+    save_weights(tmp_path / "weights.npz", weights, model.config, metadata={"step": 3})
+    return tmp_path / "weights.npz", weights
+
+
+def edit_card(path, **changes):
+    card = path.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | changes))
+
+
+def test_round_trip_from_the_file_and_from_the_run_directory(saved, model):
+    path, weights = saved
+    for source in (path, path.parent):
+        config, loaded = load_weights(source)
+        assert config == model.config
+        jax.tree.map(np.testing.assert_array_equal, loaded, weights)
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["arrays"]["params/last/kernel"] == [3, 3, 4, 2] and card["metadata"] == {"step": 3}
+    assert sorted(np.load(path).files) == sorted(card["arrays"])
+
+
+def test_equal_weights_make_equal_files(saved, model, tmp_path):
+    path, weights = saved
+    save_weights(tmp_path / "again.npz", weights, model.config)
+    assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
+
+
+def test_damage_is_found(saved):
+    path, _ = saved
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40] + b"\0" + whole[-39:])
+    with pytest.raises(ValueError, match="does not match the checksum"):
+        load_weights(path)
+    path.write_bytes(whole)
+    edit_card(path, version=99)
+    with pytest.raises(ValueError, match="version 99; this package reads mpijax-weights 1"):
+        load_weights(path)
+    path.with_suffix(".json").write_text("{}")
+    with pytest.raises(ValueError, match="is not a card of weights"):
+        load_weights(path)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(FileNotFoundError, match="weights.json does not exist"):
+        load_weights(path)
+
+
+def test_another_architecture_is_found(saved, model):
+    path, _ = saved
+    edit_card(path, model=model.config | {"features": 5})
+    with pytest.raises(ValueError, match="does not fit the network.*last/kernel has shape.*expected"):
+        load_weights(path)
+    edit_card(path, model=model.config | {"blocks": 2})
+    with pytest.raises(ValueError, match=r"params/blocks/1/conv1/bias is missing"):
+        load_weights(path)
+
+
+def test_name_must_say_what_it_is(model, tmp_path):
+    with pytest.raises(ValueError, match="ends in .npz"):
+        save_weights(tmp_path / "weights.bin", split(model)[1], model.config)
+
+
+def test_predict_pads_to_one_shape_and_equals_the_network(saved, model):
+    _, weights = saved
+    network, _ = split(model)
+    predict = make_predict(model.config, weights, batch_size=4)
+    x = np.asarray(jax.random.normal(jax.random.key(0), (11, 4, 4, 2)))
+    whole = jax.jit(network.evaluate)(weights, jnp.asarray(x))
+    for n in (11, 4, 1):
+        np.testing.assert_allclose(predict(x[:n]), whole[:n], atol=1e-5)
+    assert predict.args[0]._cache_size() == 1
+    with pytest.raises(ValueError, match="no rows"):
+        predict(x[:0])
