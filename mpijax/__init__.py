@@ -10,6 +10,7 @@ from mpijax import models as models
 from mpijax import physics as physics
 from mpijax import reconstruction as reconstruction
 from mpijax.core.solution import Solution as Solution
+from mpijax.restoration import restore as restore
 from mpijax.system import Grid as Grid
 from mpijax.system import LissajousSequence as LissajousSequence
 from mpijax.system import LoopCoil as LoopCoil

@@ -18,6 +18,7 @@ from mpijax.datasets import (
     SimulatedRows,
     measured_images,
     noise_for_peak_snr,
+    split_rows,
     usable_rows,
 )
 from mpijax.datasets.stream import MAX_FREQUENCY_FRACTION, MIN_FREQUENCY, RowSource
@@ -112,11 +113,7 @@ def _simulated_case(
 
 
 def open_mpi_source(config: Any, task: RecoveryTask) -> Source:
-    """Calibrations 9 and 10 to train, 3 to test, 8 apart; central slices, cropped to multiples of the scale.
-
-    Validation rows are every tenth row of the training pool by frequency blocks, so that neighbouring frequencies of one
-    block do not sit on both sides.
-    """
+    """Calibrations 9 and 10 to train, 3 to test, 8 apart; central slices, cropped to multiples of the scale."""
     data = mj.io.OpenMPIDataset(Path(config.data_root))
     selection = {"snr_threshold": config.snr_threshold, "min_frequency": MIN_FREQUENCY}
 
@@ -124,9 +121,7 @@ def open_mpi_source(config: Any, task: RecoveryTask) -> Source:
         matrix = mj.io.read_system_matrix(data.calibration(number).path, background="mean", **selection)
         return matrix.select(max_frequency=MAX_FREQUENCY_FRACTION * float(matrix.bandwidth))
 
-    pool = measured_images([read(9), read(10)], 8)
-    blocks = np.arange(len(pool)) // 16 % 10 == 0
-    train_rows, held_out = pool[~blocks], pool[blocks][:512]
+    train_rows, held_out = split_rows(measured_images([read(9), read(10)], 8))
     test = read(3)
     tests = [_measured_case(f"calibration {n}", m, task, config.seed) for n, m in ((3, test), (8, read(8)))]
     return Source(

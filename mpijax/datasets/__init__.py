@@ -6,6 +6,7 @@ from mpijax.datasets.baselines import fit_linear_filter as fit_linear_filter
 from mpijax.datasets.degrade import degrade as degrade
 from mpijax.datasets.degrade import degraded_noise_std as degraded_noise_std
 from mpijax.datasets.measured import measured_images as measured_images
+from mpijax.datasets.measured import split_rows as split_rows
 from mpijax.datasets.normalize import channels_to_complex as channels_to_complex
 from mpijax.datasets.normalize import complex_to_channels as complex_to_channels
 from mpijax.datasets.normalize import denormalize as denormalize

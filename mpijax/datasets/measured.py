@@ -40,3 +40,25 @@ def measured_images(
         cropped = matrix.crop((nx, ny, nz))
         images.append(np.asarray(cropped.grid.to_image(cropped.rows())).reshape(-1, ny, nx))
     return np.concatenate(images)
+
+
+def split_rows(
+    images: Complex[np.ndarray, "p y x"], block: int = 16, every: int = 10, limit: int = 512
+) -> tuple[Complex[np.ndarray, "a y x"], Complex[np.ndarray, "b y x"]]:
+    """Split a pool into training and validation rows by whole blocks of neighbours.
+
+    Neighbouring frequencies look alike, so that single rows drawn at random would leak; every ``every``-th block of
+    ``block`` rows is held out. A pool of fewer than two blocks holds out its last tenth.
+
+    Returns:
+        Training rows and at most ``limit`` validation rows.
+
+    Raises:
+        ValueError: fewer than 2 rows.
+    """
+    if len(images) < 2:
+        raise ValueError(f"{len(images)} row(s) are left; training needs at least 2. Lower the SNR threshold.")
+    held_out = np.arange(len(images)) // block % every == every - 1
+    if not held_out.any():
+        held_out = np.arange(len(images)) >= len(images) - max(1, len(images) // every)
+    return images[~held_out], images[held_out][:limit]

@@ -23,7 +23,7 @@ def create(
     channels: int = 2,
     scale: int | None = None,
     input_shape: tuple[int, ...] | list[int] | None = None,
-    rngs: nnx.Rngs | None = None,
+    rngs: nnx.Rngs | int | None = None,
     **config: Any,
 ) -> Network:
     """Create a network.
@@ -35,7 +35,7 @@ def create(
         channels: Channels of input and output; 2 = real and imaginary part.
         scale: Upsampling factor per axis, for networks that upsample.
         input_shape: Spatial shape (h, w) of the input.
-        rngs: Random streams of the initial weights, ``flax.nnx.Rngs(seed)``.
+        rngs: Random streams of the initial weights, ``flax.nnx.Rngs(seed)``, or a seed.
         **config: Options of the network (its class documents them).
 
     Returns:
@@ -52,6 +52,7 @@ def create(
     if unknown:
         raise ValueError(f"unknown option(s) {', '.join(unknown)} for {name!r}; known: {', '.join(options)}.")
     if rngs is None:
-        raise ValueError("rngs is missing; pass rngs=flax.nnx.Rngs(seed) to draw the initial weights.")
+        raise ValueError("rngs is missing; pass a seed or rngs=flax.nnx.Rngs(seed) to draw the initial weights.")
+    rngs = nnx.Rngs(rngs) if isinstance(rngs, int) else rngs
     shape = None if input_shape is None else tuple(input_shape)
     return network(channels=channels, scale=scale, input_shape=shape, rngs=rngs, **config)

@@ -1,7 +1,6 @@
 """Restoring system matrices with trained networks and classical methods."""
 
 from pathlib import Path
-from typing import Any
 
 from mpijax.core.checks import check_choice
 from mpijax.core.solution import Solution
@@ -19,7 +18,8 @@ def restore(
     *,
     scale: int | None = None,
     sampling: str = "box",
-    model: str | Path | Any = None,
+    model: str | Path | None = None,
+    progress: bool = False,
 ) -> Solution:
     """Restore a system matrix.
 
@@ -29,6 +29,7 @@ def restore(
         scale: fine voxels per coarse voxel and axis: 2 (default), 4 or 8.
         sampling: "box": the calibration sample fills the coarse voxel; "stride": a small sample at every scale-th position.
         model: a run directory or weights file, or "bicubic" or "consistent-bicubic".
+        progress: whether to show a progress bar.
 
     Returns:
         Solution whose value is the restored matrix and whose stats hold one figure per row.
@@ -41,4 +42,4 @@ def restore(
     if model is None:
         raise ValueError(f"model is not given; name a run directory, a weights file, or one of {', '.join(CLASSICAL)}.")
     upsampler = load_upsampler(model, scale, sampling)
-    return upsample(system_matrix, scale, upsampler, sampling=sampling, note=f"by {model}")
+    return upsample(system_matrix, scale, upsampler, sampling=sampling, note=f"by {model}", progress=progress)

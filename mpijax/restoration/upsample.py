@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import track
 
 from mpijax.core.checks import check_choice
 from mpijax.core.pytree import FrozenMapping
@@ -21,6 +22,8 @@ from mpijax.training.weights import read_card
 
 Upsampler = Callable[[Complex[Array, "b h w"]], Complex[Array, "b y x"]]
 """Coarse complex rows to fine ones, in the same unit."""
+
+_SLICES = 1024  # rows between two updates of the progress bar
 
 CLASSICAL = ("bicubic", "consistent-bicubic")
 """Methods that need no training."""
@@ -64,7 +67,13 @@ def load_upsampler(model: str | Path, scale: int, sampling: str = "box") -> Upsa
 
 
 def upsample(
-    system_matrix: SystemMatrix, scale: int, upsampler: Upsampler, *, sampling: str = "box", note: str = ""
+    system_matrix: SystemMatrix,
+    scale: int,
+    upsampler: Upsampler,
+    *,
+    sampling: str = "box",
+    note: str = "",
+    progress: bool = False,
 ) -> Solution:
     """Upsample the kept rows of a matrix in x and y, slice by slice.
 
@@ -75,6 +84,7 @@ def upsample(
         upsampler: coarse rows to fine rows.
         sampling: "box" or "stride": where the coarse positions lie on the fine grid.
         note: how it was done, for the metadata.
+        progress: whether to show a progress bar.
 
     Returns:
         Solution: the fine matrix; stats hold ``residual`` (m,), the distance of the degraded fine rows from the coarse ones
@@ -86,7 +96,8 @@ def upsample(
     coarse = np.asarray(coarse_grid.to_image(system_matrix.rows())).reshape(-1, ny, nx)
     if not np.all(np.isfinite(coarse)):
         raise ValueError(f"{np.count_nonzero(~np.isfinite(coarse))} entries of the system matrix are NaN or infinite.")
-    fine = np.asarray(upsampler(coarse)).astype(coarse.dtype)
+    starts = track(range(0, len(coarse), _SLICES), "upsampling", disable=not progress, transient=True)
+    fine = np.concatenate([np.asarray(upsampler(coarse[i : i + _SLICES])) for i in starts]).astype(coarse.dtype)
     again = np.asarray(degrade(fine, scale, sampling))
     power = np.sum(np.abs(coarse) ** 2, axis=(1, 2)).reshape(-1, nz).sum(1)
     error = np.sum(np.abs(again - coarse) ** 2, axis=(1, 2)).reshape(-1, nz).sum(1)
@@ -99,7 +110,6 @@ def upsample(
     result = system_matrix.with_rows(fine.reshape(-1, grid.size), grid)
     text = f"upsampled {scale} x in x and y ({sampling} sampling) {note}".strip()
     metadata = FrozenMapping({**result.metadata, "/calibration/_restoration": text})
-    # the noise of the background frames belongs to the coarse rows and says nothing of the recovered ones
     return Solution(replace(result, metadata=metadata), {"residual": residual})
 
 

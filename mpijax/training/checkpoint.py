@@ -6,7 +6,7 @@ from types import TracebackType
 import jax
 import orbax.checkpoint as ocp
 
-from mpijax.training.state import TrainState
+from mpijax.training.state import TrainState, by_path
 
 
 class CheckpointError(OSError):
@@ -38,7 +38,7 @@ class Checkpoints:
         """
         previous = self.describe_latest()
         try:
-            self._manager.save(step, args=ocp.args.StandardSave(state))
+            self._manager.save(step, args=ocp.args.StandardSave(by_path(state)))
         except Exception as error:  # a full disk is an OSError or a ValueError, depending on the layer that met it
             raise CheckpointError(
                 f"the checkpoint of step {step} could not be written to {self.directory} ({_first_line(error)}). "
@@ -48,8 +48,12 @@ class Checkpoints:
 
     def restore(self, like: TrainState) -> TrainState:
         """The newest state; ``like`` gives its structure, shapes and types."""
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like)
-        return self._manager.restore(self.latest, args=ocp.args.StandardRestore(shapes))
+        shapes = {
+            path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+            for path, leaf in by_path(like).items()
+        }
+        leaves = self._manager.restore(self.latest, args=ocp.args.StandardRestore(shapes))
+        return jax.tree.unflatten(jax.tree.structure(like), [leaves[path] for path in shapes])
 
     def __enter__(self) -> "Checkpoints":
         return self

@@ -21,7 +21,7 @@ from mpijax.training.config import TrainConfig
 from mpijax.training.logging import MetricsLog, Report, show_progress
 from mpijax.training.optim import adam, learning_rate
 from mpijax.training.predict import predict_rows
-from mpijax.training.state import PureNetwork, TrainState, Weights, init_state, split
+from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite, init_state, split
 from mpijax.training.step import BatchFunction, as_partial, make_train_step
 from mpijax.training.weights import load_weights, save_weights
 
@@ -46,6 +46,7 @@ def fit(
     run_dir: str | Path,
     validate: Validate | None = None,
     key: jax.Array | None = None,
+    metadata: dict[str, Any] | None = None,
     progress: bool = True,
 ) -> Result:
     """Train a network; a run directory that holds an unfinished run of the same settings is continued.
@@ -61,6 +62,7 @@ def fit(
         validate: ``validate(apply) -> {name: value}``, called with the running mean of the weights behind
             ``apply(x, **inputs)``; None keeps the last weights instead of the best.
         key: Random key of the run; None = ``jax.random.key(config.seed)``.
+        metadata: Plain facts about the data, part of what defines the run and kept on the weights' card.
         progress: Show a progress bar if the output is a terminal; else one line per log interval is printed.
 
     Returns:
@@ -77,7 +79,7 @@ def fit(
     _check_batch(network, weights, batches, key, config)
 
     directory = Path(run_dir)
-    run.claim(directory, run.describe(model.config, config, key))
+    run.claim(directory, run.describe(model.config, config, key, metadata or {}))
     optimizer = adam(config)
     step_fn = make_train_step(network, optimizer, loss=config.loss, ema_decay=config.ema_decay)
     state = init_state(weights, optimizer)
@@ -88,7 +90,9 @@ def fit(
         if start is not None:
             state = checkpoints.restore(state)
         with show_progress(start or 0, config.steps, progress) as report, _deferred_interrupt() as interrupted:
-            trainer = _Trainer(model.config, network, config, directory, checkpoints, metrics, validate, report)
+            trainer = _Trainer(
+                model.config, metadata or {}, network, config, directory, checkpoints, metrics, validate, report
+            )
             if start is None:
                 trainer.validate(0, state)
             state = trainer.run(start or 0, state, lambda state: step_fn(state, key, batches), interrupted)
@@ -103,6 +107,7 @@ class _Trainer:
     def __init__(
         self,
         model_config: dict[str, Any],
+        data: dict[str, Any],
         network: PureNetwork,
         config: TrainConfig,
         directory: Path,
@@ -111,10 +116,11 @@ class _Trainer:
         validate: Validate | None,
         report: Report,
     ):
-        self.model_config, self.config, self.directory = model_config, config, directory
+        self.model_config, self.data, self.config, self.directory = model_config, data, config, directory
         self.checkpoints, self.metrics, self.report = checkpoints, metrics, report
         self.validation = validate
         self.evaluate = jax.jit(network.evaluate)
+        self.all_finite = jax.jit(all_finite)
         self.rate = learning_rate(config)
         self.started = time.perf_counter()
         self.mark = (0, self.started)
@@ -192,7 +198,12 @@ class _Trainer:
 
     def save_weights(self, step: int, state: TrainState, validation: dict[str, float]) -> None:
         """Write the running mean of the weights as the run's result."""
-        metadata = {"step": step, "validation": validation, "training": dataclasses.asdict(self.config)}
+        metadata = {
+            "step": step,
+            "validation": validation,
+            "training": dataclasses.asdict(self.config),
+            "data": self.data,
+        }
         save_weights(self.directory / "weights.npz", state.ema, self.model_config, metadata=metadata)
 
     def _due(self, step: int, every: int) -> bool:
@@ -209,7 +220,7 @@ class _Trainer:
         return -value if monitor.startswith("-") else value
 
     def _check_finite(self, step: int, state: TrainState) -> None:
-        if _all_finite((state.weights, state.ema, state.opt_state)) and not int(state.bad_step):
+        if self.all_finite((state.weights, state.ema, state.opt_state)) and not int(state.bad_step):
             return
         bad = int(state.bad_step) or step
         raise FloatingPointError(
@@ -225,12 +236,6 @@ class _Trainer:
         yield
         step, mark_time = self.mark
         self.mark = (step, mark_time + time.perf_counter() - begin)
-
-
-@jax.jit
-def _all_finite(tree: Any) -> jax.Array:
-    floating = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floating]))
 
 
 def _check_batch(

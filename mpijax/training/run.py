@@ -12,12 +12,13 @@ from mpijax.core.files import write_text
 from mpijax.training.config import TrainConfig
 
 
-def describe(model_config: dict[str, Any], config: TrainConfig, key: jax.Array) -> dict[str, Any]:
-    """What defines a run, as plain values: network, recipe and random key."""
+def describe(model_config: dict[str, Any], config: TrainConfig, key: jax.Array, data: dict[str, Any]) -> dict[str, Any]:
+    """What defines a run, as plain values: network, recipe, random key and facts about the data."""
     return {
         "model": model_config,
         "training": dataclasses.asdict(config),
         "key": jax.random.key_data(key).tolist(),
+        "data": json.loads(json.dumps(data)),
     }
 
 

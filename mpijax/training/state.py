@@ -59,7 +59,7 @@ class PureNetwork:
 
 
 def split(model: nnx.Module) -> tuple[PureNetwork, Weights]:
-    """Take a module apart. The module stays as it is; the weights are copies, so that a train step may donate them.
+    """Take a module apart; the module stays as it is.
 
     Args:
         model: A module whose variables are parameters and batch statistics only.
@@ -83,7 +83,7 @@ def split(model: nnx.Module) -> tuple[PureNetwork, Weights]:
     train_graph = nnx.graphdef(module)
     module.eval()
     weights = Weights(nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
-    return PureNetwork(train_graph, nnx.graphdef(module)), jax.tree.map(_copy, weights)
+    return PureNetwork(train_graph, nnx.graphdef(module)), weights
 
 
 def abstract(model_config: dict[str, Any]) -> tuple[PureNetwork, Weights]:
@@ -92,9 +92,9 @@ def abstract(model_config: dict[str, Any]) -> tuple[PureNetwork, Weights]:
 
 
 def init_state(weights: Weights, optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step."""
+    """The state before the first step; it holds copies, because a train step takes its state's memory."""
     return TrainState(
-        weights=weights,
+        weights=jax.tree.map(jnp.copy, weights),
         ema=jax.tree.map(jnp.copy, weights),
         opt_state=optimizer.init(weights.params),
         step=jnp.zeros((), jnp.int32),
@@ -104,6 +104,20 @@ def init_state(weights: Weights, optimizer: optax.GradientTransformation) -> Tra
     )
 
 
+def by_path(tree: Any) -> dict[str, Any]:
+    """Leaves of a tree by their path, e.g. ``params/blocks/0/conv1/kernel``, in the tree's order."""
+    return {
+        jax.tree_util.keystr(where, simple=True, separator="/"): leaf
+        for where, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Whether every floating-point number of a tree is finite."""
+    floating = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in floating]))
+
+
 def count_parameters(model: nnx.Module) -> int:
     """Number of trainable scalars of a module (batch statistics are not trained)."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
@@ -111,7 +125,3 @@ def count_parameters(model: nnx.Module) -> int:
 
 def _is_variable(node: Any) -> bool:
     return isinstance(node, nnx.Variable)
-
-
-def _copy(leaf: Any) -> Any:
-    return leaf if isinstance(leaf, jax.ShapeDtypeStruct) else jnp.copy(leaf)

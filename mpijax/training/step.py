@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from mpijax.training.losses import pixel_loss
-from mpijax.training.state import PureNetwork, TrainState, Weights
+from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite
 
 BatchFunction = Callable[[jax.Array], dict[str, jax.Array]]
 """Key -> {"input": (b, h, w, c), "target": (b, H, W, c), and optionally "weight", "mask", "noise_level"}.
@@ -59,7 +59,7 @@ def make_train_step(
 
         decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
         ema = jax.tree.map(lambda mean, new: decay * mean + (1.0 - decay) * new, state.ema, weights)
-        finite = jnp.isfinite(value) & jnp.isfinite(optax.global_norm(gradient))
+        finite = all_finite((value, gradient))
         new = TrainState(
             weights=weights,
             ema=ema,

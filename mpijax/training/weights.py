@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from mpijax.core.files import atomic_path, write_text
-from mpijax.training.state import Weights, abstract
+from mpijax.training.state import Weights, abstract, by_path
 
 FORMAT = "mpijax-weights"
 VERSION = 1
@@ -32,7 +32,7 @@ def save_weights(
     path = Path(path)
     if path.suffix != ".npz":
         raise ValueError(f"path = {path}; weights are written to a file whose name ends in .npz.")
-    arrays: dict[str, Any] = {name: np.asarray(leaf) for name, leaf in _flatten(weights).items()}
+    arrays: dict[str, Any] = {name: np.asarray(leaf) for name, leaf in by_path(weights).items()}
     with atomic_path(path) as temporary:
         with open(temporary, "wb") as stream:
             np.savez(stream, **arrays)
@@ -69,10 +69,10 @@ def load_weights(path: str | Path) -> tuple[dict[str, Any], Weights]:
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     _, expected = abstract(card["model"])
-    problems = _differences(arrays, _flatten(expected))
+    problems = _differences(arrays, by_path(expected))
     if problems:
         raise ValueError(f"{path} does not fit the network {card['model']} of its card: {'; '.join(problems)}.")
-    leaves = [jax.numpy.asarray(arrays[name]) for name in _flatten(expected)]
+    leaves = [jax.numpy.asarray(arrays[name]) for name in by_path(expected)]
     return card["model"], jax.tree.unflatten(jax.tree.structure(expected), leaves)
 
 
@@ -97,13 +97,6 @@ def read_card(path: str | Path) -> dict[str, Any]:
             f"{path.with_suffix('.json')} is {kind} version {version}; this package reads {FORMAT} {VERSION}."
         )
     return card
-
-
-def _flatten(weights: Weights) -> dict[str, Any]:
-    return {
-        jax.tree_util.keystr(where, simple=True, separator="/"): leaf
-        for where, leaf in jax.tree_util.tree_leaves_with_path(weights)
-    }
 
 
 def _differences(arrays: dict[str, np.ndarray], expected: dict[str, Any]) -> list[str]:

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpijax.core.typing import Array, Complex, Float, Num
-from mpijax.viz.style import COLORS, MARKERS, new_figure, styled
+from mpijax.physics.sequences import UNREACHED
+from mpijax.viz.style import COLORS, MARKERS, new_figure, order_text, styled
 
 
 @styled
@@ -77,31 +79,34 @@ def plot_snr(
         The figure.
     """
     frequencies, snr = np.asarray(frequencies) / 1e3, np.asarray(snr)
-    orders = None if mixing_orders is None else np.asarray(mixing_orders)
-    figure = new_figure(7.0, 2.8) if orders is not None else new_figure(5.0, 2.8)
-    panels = figure.subplots(
-        1, 1 if orders is None else 2, squeeze=False, sharey=True, width_ratios=None if orders is None else (2, 1)
-    )[0]
     positive = np.where(snr > 0, snr, np.nan)
+    figure = new_figure(5.0 if mixing_orders is None else 7.0, 2.8)
+    ratios = (1,) if mixing_orders is None else (2, 1)
+    panels = figure.subplots(1, len(ratios), squeeze=False, sharey=True, width_ratios=ratios)[0]
+    styles = [
+        {"color": COLORS[i % 7], "marker": MARKERS[i % 7], "ms": 2.5, "ls": "none", "alpha": 0.7, "mew": 0}
+        for i in range(len(snr))
+    ]
     for i, values in enumerate(positive):
-        style = {"color": COLORS[i % 7], "marker": MARKERS[i % 7], "ms": 2.5, "ls": "none", "alpha": 0.7, "mew": 0}
-        panels[0].plot(frequencies, values, label=f"receive {labels[i] if i < len(labels) else i}", **style)
-        if orders is not None:
-            total = np.abs(orders).sum(axis=1) + 0.22 * (i - (len(snr) - 1) / 2)
-            panels[1].plot(total, values, **style)
+        panels[0].plot(frequencies, values, label=f"receive {labels[i] if i < len(labels) else i}", **styles[i])
+    if mixing_orders is not None:
+        orders = np.asarray(mixing_orders)
+        known = np.all(orders != UNREACHED, axis=1)
+        total = np.abs(orders).sum(axis=1)
+        for i, values in enumerate(positive):
+            shift = 0.22 * (i - (len(snr) - 1) / 2)
+            panels[1].plot(total[known] + shift, values[known], **styles[i])
+        panels[1].set(xlabel="mixing order |nx| + |ny| + |nz|")
+        _name_strongest(panels[0], frequencies[known], positive[:, known], orders[known], annotate)
     for axes in panels:
         axes.set_yscale("log")
         axes.grid(alpha=0.3, linewidth=0.5)
         if threshold is not None:
             axes.axhline(threshold, color="black", linewidth=0.8, linestyle="--")
     if threshold is not None:
-        above = f"{np.count_nonzero(snr >= threshold)} of {snr.size} rows ≥ {threshold:g}"
-        panels[0].set_title(f"{above}", loc="right")
+        panels[0].set_title(f"{np.count_nonzero(snr >= threshold)} of {snr.size} rows with SNR ≥ {threshold:g}")
     panels[0].set(xlabel="frequency / kHz", ylabel="SNR")
     panels[0].legend(loc="upper right", markerscale=2, handletextpad=0.2)
-    if orders is not None:
-        panels[1].set(xlabel="total mixing order |nx| + |ny| + |nz|")
-        _name_strongest(panels[0], frequencies, positive, orders, annotate)
     return figure
 
 
@@ -163,10 +168,16 @@ def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _name_strongest(axes, frequencies: np.ndarray, snr: np.ndarray, orders: np.ndarray, count: int) -> None:
-    """Write the mixing orders beside the strongest rows."""
-    strongest = np.argsort(np.nanmax(np.nan_to_num(snr), axis=0))[::-1][:count]
-    for j in strongest:
-        text = "(" + ", ".join(str(int(n)) for n in orders[j]).replace("-", "−") + ")"
-        at = (frequencies[j], np.nanmax(snr[:, j]))
-        axes.annotate(text, at, xytext=(4, 2), textcoords="offset points", fontsize=6)
+def _name_strongest(axes: Axes, frequencies: np.ndarray, snr: np.ndarray, orders: np.ndarray, count: int) -> None:
+    """Write the mixing orders beside the strongest rows that lie far enough apart for their text."""
+    best = np.nan_to_num(snr).max(axis=0)
+    gap = 0.06 * np.ptp(frequencies)
+    named: list[int] = []
+    for j in np.argsort(best)[::-1]:
+        if len(named) == count:
+            break
+        if all(abs(frequencies[j] - frequencies[other]) > gap for other in named):
+            named.append(j)
+            axes.annotate(
+                order_text(orders[j]), (frequencies[j], best[j]), xytext=(3, 1), textcoords="offset points", fontsize=6
+            )

@@ -48,7 +48,7 @@ def plot_reconstructions(
         first.shape[0] / first.shape[1] if extent is None else abs((extent[3] - extent[2]) / (extent[1] - extent[0]))
     )
     cell = min(1.9, 7.0 / columns)
-    figure = new_figure(cell * columns + 0.9, (cell * aspect + 0.35) * rows + 0.4)
+    figure = new_figure(cell * columns + 0.9, (cell * aspect + 0.35) * rows + 0.5)
     table = figure.subplots(rows, columns, squeeze=False)
     low, largest_value = min(p.min() for p in panels.values()), max(p.max() for p in panels.values())
     high = largest_value if true is None else true.max()
@@ -77,5 +77,5 @@ def _score(image: np.ndarray, truth: np.ndarray) -> str:
     span = float(truth.max() - truth.min())
     return (
         f"nRMSE {100 * float(nrmse(image, truth)):.1f} %\n"
-        f"pSNR {float(psnr(image, truth)):.1f} dB, SSIM {float(ssim(image, truth, span)):.3f}"
+        f"pSNR {float(psnr(image, truth)):.1f} dB\nSSIM {float(ssim(image, truth, span)):.3f}"
     )

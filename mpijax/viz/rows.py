@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mpijax.core.typing import Array, Float, Inexact, Num
 from mpijax.metrics import nrmse
-from mpijax.viz.style import label_axes_mm, new_figure, styled
+from mpijax.viz.style import label_axes_mm, new_figure, order_text, styled
 
 LIGHTNESS = 0.75
 CHROMA = 0.125
@@ -153,7 +153,7 @@ def _title(j: int, frequencies: Array | None, mixing_orders: Array | None, chann
     if frequencies is not None:
         parts.append(f"{float(frequencies[j]) / 1e3:.2f} kHz")
     if mixing_orders is not None:
-        parts.append("(" + ", ".join(f"{int(n)}" for n in mixing_orders[j]).replace("-", "−") + ")")
+        parts.append(order_text(mixing_orders[j]))
     if channels is not None:
         parts.append(f"receive {channels[j]}")
     return "\n".join(parts)

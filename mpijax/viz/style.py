@@ -1,4 +1,4 @@
-"""One look for all figures, without global state: fonts for print, colors safe for color-blind readers, atomic saving."""
+"""One look for all figures, without global state: print-sized fonts, color-blind-safe lines, atomic saving."""
 
 import functools
 from collections.abc import Callable
@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpijax.core.files import atomic_path
+from mpijax.core.typing import Array, Num
+from mpijax.physics.sequences import UNREACHED
 
 P = ParamSpec("P")
 
@@ -82,3 +84,9 @@ def label_axes_mm(axes: Axes, extent: tuple[float, float, float, float] | None, 
         axes.set_ylabel("y / mm")
     if bottom:
         axes.set_xlabel("x / mm")
+
+
+def order_text(orders: Num[Array, " d"]) -> str:
+    """Mixing orders as "(1, −2, 0)"; empty for a bin that no mixing order reaches."""
+    known = [int(n) for n in orders if n != UNREACHED]
+    return "(" + ", ".join(map(str, known)).replace("-", "−") + ")" if known else ""

@@ -52,9 +52,7 @@ def test_arrays_of_a_partial_are_arguments_of_the_step(model, batch_fn):
     losses = []
     for value in (0.0, 3.0):
         batches = jax.tree_util.Partial(select, jnp.full((4, 8, 8, 2), value))
-        losses.append(
-            float(step(init_state(jax.tree.map(jnp.copy, weights), optimizer), jax.random.key(0), batches)[1])
-        )
+        losses.append(float(step(init_state(weights, optimizer), jax.random.key(0), batches)[1]))
     assert losses[1] == pytest.approx(losses[0] + 9.0, rel=0.2)  # other rows, same compiled step
     assert step._cache_size() == 1
 

@@ -1,0 +1,208 @@
+"""The command line: ``mpijax info | inspect | simulate | train | restore``.
+
+Units of the lab are used here and only here: mT, mm, nm, kHz.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from rich.console import Console
+from tyro.conf import Positional, arg
+from tyro.extras import SubcommandApp
+
+import mpijax as mj
+from mpijax.core.checks import check_choice
+
+app = SubcommandApp()
+Output = Annotated[Path, arg(aliases=["-o"])]
+
+
+@app.command
+def info(file: Positional[Path]) -> None:
+    """Say what an MDF file holds and what it lacks.
+
+    Args:
+        file: an MDF file.
+    """
+    print(mj.io.describe(mj.io.open_file(file)))
+
+
+@app.command
+def inspect(
+    file: Positional[Path],
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None,
+    rows: int = 8,
+) -> None:
+    """Draw the first look at a calibration: SNR over frequency and mixing order, strongest rows, background drift.
+
+    Args:
+        file: an MDF file with a calibration.
+        output: image file; default: the file's name with -inspect.png in the current folder.
+        rows: how many of the strongest rows to draw.
+    """
+    from mpijax.viz import inspect_figure, save
+
+    output = Path(f"{file.stem}-inspect.png") if output is None else output
+    with Console(stderr=True).status(f"reading {file}"):
+        save(inspect_figure(file, rows=rows), output)
+    print(f"wrote {output}")
+
+
+@app.command
+def simulate(
+    output: Positional[Path],
+    gradient: tuple[float, float, float] = (-1.0, -1.0, 2.0),
+    amplitude: tuple[float, float, float] = (12.0, 12.0, 0.0),
+    diameter: float = 20.0,
+    shape: tuple[int, int, int] = (32, 32, 1),
+    fov: tuple[float, float, float] = (30.0, 30.0, 1.0),
+    concentration: float = 100.0,
+    peak_snr: float = 1000.0,
+    background_frames: int = 20,
+    seed: int = 0,
+) -> None:
+    """Simulate a calibration with a Lissajous field-free point and write it as MDF.
+
+    Args:
+        output: MDF file to write.
+        gradient: of the selection field along x, y, z [T/m]; the sum must vanish.
+        amplitude: of the drive field along x, y, z [mT]; 0 = axis not driven.
+        diameter: of the particle cores [nm].
+        shape: voxels along x, y, z.
+        fov: field of view [mm].
+        concentration: of the calibration sample [mmol(Fe)/L].
+        peak_snr: SNR of the strongest row; sets the white noise.
+        background_frames: empty frames to record.
+        seed: of the noise.
+    """
+    import jax
+
+    from mpijax.datasets import noise_for_peak_snr
+
+    matrix = mj.simulate_system_matrix(
+        mj.Scanner.create(gradient),
+        mj.LissajousSequence.create(np.asarray(amplitude) * 1e-3),
+        mj.Particle.create(diameter * 1e-9),
+        mj.Grid.create(shape, np.asarray(fov) * 1e-3),
+        concentration=concentration,
+    )
+    sigma = noise_for_peak_snr(matrix, peak_snr)
+    noisy = mj.add_noise(matrix, sigma, key=jax.random.key(seed), background_frames=background_frames)
+    mj.io.write_system_matrix(output, noisy)
+    print(f"wrote {output}: {matrix.values.shape[0]} channels x {matrix.values.shape[1]} frequencies x {matrix.grid.size} voxels")
+
+
+@app.command
+def train(
+    files: Positional[tuple[Path, ...]],
+    run_dir: Path = Path("runs/train"),
+    scale: int = 2,
+    model: str = "vrfnet",
+    features: int = 32,
+    blocks: int = 4,
+    embed: int = 32,
+    steps: int = 3000,
+    learning_rate: float = 2e-3,
+    snr_threshold: float = 10.0,
+    min_frequency: float = 80.0,
+    slices: int = 8,
+    seed: int = 0,
+) -> None:
+    """Train a network to upsample on the rows of fine calibrations; started again, it continues.
+
+    The fine rows are averaged over scale x scale voxels to make coarse ones. Every tenth block of 16 rows is held out.
+
+    Args:
+        files: MDF files with calibrations.
+        run_dir: receives weights, metrics and checkpoints.
+        scale: upsampling factor, 2, 4 or 8.
+        model: name of the network.
+        features: channels of its residual path.
+        blocks: residual blocks.
+        embed: width of its transformer path.
+        steps: training steps of 64 rows.
+        learning_rate: of the first step; decays to a hundredth.
+        snr_threshold: least SNR of a row.
+        min_frequency: least frequency [kHz].
+        slices: central z slices used of each row.
+        seed: of weights and batches.
+    """
+    from mpijax.datasets import MeasuredRows, RecoveryTask, Rows, measured_images, split_rows
+    from mpijax.restoration import train_recovery
+    from mpijax.training import TrainConfig
+
+    if not files:
+        raise ValueError("no file is given; name at least one MDF file with a calibration.")
+    selection = {"snr_threshold": snr_threshold, "min_frequency": min_frequency * 1e3}
+    matrices = [mj.io.read_system_matrix(file, **selection) for file in files]
+    rows, held_out = split_rows(measured_images(matrices, scale, slices=slices))
+    print(f"{len(rows)} rows to train on, {len(held_out)} held out, {rows.shape[2]} x {rows.shape[1]} voxels")
+    result = train_recovery(
+        model,
+        RecoveryTask(scale=scale),
+        MeasuredRows(images=rows),
+        Rows(held_out, np.zeros(len(held_out), np.float32)),
+        TrainConfig(
+            steps=steps, learning_rate=learning_rate, final_learning_rate=learning_rate / 100, validate_every=250,
+            checkpoint_every=250, ema_decay=0.995, seed=seed,
+        ),  # fmt: skip
+        run_dir=run_dir,
+        model_options={"features": features, "blocks": blocks, "embed": embed},
+        data={"files": [str(file) for file in files], **selection, "slices": slices},
+    )
+    scores = [record["validation"]["nrmse"] for record in result.metrics if "validation" in record]
+    print(f"wrote {run_dir / 'weights.npz'}: nRMSE {min(scores):.4f} on the held-out rows ({scores[0]:.4f} before training)")
+
+
+@app.command
+def restore(
+    file: Positional[Path],
+    output: Output,
+    model: str,
+    task: str = "upsample",
+    scale: int = 2,
+    sampling: str = "box",
+    snr_threshold: float = 0.0,
+) -> None:
+    """Restore a calibration and write it as MDF.
+
+    Args:
+        file: MDF file with a coarse calibration.
+        output: MDF file to write.
+        model: run directory or weights file of a trained network, or bicubic, or consistent-bicubic.
+        task: upsample.
+        scale: fine voxels per coarse voxel and axis.
+        sampling: box (the calibration sample fills the coarse voxel) or stride (a small sample at every scale-th position).
+        snr_threshold: leave out rows below this SNR (0 = keep all).
+    """
+    check_choice("task", task, ("upsample",))
+    matrix = mj.io.read_system_matrix(file, **({"snr_threshold": snr_threshold} if snr_threshold else {}))
+    solution = mj.restore(matrix, task, scale=scale, sampling=sampling, model=model, progress=True)
+    mj.io.write_system_matrix(output, solution.value)
+    before, after = matrix.grid.shape, solution.value.grid.shape
+    residual = solution.stats["residual"]
+    print(f"wrote {output}: {len(residual)} rows, grid {_by(before)} -> {_by(after)}")
+    print(f"positions measured: {matrix.grid.size} instead of {solution.value.grid.size}")
+    print(f"distance from the measured coarse rows: median {np.median(residual):.2%}, largest {np.max(residual):.2%}")
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def main() -> None:
+    """Entry point; every expected failure is one line on standard error."""
+    try:
+        app.cli(prog="mpijax", description=(__doc__ or "").splitlines()[0], config=(tyro.conf.OmitArgPrefixes,))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, TypeError, OSError, FloatingPointError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

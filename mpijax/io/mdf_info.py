@@ -1,0 +1,280 @@
+"""What an MDF file says about itself: everything but the data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mpijax.io.errors import MDFError
+from mpijax.system.grid import Grid
+from mpijax.system.sequence import LissajousSequence
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationInfo:
+    """The group /calibration.
+
+    Attributes:
+        method: robot, hybrid, simulation, ..
+        size: voxels (nx, ny, nz) or None.
+        fov, center: [m], (3,) or None.
+        order: which axis runs fastest, "xyz" unless the file says otherwise.
+        delta_sample_size: edges of the sample [m], (3,) or None.
+        positions: [m], (o, 3) or None.
+        meandering: whether every second line was measured backwards.
+    """
+
+    method: str
+    size: tuple[int, int, int] | None
+    fov: np.ndarray | None
+    center: np.ndarray | None
+    order: str
+    delta_sample_size: np.ndarray | None
+    positions: np.ndarray | None
+    meandering: bool
+
+
+@dataclass(frozen=True, eq=False)
+class MDFInfo:
+    """The header of an MDF file. Make it with :func:`read_info` or take ``open_system_matrix(path).info``.
+
+    J periods, Y sub-partitions, C receive channels, K frequencies, D drive channels, F frequencies per drive channel.
+
+    Attributes:
+        path, version: the file.
+        study, experiment, tracer, scanner: the texts and numbers of these groups (tracer: tuples, one entry per tracer).
+        n_averages, start_time: /acquisition.
+        n_periods: J.
+        gradients: [T/m], (J or 1, Y, 3, 3) or None; offset_fields: [T], (J or 1, Y, 3) or None.
+        base_frequency: [Hz] or None; cycle: [s] or None.
+        divider: (D, F) or None; strengths: [T], (J or 1, D, F) or None; phases: [rad], likewise.
+        waveform: one name per drive frequency.
+        n_channels, n_samples, unit: the receiver; bandwidth: [Hz], NaN where missing.
+        frequencies: (K,) [Hz], NaN where not known; frequency_indices: rfft bins (K,).
+        data_conversion_factor: (C, 2) or None; induction_factor: (C,) or None; has_transfer_function.
+        data_shape, data_dtype: of /measurement/data; () and None without.
+        flags: name -> bool, every ``is..`` of /measurement, missing ones with their defaults.
+        is_background_frame: (N,) in stored order; a compressed file's coefficients count as its O voxels.
+        acquisition_index: when each frame was measured, (N,), or None where it is not known.
+        calibration: or None; snrs: (J or 1, C, K) or None; row_mask: (C, K) or None.
+        lacks: paths of the fields, mandatory or optional, that the file does not hold.
+        remarks: what else a reader should know.
+        period: the period that ``gradient``, ``offset_field``, ``strength``, ``phase`` and ``snr`` speak of.
+    """
+
+    path: Path
+    version: str
+    study: Mapping[str, Any]
+    experiment: Mapping[str, Any]
+    tracer: Mapping[str, Any]
+    scanner: Mapping[str, Any]
+    n_averages: int
+    start_time: str | None
+    n_periods: int
+    gradients: np.ndarray | None
+    offset_fields: np.ndarray | None
+    base_frequency: float | None
+    cycle: float | None
+    divider: np.ndarray | None
+    strengths: np.ndarray | None
+    phases: np.ndarray | None
+    waveform: tuple[str, ...]
+    n_channels: int
+    n_samples: int
+    bandwidth: float
+    unit: str | None
+    frequencies: np.ndarray
+    frequency_indices: np.ndarray
+    data_conversion_factor: np.ndarray | None
+    induction_factor: np.ndarray | None
+    has_transfer_function: bool
+    data_shape: tuple[int, ...]
+    data_dtype: np.dtype | None
+    flags: Mapping[str, bool]
+    is_background_frame: np.ndarray
+    acquisition_index: np.ndarray | None
+    calibration: CalibrationInfo | None
+    snrs: np.ndarray | None
+    row_mask: np.ndarray | None
+    lacks: tuple[str, ...]
+    remarks: tuple[str, ...]
+    period: int = 0
+
+    def at_period(self, period: int) -> "MDFInfo":
+        """The same header, speaking of another period.
+
+        Raises:
+            ValueError: a period the file does not have.
+        """
+        if not 0 <= period < self.n_periods:
+            raise ValueError(f"period = {period}; {self.path} has periods 0 to {self.n_periods - 1}.")
+        return replace(self, period=period)
+
+    def _per_period(self, values: np.ndarray | None) -> np.ndarray | None:
+        return None if values is None else values[self.period if len(values) > 1 else 0]
+
+    @property
+    def is_calibration(self) -> bool:
+        """Whether the file holds a system matrix."""
+        return self.calibration is not None
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames N, background frames included."""
+        return len(self.is_background_frame)
+
+    @property
+    def n_background_frames(self) -> int:
+        """Number of background frames E."""
+        return int(np.count_nonzero(self.is_background_frame))
+
+    @property
+    def n_foreground_frames(self) -> int:
+        """Number of foreground frames O."""
+        return self.n_frames - self.n_background_frames
+
+    @property
+    def gradient(self) -> np.ndarray | None:
+        """Gradient [T/m] of the period, (3, 3), or None."""
+        values = self._per_period(self.gradients)
+        return None if values is None else values[0]
+
+    @property
+    def offset_field(self) -> np.ndarray | None:
+        """Offset field [T] of the period, (3,), or None."""
+        values = self._per_period(self.offset_fields)
+        return None if values is None else values[0]
+
+    @property
+    def strength(self) -> np.ndarray | None:
+        """Drive-field strength [T] of the period, (D, F), or None."""
+        return self._per_period(self.strengths)
+
+    @property
+    def phase(self) -> np.ndarray | None:
+        """Drive-field phase [rad] of the period, (D, F), or None."""
+        return self._per_period(self.phases)
+
+    @property
+    def snr(self) -> np.ndarray | None:
+        """Signal-to-noise ratio of the period as stored, (C, K), or None."""
+        return self._per_period(self.snrs)
+
+    @property
+    def sequence(self) -> LissajousSequence | None:
+        """The drive sequence, or None where the file's is missing or not a sinusoidal Lissajous sequence."""
+        if self.base_frequency is None or self.divider is None or self.strength is None:
+            return None
+        try:
+            return LissajousSequence.from_mdf(self)
+        except ValueError:
+            return None
+
+    @property
+    def driven(self) -> int:
+        """How many drive channels are on: 1-D, 2-D or 3-D excitation; 0 where it is not known."""
+        return 0 if self.strength is None else int(np.count_nonzero(np.any(self.strength > 1e-7, axis=1)))
+
+    @property
+    def tracer_concentration(self) -> float | None:
+        """Concentration of the first tracer [mol/m^3 = mmol/L], or None where missing or zero."""
+        values = self.tracer.get("concentration")
+        return values[0] * 1e3 if values and values[0] > 0 else None
+
+    @property
+    def sample_volume(self) -> float | None:
+        """Volume of the calibration sample [m^3]: of the delta sample, else of the tracer, or None."""
+        if self.calibration is not None and self.calibration.delta_sample_size is not None:
+            if (volume := float(np.prod(self.calibration.delta_sample_size))) > 0:
+                return volume
+        values = self.tracer.get("volume")
+        return values[0] * 1e-3 if values and values[0] > 0 else None
+
+    @property
+    def grid(self) -> Grid:
+        """The calibration's grid.
+
+        Raises:
+            MDFError: no calibration, no grid, or a grid that does not match the number of foreground frames.
+        """
+        calibration = self.calibration
+        if calibration is None:
+            raise MDFError(f"{self.path} is a measurement without a calibration (no /calibration/method): it has no grid.")
+        size, fov, center = calibration.size, calibration.fov, calibration.center
+        if (size is None or fov is None) and calibration.positions is not None:
+            size, fov, center = _grid_of_positions(self.path, calibration)
+        if size is None or fov is None:
+            raise MDFError(f"{self.path} lacks /calibration/size or /calibration/fieldOfView, and positions to find them from.")
+        if np.prod(size) != self.n_foreground_frames:
+            raise MDFError(
+                f"{self.path}: /calibration/size {size} has {np.prod(size)} voxels, but the data hold "
+                f"{self.n_foreground_frames} foreground frames."
+            )
+        return Grid.create(size, _thickness(np.asarray(fov), size, calibration), np.zeros(3) if center is None else center)
+
+
+def _thickness(fov: np.ndarray, size: tuple[int, int, int], calibration: CalibrationInfo) -> np.ndarray:
+    """A field of view whose single-voxel axes of extent zero get the sample's edge, or else the smallest voxel edge."""
+    flat = (np.asarray(size) == 1) & (fov == 0)
+    if not flat.any() or flat.all():
+        return fov
+    edge = np.full(3, np.min((fov / size)[~flat]))
+    if calibration.delta_sample_size is not None and np.all(calibration.delta_sample_size > 0):
+        edge = calibration.delta_sample_size
+    return np.where(flat, edge, fov)
+
+
+def _grid_of_positions(path: Path, calibration: CalibrationInfo) -> tuple[tuple[int, int, int], np.ndarray, np.ndarray]:
+    """Size, field of view and center of a regular grid of positions, x fastest."""
+    positions = calibration.positions
+    assert positions is not None
+    axes = [np.unique(np.round(positions[:, i], 9)) for i in range(3)]
+    nx, ny, nz = (len(axis) for axis in axes)
+    extent = np.array([np.ptp(axis) for axis in axes])
+    fov = np.array([span * len(axis) / max(len(axis) - 1, 1) for span, axis in zip(extent, axes, strict=True)])
+    fov = _thickness(fov, (nx, ny, nz), calibration)
+    center = np.array([(axis[0] + axis[-1]) / 2 for axis in axes])
+    if nx * ny * nz == len(positions) and np.all(fov > 0):
+        expected = Grid.create((nx, ny, nz), fov, center).positions
+        ordered = positions[voxel_order((nx, ny, nz), calibration.order)]
+        if np.allclose(ordered, expected, rtol=0, atol=1e-3 * fov.max()):
+            return (nx, ny, nz), fov, center
+    raise MDFError(
+        f"{path} gives {len(positions)} calibration positions that form no regular grid in the order {calibration.order}, and no "
+        "/calibration/size with /calibration/fieldOfView."
+    )
+
+
+def voxel_order(size: tuple[int, int, int], order: str) -> np.ndarray:
+    """Where each voxel (x fastest) stands in a grid stored with another fastest axis.
+
+    Args:
+        size: (nx, ny, nz).
+        order: the axes, fastest first, such as "xyz" or "zyx".
+
+    Returns:
+        Index of voxel v in the stored order, (n,).
+    """
+    axes = ["xyz".index(letter) for letter in order]
+    stored = np.arange(np.prod(size)).reshape([size[axis] for axis in reversed(axes)])
+    slowest_first = list(reversed(axes))
+    return stored.transpose([slowest_first.index(axis) for axis in (2, 1, 0)]).ravel()
+
+
+def meander_order(size: tuple[int, int, int]) -> np.ndarray:
+    """Where each grid point stands in a meandering path: x runs backwards where y + z is odd, y where z is odd.
+
+    Args:
+        size: points along the first (fastest), second and third axis.
+
+    Returns:
+        Index of grid point v in the measured order, (n,); y counts lines in the order of measurement.
+    """
+    z, y, x = np.indices(size[::-1])
+    back = (y + z) % 2 == 1
+    point_x = np.where(back, size[0] - 1 - x, x)
+    point_y = np.where(z % 2 == 1, size[1] - 1 - y, y)
+    point = ((z * size[1] + point_y) * size[0] + point_x).ravel()
+    return np.argsort(point)
