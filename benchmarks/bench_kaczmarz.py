@@ -6,6 +6,7 @@ Ends with an error only if the iterates differ. ``--blocks`` compares block size
 """
 
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -146,12 +147,12 @@ def compare(args):
 def block_sizes(args):
     for voxels, frames in ((VOXELS, 1), (VOXELS, 16), (VOXELS, FRAMES), (6859, 1), (6859, 16)):
         matrix, data = map(jnp.asarray, problem(ROWS, voxels, frames))
-        lam = relative_lambda(matrix, 1e-3)
+        factor = partial(kaczmarz_factor, matrix, relative_lambda(matrix, 1e-3))
+        solve = partial(kaczmarz_solve, data=data, sweeps=SWEEPS)
         candidates = {}
         for size in (32, 64, 96, 128, 192, 256):
-            factors = kaczmarz_factor(matrix, lam, block_size=size)
-            candidates[f"factor {size}"] = lambda size=size: kaczmarz_factor(matrix, lam, block_size=size)
-            candidates[f"solve {size}"] = lambda factors=factors: kaczmarz_solve(factors, data, sweeps=SWEEPS).value
+            candidates[f"factor {size}"] = partial(factor, block_size=size)
+            candidates[f"solve {size}"] = partial(solve, factor(block_size=size))
         report(f"{ROWS} x {voxels}, {frames} frames", list(interleave(candidates, args.rounds).values()), [])
     return True
 

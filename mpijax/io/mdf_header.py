@@ -70,6 +70,8 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
         offsets = offsets.reshape(1, 1, 3) if offsets.ndim == 1 else offsets.reshape(len(offsets), -1, 3)
     divider, strengths, phases = _drive(file, path, n_periods)
     row_mask = array(file, ROW_MASK, dtype=bool)
+    if row_mask is not None and row_mask.shape != (n_channels, len(indices)):
+        raise MDFError(f"{path}: {ROW_MASK} has shape {row_mask.shape}; expected ({n_channels}, {len(indices)}).")
     return MDFInfo(
         path=path,
         version=version,

@@ -42,7 +42,7 @@ from mpijax.reconstruction.inputs import (
 )
 
 DEFAULT_BLOCK_SIZE = 64
-_LEAF = 16  # XLA inverts triangles up to here by one fast kernel; larger ones are put together from halves
+_LEAF = 16  # triangles up to here are inverted row by row, larger ones put together from halves
 
 _matmul = partial(jnp.matmul, precision="highest")
 
@@ -52,7 +52,7 @@ class KaczmarzFactors:
     """What ``kaczmarz_factor`` prepares for many frames.
 
     Attributes:
-        blocks: (k, 2B, n) real, B weighted rows at a time in visiting order, over ``scale``: real parts, then imaginary.
+        blocks: (k, 2B, n) real, B weighted rows each, in visiting order, over ``scale``: real parts, then imaginary.
         inverses: (k, 2B, B) real, T_b = (tril(A_b A_b^H) + lambda I)^-1, stacked likewise; empty rows are zero.
         regularization: lambda / scale^2.
         scale: power of two near the largest entry; keeps squares of small signals inside the range of float32.
@@ -175,16 +175,38 @@ def _power_of_two(peak):
 
 
 def _lower_inverse(lower):
-    """Inverse of lower-triangular matrices (k, B, B) by halves: [[A, 0], [C, D]]^-1 = [[A', 0], [-D' C A', D']]."""
+    """Inverse of lower-triangular matrices (k, B, B): leaves on the diagonal first, then pairs joined by products.
+
+    [[A, 0], [C, D]]^-1 = [[A', 0], [-D' C A', D']]. No LAPACK call: batched ones wait for the thread pool they run on,
+    and a few at a time can lock it up on a machine with few cores.
+    """
     size = lower.shape[-1]
-    if size <= _LEAF:
-        eye = jnp.broadcast_to(jnp.eye(size, dtype=lower.dtype), lower.shape)
-        return lax.linalg.triangular_solve(lower, eye, left_side=True, lower=True)
-    half = size // 2
-    first, second = _lower_inverse(lower[:, :half, :half]), _lower_inverse(lower[:, half:, half:])
-    corner = -_matmul(_matmul(second, lower[:, half:, :half]), first)
-    top = jnp.pad(first, ((0, 0), (0, 0), (0, size - half)))
-    return jnp.concatenate([top, jnp.concatenate([corner, second], axis=2)], axis=1)
+    leaf = total = min(_LEAF, size)
+    while total < size:
+        total *= 2
+    lower = jnp.pad(lower, ((0, 0), (0, total - size), (0, total - size)))
+    lower = lower + jnp.diag(jnp.arange(total) >= size).astype(lower.dtype)
+    inverse = _leaf_inverse(jnp.stack([lower[:, i : i + leaf, i : i + leaf] for i in range(0, total, leaf)]))
+    while leaf < total:
+        corner = jnp.stack([lower[:, i + leaf : i + 2 * leaf, i : i + leaf] for i in range(0, total, 2 * leaf)])
+        first, second = inverse[0::2], inverse[1::2]
+        corner = -_matmul(_matmul(second, corner), first)
+        top = jnp.concatenate([first, jnp.zeros_like(first)], axis=-1)
+        inverse = jnp.concatenate([top, jnp.concatenate([corner, second], axis=-1)], axis=-2)
+        leaf *= 2
+    return inverse[0, :, :size, :size]
+
+
+def _leaf_inverse(lower):
+    """Inverse of small lower-triangular matrices (..., B, B) by forward substitution, all of them together."""
+    size = lower.shape[-1]
+    eye = jnp.eye(size, dtype=lower.dtype)
+
+    def substitute(inverse, k):
+        known = jnp.sum(lower[..., k, :, None] * inverse, axis=-2)  # rows from k on are still zero
+        return inverse.at[..., k, :].set((eye[k] - known) / lower[..., k, k, None]), None
+
+    return lax.scan(substitute, jnp.zeros_like(lower), jnp.arange(size))[0]
 
 
 @partial(jax.jit, static_argnames=("sweeps", "constraint"))

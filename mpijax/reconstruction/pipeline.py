@@ -58,7 +58,7 @@ def reconstruct(
     if empty is not None:
         measurement = _subtract(measurement, empty)
     index = system_matrix.row_index()
-    matrix, data = system_matrix.rows(), measurement.rows(index, period)
+    matrix, data = jnp.asarray(system_matrix.rows()), jnp.asarray(measurement.rows(index, period))
     weights = _row_weights(row_weights, system_matrix, measurement, period)
     absolute = relative_lambda(matrix, regularization, weights)
     if solver == "kaczmarz":

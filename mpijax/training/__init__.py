@@ -13,6 +13,7 @@ from mpijax.training.state import Weights as Weights
 from mpijax.training.state import count_parameters as count_parameters
 from mpijax.training.state import init_state as init_state
 from mpijax.training.state import split as split
+from mpijax.training.step import as_partial as as_partial
 from mpijax.training.step import make_train_step as make_train_step
 from mpijax.training.weights import load_weights as load_weights
 from mpijax.training.weights import save_weights as save_weights

@@ -22,7 +22,7 @@ from mpijax.training.logging import MetricsLog, Report, show_progress
 from mpijax.training.optim import adam, learning_rate
 from mpijax.training.predict import predict_rows
 from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite, init_state, split
-from mpijax.training.step import BatchFunction, as_partial, make_train_step
+from mpijax.training.step import BatchFunction, TrainStep, as_partial, make_train_step
 from mpijax.training.weights import load_weights, save_weights
 
 Validate = Callable[[Callable[..., jax.Array]], dict[str, float]]
@@ -80,9 +80,8 @@ def fit(
 
     directory = Path(run_dir)
     run.claim(directory, run.describe(model.config, config, key, metadata or {}))
-    optimizer = adam(config)
-    step_fn = make_train_step(network, optimizer, loss=config.loss, ema_decay=config.ema_decay)
-    state = init_state(weights, optimizer)
+    step_fn = _compiled_step(network, config)
+    state = init_state(weights, adam(config))
     with Checkpoints(directory / "checkpoints") as checkpoints:
         start = checkpoints.latest
         metrics = MetricsLog(directory / "metrics.jsonl")
@@ -236,6 +235,12 @@ class _Trainer:
         yield
         step, mark_time = self.mark
         self.mark = (step, mark_time + time.perf_counter() - begin)
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled_step(network: PureNetwork, config: TrainConfig) -> TrainStep:
+    """The step of a recipe; continuing a run in the same process does not compile again."""
+    return make_train_step(network, adam(config), loss=config.loss, ema_decay=config.ema_decay)
 
 
 def _check_batch(

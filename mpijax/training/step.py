@@ -16,6 +16,9 @@ BatchFunction = Callable[[jax.Array], dict[str, jax.Array]]
 It is traced into the step. A plain function's arrays become constants of the compiled step; large ones go in as
 ``jax.tree_util.Partial(function, arrays)``, whose arrays are arguments of the step."""
 
+TrainStep = Callable[[TrainState, jax.Array, jax.tree_util.Partial], tuple[TrainState, jax.Array]]
+"""(state, key, batch function) -> (new state, loss)."""
+
 
 def as_partial(batch_fn: BatchFunction) -> jax.tree_util.Partial:
     """A batch function as a pytree whose leaves are the arrays it carries."""
@@ -28,7 +31,7 @@ def make_train_step(
     *,
     loss: str = "mse",
     ema_decay: float = 0.999,
-) -> Callable[[TrainState, jax.Array, jax.tree_util.Partial], tuple[TrainState, jax.Array]]:
+) -> TrainStep:
     """Compile ``step(state, key, batch_fn) -> (state, loss)``; the state passed in is donated, i.e. gone afterwards.
 
     Step t draws its batch from ``fold_in(key, t)``, so that it depends on key and step alone, whatever happened before.

@@ -1,4 +1,4 @@
-"""Figures for print; every function returns a ``matplotlib.figure.Figure``, :func:`save` writes it."""
+"""Figures for print; every function returns a matplotlib figure, :func:`save` writes it."""
 
 from mpijax.viz.curves import plot_background_drift as plot_background_drift
 from mpijax.viz.curves import plot_learning_curve as plot_learning_curve

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from mpijax.core.typing import Array, Complex, Float, Num
 from mpijax.physics.sequences import UNREACHED
@@ -64,7 +64,8 @@ def plot_snr(
     threshold: float | None = None,
     labels: Sequence[str] = ("x", "y", "z"),
     annotate: int = 5,
-) -> Figure:
+    figure: FigureBase | None = None,
+) -> Any:
     """Signal-to-noise ratio of each row over its frequency, and over its total mixing order.
 
     Args:
@@ -74,13 +75,14 @@ def plot_snr(
         threshold: Selection threshold to draw, with the number of rows above it.
         labels: Names of the receive channels.
         annotate: How many of the strongest rows to name with their mixing orders.
+        figure: Part of a figure to draw into (a ``SubFigure``); default a new figure of fitting size.
 
     Returns:
         The figure.
     """
     frequencies, snr = np.asarray(frequencies) / 1e3, np.asarray(snr)
     positive = np.where(snr > 0, snr, np.nan)
-    figure = new_figure(5.0 if mixing_orders is None else 7.0, 2.8)
+    figure = new_figure(5.0 if mixing_orders is None else 7.0, 2.8) if figure is None else figure
     ratios = (1,) if mixing_orders is None else (2, 1)
     panels = figure.subplots(1, len(ratios), squeeze=False, sharey=True, width_ratios=ratios)[0]
     styles = [
@@ -116,7 +118,8 @@ def plot_background_drift(
     frequencies: Float[Array, " f"],
     *,
     labels: Sequence[str] = ("x", "y", "z"),
-) -> Figure:
+    figure: FigureBase | None = None,
+) -> Any:
     """How far the background moves during a calibration, in units of its own noise.
 
     d(t, f) = |b(t, f) - mean_t b(f)| / sigma(f), with sigma^2(f) the mean over t of |b(t+1, f) - b(t, f)|^2 / 2. Steady
@@ -126,6 +129,7 @@ def plot_background_drift(
         background: Background frames in the order of acquisition (e, c, f), at least three.
         frequencies: Frequency of each bin [Hz].
         labels: Names of the receive channels.
+        figure: Part of a figure to draw into (a ``SubFigure``); default a new figure of fitting size.
 
     Returns:
         The figure: root mean square over the frequencies against the frame, and a map per channel.
@@ -139,7 +143,7 @@ def plot_background_drift(
         raise ValueError(f"background has {frames} frames; the noise between frames needs at least 3.")
     variance = np.mean(np.abs(np.diff(background, axis=0)) ** 2, axis=0) / 2
     deviation = np.abs(background - background.mean(axis=0)) / np.sqrt(np.where(variance > 0, variance, np.inf))
-    figure = new_figure(7.0, 2.2 + 1.6 * channels)
+    figure = new_figure(7.0, 2.2 + 1.6 * channels) if figure is None else figure
     table = figure.subplots(channels + 1, 1, height_ratios=[1.3, *[1.0] * channels])
     names = [labels[i] if i < len(labels) else str(i) for i in range(channels)]
     order = np.argsort(frequencies)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from mpijax.core.typing import Array, Float
 from mpijax.metrics import nrmse, psnr, ssim
-from mpijax.viz.style import label_axes_mm, new_figure, styled
+from mpijax.viz.style import Extent, label_axes_mm, new_figure, styled
 
 
 @styled
@@ -16,7 +16,7 @@ def plot_reconstructions(
     images: Mapping[str, Float[Array, "y x"]],
     truth: Float[Array, "y x"] | None = None,
     *,
-    extent: tuple[float, float, float, float] | None = None,
+    extent: Extent | None = None,
     unit: str = "mmol(Fe)/L",
 ) -> Figure:
     """Reconstructions on one color scale from zero; with a truth, their metrics and signed errors below.

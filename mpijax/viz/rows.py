@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from mpijax.core.typing import Array, Float, Inexact, Num
 from mpijax.metrics import nrmse
-from mpijax.viz.style import label_axes_mm, new_figure, order_text, styled
+from mpijax.viz.style import Extent, label_axes_mm, new_figure, order_text, styled
 
 LIGHTNESS = 0.75
 CHROMA = 0.125
@@ -79,13 +79,14 @@ def plot_rows(
     frequencies: Float[Array, " k"] | None = None,
     mixing_orders: Num[Array, "k 3"] | None = None,
     channels: Sequence[str] | None = None,
-    extent: tuple[float, float, float, float] | None = None,
-) -> Figure:
+    extent: Extent | None = None,
+    figure: FigureBase | None = None,
+) -> Any:
     """Rows recovered by several methods beside each other, and their errors on one common scale.
 
-    Each column is one row; its full brightness is the largest modulus of the reference. Below every estimate of the
-    reference's size stands its nRMSE, and its error |estimate - reference| / max |reference| is mapped. Coarser images
-    (the input of an upsampling) are shown without.
+    Each column is one row; its full brightness is the largest modulus of the reference. Above every estimate of the
+    reference's size stands its nRMSE, and its error |estimate - reference| / max |reference| is mapped further down.
+    Coarser images (the input of an upsampling) are shown without.
 
     Args:
         images: Method -> rows (k, y, x); the methods may differ in size.
@@ -94,6 +95,7 @@ def plot_rows(
         mixing_orders: Mixing orders of each row (k, 3).
         channels: Receive channel of each row.
         extent: Left, right, bottom and top edge of the images [mm].
+        figure: Part of a figure to draw into (a ``SubFigure``); default a new figure of fitting size.
 
     Returns:
         The figure.
@@ -119,7 +121,8 @@ def plot_rows(
     cell = min(1.35, 5.6 / k)
     labels = 0.3 if extent is None else 0.6
     aspect = true.shape[1] / true.shape[2] if extent is None else abs((extent[3] - extent[2]) / (extent[1] - extent[0]))
-    figure = new_figure(cell * k + labels + 1.2, (cell * aspect + 0.17) * n_rows + labels + 0.15)
+    if figure is None:
+        figure = new_figure(cell * k + labels + 1.2, (cell * aspect + 0.17) * n_rows + labels + 0.15)
     grid = figure.add_gridspec(n_rows, k + 1, width_ratios=[*[1.0] * k, 1.1 / cell])
     top = max((error.max() for error in errors.values()), default=1.0) or 1.0
     table = [(name, stack, False) for name, stack in stacks.items()] + [(n, e, True) for n, e in errors.items()]

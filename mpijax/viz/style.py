@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -14,6 +14,10 @@ from mpijax.core.typing import Array, Num
 from mpijax.physics.sequences import UNREACHED
 
 P = ParamSpec("P")
+R = TypeVar("R")
+
+Extent = tuple[Any, Any, Any, Any]
+"""Left, right, bottom and top edge of an image [mm]."""
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Line colors of Okabe and Ito (2008), told apart by all common kinds of color vision."""
@@ -39,11 +43,11 @@ STYLE: dict[Any, Any] = {
 """Settings every figure is drawn with."""
 
 
-def styled(plot: Callable[P, Figure]) -> Callable[P, Figure]:
+def styled(plot: Callable[P, R]) -> Callable[P, R]:
     """Draw with :data:`STYLE` and leave the caller's matplotlib settings as they are."""
 
     @functools.wraps(plot)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
         with matplotlib.rc_context(STYLE):
             return plot(*args, **kwargs)
 
@@ -74,7 +78,7 @@ def save(figure: Figure, path: str | Path, dpi: float = 200) -> None:
         figure.savefig(temporary, format=kind, dpi=dpi)
 
 
-def label_axes_mm(axes: Axes, extent: tuple[float, float, float, float] | None, left: bool, bottom: bool) -> None:
+def label_axes_mm(axes: Axes, extent: Extent | None, left: bool, bottom: bool) -> None:
     """Millimetre labels on the outer images of a table; no ticks where the extent is unknown."""
     if extent is None:
         axes.set(xticks=[], yticks=[])

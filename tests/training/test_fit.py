@@ -24,6 +24,12 @@ def metrics_of(directory):
     return [{name: value for name, value in json.loads(line).items() if name not in WALL_CLOCK} for line in lines]
 
 
+def assert_same(tree, other):
+    assert jax.tree.structure(tree) == jax.tree.structure(other)
+    for leaf, expected in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(leaf, expected)
+
+
 def steps_of(directory):
     return sorted(int(entry.name) for entry in (directory / "checkpoints").iterdir() if entry.name.isdigit())
 
@@ -76,8 +82,8 @@ def test_interrupted_runs_end_like_an_uninterrupted_one(model, batch_fn, validat
     stopped = fit(model, batch_fn, RECIPE, run_dir=tmp_path / "stop", validate=validate)
 
     for name, resumed in {"crash": crashed, "stop": stopped}.items():
-        jax.tree.map(np.testing.assert_array_equal, resumed.state, whole.state)
-        jax.tree.map(np.testing.assert_array_equal, resumed.weights, whole.weights)
+        assert_same(resumed.state, whole.state)
+        assert_same(resumed.weights, whole.weights)
         assert metrics_of(tmp_path / name) == metrics_of(tmp_path / "whole")
         assert (tmp_path / name / "weights.npz").read_bytes() == (tmp_path / "whole" / "weights.npz").read_bytes()
 
@@ -90,7 +96,7 @@ def test_interrupted_runs_end_like_an_uninterrupted_one(model, batch_fn, validat
 
     # a finished run is not trained again, and a different one is refused with the names of what differs
     again = fit(model, batch_fn, RECIPE, run_dir=tmp_path / "whole", validate=validate)
-    jax.tree.map(np.testing.assert_array_equal, again.state, whole.state)
+    assert_same(again.state, whole.state)
     other = TrainConfig.from_dict(json.loads(RECIPE.to_json()) | {"learning_rate": 0.5, "steps": 13})
     with pytest.raises(ValueError, match=r"different run: training.steps is 12 .*13.*; training.learning_rate is 0.01"):
         fit(model, batch_fn, other, run_dir=tmp_path / "whole")
@@ -130,9 +136,9 @@ def test_a_full_disk_leaves_the_previous_checkpoint(model, batch_fn, tmp_path, m
         with pytest.raises(CheckpointError, match=r"step 8 could not be written.*No space left.*intact: step 4 in"):
             fit(model, batch_fn, config, run_dir=tmp_path / "full")
     resumed = fit(model, batch_fn, config, run_dir=tmp_path / "full")
-    jax.tree.map(np.testing.assert_array_equal, resumed.state, whole.state)
-    jax.tree.map(np.testing.assert_array_equal, resumed.weights, whole.state.ema)  # without validation: the last
-    jax.tree.map(np.testing.assert_array_equal, load_weights(tmp_path / "full")[1], whole.state.ema)
+    assert_same(resumed.state, whole.state)
+    assert_same(resumed.weights, whole.state.ema)  # without validation: the last
+    assert_same(load_weights(tmp_path / "full")[1], whole.state.ema)
 
 
 @pytest.mark.filterwarnings("ignore")  # the writer's threads complain about their own end
@@ -151,7 +157,7 @@ def test_a_checkpoint_that_cannot_be_written_in_full_is_none(model, tmp_path):
             gc.collect()
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.latest == 1
-        jax.tree.map(np.testing.assert_array_equal, checkpoints.restore(state), state)
+        assert_same(checkpoints.restore(state), state)
         checkpoints.save(2, state)
         assert checkpoints.latest == 2
 

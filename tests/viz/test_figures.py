@@ -5,6 +5,7 @@ import pytest
 
 from mpijax import viz
 from mpijax.physics.sequences import UNREACHED
+from mpijax.viz.style import new_figure
 
 
 def test_reconstructions_share_a_scale_and_state_their_metrics():
@@ -89,3 +90,14 @@ def test_drift_needs_frames_and_survives_silent_bins():
     np.testing.assert_array_equal(silent.axes[0].get_lines()[0].get_ydata(), 0)
     with pytest.raises(ValueError, match="at least 3"):
         viz.plot_background_drift(np.zeros((2, 1, 4), complex), np.arange(4.0))
+
+
+def test_parts_of_one_figure():
+    whole = new_figure(7, 6)
+    upper, middle, lower = whole.subfigures(3, 1)
+    frequencies = np.linspace(0, 1e6, 5)
+    viz.plot_snr(frequencies, np.ones((2, 5)), figure=upper)
+    viz.plot_rows({"rows": np.ones((2, 4, 4), complex)}, extent=tuple(np.float32([-1, 1, -1, 1])), figure=middle)
+    viz.plot_background_drift(np.zeros((3, 1, 5), complex), frequencies, figure=lower)
+    whole.canvas.draw()
+    assert [len(part.axes) for part in (upper, middle, lower)] == [1, 3, 3]

@@ -1,0 +1,187 @@
+"""Reading measurements from MDF files, averaged on the way."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mpijax.core.checks import check_choice
+from mpijax.io.background import METHODS, background_model
+from mpijax.io.errors import MDFError
+from mpijax.io.hdf5 import SLAB_BYTES, open_hdf5, spans
+from mpijax.io.mdf_header import read_info
+from mpijax.io.mdf_info import MDFInfo
+from mpijax.io.mdf_metadata import period_fields, read_metadata
+from mpijax.io.mdf_rows import as_numbers, complex_dtype, convert, transfer_function, wants_correction
+from mpijax.system.measurement import Measurement
+
+
+def read_measurement(
+    path: str | Path,
+    *,
+    background: str = "none",
+    empty_scan: str | Path | None = None,
+    frames: Any = None,
+    periods: Any = None,
+    average_frames: int = 1,
+    average_periods: int = 1,
+    apply_transfer_function: bool | str = "auto",
+) -> Measurement:
+    """Read the foreground frames of a measurement as spectra.
+
+    Time-domain data are transformed by the plain rfft of each period; integer data are converted to the physical unit.
+    Averages are taken while reading, so that a file of many periods needs the memory of the result only.
+
+    Args:
+        path: an MDF file.
+        background: "none", "mean" (of the file's background frames) or "interpolate" (between runs of them); where the file
+            says that the background has been subtracted, nothing is. The background frames returned lose their mean with it.
+        empty_scan: an MDF file of an empty measurement, the mean of whose frames is subtracted, period by period.
+        frames: which foreground frames, counted from 0 (an index, a slice or a sequence); None = all.
+        periods: which periods of each frame, likewise.
+        average_frames, average_periods: mean over this many consecutive ones of the chosen; an incomplete rest is dropped.
+        apply_transfer_function: divide by the transfer function and the induction factor: "auto" where the file has one and has
+            not been corrected, True (an error without one) or False. Bins where it is zero or not finite become zero.
+
+    Returns:
+        Values complex (frames, periods, c, f), background frames beside them.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        MDFError: a file that cannot be read, no background frames to subtract, or NaN in the data.
+        ValueError: an argument that is not allowed, or frames that the file does not have.
+    """
+    check_choice("background", background, METHODS)
+    if empty_scan is not None and background != "none":
+        raise ValueError(f"background = {background!r} and empty_scan are both given; the background is subtracted once.")
+    info = _measurement_info(path)
+    corrects = wants_correction(info, apply_transfer_function)
+    foreground = np.flatnonzero(~info.is_background_frame)
+    empty = np.flatnonzero(info.is_background_frame)
+    groups = _groups("frames", foreground, frames, average_frames)
+    period_groups = _groups("periods", np.arange(info.n_periods), periods, average_periods)
+    model = background_model(info, groups.ravel(), empty, background)
+    with open_hdf5(path) as file:
+        values = _spectra(file, info, groups, period_groups)
+        noise = _spectra(file, info, empty[:, None], period_groups)
+        transfer = transfer_function(file, info)
+        metadata = read_metadata(file, info, calibration=False)
+    if model is not None:
+        shares = model.weights().reshape(*groups.shape, -1).mean(1)
+        for value, share in zip(values, shares, strict=True):
+            value -= np.tensordot(share.astype(noise.real.dtype), noise, 1)
+    if empty_scan is not None:
+        noise = _empty_scan(empty_scan, info, period_groups)
+        values -= noise.mean(0)
+    subtracted = model is not None or empty_scan is not None
+    if subtracted:
+        noise = noise - noise.mean(0)
+    if corrects and transfer is not None:
+        usable = np.isfinite(transfer) & (transfer != 0)
+        factor = np.divide(1, transfer, out=np.zeros_like(transfer), where=usable)
+        values, noise = (array * factor.astype(array.dtype) for array in (values, noise))
+    metadata |= period_fields(info, period_groups[:, 0].tolist())
+    if groups.shape[1] * period_groups.shape[1] > 1:
+        metadata["/acquisition/numAverages"] = info.n_averages * groups.shape[1] * period_groups.shape[1]
+    metadata.pop("/measurement/isBackgroundCorrected", None)
+    return Measurement.create(
+        values,
+        info.frequencies,
+        frequency_indices=info.frequency_indices,
+        n_samples=info.n_samples,
+        bandwidth=info.bandwidth,
+        background=noise if len(noise) else None,
+        transfer_function_corrected=corrects or info.flags["isTransferFunctionCorrected"],
+        background_corrected=subtracted or info.flags["isBackgroundCorrected"],
+        metadata=metadata,
+    )
+
+
+def _measurement_info(path: str | Path) -> MDFInfo:
+    info = read_info(path)
+    if not info.data_shape:
+        raise MDFError(f"{info.path} holds no /measurement/data.")
+    if info.flags["isSparsityTransformed"]:
+        raise MDFError(f"{info.path} is a compressed calibration; read it with read_system_matrix.")
+    return info
+
+
+def _groups(name: str, available: np.ndarray, chosen: Any, count: int) -> np.ndarray:
+    """Positions to average, (groups, count)."""
+    if int(count) != count or count < 1:
+        raise ValueError(f"average_{name} = {count}; a positive integer is expected.")
+    try:
+        kept = available if chosen is None else np.atleast_1d(available[chosen if isinstance(chosen, slice) else np.asarray(chosen)])
+    except IndexError:
+        raise ValueError(f"{name} = {chosen}; the file has {name} 0 to {len(available) - 1}.") from None
+    if len(kept) < count:
+        raise ValueError(f"average_{name} = {count}, but only {len(kept)} {name} are there to average.")
+    groups = len(kept) // int(count)
+    return kept[: groups * int(count)].reshape(groups, int(count))
+
+
+def _spectra(file: h5py.File, info: MDFInfo, frames: np.ndarray, periods: np.ndarray) -> np.ndarray:
+    """Spectra averaged over groups of frames (g, a) and of periods (h, b): complex (g, h, c, f)."""
+    data = file["/measurement/data"]
+    dtype = complex_dtype(info)
+    out = np.empty((len(frames), len(periods), info.n_channels, len(info.frequency_indices)), dtype)
+    budget = max(1, SLAB_BYTES // (16 * info.n_channels * info.n_samples))  # periods in memory at once, in double precision
+    period_part = min(periods.shape[1], budget)
+    period_step = max(1, budget // periods.shape[1])
+    taken = min(len(periods), period_step) * period_part
+    frame_part = min(frames.shape[1], max(1, budget // taken))
+    frame_step = max(1, budget // (taken * frames.shape[1]))
+    for i in range(0, len(frames), frame_step):
+        for j in range(0, len(periods), period_step):
+            f, p = frames[i : i + frame_step], periods[j : j + period_step]
+            total: Any = 0.0
+            for s in range(0, f.shape[1], frame_part):
+                for t in range(0, p.shape[1], period_part):
+                    total = total + _sum(data, info, f[:, s : s + frame_part], p[:, t : t + period_part])
+            mean = total / (frames.shape[1] * periods.shape[1])
+            if not info.flags["isFourierTransformed"]:
+                mean = np.fft.rfft(mean)[..., info.frequency_indices]
+            out[i : i + frame_step, j : j + period_step] = mean
+    bad = np.count_nonzero(~np.isfinite(out))
+    if bad:
+        raise MDFError(f"{info.path}: {bad} of the {out.size} spectral values read are NaN or infinite; choose other frames.")
+    return out
+
+
+def _sum(data: h5py.Dataset, info: MDFInfo, frames: np.ndarray, periods: np.ndarray) -> np.ndarray:
+    """Physical data summed in double precision over frames (g, a) and periods (h, b): (g, h, c, samples or bins)."""
+    fast = info.flags["isFastFrameAxis"]
+    frame_set, frame_place = np.unique(frames, return_inverse=True)
+    period_set, period_place = np.unique(periods, return_inverse=True)
+    rows = []
+    for first, last, _ in spans(frame_set, 1, len(frame_set)):
+        columns = []
+        for start, stop, _ in spans(period_set, 1, len(period_set)):
+            block = np.moveaxis(data[start:stop, ..., first:last], -1, 0) if fast else data[first:last, start:stop]
+            columns.append(convert(as_numbers(block), info, np.arange(info.n_channels), info.frequency_indices, -1))
+        rows.append(np.concatenate(columns, axis=1))
+    block = np.concatenate(rows)[frame_place.ravel()][:, period_place.ravel()]
+    block = block.reshape(*frames.shape, *periods.shape, *block.shape[2:])
+    return block.sum(axis=(1, 3), dtype=np.result_type(block, np.float64))
+
+
+def _empty_scan(path: str | Path, info: MDFInfo, period_groups: np.ndarray) -> np.ndarray:
+    """All frames of an empty measurement, averaged over periods as the data are: (e, periods or 1, c, f)."""
+    scan = _measurement_info(path)
+    if (
+        (scan.n_channels, scan.n_samples) != (info.n_channels, info.n_samples)
+        or not np.array_equal(scan.frequency_indices, info.frequency_indices)
+        or scan.n_periods not in (1, info.n_periods)
+    ):
+        raise MDFError(
+            f"the empty scan {scan.path} ({scan.n_channels} channels, {scan.n_samples} samples, {len(scan.frequency_indices)} "
+            f"frequencies, {scan.n_periods} periods) does not match {info.path} ({info.n_channels}, {info.n_samples}, "
+            f"{len(info.frequency_indices)}, {info.n_periods})."
+        )
+    if scan.flags["isTransferFunctionCorrected"] != info.flags["isTransferFunctionCorrected"]:
+        raise MDFError(f"of {scan.path} and {info.path} one has been corrected for its transfer function, the other not.")
+    groups = period_groups if scan.n_periods == info.n_periods else np.zeros((1, 1), int)
+    with open_hdf5(path) as file:
+        found = _spectra(file, scan, np.arange(scan.n_frames)[:, None], groups)
+    return np.broadcast_to(found, (len(found), len(period_groups), *found.shape[2:]))

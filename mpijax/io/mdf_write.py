@@ -1,0 +1,235 @@
+"""Writing system matrices and measurements as MDF 2.1.0."""
+
+import errno
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mpijax.core.checks import check_finite
+from mpijax.core.files import atomic_path
+from mpijax.io.errors import MDFError
+from mpijax.io.mdf_fields import FREQUENCIES, FREQUENCIES_UNKNOWN, ROW_MASK, is_field
+from mpijax.io.mdf_header import FLAGS, bin_frequencies
+from mpijax.io.snr import add_snr
+from mpijax.system.matrix import SystemMatrix
+from mpijax.system.measurement import Measurement
+from mpijax.system.sequence import LissajousSequence
+
+VERSION = "2.1.0"
+UNKNOWN = "n.a."
+_TRACER_TEXTS = ("batch", "name", "solute", "vendor", "injectionTime")
+
+
+def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
+    """Write a system matrix as an MDF 2.1.0 calibration; :func:`read_system_matrix` returns every value bit for bit.
+
+    Rows are stored in the fast-frame layout [1, C, K, N], foreground in voxel order (x fastest), then background. A matrix with
+    background frames but no SNR gets its SNR computed (:func:`add_snr`). Entries of ``metadata`` whose key is an MDF path, or a
+    path with a user name (``"/calibration/_restoration"``), are written there; other entries are not written. The row mask,
+    and frequencies that are not the bins' own, go into user fields. Receive coils and the particle model have no place in MDF.
+
+    Args:
+        path: where to; an existing file is replaced only once the new one is complete.
+        system_matrix: the matrix, on a host or a device.
+
+    Raises:
+        ValueError: metadata under a path that MDF does not have, or of a type it cannot hold.
+        OSError: the file cannot be written, for instance because the disk is full; nothing is left behind.
+    """
+    matrix = system_matrix
+    if matrix.snr is None and matrix.background is not None:
+        matrix = add_snr(matrix)
+    fields = _header(matrix, n_periods=1)
+    grid, fields_of_grid = matrix.grid, {}
+    fields_of_grid["/calibration/size"] = np.asarray(grid.shape, np.int64)
+    fields_of_grid["/calibration/fieldOfView"] = np.asarray(grid.fov, np.float64)
+    fields_of_grid["/calibration/fieldOfViewCenter"] = np.asarray(grid.center, np.float64)
+    fields_of_grid["/calibration/order"] = "xyz"
+    fields |= fields_of_grid
+    fields.setdefault("/calibration/method", UNKNOWN)
+    volume = float(matrix.sample_volume)
+    edges = fields.get("/calibration/deltaSampleSize")
+    if edges is not None and not np.isclose(np.prod(np.asarray(edges)), volume, rtol=1e-6, atol=0):
+        del fields["/calibration/deltaSampleSize"]
+    tracers = np.size(np.asarray(fields["/tracer/name"], object))
+    fields["/tracer/concentration"] = np.full(tracers, float(matrix.sample_concentration) * 1e-3)
+    fields["/tracer/volume"] = np.full(tracers, volume * 1e3)
+    if matrix.scanner is not None:
+        fields["/acquisition/gradient"] = np.asarray(matrix.scanner.gradient, np.float64).reshape(1, 1, 3, 3)
+        fields["/acquisition/offsetField"] = np.asarray(matrix.scanner.offset_field, np.float64).reshape(1, 1, 3)
+    if matrix.snr is not None:
+        fields["/calibration/snr"] = np.asarray(matrix.snr, np.float64)[None]
+    if matrix.row_mask is not None:
+        fields[ROW_MASK] = np.asarray(matrix.row_mask).astype(np.int8)
+    if matrix.transfer_function is not None:
+        fields["/acquisition/receiver/transferFunction"] = np.asarray(matrix.transfer_function, np.complex128)
+    n, e = grid.size, 0 if matrix.background is None else matrix.background.shape[0]
+    fields |= _frame_fields(n, e)
+    fields["/measurement/isFastFrameAxis"] = 1
+    c, f, _ = matrix.values.shape
+    with _writing(path) as file:
+        _write_fields(file, fields)
+        data = file.create_dataset("/measurement/data", (1, c, f, n + e), matrix.values.dtype)
+        for channel in range(c):
+            data[0, channel, :, :n] = np.asarray(matrix.values[channel])
+            if e:
+                data[0, channel, :, n:] = np.asarray(matrix.background[:, channel]).T
+
+
+def write_measurement(path: str | Path, measurement: Measurement) -> None:
+    """Write a measurement as MDF 2.1.0; :func:`read_measurement` returns every value bit for bit.
+
+    Spectra are stored as [N, J, C, K], foreground frames first, then background. For ``metadata`` see
+    :func:`write_system_matrix`.
+
+    Args:
+        path: where to; an existing file is replaced only once the new one is complete.
+        measurement: the measurement.
+
+    Raises:
+        ValueError: NaN in the data, or metadata that MDF cannot hold.
+        OSError: the file cannot be written, for instance because the disk is full; nothing is left behind.
+    """
+    check_finite("measurement.values", measurement.values)
+    frames, periods, _, _ = measurement.values.shape
+    e = 0 if measurement.background is None else measurement.background.shape[0]
+    fields = _header(measurement, n_periods=periods)
+    fields |= _frame_fields(frames, e)
+    fields["/measurement/isBackgroundCorrected"] = int(measurement.background_corrected)
+    with _writing(path) as file:
+        _write_fields(file, fields)
+        data = file.create_dataset("/measurement/data", (frames + e, *measurement.values.shape[1:]), measurement.values.dtype)
+        data[:frames] = np.asarray(measurement.values)
+        if e:
+            data[frames:] = np.asarray(measurement.background)
+
+
+def _header(source: SystemMatrix | Measurement, n_periods: int) -> dict[str, Any]:
+    """Every mandatory field but those of the frames, the source's own metadata above the defaults."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "")
+    fields: dict[str, Any] = {
+        **{f"/study/{name}": UNKNOWN for name in ("description", "name")},
+        "/study/number": 0,
+        "/study/uuid": str(uuid.uuid4()),
+        **{f"/experiment/{name}": UNKNOWN for name in ("description", "name", "subject")},
+        "/experiment/number": 0,
+        "/experiment/uuid": str(uuid.uuid4()),
+        "/experiment/isSimulation": 0,
+        **{f"/scanner/{name}": UNKNOWN for name in ("facility", "manufacturer", "name", "operator")},
+        "/scanner/topology": "FFP",
+        "/acquisition/numAverages": 1,
+        "/acquisition/startTime": now,
+        "/acquisition/receiver/unit": "V",
+        **{f"/measurement/{name}": 0 for name in FLAGS},
+    }
+    is_matrix = isinstance(source, SystemMatrix)
+    if is_matrix:
+        fields |= {f"/tracer/{name}": UNKNOWN for name in ("batch", "name", "solute", "vendor")}
+    fields |= _drive_fields(source.sequence if is_matrix else None, source)
+    fields |= _checked_metadata(source.metadata)
+    if not is_matrix:
+        for name in ("concentration", "volume"):
+            if any(path.startswith("/tracer/") for path in fields):
+                fields.setdefault(f"/tracer/{name}", np.zeros(np.size(np.asarray(fields["/tracer/name"], object))))
+    for name in _TRACER_TEXTS:
+        if isinstance(fields.get(f"/tracer/{name}"), str):
+            fields[f"/tracer/{name}"] = (fields[f"/tracer/{name}"],)
+    channels = source.values.shape[-2]
+    fields |= {
+        "/version": VERSION,
+        "/uuid": str(uuid.uuid4()),
+        "/time": now,
+        "/acquisition/numPeriodsPerFrame": n_periods,
+        "/acquisition/receiver/bandwidth": float(source.bandwidth),
+        "/acquisition/receiver/numChannels": channels if not is_matrix else source.values.shape[0],
+        "/acquisition/receiver/numSamplingPoints": int(source.n_samples),
+        "/measurement/isFourierTransformed": 1,
+        "/measurement/isTransferFunctionCorrected": int(source.transfer_function_corrected),
+    }
+    return fields | _frequency_fields(source)
+
+
+def _frequency_fields(source: SystemMatrix | Measurement) -> dict[str, Any]:
+    """The selection, counted from 1, and the frequencies themselves where they are not k 2 bandwidth / V to the last bit."""
+    fields: dict[str, Any] = {}
+    indices = np.asarray(source.frequency_indices).astype(np.int64)
+    if not np.array_equal(indices, np.arange(int(source.n_samples) // 2 + 1)):
+        fields["/measurement/isFrequencySelection"] = 1
+        fields["/measurement/frequencySelection"] = indices + 1
+    frequencies = np.asarray(source.frequencies, np.float64)
+    if not np.array_equal(frequencies, bin_frequencies(indices, float(source.bandwidth), int(source.n_samples))):
+        fields[FREQUENCIES] = frequencies
+    if np.isnan(frequencies).any():
+        fields[FREQUENCIES_UNKNOWN] = (
+            "The frequencies of some rows are not known: they are NaN in _frequencies, and frequencySelection only numbers the rows."
+        )
+    return fields
+
+
+def _drive_fields(sequence: LissajousSequence | None, source: SystemMatrix | Measurement) -> dict[str, Any]:
+    """The drive field; without a sequence one idle channel whose cycle is the sampled period."""
+    group = "/acquisition/drivefield"
+    if sequence is None:
+        rate = 2 * float(source.bandwidth)
+        base, cycle, dividers = rate, source.n_samples / rate, np.asarray([source.n_samples])
+        amplitude, phase = np.zeros(1), np.zeros(1)
+    else:
+        base, cycle, dividers = sequence.base_frequency, sequence.period, np.asarray(sequence.dividers)
+        amplitude = np.asarray(sequence.amplitude, np.float64)
+        quarter = np.full(3, np.pi / 2 if sequence.waveform == "cosine" else 0.0)
+        phase = quarter if sequence.phase is None else np.asarray(sequence.phase, np.float64)
+    inside = (phase >= -np.pi) & (phase < np.pi)
+    phase = np.where(inside, phase, (phase + np.pi) % (2 * np.pi) - np.pi)
+    return {
+        f"{group}/baseFrequency": float(base),
+        f"{group}/cycle": float(cycle),
+        f"{group}/numChannels": len(dividers),
+        f"{group}/divider": dividers.astype(np.int64)[:, None],
+        f"{group}/strength": amplitude[None, :, None],
+        f"{group}/phase": phase[None, :, None],
+        f"{group}/waveform": (("sine",),) * len(dividers),
+    }
+
+
+def _frame_fields(foreground: int, background: int) -> dict[str, Any]:
+    mask = np.arange(foreground + background) >= foreground
+    return {"/acquisition/numFrames": foreground + background, "/measurement/isBackgroundFrame": mask.astype(np.int8)}
+
+
+def _checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {path: item for path, item in metadata.items() if path.startswith("/")}
+    foreign = [path for path in fields if not is_field(path)]
+    if foreign:
+        raise MDFError(f"metadata names {foreign[0]}, which MDF does not have; user fields have a name that begins with _.")
+    return fields
+
+
+@contextmanager
+def _writing(path: str | Path) -> Iterator[h5py.File]:
+    """A new file that appears under ``path`` only once it is complete."""
+    try:
+        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+            yield file
+    except OSError as error:
+        if error.errno == errno.ENOSPC or "No space left" in str(error):
+            raise OSError(errno.ENOSPC, "the disk is full; nothing was written", str(path)) from None
+        raise OSError(error.errno or errno.EIO, f"cannot be written: {error}; nothing was written", str(path)) from None
+
+
+def _write_fields(file: h5py.File, fields: Mapping[str, Any]) -> None:
+    for path, item in fields.items():
+        if "/is" in path and path.startswith(("/measurement/is", "/experiment/is")) and np.ndim(item) == 0:
+            item = np.int8(item)
+        kind = np.asarray(item).dtype.kind
+        if kind == "U" or isinstance(item, str):
+            file.create_dataset(path, data=np.asarray(item, object), dtype=h5py.string_dtype())
+        elif kind in "biufc":
+            file.create_dataset(path, data=item)
+        else:
+            raise MDFError(f"{path} = {item!r} cannot be written; MDF holds texts, numbers and arrays of them.")
