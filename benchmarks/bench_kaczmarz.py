@@ -75,15 +75,6 @@ def numba_rows(real, imag, energy, frames, lam, sweeps):
     return out
 
 
-@numba.njit(parallel=True, fastmath=True)
-def numba_rows_parallel(real, imag, energy, frames, lam, sweeps):
-    """Frames on all cores."""
-    out = np.empty((len(frames), real.shape[1]), np.float32)
-    for f in numba.prange(len(frames)):
-        numba_frame(real, imag, energy, frames[f], lam, sweeps, out[f], np.empty(real.shape[1], np.float32))
-    return out
-
-
 def problem(rows=ROWS, voxels=VOXELS, frames=FRAMES, seed=0):
     """A matrix with decaying rows, as MPI has, and noisy frames of non-negative images."""
     rng = np.random.default_rng(seed)
@@ -118,16 +109,15 @@ def compare(args):
         "numba rows, 1 frame": lambda: numba_rows(real, imag, energy, frames[:1], lam, SWEEPS),
         f"mpijax total, {FRAMES} frames": lambda: kaczmarz(device_matrix, device_frames, lam, sweeps=SWEEPS).value,
         f"numba rows, {FRAMES} frames": lambda: numba_rows(real, imag, energy, frames, lam, SWEEPS),
-        f"numba rows parallel, {FRAMES} frames": lambda: numba_rows_parallel(real, imag, energy, frames, lam, SWEEPS),
     }
     jax.clear_caches()  # the first calls below compile
     timings = interleave(candidates, args.rounds)
-    total, _, solve, naive, prepared, numba_one, total_all, numba_all, numba_parallel = timings.values()
+    total, _, solve, naive, prepared, numba_one, total_all, numba_all = timings.values()
 
     reference = candidates["numpy rows complex128, 1 frame"]()
     reference_all = np.stack([numpy_rows(double, f.astype(np.complex128), float(lam), SWEEPS) for f in frames])
     errors = {
-        name: distance(np.atleast_2d(call()), reference_all if str(FRAMES) in name else reference[None])
+        name: distance(np.atleast_2d(call()), reference_all if f"{FRAMES} frames" in name else reference[None])
         for name, call in candidates.items()
         if name != "mpijax factor"
     }
@@ -136,7 +126,6 @@ def compare(args):
         Target("solve against numpy rows complex64 prepared, 1 frame", ratio(prepared, solve), 1.5),
         Target("solve against numba rows, 1 frame", ratio(numba_one, solve), 0.3),
         Target(f"total against numba rows, {FRAMES} frames", ratio(numba_all, total_all), 2),
-        Target(f"total against numba rows on all cores, {FRAMES} frames", ratio(numba_parallel, total_all), 1),
     ]
     report(f"Kaczmarz {ROWS} x {VOXELS}, {SWEEPS} sweeps, non-negative", list(timings.values()), targets, args.json)
     for name, error in errors.items():

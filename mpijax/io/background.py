@@ -50,13 +50,15 @@ class BackgroundModel:
         return (share / counts)[:, runs]
 
 
-def background_model(info: MDFInfo, frames: np.ndarray, background_frames: np.ndarray, method: str) -> BackgroundModel | None:
+def background_model(
+    info: MDFInfo, frames: np.ndarray, background_frames: np.ndarray, method: str
+) -> BackgroundModel | None:
     """How to find the background of ``frames`` from ``background_frames`` (stored positions of both).
 
-    "mean" is the mean of all. "interpolate" groups the background frames into runs of consecutive acquisition, averages each
-    run, and interpolates linearly over the acquisition index between the runs' centers, constant before the first and after
-    the last. Where single background frames are equally spaced from the first to the last acquisition this is the reference's
-    formula alpha = (index - 1)/(N - 1) (K - 1) + 1; elsewhere it does not assume equal spacing.
+    "mean" is the mean of all. "interpolate" groups the background frames into runs of consecutive acquisition, averages
+    each run, and interpolates linearly over the acquisition index between the runs' centers, constant before the first
+    and after the last. Where single background frames are equally spaced from the first to the last acquisition this is
+    the reference's formula alpha = (index - 1)/(N - 1) (K - 1) + 1; elsewhere it does not assume equal spacing.
 
     Returns:
         The model, or None where nothing is to be subtracted ("none", or the file says that it has been).

@@ -2,4 +2,4 @@
 
 
 class MDFError(ValueError):
-    """A file that cannot be read or written as MDF; the message says what was found, what is expected and what to do."""
+    """A file that cannot be read or written as MDF; the message says what was found and what to do."""

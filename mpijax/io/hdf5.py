@@ -31,7 +31,9 @@ def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except OSError as error:
-        raise MDFError(f"{path} cannot be read to the end: {error}. The file seems to be damaged; fetch it again.") from None
+        raise MDFError(
+            f"{path} cannot be read to the end: {error}. The file seems to be damaged; fetch it again."
+        ) from None
 
 
 def dataset(file: h5py.File, *paths: str) -> h5py.Dataset | None:

@@ -74,18 +74,3 @@ OLD_SPELLINGS = {
 ROW_MASK = "/measurement/_rowMask"
 FREQUENCIES = "/acquisition/receiver/_frequencies"
 FREQUENCIES_UNKNOWN = "/acquisition/receiver/_frequenciesUnknown"
-
-_KNOWN = frozenset(
-    [
-        *MANDATORY,
-        *OPTIONAL,
-        *CALIBRATION_OPTIONAL,
-        *(f"{group}/{name}" for group, names in MANDATORY_IN_GROUP.items() for name in names),
-        *(path for paths in CONDITIONAL.values() for path in paths),
-    ]
-)
-
-
-def is_field(path: str) -> bool:
-    """Whether MDF allows a dataset there: a field of the specification, or a user field (a name starting with ``_``)."""
-    return path in _KNOWN or any(part.startswith("_") for part in path.split("/"))

@@ -20,15 +20,18 @@ from mpijax.io.mdf_fields import (
     ROW_MASK,
 )
 from mpijax.io.mdf_info import CalibrationInfo, MDFInfo
+from mpijax.io.mdf_shapes import by_period, drive, gradients_by_period, per_channel, snr_by_period
 
-FLAGS = tuple(name for name in MANDATORY_IN_GROUP["/measurement"] if name.startswith("is") and name != "isBackgroundFrame")
+FLAGS = tuple(
+    name for name in MANDATORY_IN_GROUP["/measurement"] if name.startswith("is") and name != "isBackgroundFrame"
+)
 
 
 def read_info(path: str | Path) -> MDFInfo:
     """Read the header of an MDF 2 file; the data stay on disk.
 
-    Missing flags of /measurement count as 0, numAverages as 1, a missing isBackgroundFrame as no background frame, and counts
-    are taken from the shape of the data where their field is missing.
+    Missing flags of /measurement count as 0, numAverages as 1, a missing isBackgroundFrame as no background frame, and
+    counts are taken from the shape of the data where their field is missing.
 
     Args:
         path: an MDF file with a measurement or a calibration.
@@ -62,13 +65,16 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
     n_samples, bandwidth, indices, frequencies = _spectrum(file, path, flags, bins, remarks)
     calibration = _calibration(file, path)
     is_background, acquisition = _frames(file, path, flags, frames, calibration, remarks)
-    gradients = _by_period(path, "gradient", _gradients(array(file, "/acquisition/gradient")), n_periods)
+    gradients = by_period(path, "gradient", gradients_by_period(path, array(file, "/acquisition/gradient")), n_periods)
     if gradients is not None and not gradients.any():
         remarks.append("the gradient is zero: an excitation without a selection field, or a field nobody filled in")
     offsets = array(file, "/acquisition/offsetField")
     if offsets is not None:
         offsets = offsets.reshape(1, 1, 3) if offsets.ndim == 1 else offsets.reshape(len(offsets), -1, 3)
-    divider, strengths, phases = _drive(file, path, n_periods)
+    tracer = _tracer(file)
+    if calibration is not None and not any(tracer.get("concentration", ())):
+        remarks.append("the sample's concentration is zero or missing and counts as 1 mmol/L")
+    divider, strengths, phases = drive(file, path, n_periods)
     row_mask = array(file, ROW_MASK, dtype=bool)
     if row_mask is not None and row_mask.shape != (n_channels, len(indices)):
         raise MDFError(f"{path}: {ROW_MASK} has shape {row_mask.shape}; expected ({n_channels}, {len(indices)}).")
@@ -77,13 +83,13 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
         version=version,
         study=_group(file, "/study"),
         experiment=_group(file, "/experiment"),
-        tracer=_tracer(file),
+        tracer=tracer,
         scanner=_group(file, "/scanner"),
         n_averages=int(number(file, "/acquisition/numAverages") or 1),
         start_time=text(file, "/acquisition/startTime"),
         n_periods=n_periods,
         gradients=gradients,
-        offset_fields=_by_period(path, "offsetField", offsets, n_periods),
+        offset_fields=by_period(path, "offsetField", offsets, n_periods),
         base_frequency=number(file, "/acquisition/drivefield/baseFrequency"),
         cycle=number(file, "/acquisition/drivefield/cycle"),
         divider=divider,
@@ -96,8 +102,8 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
         unit=text(file, "/acquisition/receiver/unit"),
         frequencies=frequencies,
         frequency_indices=indices,
-        data_conversion_factor=_per_channel(file, path, "dataConversionFactor", (n_channels, 2)),
-        induction_factor=_per_channel(file, path, "inductionFactor", (n_channels,)),
+        data_conversion_factor=per_channel(file, path, "dataConversionFactor", (n_channels, 2)),
+        induction_factor=per_channel(file, path, "inductionFactor", (n_channels,)),
         has_transfer_function=dataset(file, "/acquisition/receiver/transferFunction") is not None,
         data_shape=shape,
         data_dtype=None if data is None else data.dtype,
@@ -105,24 +111,11 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
         is_background_frame=is_background,
         acquisition_index=acquisition,
         calibration=calibration,
-        snrs=_snr(file, path, n_channels, n_samples, indices),
+        snrs=by_period(path, "snr", snr_by_period(file, path, n_channels, n_samples, indices), n_periods),
         row_mask=row_mask,
         lacks=_lacks(file, flags, calibration),
         remarks=tuple(remarks),
     )
-
-
-def take_kept_bins(values: np.ndarray, name: str, path: Path, n_samples: int, indices: np.ndarray) -> np.ndarray:
-    """Values (.., K) of a per-frequency field, which some writers store for all V//2+1 bins of a selected file.
-
-    Raises:
-        MDFError: neither length.
-    """
-    if values.shape[-1] == len(indices):
-        return values
-    if values.shape[-1] == n_samples // 2 + 1:
-        return values[..., indices]
-    raise MDFError(f"{path}: {name} has {values.shape[-1]} frequencies, but the data have {len(indices)}.")
 
 
 def _spellings(path: str) -> tuple[str, ...]:
@@ -133,7 +126,9 @@ def _version(file: h5py.File, path: Path) -> str:
     version = text(file, "/version")
     old = any(name in file for name in ("/measurement/dataFD", "/measurement/dataTD", "/calibration/dataFD"))
     if (version or "2").strip().startswith(("1", "0")) or old:
-        raise MDFError(f"{path} is an MDF 1 file ({version or 'no version'}), which is not read; convert it to MDF 2.1 first.")
+        raise MDFError(
+            f"{path} is an MDF 1 file ({version or 'no version'}), which is not read; convert it to MDF 2.1 first."
+        )
     if "/measurement" not in file and "/acquisition" not in file:
         raise MDFError(f"{path} is HDF5 but not MDF: it has neither /measurement nor /acquisition.")
     return version or "unknown"
@@ -175,13 +170,19 @@ def _spectrum(
             raise MDFError(f"{path}: isFrequencySelection is 1, but /measurement/frequencySelection is missing.")
         indices = _zero_based(selection.ravel(), remarks)
         if given is None and (indices.min(initial=0) < 0 or indices.max(initial=0) >= n_bins):
-            raise MDFError(f"{path}: frequencySelection reaches bin {indices.max(initial=0)}; {n_samples} samples have {n_bins}.")
+            raise MDFError(
+                f"{path}: frequencySelection reaches bin {indices.max(initial=0)}; {n_samples} samples have {n_bins}."
+            )
     else:
         indices = np.arange(n_bins)
     if transformed and stored is not None and stored != len(indices):
         raise MDFError(
             f"{path}: the data have {stored} frequencies, but "
-            + (f"frequencySelection names {len(indices)}." if selected else f"{n_samples} samples per period have {n_bins}.")
+            + (
+                f"frequencySelection names {len(indices)}."
+                if selected
+                else f"{n_samples} samples per period have {n_bins}."
+            )
         )
     if len(np.unique(indices)) < len(indices):
         raise MDFError(f"{path}: frequencySelection names a bin twice.")
@@ -266,64 +267,6 @@ def _calibration(file: h5py.File, path: Path) -> CalibrationInfo | None:
         positions=positions if positions is not None and positions.ndim == 2 and positions.shape[1] == 3 else None,
         meandering=bool(number(file, "/calibration/isMeanderingGrid") or 0),
     )
-
-
-def _snr(file: h5py.File, path: Path, n_channels: int, n_samples: int, indices: np.ndarray) -> np.ndarray | None:
-    snr = array(file, "/calibration/snr")
-    if snr is None:
-        return None
-    snr = snr[None] if snr.ndim == 2 else snr
-    if snr.ndim != 3 or snr.shape[1] != n_channels:
-        raise MDFError(f"{path}: /calibration/snr has shape {snr.shape}; expected (periods, {n_channels}, {len(indices)}).")
-    return take_kept_bins(snr, "/calibration/snr", path, n_samples, indices)
-
-
-def _gradients(stored: np.ndarray | None) -> np.ndarray | None:
-    """3, (3, 3), (J, 3), (J, 3, 3) and (J, Y, 3, 3) as (J, Y, 3, 3)."""
-    if stored is None:
-        return None
-    if stored.shape == (3, 3):
-        return stored[None, None]
-    if stored.ndim <= 2 and stored.shape[-1] == 3:
-        return (stored.reshape(-1, 1, 3, 1) * np.eye(3)).reshape(-1, 1, 3, 3)
-    if stored.shape[-2:] == (3, 3):
-        return stored.reshape(stored.shape[0], -1, 3, 3)
-    raise MDFError(f"/acquisition/gradient has shape {stored.shape}; expected (periods, sub-partitions, 3, 3).")
-
-
-def _drive(file: h5py.File, path: Path, n_periods: int) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    divider = array(file, "/acquisition/drivefield/divider", dtype=np.int64)
-    if divider is None or not divider.size:
-        return None, None, None
-    divider = divider.reshape(-1, 1) if divider.ndim < 2 else divider
-
-    def by_period(name: str) -> np.ndarray | None:
-        found = array(file, f"/acquisition/drivefield/{name}")
-        if found is None:
-            return None
-        if found.size % divider.size:
-            raise MDFError(f"{path}: drivefield/{name} has shape {found.shape}, which does not fit divider {divider.shape}.")
-        return _by_period(path, name, found.reshape(-1, *divider.shape), n_periods)
-
-    strengths, phases = by_period("strength"), by_period("phase")
-    return divider, strengths, np.zeros((1, *divider.shape)) if phases is None else phases
-
-
-def _by_period(path: Path, name: str, values: np.ndarray | None, n_periods: int) -> np.ndarray | None:
-    if values is not None and len(values) not in (1, n_periods):
-        raise MDFError(f"{path}: {name} is given for {len(values)} periods, but a frame has {n_periods}.")
-    return values
-
-
-def _per_channel(file: h5py.File, path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
-    found = array(file, f"/acquisition/receiver/{name}")
-    if found is None:
-        return None
-    if found.size == shape[-1] and len(shape) == 2:
-        found = np.broadcast_to(found.ravel(), shape)
-    if found.shape != shape:
-        raise MDFError(f"{path}: {name} has shape {found.shape}; expected {shape}.")
-    return found
 
 
 def _group(file: h5py.File, group: str) -> FrozenMapping:

@@ -44,7 +44,8 @@ class MDFInfo:
 
     Attributes:
         path, version: the file.
-        study, experiment, tracer, scanner: the texts and numbers of these groups (tracer: tuples, one entry per tracer).
+        study, experiment, tracer, scanner: the texts and numbers of these groups (tracer: tuples, one entry per
+            tracer).
         n_averages, start_time: /acquisition.
         n_periods: J.
         gradients: [T/m], (J or 1, Y, 3, 3) or None; offset_fields: [T], (J or 1, Y, 3) or None.
@@ -201,18 +202,24 @@ class MDFInfo:
         """
         calibration = self.calibration
         if calibration is None:
-            raise MDFError(f"{self.path} is a measurement without a calibration (no /calibration/method): it has no grid.")
+            raise MDFError(
+                f"{self.path} is a measurement without a calibration (no /calibration/method): it has no grid."
+            )
         size, fov, center = calibration.size, calibration.fov, calibration.center
         if (size is None or fov is None) and calibration.positions is not None:
             size, fov, center = _grid_of_positions(self.path, calibration)
         if size is None or fov is None:
-            raise MDFError(f"{self.path} lacks /calibration/size or /calibration/fieldOfView, and positions to find them from.")
+            raise MDFError(
+                f"{self.path} lacks /calibration/size or /calibration/fieldOfView, and positions to find them from."
+            )
         if np.prod(size) != self.n_foreground_frames:
             raise MDFError(
                 f"{self.path}: /calibration/size {size} has {np.prod(size)} voxels, but the data hold "
                 f"{self.n_foreground_frames} foreground frames."
             )
-        return Grid.create(size, _thickness(np.asarray(fov), size, calibration), np.zeros(3) if center is None else center)
+        return Grid.create(
+            size, _thickness(np.asarray(fov), size, calibration), np.zeros(3) if center is None else center
+        )
 
 
 def _thickness(fov: np.ndarray, size: tuple[int, int, int], calibration: CalibrationInfo) -> np.ndarray:
@@ -242,8 +249,8 @@ def _grid_of_positions(path: Path, calibration: CalibrationInfo) -> tuple[tuple[
         if np.allclose(ordered, expected, rtol=0, atol=1e-3 * fov.max()):
             return (nx, ny, nz), fov, center
     raise MDFError(
-        f"{path} gives {len(positions)} calibration positions that form no regular grid in the order {calibration.order}, and no "
-        "/calibration/size with /calibration/fieldOfView."
+        f"{path} gives {len(positions)} positions that form no regular grid in the order {calibration.order}, "
+        "and no /calibration/size with /calibration/fieldOfView."
     )
 
 

@@ -35,14 +35,17 @@ def read_measurement(
 
     Args:
         path: an MDF file.
-        background: "none", "mean" (of the file's background frames) or "interpolate" (between runs of them); where the file
-            says that the background has been subtracted, nothing is. The background frames returned lose their mean with it.
+        background: "none", "mean" (of the file's background frames) or "interpolate" (between runs of them); where the
+            file says that the background has been subtracted, nothing is. The background frames returned lose their
+            mean with it.
         empty_scan: an MDF file of an empty measurement, the mean of whose frames is subtracted, period by period.
         frames: which foreground frames, counted from 0 (an index, a slice or a sequence); None = all.
         periods: which periods of each frame, likewise.
-        average_frames, average_periods: mean over this many consecutive ones of the chosen; an incomplete rest is dropped.
-        apply_transfer_function: divide by the transfer function and the induction factor: "auto" where the file has one and has
-            not been corrected, True (an error without one) or False. Bins where it is zero or not finite become zero.
+        average_frames, average_periods: mean over this many consecutive ones of the chosen; an incomplete rest is
+            dropped.
+        apply_transfer_function: divide by the transfer function and the induction factor: "auto" where the file has one
+            and has not been corrected, True (an error without one) or False. Bins where it is zero or not finite become
+            zero.
 
     Returns:
         Values complex (frames, periods, c, f), background frames beside them.
@@ -54,7 +57,9 @@ def read_measurement(
     """
     check_choice("background", background, METHODS)
     if empty_scan is not None and background != "none":
-        raise ValueError(f"background = {background!r} and empty_scan are both given; the background is subtracted once.")
+        raise ValueError(
+            f"background = {background!r} and empty_scan are both given; the background is subtracted once."
+        )
     info = _measurement_info(path)
     corrects = wants_correction(info, apply_transfer_function)
     foreground = np.flatnonzero(~info.is_background_frame)
@@ -112,7 +117,11 @@ def _groups(name: str, available: np.ndarray, chosen: Any, count: int) -> np.nda
     if int(count) != count or count < 1:
         raise ValueError(f"average_{name} = {count}; a positive integer is expected.")
     try:
-        kept = available if chosen is None else np.atleast_1d(available[chosen if isinstance(chosen, slice) else np.asarray(chosen)])
+        kept = (
+            available
+            if chosen is None
+            else np.atleast_1d(available[chosen if isinstance(chosen, slice) else np.asarray(chosen)])
+        )
     except IndexError:
         raise ValueError(f"{name} = {chosen}; the file has {name} 0 to {len(available) - 1}.") from None
     if len(kept) < count:
@@ -126,7 +135,9 @@ def _spectra(file: h5py.File, info: MDFInfo, frames: np.ndarray, periods: np.nda
     data = file["/measurement/data"]
     dtype = complex_dtype(info)
     out = np.empty((len(frames), len(periods), info.n_channels, len(info.frequency_indices)), dtype)
-    budget = max(1, SLAB_BYTES // (16 * info.n_channels * info.n_samples))  # periods in memory at once, in double precision
+    budget = max(
+        1, SLAB_BYTES // (16 * info.n_channels * info.n_samples)
+    )  # periods in memory at once, in double precision
     period_part = min(periods.shape[1], budget)
     period_step = max(1, budget // periods.shape[1])
     taken = min(len(periods), period_step) * period_part
@@ -135,17 +146,24 @@ def _spectra(file: h5py.File, info: MDFInfo, frames: np.ndarray, periods: np.nda
     for i in range(0, len(frames), frame_step):
         for j in range(0, len(periods), period_step):
             f, p = frames[i : i + frame_step], periods[j : j + period_step]
-            total: Any = 0.0
-            for s in range(0, f.shape[1], frame_part):
-                for t in range(0, p.shape[1], period_part):
-                    total = total + _sum(data, info, f[:, s : s + frame_part], p[:, t : t + period_part])
-            mean = total / (frames.shape[1] * periods.shape[1])
+            parts = (
+                _sum(data, info, f[:, s : s + frame_part], p[:, t : t + period_part])
+                for s in range(0, f.shape[1], frame_part)
+                for t in range(0, p.shape[1], period_part)
+            )
+            mean = next(parts)
+            for part in parts:
+                mean += part
+            if frames.shape[1] * periods.shape[1] > 1:  # a single value is returned to the last bit
+                mean = mean / (frames.shape[1] * periods.shape[1])
             if not info.flags["isFourierTransformed"]:
                 mean = np.fft.rfft(mean)[..., info.frequency_indices]
             out[i : i + frame_step, j : j + period_step] = mean
     bad = np.count_nonzero(~np.isfinite(out))
     if bad:
-        raise MDFError(f"{info.path}: {bad} of the {out.size} spectral values read are NaN or infinite; choose other frames.")
+        raise MDFError(
+            f"{info.path}: {bad} of the {out.size} spectral values read are NaN or infinite; choose other frames."
+        )
     return out
 
 
@@ -163,6 +181,8 @@ def _sum(data: h5py.Dataset, info: MDFInfo, frames: np.ndarray, periods: np.ndar
         rows.append(np.concatenate(columns, axis=1))
     block = np.concatenate(rows)[frame_place.ravel()][:, period_place.ravel()]
     block = block.reshape(*frames.shape, *periods.shape, *block.shape[2:])
+    if frames.shape[1] == periods.shape[1] == 1:
+        return block[:, 0, :, 0]
     return block.sum(axis=(1, 3), dtype=np.result_type(block, np.float64))
 
 
@@ -175,12 +195,14 @@ def _empty_scan(path: str | Path, info: MDFInfo, period_groups: np.ndarray) -> n
         or scan.n_periods not in (1, info.n_periods)
     ):
         raise MDFError(
-            f"the empty scan {scan.path} ({scan.n_channels} channels, {scan.n_samples} samples, {len(scan.frequency_indices)} "
-            f"frequencies, {scan.n_periods} periods) does not match {info.path} ({info.n_channels}, {info.n_samples}, "
-            f"{len(info.frequency_indices)}, {info.n_periods})."
+            f"the empty scan {scan.path} ({scan.n_channels} channels, {scan.n_samples} samples, "
+            f"{len(scan.frequency_indices)} frequencies, {scan.n_periods} periods) does not match {info.path} "
+            f"({info.n_channels}, {info.n_samples}, {len(info.frequency_indices)}, {info.n_periods})."
         )
     if scan.flags["isTransferFunctionCorrected"] != info.flags["isTransferFunctionCorrected"]:
-        raise MDFError(f"of {scan.path} and {info.path} one has been corrected for its transfer function, the other not.")
+        raise MDFError(
+            f"of {scan.path} and {info.path} one has been corrected for its transfer function, the other not."
+        )
     groups = period_groups if scan.n_periods == info.n_periods else np.zeros((1, 1), int)
     with open_hdf5(path) as file:
         found = _spectra(file, scan, np.arange(scan.n_frames)[:, None], groups)

@@ -1,9 +1,11 @@
 """Facts that travel from file to file: MDF path -> str, number or nested tuples of them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
 
+from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import dataset, value
 from mpijax.io.mdf_fields import FREQUENCIES, FREQUENCIES_UNKNOWN, ROW_MASK
 from mpijax.io.mdf_header import hashable
@@ -24,7 +26,15 @@ CARRIED = (
     "/measurement/isSpectralLeakageCorrected",
 )
 CALIBRATION = ("/calibration/method", "/calibration/deltaSampleSize")
-DRIVE = tuple(f"/acquisition/drivefield/{name}" for name in ("baseFrequency", "cycle", "divider", "numChannels", "waveform"))
+DRIVE = tuple(
+    f"/acquisition/drivefield/{name}" for name in ("baseFrequency", "cycle", "divider", "numChannels", "waveform")
+)
+BY_PERIOD = (
+    "/acquisition/drivefield/strength",
+    "/acquisition/drivefield/phase",
+    "/acquisition/gradient",
+    "/acquisition/offsetField",
+)
 _OWN = (ROW_MASK, FREQUENCIES, FREQUENCIES_UNKNOWN)
 
 
@@ -46,6 +56,11 @@ def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[
 
     file.visititems(visit)
     found = {path: hashable(value(file, path)) for path in paths if dataset(file, path) is not None}
+    for path, item in found.items():  # one tracer, or one waveform for all channels, is one text
+        if path.startswith("/tracer/") and isinstance(item, tuple) and len(item) == 1:
+            found[path] = item[0]
+    if carries_drive and len(set(info.waveform)) == 1:
+        found["/acquisition/drivefield/waveform"] = info.waveform[0]
     if carries_drive and info.divider is not None:
         found |= period_fields(info, [info.period])
     return {path: item for path, item in found.items() if item is not None}
@@ -54,14 +69,26 @@ def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[
 def period_fields(info: MDFInfo, periods: list[int]) -> dict[str, Any]:
     """Drive strength and phase, gradient and offset field of some periods; one entry where all are the same."""
     found: dict[str, Any] = {}
-    for path, values in (
-        ("/acquisition/drivefield/strength", info.strengths),
-        ("/acquisition/drivefield/phase", info.phases),
-        ("/acquisition/gradient", info.gradients),
-        ("/acquisition/offsetField", info.offset_fields),
-    ):
+    stored = (info.strengths, info.phases, info.gradients, info.offset_fields)
+    for path, values in zip(BY_PERIOD, stored, strict=True):
         if values is not None:
             chosen = values if len(values) == 1 else values[periods]
             if chosen.size <= LARGEST:
                 found[path] = hashable(chosen)
     return found
+
+
+def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a container's metadata that are written to a file: those whose key is a path.
+
+    Raises:
+        MDFError: a path that is neither a user field nor a field that metadata may set.
+    """
+    fields = {path: item for path, item in metadata.items() if path.startswith("/")}
+    for path in fields:
+        if path not in (*CARRIED, *CALIBRATION, *DRIVE, *BY_PERIOD) and (path in _OWN or "/_" not in path):
+            raise MDFError(
+                f"metadata names {path}, which MDF lacks or which is written from the data itself; give a user field a "
+                "name that begins with _, such as /calibration/_restoration."
+            )
+    return fields

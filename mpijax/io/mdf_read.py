@@ -25,7 +25,8 @@ from mpijax.system.sequence import LissajousSequence
 
 @dataclass(frozen=True, eq=False)
 class SystemMatrixFile:
-    """A system matrix on disk: its header, and which of its rows :meth:`read` will load. Made by :func:`open_system_matrix`.
+    """A system matrix on disk: its header, and which of its rows :meth:`read` will load. Made by
+    :func:`open_system_matrix`.
 
     Attributes:
         info: the header, speaking of one period.
@@ -89,8 +90,8 @@ class SystemMatrixFile:
     ) -> "SystemMatrixFile":
         """Keep rows by what the header says, as :meth:`SystemMatrix.select`; nothing of the data is read.
 
-        Only where a threshold is given and the file has background frames but no SNR, the SNR is computed first, in two passes
-        over the data that hold a few blocks of rows in memory at a time.
+        Only where a threshold is given and the file has background frames but no SNR, the SNR is computed first, in two
+        passes over the data that hold a few blocks of rows in memory at a time.
 
         Args:
             snr_threshold: keep rows with SNR >= this.
@@ -128,9 +129,9 @@ class SystemMatrixFile:
         Args:
             background: "none", "mean" or "interpolate", what to subtract from every voxel; where the file says that the
                 background has been subtracted, nothing is. The matrix's own background frames lose their mean with it.
-            apply_transfer_function: divide by the transfer function and the induction factor: "auto" where the file has one and
-                has not been corrected, True (an error without one) or False. Rows where it is zero or not finite cannot be
-                corrected: they become zero and are masked out.
+            apply_transfer_function: divide by the transfer function and the induction factor: "auto" where the file has
+                one and has not been corrected, True (an error without one) or False. Rows where it is zero or not
+                finite cannot be corrected: they become zero and are masked out.
 
         Raises:
             MDFError: no calibration, a grid that does not match, or no background frames to subtract.
@@ -143,7 +144,7 @@ class SystemMatrixFile:
             values, frames = _read_columns(file, self, (foreground, empty))
             transfer = transfer_function(file, info)
             metadata = read_metadata(file, info, calibration=True)
-        snr = self.snr
+        snr: Any = self.snr
         if snr is None and len(empty):
             snr = system_matrix_snr(values, frames.transpose(2, 0, 1))
         if model is not None:
@@ -198,11 +199,9 @@ def open_system_matrix(path: str | Path, *, period: int = 0) -> SystemMatrixFile
     if not info.data_shape:
         raise MDFError(f"{info.path} holds no /measurement/data, so there is no system matrix in it.")
     grid = info.grid
-    bins = np.argsort(info.frequency_indices, kind="stable")
-    if np.any(np.diff(bins) != 1):
-        raise MDFError(f"{info.path}: frequencySelection is not ascending, which is not read.")
     info = info.at_period(period)
-    return SystemMatrixFile(info, grid, np.arange(info.n_channels), np.arange(len(bins)), info.row_mask, info.snr)
+    bins = np.arange(len(info.frequency_indices))
+    return SystemMatrixFile(info, grid, np.arange(info.n_channels), bins, info.row_mask, info.snr)
 
 
 def read_system_matrix(
@@ -245,9 +244,9 @@ def read_system_matrix(
 def frame_columns(info: MDFInfo) -> tuple[np.ndarray, np.ndarray]:
     """Stored positions of the foreground frames in voxel order (x fastest), and of the background frames.
 
-    Frames are never permuted again where isFramePermutation says that they are sorted: sorting by isBackgroundFrame leaves a
-    sorted file as it is. Only a meander (/calibration/isMeanderingGrid of a file that is not sorted) and an order other than
-    xyz are undone.
+    Frames are never permuted again where isFramePermutation says that they are sorted: sorting by isBackgroundFrame
+    leaves a sorted file as it is. Only a meander (/calibration/isMeanderingGrid of a file that is not sorted) and an
+    order other than xyz are undone.
     """
     foreground = np.flatnonzero(~info.is_background_frame)
     calibration = info.calibration
@@ -259,9 +258,7 @@ def frame_columns(info: MDFInfo) -> tuple[np.ndarray, np.ndarray]:
     return foreground[voxel_order(size, calibration.order)], np.flatnonzero(info.is_background_frame)
 
 
-def _read_columns(
-    file: h5py.File, source: SystemMatrixFile, wanted: tuple[np.ndarray, ...]
-) -> tuple[np.ndarray, ...]:
+def _read_columns(file: h5py.File, source: SystemMatrixFile, wanted: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """The kept rows at some frames each, (c, f, frames)."""
     shape = (len(source.channels), len(source.bins))
     found = tuple(np.empty((*shape, len(columns)), complex_dtype(source.info)) for columns in wanted)
@@ -280,7 +277,7 @@ def _read_columns(
 
 
 def _stored_snr(source: SystemMatrixFile) -> np.ndarray:
-    """SNR (c, f) of the kept rows, from the data on disk; over several periods the median, as the reference writes it."""
+    """SNR (c, f) of the kept rows, from the data on disk; of several periods the median, as in MPIFiles."""
     foreground, empty = frame_columns(source.info)
     found = np.empty((source.info.n_periods, source.n_channels, len(source.bins)))
     with open_hdf5(source.info.path) as file:

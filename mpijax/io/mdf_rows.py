@@ -9,15 +9,16 @@ import scipy.fft
 
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import SLAB_BYTES, as_slice, dataset, spans, text
-from mpijax.io.mdf_header import take_kept_bins
 from mpijax.io.mdf_info import MDFInfo
+from mpijax.io.mdf_shapes import take_kept_bins
 
 Slab = tuple[int, slice, slice, np.ndarray]
 """Position among the channels, among the bins and among the stored frames, and the block (bins, frames)."""
 
 
 def row_slabs(file: h5py.File, info: MDFInfo, channels: np.ndarray, bins: np.ndarray) -> Iterator[Slab]:
-    """The wanted rows of period ``info.period`` in blocks of some 32 MiB, in physical units and expanded where compressed.
+    """The wanted rows of period ``info.period`` in blocks of some 32 MiB, in physical units and expanded where
+    compressed.
 
     Args:
         file: the open file.
@@ -39,7 +40,7 @@ def row_slabs(file: h5py.File, info: MDFInfo, channels: np.ndarray, bins: np.nda
 
 
 def complex_dtype(info: MDFInfo) -> np.dtype:
-    """The precision in which the data are read: complex64 for up to 32-bit floats and 16-bit integers, else complex128."""
+    """The precision in which the data are read: complex64 up to 32-bit floats or 16-bit integers, else complex128."""
     assert info.data_dtype is not None
     kind = info.data_dtype if info.data_dtype.names is None else info.data_dtype[0]
     return np.result_type(kind, np.complex64)
@@ -56,8 +57,8 @@ def as_numbers(block: np.ndarray) -> np.ndarray:
 def convert(block: np.ndarray, info: MDFInfo, channel: Any, indices: np.ndarray, axis: int) -> np.ndarray:
     """Raw data to the physical unit: u = a raw + b; of a spectrum, b V goes into the DC bin alone.
 
-    A calibration that is stored as complex floats in the fast-frame layout has been converted by whoever transformed it; the
-    reference implementation writes and reads it so, although it leaves the factors in the file.
+    A calibration that is stored as complex floats in the fast-frame layout has been converted by whoever transformed
+    it; the reference implementation writes and reads it so, although it leaves the factors in the file.
 
     Args:
         block: float or complex, channels along ``axis - 1`` if ``channel`` is an array.
@@ -88,7 +89,9 @@ def transfer_function(file: h5py.File, info: MDFInfo) -> np.ndarray | None:
         return None
     values = as_numbers(stored[()])
     if values.ndim != 2 or len(values) != info.n_channels:
-        raise MDFError(f"{info.path}: transferFunction has shape {values.shape}; expected ({info.n_channels}, frequencies).")
+        raise MDFError(
+            f"{info.path}: transferFunction has shape {values.shape}; expected ({info.n_channels}, frequencies)."
+        )
     values = take_kept_bins(values, "transferFunction", info.path, info.n_samples, info.frequency_indices)
     return values if info.induction_factor is None else values * info.induction_factor[:, None]
 
@@ -157,7 +160,9 @@ class _Expansion:
         name = (text(file, "/measurement/sparsityTransformation") or "").upper()
         kinds = {"DCT-I": 1, "DCT-II": 2, "DCT-III": 3, "DCT-IV": 4}
         if name not in kinds:
-            raise MDFError(f"{info.path} is compressed by {name or 'an unnamed transform'}; {', '.join(kinds)} are read.")
+            raise MDFError(
+                f"{info.path} is compressed by {name or 'an unnamed transform'}; {', '.join(kinds)} are read."
+            )
         assert info.calibration is not None and info.calibration.size is not None
         self.kind = kinds[name]
         self.shape = info.calibration.size[::-1]
@@ -168,14 +173,18 @@ class _Expansion:
         """Where the coefficients stand, counted from 0, (c, f, B)."""
         stored = dataset(file, "/measurement/subsamplingIndices")
         if stored is None or stored.ndim != 4:
-            raise MDFError(f"{info.path} is compressed but lacks /measurement/subsamplingIndices of shape [J, C, K, B].")
+            raise MDFError(
+                f"{info.path} is compressed but lacks /measurement/subsamplingIndices of shape [J, C, K, B]."
+            )
         found = np.empty((len(channels), len(bins), stored.shape[-1]), np.int64)
         for c, channel in enumerate(channels):
             for start, stop, part in spans(bins, 1, len(bins)):
                 found[c, part] = stored[info.period, channel, start:stop]
         found -= 0 if np.any(found == 0) else 1
         if found.size and (found.min() < 0 or found.max() >= self.n_voxels):
-            raise MDFError(f"{info.path}: subsamplingIndices reach {found.max()}, but the grid has {self.n_voxels} voxels.")
+            raise MDFError(
+                f"{info.path}: subsamplingIndices reach {found.max()}, but the grid has {self.n_voxels} voxels."
+            )
         return found
 
     def __call__(self, channel: int, part: slice, block: np.ndarray) -> np.ndarray:
@@ -187,4 +196,3 @@ class _Expansion:
         if axes:
             images = scipy.fft.idctn(images, type=self.kind, axes=axes, norm="ortho")
         return np.concatenate([images.reshape(len(block), -1), block[:, kept:]], axis=1)
-

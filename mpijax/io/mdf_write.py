@@ -14,8 +14,9 @@ import numpy as np
 from mpijax.core.checks import check_finite
 from mpijax.core.files import atomic_path
 from mpijax.io.errors import MDFError
-from mpijax.io.mdf_fields import FREQUENCIES, FREQUENCIES_UNKNOWN, ROW_MASK, is_field
+from mpijax.io.mdf_fields import FREQUENCIES, FREQUENCIES_UNKNOWN, ROW_MASK
 from mpijax.io.mdf_header import FLAGS, bin_frequencies
+from mpijax.io.mdf_metadata import BY_PERIOD, check_metadata
 from mpijax.io.snr import add_snr
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.measurement import Measurement
@@ -29,10 +30,11 @@ _TRACER_TEXTS = ("batch", "name", "solute", "vendor", "injectionTime")
 def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
     """Write a system matrix as an MDF 2.1.0 calibration; :func:`read_system_matrix` returns every value bit for bit.
 
-    Rows are stored in the fast-frame layout [1, C, K, N], foreground in voxel order (x fastest), then background. A matrix with
-    background frames but no SNR gets its SNR computed (:func:`add_snr`). Entries of ``metadata`` whose key is an MDF path, or a
-    path with a user name (``"/calibration/_restoration"``), are written there; other entries are not written. The row mask,
-    and frequencies that are not the bins' own, go into user fields. Receive coils and the particle model have no place in MDF.
+    Rows are stored in the fast-frame layout [1, C, K, N], foreground in voxel order (x fastest), then background. A
+    matrix with background frames but no SNR gets its SNR computed (:func:`add_snr`). Entries of ``metadata`` whose key
+    is an MDF path, or a path with a user name (``"/calibration/_restoration"``), are written there; other entries are
+    not written. The row mask, and frequencies that are not the bins' own, go into user fields. Receive coils and the
+    particle model have no place in MDF.
 
     Args:
         path: where to; an existing file is replaced only once the new one is complete.
@@ -46,12 +48,11 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
     if matrix.snr is None and matrix.background is not None:
         matrix = add_snr(matrix)
     fields = _header(matrix, n_periods=1)
-    grid, fields_of_grid = matrix.grid, {}
-    fields_of_grid["/calibration/size"] = np.asarray(grid.shape, np.int64)
-    fields_of_grid["/calibration/fieldOfView"] = np.asarray(grid.fov, np.float64)
-    fields_of_grid["/calibration/fieldOfViewCenter"] = np.asarray(grid.center, np.float64)
-    fields_of_grid["/calibration/order"] = "xyz"
-    fields |= fields_of_grid
+    grid = matrix.grid
+    fields["/calibration/size"] = np.asarray(grid.shape, np.int64)
+    fields["/calibration/fieldOfView"] = np.asarray(grid.fov, np.float64)
+    fields["/calibration/fieldOfViewCenter"] = np.asarray(grid.center, np.float64)
+    fields["/calibration/order"] = "xyz"
     fields.setdefault("/calibration/method", UNKNOWN)
     volume = float(matrix.sample_volume)
     edges = fields.get("/calibration/deltaSampleSize")
@@ -101,10 +102,14 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
     e = 0 if measurement.background is None else measurement.background.shape[0]
     fields = _header(measurement, n_periods=periods)
     fields |= _frame_fields(frames, e)
+    for name in ("concentration", "volume"):
+        fields[f"/tracer/{name}"] = np.zeros(np.size(np.asarray(fields["/tracer/name"], object)))
     fields["/measurement/isBackgroundCorrected"] = int(measurement.background_corrected)
     with _writing(path) as file:
         _write_fields(file, fields)
-        data = file.create_dataset("/measurement/data", (frames + e, *measurement.values.shape[1:]), measurement.values.dtype)
+        data = file.create_dataset(
+            "/measurement/data", (frames + e, *measurement.values.shape[1:]), measurement.values.dtype
+        )
         data[:frames] = np.asarray(measurement.values)
         if e:
             data[frames:] = np.asarray(measurement.background)
@@ -128,26 +133,27 @@ def _header(source: SystemMatrix | Measurement, n_periods: int) -> dict[str, Any
         "/acquisition/receiver/unit": "V",
         **{f"/measurement/{name}": 0 for name in FLAGS},
     }
-    is_matrix = isinstance(source, SystemMatrix)
-    if is_matrix:
-        fields |= {f"/tracer/{name}": UNKNOWN for name in ("batch", "name", "solute", "vendor")}
-    fields |= _drive_fields(source.sequence if is_matrix else None, source)
-    fields |= _checked_metadata(source.metadata)
-    if not is_matrix:
-        for name in ("concentration", "volume"):
-            if any(path.startswith("/tracer/") for path in fields):
-                fields.setdefault(f"/tracer/{name}", np.zeros(np.size(np.asarray(fields["/tracer/name"], object))))
+    sequence = source.sequence if isinstance(source, SystemMatrix) else None
+    fields |= _drive_fields(sequence, source) | {
+        f"/tracer/{name}": UNKNOWN for name in ("batch", "name", "solute", "vendor")
+    }
+    fields |= check_metadata(source.metadata)
+    shape = np.shape(fields["/acquisition/drivefield/divider"])
+    waveform = np.asarray(fields["/acquisition/drivefield/waveform"], object)
+    fields["/acquisition/drivefield/waveform"] = np.broadcast_to(waveform, shape)
+    for path in BY_PERIOD:
+        if path in fields:
+            fields[path] = np.broadcast_to(fields[path], (n_periods, *np.shape(fields[path])[1:]))
     for name in _TRACER_TEXTS:
         if isinstance(fields.get(f"/tracer/{name}"), str):
             fields[f"/tracer/{name}"] = (fields[f"/tracer/{name}"],)
-    channels = source.values.shape[-2]
     fields |= {
         "/version": VERSION,
         "/uuid": str(uuid.uuid4()),
         "/time": now,
         "/acquisition/numPeriodsPerFrame": n_periods,
         "/acquisition/receiver/bandwidth": float(source.bandwidth),
-        "/acquisition/receiver/numChannels": channels if not is_matrix else source.values.shape[0],
+        "/acquisition/receiver/numChannels": source.values.shape[-3 if isinstance(source, SystemMatrix) else -2],
         "/acquisition/receiver/numSamplingPoints": int(source.n_samples),
         "/measurement/isFourierTransformed": 1,
         "/measurement/isTransferFunctionCorrected": int(source.transfer_function_corrected),
@@ -156,7 +162,7 @@ def _header(source: SystemMatrix | Measurement, n_periods: int) -> dict[str, Any
 
 
 def _frequency_fields(source: SystemMatrix | Measurement) -> dict[str, Any]:
-    """The selection, counted from 1, and the frequencies themselves where they are not k 2 bandwidth / V to the last bit."""
+    """The selection, counted from 1, and the frequencies where they are not k 2 bandwidth / V to the last bit."""
     fields: dict[str, Any] = {}
     indices = np.asarray(source.frequency_indices).astype(np.int64)
     if not np.array_equal(indices, np.arange(int(source.n_samples) // 2 + 1)):
@@ -167,7 +173,7 @@ def _frequency_fields(source: SystemMatrix | Measurement) -> dict[str, Any]:
         fields[FREQUENCIES] = frequencies
     if np.isnan(frequencies).any():
         fields[FREQUENCIES_UNKNOWN] = (
-            "The frequencies of some rows are not known: they are NaN in _frequencies, and frequencySelection only numbers the rows."
+            "The frequencies of some rows are unknown: NaN in _frequencies; frequencySelection only numbers these rows."
         )
     return fields
 
@@ -193,7 +199,7 @@ def _drive_fields(sequence: LissajousSequence | None, source: SystemMatrix | Mea
         f"{group}/divider": dividers.astype(np.int64)[:, None],
         f"{group}/strength": amplitude[None, :, None],
         f"{group}/phase": phase[None, :, None],
-        f"{group}/waveform": (("sine",),) * len(dividers),
+        f"{group}/waveform": "sine",
     }
 
 
@@ -202,34 +208,30 @@ def _frame_fields(foreground: int, background: int) -> dict[str, Any]:
     return {"/acquisition/numFrames": foreground + background, "/measurement/isBackgroundFrame": mask.astype(np.int8)}
 
 
-def _checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {path: item for path, item in metadata.items() if path.startswith("/")}
-    foreign = [path for path in fields if not is_field(path)]
-    if foreign:
-        raise MDFError(f"metadata names {foreign[0]}, which MDF does not have; user fields have a name that begins with _.")
-    return fields
-
-
 @contextmanager
 def _writing(path: str | Path) -> Iterator[h5py.File]:
     """A new file that appears under ``path`` only once it is complete."""
     try:
         with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
             yield file
-    except OSError as error:
-        if error.errno == errno.ENOSPC or "No space left" in str(error):
+    except (OSError, RuntimeError) as error:  # HDF5 reports a failed flush as RuntimeError
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
             raise OSError(errno.ENOSPC, "the disk is full; nothing was written", str(path)) from None
-        raise OSError(error.errno or errno.EIO, f"cannot be written: {error}; nothing was written", str(path)) from None
+        code = getattr(error, "errno", None) or errno.EIO
+        raise OSError(code, f"cannot be written ({error}); nothing was written", str(path)) from None
 
 
 def _write_fields(file: h5py.File, fields: Mapping[str, Any]) -> None:
     for path, item in fields.items():
-        if "/is" in path and path.startswith(("/measurement/is", "/experiment/is")) and np.ndim(item) == 0:
-            item = np.int8(item)
-        kind = np.asarray(item).dtype.kind
-        if kind == "U" or isinstance(item, str):
-            file.create_dataset(path, data=np.asarray(item, object), dtype=h5py.string_dtype())
+        try:
+            array = np.asarray(item)
+            kind = np.asarray(array.tolist()).dtype.kind  # texts may come as an array of objects
+        except ValueError:
+            kind = "O"
+        if kind == "U":
+            file.create_dataset(path, data=array.astype(object), dtype=h5py.string_dtype())
         elif kind in "biufc":
-            file.create_dataset(path, data=item)
+            flag = kind == "b" or path.startswith(("/measurement/is", "/experiment/is"))
+            file.create_dataset(path, data=array.astype(np.int8) if flag else array)
         else:
             raise MDFError(f"{path} = {item!r} cannot be written; MDF holds texts, numbers and arrays of them.")

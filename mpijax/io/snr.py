@@ -21,10 +21,10 @@ def system_matrix_snr(
 ) -> Float[Array, "c f"]:
     """SNR of every row by the rule of MPIFiles.
 
-    noise = mean |b - mean b| over the background frames b (|b| for a single one). With s = |foreground - mean b|, the signal is
-    the median of s over the voxels where one of the channel's 20 best rows (those with the largest median s / noise) exceeds
-    90 % of its maximum; where that is more than 3.5 noise, it is the median of s over the voxels above 90 % of the row's own
-    maximum.
+    noise = mean |b - mean b| over the background frames b (|b| for a single one). With s = |foreground - mean b|, the
+    signal is the median of s over the voxels where one of the channel's 20 best rows (those with the largest median s /
+    noise) exceeds 90 % of its maximum; where that is more than 3.5 noise, it is the median of s over the voxels above
+    90 % of the row's own maximum.
 
     Args:
         foreground: values at the grid's voxels, not background corrected.

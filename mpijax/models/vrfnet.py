@@ -97,8 +97,8 @@ class VRFNet(Network):
         blocks: Number of residual blocks.
         embed: Width of the tokens and of the stem.
         depth: Number of encoder layers.
-        heads: Attention heads; must divide ``embed``.
-        mlp: Hidden width of the encoder's MLP.
+        heads: Attention heads; must divide ``embed``. None = heads of dimension 8, as in the paper.
+        mlp: Hidden width of the encoder's MLP; None = 2 embed, as in the paper.
         patch_size: Side of a patch in coarse cells; None = `default_patch_size` of ``input_shape``.
         residual: Whether the network corrects Keys upsampling instead of making the row from nothing.
         serial: Whether the encoder feeds the residual path alone (the paper's ViT-RB ablation).
@@ -122,8 +122,8 @@ class VRFNet(Network):
         blocks: int = 10,
         embed: int = 64,
         depth: int = 3,
-        heads: int = 8,
-        mlp: int = 128,
+        heads: int | None = None,
+        mlp: int | None = None,
         patch_size: int | None = None,
         residual: bool = True,
         serial: bool = False,
@@ -136,6 +136,8 @@ class VRFNet(Network):
         if len(input_shape) != 2 or min(input_shape) < 1:
             raise ValueError(f"input_shape = {input_shape}; expected the coarse grid (h, w), e.g. (16, 16).")
         height, width = input_shape
+        heads = max(1, embed // 8) if heads is None else heads
+        mlp = 2 * embed if mlp is None else mlp
         if patch_size is None:
             patch_size = default_patch_size(height, width)
         sizes = dict(channels=channels, features=features, embed=embed, heads=heads, mlp=mlp, patch_size=patch_size)

@@ -148,12 +148,14 @@ def _factor(matrix, regularization, row_weights, row_order, *, block_size):
         matrix = matrix * row_weights[:, None]
     if row_order is not None:
         matrix = matrix[row_order]
+    scale = _power_of_two(jnp.max(jnp.maximum(*map(jnp.abs, lax.stop_gradient((matrix.real, matrix.imag))))))
     size = min(block_size, len(matrix))
     count = ceil(len(matrix) / size)
-    matrix = jnp.pad(matrix, ((0, count * size - len(matrix)), (0, 0))).reshape(count, size, n_voxels)
-    blocks = jnp.concatenate([matrix.real, matrix.imag], axis=1)
-    scale = _power_of_two(jnp.max(jnp.abs(lax.stop_gradient(blocks))))
-    blocks = blocks / scale
+
+    def blocked(part):
+        return jnp.pad(part / scale, ((0, count * size - len(part)), (0, 0))).reshape(count, size, n_voxels)
+
+    blocks = jnp.concatenate([blocked(matrix.real), blocked(matrix.imag)], axis=1)
     regularization = jnp.asarray(regularization, blocks.dtype) / scale / scale
 
     products = _matmul(blocks, blocks.mT)
@@ -231,7 +233,7 @@ def _solve(factors, data, init, *, sweeps, constraint):
         x = x + jnp.stack([init.real, init.imag], axis=-2).astype(blocks.dtype)
     (x, _), _ = lax.scan(sweep, (x, jnp.zeros_like(rhs)), None, length=sweeps)
     value = x[:, 0] if constraint else lax.complex(x[:, 0], x[:, 1])
-    residual = _relative_residual(blocks, x, rhs)
+    residual = _relative_residual(blocks, x, rhs, constraint)
     return value.reshape(*data.shape[:-1], n_voxels), residual.reshape(data.shape[:-1])
 
 
@@ -270,9 +272,12 @@ def _project(x, constraint):
     return jnp.stack([real, jnp.zeros_like(real)], axis=1)
 
 
-def _relative_residual(blocks, x, rhs):
+def _relative_residual(blocks, x, rhs, constraint):
     """|Ax - b| / |b| per frame, a constant under differentiation; 0 where b = 0."""
     blocks, x, rhs = lax.stop_gradient((blocks, x, rhs))
-    difference = jax.vmap(_apply, in_axes=(0, None))(blocks, x) - rhs
-    norm, data_norm = (jnp.sqrt(jnp.sum(jnp.square(r), axis=(0, 2, 3))) for r in (difference, rhs))
+    if constraint is None:
+        product = jax.vmap(_apply, in_axes=(0, None))(blocks, x)
+    else:
+        product = jnp.moveaxis(_matmul(blocks, x[:, 0].T), -1, 1).reshape(rhs.shape)
+    norm, data_norm = (jnp.sqrt(jnp.sum(jnp.square(r), axis=(0, 2, 3))) for r in (product - rhs, rhs))
     return jnp.where(data_norm > 0, norm / jnp.where(data_norm > 0, data_norm, 1), 0)

@@ -16,13 +16,33 @@ class RowMetadata(Protocol):
     def n_channels(self) -> int:
         """Number of receive channels."""
 
-    frequencies: Any
-    frequency_indices: Any
-    bandwidth: Any
-    snr: Any
-    row_mask: Any
-    n_samples: int
-    sequence: LissajousSequence | None
+    @property
+    def frequencies(self) -> Any:
+        """[Hz], (f,), NaN where unknown."""
+
+    @property
+    def frequency_indices(self) -> Any:
+        """rfft bins (f,)."""
+
+    @property
+    def bandwidth(self) -> Any:
+        """Half the sampling rate [Hz]."""
+
+    @property
+    def snr(self) -> Any:
+        """(c, f) or None."""
+
+    @property
+    def row_mask(self) -> Any:
+        """bool (c, f) or None."""
+
+    @property
+    def n_samples(self) -> int:
+        """Samples per period."""
+
+    @property
+    def sequence(self) -> LissajousSequence | None:
+        """The drive sequence, if known."""
 
 
 def row_selection(

@@ -129,6 +129,7 @@ def simulate_system_matrix(
         sample_concentration=concentration,
         sample_volume=sample_volume,
         transfer_function=transfer_function,
+        metadata={"/experiment/isSimulation": 1, "/calibration/method": "simulation"},
     )
 
 

@@ -92,6 +92,7 @@ def test_interrupted_runs_end_like_an_uninterrupted_one(model, batch_fn, validat
     scores = {r["step"]: r["validation"]["nrmse"] for r in whole.metrics if "validation" in r}
     card = json.loads((tmp_path / "whole" / "weights.json").read_text())
     assert card["metadata"]["step"] == min(scores, key=scores.get)
+    assert card["metadata"]["data"] == {} and card["metadata"]["training"]["seed"] == 0
     assert scores[12] < scores[0]
 
     # a finished run is not trained again, and a different one is refused with the names of what differs
@@ -100,6 +101,8 @@ def test_interrupted_runs_end_like_an_uninterrupted_one(model, batch_fn, validat
     other = TrainConfig.from_dict(json.loads(RECIPE.to_json()) | {"learning_rate": 0.5, "steps": 13})
     with pytest.raises(ValueError, match=r"different run: training.steps is 12 .*13.*; training.learning_rate is 0.01"):
         fit(model, batch_fn, other, run_dir=tmp_path / "whole")
+    with pytest.raises(ValueError, match=r"different run: data.method is None there and 'box' here"):
+        fit(model, batch_fn, RECIPE, run_dir=tmp_path / "whole", metadata={"method": "box"})
     with pytest.raises(ValueError, match=r"different run: key is"):
         fit(model, batch_fn, RECIPE, run_dir=tmp_path / "whole", key=jax.random.key(5))
 

@@ -1,0 +1,94 @@
+"""The main job on its smallest preset: what it writes, and that a kill in mid-training changes nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TINY = [
+    "--preset", "smoke", "--features", "4", "--embed", "8", "--steps", "48", "--test-matrices", "1", "--checkpoint-every", "8",
+    "--validate-every", "16", "--log-every", "4", "--no-progress",
+]  # fmt: skip
+
+
+def start(run_dir, *extra):
+    command = [sys.executable, "-m", "experiments.vrfnet_open_mpi", *TINY, "--run-dir", str(run_dir), *extra]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"})
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    assert "report.md" in finish(start(run_dir))
+    return run_dir
+
+
+def test_report_tables_figures_and_settings_are_written(whole):
+    results = json.loads((whole / "results.json").read_text())
+    errors = {r["method"]: r for r in results["matrices"]}
+    assert list(errors) == ["bicubic", "consistent-bicubic", "linear filter 5x5", "VRF-Net"]
+    assert errors["linear filter 5x5"]["nrmse"] < errors["consistent-bicubic"]["nrmse"] < errors["bicubic"]["nrmse"] < 0.2
+    assert 0 < errors["bicubic"]["noise_floor"] < errors["linear filter 5x5"]["nrmse"]
+    images = {r["method"]: r for r in results["images"]}
+    assert images["linear filter 5x5"]["psnr_to_true_matrix"] > images["bicubic"]["psnr_to_true_matrix"]
+    assert images["true matrix"]["psnr_to_phantom"] > images["bicubic"]["psnr_to_phantom"]
+    record = json.loads((whole / "experiment.json").read_text())
+    assert record["config"]["features"] == 4 and record["versions"]["jax"]
+    report = (whole / "report.md").read_text()
+    assert "Noise floor" in report and "positions instead of" in report
+    for name in ("rows", "images", "learning_curve"):
+        assert f"figures/{name}.png" in report
+        assert (whole / "figures" / f"{name}.png").stat().st_size > 10_000
+
+
+def without_clock(path):
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in r.items() if k not in ("seconds", "steps_per_second")} for r in records]
+
+
+def test_a_killed_run_ends_with_the_same_numbers(whole, tmp_path):
+    run_dir = tmp_path / "run"
+    process = start(run_dir)
+    metrics = run_dir / "metrics.jsonl"
+    deadline = time.time() + 240
+    while time.time() < deadline and process.poll() is None:
+        if metrics.exists() and '"step": 20' in metrics.read_text():
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (run_dir / "results.json").exists() and '"step": 48' not in metrics.read_text()
+    finish(start(run_dir))
+    assert without_clock(metrics) == without_clock(whole / "metrics.jsonl")
+    assert (run_dir / "results.json").read_text() == (whole / "results.json").read_text()
+    with np.load(run_dir / "weights.npz") as a, np.load(whole / "weights.npz") as b:
+        assert all(np.array_equal(a[k], b[k]) for k in a.files)
+
+
+def test_a_run_directory_of_another_config_is_refused(whole):
+    process = start(whole, "--features", "8")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1 and "holds a different run" in output and "features" in output
+    assert "Traceback" not in output
+
+
+def test_unknown_flags_and_presets_are_errors(tmp_path):
+    for flags, message in ((["--feetures", "8"], "feetures"), (["--preset=fast"], "quick, paper, smoke")):
+        process = start(tmp_path / "run", *flags)
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode != 0 and message in output
+    assert not (tmp_path / "run").exists()

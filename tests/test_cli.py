@@ -1,0 +1,119 @@
+"""The command line as a physicist with one file would use it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mpijax as mj
+from mpijax import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADSCANNER = ROOT.parent / "shared" / "data" / "hamburg_headscanner_2018" / "systemMatrix.mdf"
+
+
+def run(capsys, *arguments):
+    """Exit status and what was printed."""
+    saved = sys.argv
+    sys.argv = ["mpijax", *map(str, arguments)]
+    try:
+        cli.main()
+        status = 0
+    except SystemExit as stop:
+        status = stop.code or 0
+    finally:
+        sys.argv = saved
+    captured = capsys.readouterr()
+    return status, captured.out + captured.err
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A simulated fine calibration with background frames, and a coarse one."""
+    folder = tmp_path_factory.mktemp("cli")
+    sys.argv = ["mpijax", "simulate", str(folder / "fine.mdf"), "--shape", "16", "16", "1", "--background-frames", "12"]
+    cli.main()
+    fine = mj.io.read_system_matrix(folder / "fine.mdf")
+    grid = fine.grid.coarsen((2, 2, 1))
+    coarse = np.asarray(fine.images()).reshape(3, -1, 8, 2, 8, 2).mean((3, 5)).reshape(3, -1, 64).astype(np.complex64)
+    matrix = mj.SystemMatrix.create(
+        coarse, fine.frequencies, grid, n_samples=fine.n_samples, bandwidth=fine.bandwidth, background=fine.background / 2,
+        sequence=fine.sequence,
+    )  # fmt: skip
+    mj.io.write_system_matrix(folder / "coarse.mdf", matrix)
+    return folder
+
+
+def test_simulated_file_holds_what_was_asked_for(files):
+    matrix = mj.io.read_system_matrix(files / "fine.mdf")
+    assert matrix.grid.shape == (16, 16, 1) and matrix.values.shape == (3, 817, 256)
+    assert matrix.sample_concentration == pytest.approx(100.0)
+    assert matrix.background.shape[0] == 12 and matrix.snr.max() > 300
+    np.testing.assert_allclose(np.diagonal(matrix.scanner.gradient), [-1, -1, 2])
+
+
+def test_info(capsys, files):
+    status, text = run(capsys, "info", files / "fine.mdf")
+    assert status == 0
+    for word in ("16", "12", "mT", "kHz", "mm", "817"):
+        assert word in text
+
+
+def test_inspect_draws_and_train_then_restore(capsys, files, tmp_path):
+    picture = tmp_path / "look.png"
+    status, text = run(capsys, "inspect", files / "fine.mdf", "-o", picture)
+    assert status == 0 and picture.stat().st_size > 20_000, text
+
+    options = ["--steps", "4", "--features", "4", "--blocks", "1", "--embed", "8", "--snr-threshold", "5"]
+    status, text = run(capsys, "train", files / "fine.mdf", "--run-dir", tmp_path / "run", *options)
+    assert status == 0 and "held-out rows" in text, text
+
+    out = tmp_path / "fine.mdf"
+    status, text = run(capsys, "restore", files / "coarse.mdf", "-o", out, "--model", tmp_path / "run", "--snr-threshold", "5")
+    assert status == 0 and "8 x 8 x 1 -> 16 x 16 x 1" in text, text
+    restored, truth = mj.io.read_system_matrix(out), mj.io.read_system_matrix(files / "fine.mdf")
+    assert "upsampled" in restored.metadata["/calibration/_restoration"]
+    rows = restored.row_index()
+    kept = np.asarray(truth.values)[rows.channel, rows.frequency_index]
+    assert len(kept) > 50 and mj.metrics.nrmse(restored.rows(), kept) < 0.35
+
+
+@pytest.mark.skipif(not HEADSCANNER.exists(), reason="measured data are not here")
+def test_a_real_file_of_a_lab(capsys, tmp_path):
+    status, text = run(capsys, "info", HEADSCANNER)
+    assert status == 0 and "lack" in text.lower() and "snr" in text.lower()
+    picture = tmp_path / "head.png"
+    status, text = run(capsys, "inspect", HEADSCANNER, "-o", picture)
+    assert status == 0 and picture.stat().st_size > 20_000, text
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["info", "absent.mdf"], "absent.mdf"),
+        (["info", "README.md"], "HDF5"),
+        (["simulate", "OUT", "--diameter", "20e-9"], "diameter"),
+        (["simulate", "OUT", "--gradient", "1", "1", "1"], "zero divergence"),
+        (["restore", "FINE", "-o", "OUT", "--model", "nowhere"], "nowhere"),
+        (["restore", "FINE", "-o", "OUT", "--model", "bicubic", "--scale", "3"], "scale = 3"),
+        (["restore", "FINE", "-o", "OUT", "--model", "bicubic", "--task", "paint"], "upsample"),
+        (["restore", "FINE", "-o", "OUT", "--model", "bicubic", "--snr-threshold", "1e9"], "keeps no row"),
+        (["train", "FINE", "--run-dir", "OUT", "--snr-threshold", "1e9"], "keeps no row"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(capsys, files, tmp_path, arguments, message):
+    out = tmp_path / "out"
+    names = {"OUT": out, "FINE": files / "fine.mdf", "README.md": ROOT / "README.md"}
+    status, text = run(capsys, *(names.get(a, a) for a in arguments))
+    assert status == 2 and text.count("error:") == 1 and message in text and "Traceback" not in text
+    assert os.listdir(tmp_path) == []
+
+
+def test_help_names_every_command():
+    done = subprocess.run([sys.executable, "-m", "mpijax.cli", "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0
+    for name in ("info", "inspect", "simulate", "train", "restore"):
+        assert name in done.stdout

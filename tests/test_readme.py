@@ -1,0 +1,26 @@
+"""The README's Python runs as it stands."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_ten_lines_recover_the_two_points():
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names = {}
+    exec(snippet, names)
+    picture, image = np.asarray(names["picture"]), names["image"]
+    assert picture.shape == (1, 20, 20)
+    strongest = np.argsort(picture.reshape(-1))[-2:]
+    assert set(strongest) == set(np.flatnonzero(image))
+    rows = names["matrix"].rows()
+    assert len(rows) > 100 and float(np.min(names["matrix"].frequencies)) >= 80e3
+
+
+def test_links_lead_somewhere():
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} -> {target}"
