@@ -121,17 +121,17 @@ def _named(rows: list[Any]) -> list[dict[str, Any]]:
 
 
 def _rows_figure(source: Source, recovered: Mapping[str, list[np.ndarray]], path: Any) -> None:
-    """Three rows of the first test matrix at the quartiles of frequency: reference, input and every method."""
+    """Five rows of the first test matrix, spread over frequency: reference, input and the methods (fits a page)."""
     case = source.tests[0]
     images = case.images
     index = case.truth.row_index()
-    chosen = np.argsort(index.frequency_index, kind="stable")[[len(images) // 6, len(images) // 2, len(images) * 5 // 6]]
+    chosen = np.argsort(index.frequency_index, kind="stable")[(len(images) - 1) * np.arange(1, 6) // 6]
     position = np.searchsorted(np.asarray(case.truth.frequency_indices), np.asarray(index.frequency_index)[chosen])
     orders = None if case.truth.sequence is None else case.truth.sequence.mixing_orders()[np.asarray(index.frequency_index)[chosen]]
     half = np.asarray(case.truth.grid.fov)[:2] * 500
     center = np.asarray(case.truth.grid.center)[:2] * 1e3
     shown = {"reference": images[chosen], "coarse": case.coarse[chosen]}
-    shown |= {name: estimates[0][chosen] for name, estimates in recovered.items()}
+    shown |= {name: estimates[0][chosen] for name, estimates in recovered.items() if name != "consistent-bicubic"}
     figure = plot_rows(
         shown,
         reference="reference",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import h5py
+import numpy as np
 
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import dataset, value
@@ -67,12 +68,17 @@ def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[
 
 
 def period_fields(info: MDFInfo, periods: list[int]) -> dict[str, Any]:
-    """Drive strength and phase, gradient and offset field of some periods; one entry where all are the same."""
+    """Drive strength and phase, gradient and offset field of some periods.
+
+    One entry stands for all where they are the same; what has more than ``LARGEST`` numbers stays behind.
+    """
     found: dict[str, Any] = {}
     stored = (info.strengths, info.phases, info.gradients, info.offset_fields)
     for path, values in zip(BY_PERIOD, stored, strict=True):
         if values is not None:
             chosen = values if len(values) == 1 else values[periods]
+            if np.array_equal(chosen, np.broadcast_to(chosen[:1], chosen.shape)):
+                chosen = chosen[:1]
             if chosen.size <= LARGEST:
                 found[path] = hashable(chosen)
     return found

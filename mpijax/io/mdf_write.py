@@ -143,7 +143,10 @@ def _header(source: SystemMatrix | Measurement, n_periods: int) -> dict[str, Any
     fields["/acquisition/drivefield/waveform"] = np.broadcast_to(waveform, shape)
     for path in BY_PERIOD:
         if path in fields:
-            fields[path] = np.broadcast_to(fields[path], (n_periods, *np.shape(fields[path])[1:]))
+            given = np.asarray(fields[path])
+            if len(given) not in (1, n_periods):
+                raise MDFError(f"metadata gives {path} for {len(given)} periods, but there are {n_periods}.")
+            fields[path] = np.broadcast_to(given, (n_periods, *given.shape[1:]))
     for name in _TRACER_TEXTS:
         if isinstance(fields.get(f"/tracer/{name}"), str):
             fields[f"/tracer/{name}"] = (fields[f"/tracer/{name}"],)

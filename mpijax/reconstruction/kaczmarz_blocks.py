@@ -53,7 +53,7 @@ class KaczmarzFactors:
 
     Attributes:
         blocks: (k, 2B, n) real, B weighted rows each, in visiting order, over ``scale``: real parts, then imaginary.
-        inverses: (k, 2B, B) real, T_b = (tril(A_b A_b^H) + lambda I)^-1, stacked likewise; empty rows are zero.
+        inverses: (k, 2B, B) real, T_b = (tril(A_b A_b^H) + lambda I)^-1, stacked likewise; zero for empty rows.
         regularization: lambda / scale^2.
         scale: power of two near the largest entry; keeps squares of small signals inside the range of float32.
         row_weights: (m,) or None.
@@ -166,7 +166,7 @@ def _factor(matrix, regularization, row_weights, row_order, *, block_size):
     used = energy > 0
     pivot = jnp.where(used, energy + regularization, 1)
     inverse = _lower_inverse(jnp.tril(gram, -1) + pivot[:, :, None] * jnp.eye(size, dtype=blocks.dtype))
-    inverse = jnp.where(used[:, :, None], inverse, 0)
+    inverse = jnp.where(used[:, :, None] & used[:, None, :], inverse, 0)
     inverses = jnp.concatenate([inverse.real, inverse.imag], axis=1)
     return KaczmarzFactors(blocks, inverses, regularization, scale, row_weights, row_order, n_rows)
 

@@ -20,8 +20,8 @@ def tikhonov(matrix: Inexact[Array, "m n"], data: Num[Array, "..."], regularizat
 
     x = (A^H A + lambda I)^-1 A^H b = A^H (A A^H + lambda I)^-1 b
 
-    The smaller of the two normal matrices is factored once for all frames, and one step of iterative refinement
-    follows. Differentiable in all arguments. With lambda = 0 the matrix needs full rank; where the normal matrix is
+    The smaller of the two normal matrices is factored once for all frames. One step of iterative refinement with A
+    itself follows, because the rounding of a normal matrix is not small beside lambda in float32. Differentiable in all arguments. With lambda = 0 the matrix needs full rank; where the normal matrix is
     singular in the working precision the result is NaN.
 
     Args:
@@ -52,18 +52,20 @@ def _tikhonov(matrix, data, regularization):
     m, n = matrix.shape
     regularization = jnp.asarray(regularization, matrix.real.dtype)
     columns = jnp.atleast_2d(data).T
+    adjoint = matrix.T.conj()
     if n <= m:
-        x = _solve_normal(_gram(matrix.T.conj()), regularization, _adjoint(matrix, columns))
+        factor = cho_factor(_gram(adjoint) + regularization * jnp.eye(n, dtype=matrix.dtype))
+        x = cho_solve(factor, _matmul(adjoint, columns))
+        x = x + cho_solve(factor, _matmul(adjoint, columns - _matmul(matrix, x)) - regularization * x)
     else:
-        x = _adjoint(matrix, _solve_normal(_gram(matrix), regularization, columns))
+        factor = cho_factor(_gram(matrix) + regularization * jnp.eye(m, dtype=matrix.dtype))
+        y = cho_solve(factor, columns)
+        y = y + cho_solve(factor, columns - _matmul(matrix, _matmul(adjoint, y)) - regularization * y)
+        x = _matmul(adjoint, y)
     residual = jax.lax.stop_gradient(jnp.linalg.norm(_matmul(matrix, x) - columns, axis=0))
     norm = jax.lax.stop_gradient(jnp.linalg.norm(columns, axis=0))
     residual = jnp.where(norm > 0, residual / jnp.where(norm > 0, norm, 1), 0)
     return x.T.reshape(*data.shape[:-1], n), residual.reshape(data.shape[:-1])
-
-
-def _adjoint(matrix, columns):
-    return _matmul(matrix.T.conj(), columns)
 
 
 def _gram(matrix):
@@ -73,11 +75,3 @@ def _gram(matrix):
     products = _matmul(parts, parts.T)
     imaginary = products[rows:, :rows]
     return jax.lax.complex(products[:rows, :rows] + products[rows:, rows:], imaginary - imaginary.T)
-
-
-def _solve_normal(gram, regularization, columns):
-    """(G + lambda I)^-1 c by Cholesky, with one step of iterative refinement."""
-    normal = gram + regularization * jnp.eye(len(gram), dtype=gram.dtype)
-    factor = cho_factor(normal)
-    x = cho_solve(factor, columns)
-    return x + cho_solve(factor, columns - _matmul(normal, x))

@@ -4,6 +4,7 @@ from mpijax.viz.curves import plot_background_drift as plot_background_drift
 from mpijax.viz.curves import plot_learning_curve as plot_learning_curve
 from mpijax.viz.curves import plot_snr as plot_snr
 from mpijax.viz.images import plot_reconstructions as plot_reconstructions
+from mpijax.viz.inspect import inspect_figure as inspect_figure
 from mpijax.viz.rows import complex_to_rgb as complex_to_rgb
 from mpijax.viz.rows import plot_rows as plot_rows
 from mpijax.viz.style import save as save

@@ -61,7 +61,9 @@ def test_unsorted_file_is_sorted_and_a_sorted_one_is_not_sorted_again(tmp_path):
         np.testing.assert_array_equal(matrix.values, truth)
         np.testing.assert_array_equal(matrix.background, empty.transpose(2, 0, 1))
     # the acquisition index is known in both, so both interpolate alike
-    expected = truth - np.stack([[reference.interpolated_background(permutation[:12], places, e) for e in c] for c in empty])
+    expected = truth - np.stack(
+        [[reference.interpolated_background(permutation[:12], places, e) for e in c] for c in empty]
+    )
     for path in ("a.mdf", "b.mdf"):
         np.testing.assert_allclose(read(tmp_path / path, background="interpolate").values, expected, atol=1e-6)
 
@@ -120,7 +122,10 @@ def test_raw_integers_and_the_offset_of_the_converter(tmp_path):
     # a spectrum gets the offset in its DC bin alone
     spectrum = random_complex(3, N, 1, 2, K)
     path = calibration(
-        tmp_path / "b.mdf", spectrum, measurement__isFastFrameAxis=np.int8(0), acquisition__receiver__dataConversionFactor=factors
+        tmp_path / "b.mdf",
+        spectrum,
+        measurement__isFastFrameAxis=np.int8(0),
+        acquisition__receiver__dataConversionFactor=factors,
     )
     expected = spectrum[:, 0] * factors[:, 0, None]
     expected[..., 0] += factors[:, 1] * V
@@ -130,7 +135,9 @@ def test_raw_integers_and_the_offset_of_the_converter(tmp_path):
 def test_integer_compounds(tmp_path):
     data = np.zeros((1, 2, K, N), [("r", np.int16), ("i", np.int16)])
     data["r"], data["i"] = np.random.default_rng(0).integers(-9, 9, (2, *data.shape))
-    matrix = read(calibration(tmp_path / "a.mdf", data, acquisition__receiver__dataConversionFactor=np.array([[2.0, 0.0]] * 2)))
+    matrix = read(
+        calibration(tmp_path / "a.mdf", data, acquisition__receiver__dataConversionFactor=np.array([[2.0, 0.0]] * 2))
+    )
     assert matrix.values.dtype == np.complex64
     np.testing.assert_array_equal(matrix.values, 2 * (data["r"][0] + 1j * data["i"][0]))
 
@@ -193,7 +200,9 @@ def test_compressed_file_is_expanded(tmp_path, kind, base):
     left = np.zeros_like(coefficients)
     np.put_along_axis(left, few, np.take_along_axis(coefficients, few, -1), -1)
     inverse = np.einsum("ab,cd,...ac->...bd", transform(3), transform(4), left.reshape(1, 2, K, 1, 3, 4))
-    np.testing.assert_allclose(read(path, background="mean").values + empty[0].mean(-1)[..., None], inverse.reshape(2, K, 12))
+    np.testing.assert_allclose(
+        read(path, background="mean").values + empty[0].mean(-1)[..., None], inverse.reshape(2, K, 12)
+    )
     with pytest.raises(io.MDFError, match="when each frame was measured"):
         read(path, background="interpolate")
 
@@ -239,7 +248,9 @@ def test_transfer_function_states(tmp_path):
     np.testing.assert_array_equal(raw.values, data[0])
     np.testing.assert_allclose(raw.transfer_function, transfer * factor[:, None])
     keep = transfer != 0
-    np.testing.assert_allclose(corrected.values[keep], (data[0] / (np.where(keep, transfer, 1) * factor[:, None])[..., None])[keep])
+    np.testing.assert_allclose(
+        corrected.values[keep], (data[0] / (np.where(keep, transfer, 1) * factor[:, None])[..., None])[keep]
+    )
     np.testing.assert_array_equal(corrected.row_mask, keep)
     assert np.all(corrected.values[~keep] == 0)
     done = calibration(tmp_path / "b.mdf", data, **fields, measurement__isTransferFunctionCorrected=np.int8(1))
@@ -335,7 +346,9 @@ def test_snr_is_that_of_the_reference(tmp_path):
     draw = np.random.default_rng(0)
     strength = np.geomspace(100, 0.01, 25)
     shape = np.exp(-((np.arange(24) - 9) ** 2) / 8.0)
-    foreground = (strength[:, None] * shape * np.exp(1j * draw.normal(size=(25, 1))) + random_complex(1, 25, 24)).astype(np.complex64)
+    foreground = (
+        strength[:, None] * shape * np.exp(1j * draw.normal(size=(25, 1))) + random_complex(1, 25, 24)
+    ).astype(np.complex64)
     background = random_complex(2, 6, 25)
     expected = reference.snr(foreground, background)
     for rows in (None, 4):

@@ -37,7 +37,12 @@ def matrix(dtype=np.complex64, **changes):
         row_mask=np.array([[1, 0, 1, 1], [0, 1, 1, 1]], bool),
         transfer_function=random_complex(3, 2, 4, dtype=np.complex128),
         sample_concentration=100.0,
-        metadata={"/tracer/name": "Perimag", "/calibration/_restoration": "dct", "/study/number": 4, "/_lab/_gain": (1.5, 2.0)},
+        metadata={
+            "/tracer/name": "Perimag",
+            "/calibration/_restoration": "dct",
+            "/study/number": 4,
+            "/_lab/_gain": (1.5, 2.0),
+        },
     )
     arguments |= changes
     values = random_complex(0, 2, 4, 12, dtype=dtype)
@@ -54,11 +59,17 @@ def test_system_matrix_returns_bit_for_bit(tmp_path, dtype):
     read = io.read_system_matrix(tmp_path / "a.mdf", apply_transfer_function=False)
     for name in ("values", "snr", "background", "row_mask", "frequencies", "frequency_indices", "transfer_function"):
         assert bits(getattr(read, name)) == bits(getattr(written, name)), name
-    assert read.grid.shape == GRID.shape and bits(read.grid.fov) == bits(GRID.fov) and bits(read.grid.center) == bits(GRID.center)
+    assert (
+        read.grid.shape == GRID.shape
+        and bits(read.grid.fov) == bits(GRID.fov)
+        and bits(read.grid.center) == bits(GRID.center)
+    )
     assert (read.n_samples, read.bandwidth, read.transfer_function_corrected) == (16, SEQUENCE.bandwidth, False)
     assert read.scanner.gradient.tolist() == np.diag([-1.0, -1.0, 2.0]).tolist()
     assert read.scanner.offset_field.tolist() == [0.0, 1e-3, 0.0]
-    np.testing.assert_allclose([read.sample_concentration, read.sample_volume], [100.0, written.sample_volume], rtol=1e-15)
+    np.testing.assert_allclose(
+        [read.sample_concentration, read.sample_volume], [100.0, written.sample_volume], rtol=1e-15
+    )
     for path in ("/tracer/name", "/calibration/_restoration", "/study/number", "/_lab/_gain"):
         assert read.metadata[path] == written.metadata[path]
     field = np.asarray(written.sequence.drive_field(np.float32))
@@ -78,7 +89,9 @@ def test_device_arrays_and_applied_transfer_function(tmp_path):
 
 
 def test_all_bins_need_no_selection_and_every_mandatory_field_is_there(tmp_path):
-    written = matrix(frequency_indices=np.arange(4), n_samples=6, frequencies=np.arange(4) * 10.0, sequence=None, scanner=None)
+    written = matrix(
+        frequency_indices=np.arange(4), n_samples=6, frequencies=np.arange(4) * 10.0, sequence=None, scanner=None
+    )
     io.write_system_matrix(tmp_path / "a.mdf", written)
     with h5py.File(tmp_path / "a.mdf") as file:
         paths = [*MANDATORY, *(f"{group}/{name}" for group, names in MANDATORY_IN_GROUP.items() for name in names)]
@@ -102,7 +115,9 @@ def test_selection_is_counted_from_one(tmp_path):
 
 
 def test_unknown_and_shifted_frequencies(tmp_path):
-    unknown = matrix(frequencies=np.full(4, np.nan), frequency_indices=np.array([3, 70, 71, 90]), bandwidth=np.nan, sequence=None)
+    unknown = matrix(
+        frequencies=np.full(4, np.nan), frequency_indices=np.array([3, 70, 71, 90]), bandwidth=np.nan, sequence=None
+    )
     io.write_system_matrix(tmp_path / "a.mdf", unknown)
     info = io.read_info(tmp_path / "a.mdf")
     assert any("frequencies" in remark for remark in info.remarks) and "unknown frequency" in io.describe(info)
@@ -191,13 +206,16 @@ import numpy as np
 from mpijax import io
 from mpijax.system import Grid, SystemMatrix
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-matrix = SystemMatrix.create(np.ones((1, 64, 4096), np.complex64), np.arange(64.0), Grid.create((16, 16, 16), (1, 1, 1)))
+grid = Grid.create((16, 16, 16), (1, 1, 1))
+matrix = SystemMatrix.create(np.ones((1, 64, 4096), np.complex64), np.arange(64.0), grid)
 resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
 try:
     io.write_system_matrix(sys.argv[1], matrix)
 except OSError as error:
     print("OSError", error)
 """
-    run = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.mdf")], capture_output=True, text=True, timeout=100)
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "a.mdf")], capture_output=True, text=True, timeout=100
+    )
     assert "nothing was written" in run.stdout, run.stderr
     assert os.listdir(tmp_path) == []

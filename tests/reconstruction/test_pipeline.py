@@ -26,7 +26,12 @@ def setting():
 
 def measurement(values, matrix, **extra):
     return mj.Measurement.create(
-        values, matrix.frequencies, frequency_indices=matrix.frequency_indices, n_samples=matrix.n_samples, bandwidth=1e6, **extra
+        values,
+        matrix.frequencies,
+        frequency_indices=matrix.frequency_indices,
+        n_samples=matrix.n_samples,
+        bandwidth=1e6,
+        **extra,
     )
 
 
@@ -44,7 +49,9 @@ def test_images_come_out_in_mmol_per_liter(setting, solver, weights):
 
 def test_lambda_is_relative_to_the_weighted_matrix(setting):
     matrix, _, data = setting
-    solution = mj.reconstruction.reconstruct(matrix, data, solver="tikhonov", regularization=0.1, row_weights="row_norm")
+    solution = mj.reconstruction.reconstruct(
+        matrix, data, solver="tikhonov", regularization=0.1, row_weights="row_norm"
+    )
     rows = np.asarray(matrix.rows())
     used = np.count_nonzero(np.linalg.norm(rows, axis=1))
     assert float(solution.stats["lambda"]) == pytest.approx(0.1 * used / 30, rel=1e-4)
@@ -57,7 +64,9 @@ def test_empty_scan_is_subtracted_once(setting):
     empty = measurement(np.repeat(background, 3, 0), matrix)
     options = {"solver": "tikhonov", "regularization": 1e-4}
     clean = mj.reconstruction.reconstruct(matrix, data, **options).value
-    np.testing.assert_allclose(mj.reconstruction.reconstruct(matrix, dirty, empty=empty, **options).value, clean, atol=0.05)
+    np.testing.assert_allclose(
+        mj.reconstruction.reconstruct(matrix, dirty, empty=empty, **options).value, clean, atol=0.05
+    )
     assert np.max(np.abs(mj.reconstruction.reconstruct(matrix, dirty, **options).value - clean)) > 1
     with pytest.raises(ValueError, match="already subtracted"):
         mj.reconstruction.reconstruct(matrix, replace(dirty, background_corrected=True), empty=empty)

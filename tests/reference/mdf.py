@@ -30,7 +30,7 @@ def stored_path(size, order):
 
 
 def interpolated_background(acquisition, background_acquisition, background):
-    """The reference's equidistant formula for single background frames: alpha = (index - 1)/(N - 1) (K - 1) + 1, from 1."""
+    """The reference formula of equidistant background: alpha = (index - 1)/(N - 1) (K - 1) + 1, counted from 1."""
     n, k = max(*acquisition, *background_acquisition) + 1, len(background)
     result = []
     for index in acquisition:
