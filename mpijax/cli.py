@@ -27,7 +27,7 @@ def info(file: Positional[Path]) -> None:
     Args:
         file: an MDF file.
     """
-    print(mj.io.describe(mj.io.open_file(file)))
+    print(mj.io.describe(mj.io.read_info(file)))
 
 
 @app.command

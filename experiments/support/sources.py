@@ -135,7 +135,11 @@ def open_mpi_source(config: Any, task: RecoveryTask) -> Source:
         validation=Rows(held_out, np.zeros(len(held_out), np.float32)),
         tests=tests[:1],
         apart={"calibration 8: same session and tracer as 9 and 10, a neighbouring patch": tests[1:]},
-        scans=[MeasuredScan(test, path) for path in data.phantom_measurements("resolution", data.calibration(3))],
+        scans=[
+            MeasuredScan(test, m.path)
+            for m in data.measurements
+            if m.phantom == "resolution" and any(c.number == 3 for c in data.calibrations_for(m))
+        ][:1],
     )
 
 

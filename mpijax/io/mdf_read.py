@@ -102,9 +102,7 @@ class SystemMatrixFile:
         Raises:
             ValueError: nothing is kept, or the file lacks what the selection needs.
         """
-        source = self
-        if snr_threshold and self.snr is None and self.info.n_background_frames:
-            source = replace(self, snr=_stored_snr(self))
+        source = self.with_snr() if snr_threshold else self
         kept_channels, kept_bins, mask = row_selection(
             source,
             snr_threshold=snr_threshold,
@@ -120,6 +118,12 @@ class SystemMatrixFile:
             row_mask=None if mask.all() else mask,
             snr=None if source.snr is None else source.snr[kept_channels][:, kept_bins],
         )
+
+    def with_snr(self) -> "SystemMatrixFile":
+        """The same with an SNR: the file's, or computed from its background frames in two passes; None where it has neither."""
+        if self.snr is not None or not self.info.n_background_frames:
+            return self
+        return replace(self, snr=_stored_snr(self))
 
     def read(self, *, background: str = "none", apply_transfer_function: bool | str = "auto") -> SystemMatrix:
         """Load the kept rows.

@@ -67,7 +67,7 @@ def test_gradients(problem):
 
 @pytest.mark.parametrize("shape", [(60, 40), (40, 60)])
 def test_single_precision(shape):
-    """Ill-conditioned as system matrices are: without refinement the error is 10 times larger or more."""
+    """Ill-conditioned as system matrices are: the normal equations alone are 7e-4 (tall) and 7e-5 (wide) away."""
     rng = np.random.default_rng(3)
     left, _, right = np.linalg.svd(rng.normal(size=shape) + 1j * rng.normal(size=shape), full_matrices=False)
     matrix = ((left * np.logspace(0, -6, 40)) @ right).astype(np.complex64)
@@ -75,8 +75,8 @@ def test_single_precision(shape):
     lam = np.float32(relative_lambda(matrix, 1e-3))
     solution = tikhonov(matrix, data, lam)
     assert solution.value.dtype == np.complex64
-    print(reference.error(solution.value, reference.tikhonov(matrix.astype(complex), data.astype(complex), float(lam))))
-    assert reference.error(solution.value, reference.tikhonov(matrix.astype(complex), data.astype(complex), float(lam))) < 1e-9
+    expected = reference.tikhonov(matrix.astype(np.complex128), data.astype(np.complex128), float(lam))
+    assert reference.error(solution.value, expected) < 1e-5
 
 
 def test_errors():
