@@ -34,7 +34,7 @@ def info(file: Positional[Path]) -> None:
 def inspect(
     file: Positional[Path],
     output: Annotated[Path | None, arg(aliases=["-o"])] = None,
-    rows: int = 8,
+    rows: int = 6,
 ) -> None:
     """Draw the first look at a calibration: SNR over frequency and mixing order, strongest rows, background drift.
 

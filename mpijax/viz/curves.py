@@ -158,7 +158,7 @@ def plot_background_drift(
     table[0].axhline(1.0, color="black", linewidth=0.8, linestyle="--", label="steady noise")
     table[0].set(xlabel="background frame", ylabel="rms deviation / noise std", ylim=(0, None))
     table[0].grid(alpha=0.3, linewidth=0.5)
-    table[0].legend(ncols=channels + 1, loc="upper center", bbox_to_anchor=(0.5, 1.2))
+    table[0].legend(ncols=channels + 1, loc="lower center")
     table[-1].set_xlabel("frequency / kHz")
     figure.colorbar(mesh, ax=list(table[1:]), label="deviation / noise std", extend="max")
     return figure

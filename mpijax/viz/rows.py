@@ -26,7 +26,7 @@ CONE_TO_RGB = np.array(
 
 
 def complex_to_rgb(
-    values: Num[Array, "*s"], peak: float | Float[Array, "..."] | None = None
+    values: Num[Array, "*s"], peak: Any = None
 ) -> Float[np.ndarray, "*s 3"]:
     """Colors of complex values: zero is black, brightness grows with the modulus, hue is the phase.
 
