@@ -52,13 +52,15 @@ class Target:
 
 
 def interleave(candidates: Mapping[str, Callable[[], Any]], rounds: int = 9) -> dict[str, Timing]:
-    """Time every candidate once per round, in turn, so that foreign load falls on all of them alike."""
+    """Time every candidate once per round, in turn, so that foreign load falls on all of them alike.
+
+    Each is called twice and the second call is timed: it finds its own data in the caches, not its predecessor's.
+    """
     first = {name: _seconds(call) for name, call in candidates.items()}
-    for call in candidates.values():
-        _seconds(call)
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, call in candidates.items():
+            jax.block_until_ready(call())
             times[name].append(_seconds(call))
     return {name: Timing(name, first[name], tuple(times[name])) for name in candidates}
 

@@ -8,8 +8,8 @@ Command:  python -m experiments.measured_array --root DIR [--model RUN] [--run-d
 
 Reconstruction as published with the data: rows interpolated bilinearly from 8 x 8 to 15 x 15, Kaczmarz with a relative lambda of
 5e-4, 300 sweeps, real and non-negative, rows not normalised (normalised, the noisy even harmonics dominate). Expected: a relative
-residual of about 3 %, one blob each, top left and centre. With ``--model`` (a run directory of ``vrfnet_open_mpi`` at scale 2) the rows
-are averaged over 2 x 2 pixels and recovered by the network and by interpolation. Expected time: under a minute.
+residual of about 3 %, one blob each, top left and centre. With ``--model`` (a run directory of ``vrfnet_open_mpi`` at scale 2)
+the rows are averaged over 2 x 2 pixels and recovered by the network and by interpolation. Expected time: under a minute.
 """
 
 import json
@@ -31,7 +31,9 @@ from mpijax.datasets.degrade import degrade
 from mpijax.restoration import CLASSICAL, load_upsampler
 from mpijax.viz import plot_reconstructions, plot_rows, save
 
-UNKNOWN = "frequencies, field of view and receive channels of this measured matrix are not documented; pixels are given 1 mm"
+UNKNOWN = (
+    "frequencies, field of view and receive channels of this measured matrix are not documented; pixels are given 1 mm"
+)
 RELATIVE_LAMBDA = 5e-4
 SWEEPS = 300
 
@@ -99,7 +101,9 @@ def blobs(image: Float[np.ndarray, "y x"]) -> int:
 
 def reconstruct(matrix: mj.SystemMatrix, data: mj.Measurement) -> tuple[np.ndarray, float]:
     """Image (y, x) on 15 x 15 pixels and the relative residual |Sc - u|/|u|."""
-    fine = matrix.regrid(mj.Grid.create((15, 15, 1), (7.5e-3, 7.5e-3, 1e-3)))  # centres on those of the 8 x 8 pixels and between
+    fine = matrix.regrid(
+        mj.Grid.create((15, 15, 1), (7.5e-3, 7.5e-3, 1e-3))
+    )  # centres on those of the 8 x 8 pixels and between
     solution = mj.reconstruction.reconstruct(fine, data, regularization=RELATIVE_LAMBDA, sweeps=SWEEPS)
     image = np.asarray(solution.value)[0, 0]
     samples = image.reshape(-1) / float(fine.to_concentration(np.ones(1))[0])
@@ -128,7 +132,10 @@ def main(config: Config) -> dict[str, Any]:
             "peak_y_mm": float(peak[0] * 0.5 - 3.5),
         }
         images[name] = image / image.max()
-    save(plot_reconstructions(images, extent=(-3.75, 3.75, -3.75, 3.75), unit="relative to maximum"), config.run_dir / "images.png")
+    save(
+        plot_reconstructions(images, extent=(-3.75, 3.75, -3.75, 3.75), unit="relative to maximum"),
+        config.run_dir / "images.png",
+    )
     results["recovery"] = _recover(config, matrix)
     write_record(config.run_dir, "measured_array", config)
     write_text(config.run_dir / "results.json", json.dumps(results, indent=2) + "\n")
@@ -152,12 +159,15 @@ def _recover(config: Config, matrix: mj.SystemMatrix) -> list[dict[str, Any]]:
 
 
 def _report(config: Config, results: dict[str, Any]) -> str:
-    recovery = [{k: r[k] for k in ("method", "nrmse", "nrmse_scaled", "nrmse_row", "ssim")} for r in results["recovery"]]
+    recovery = [
+        {k: r[k] for k in ("method", "nrmse", "nrmse_scaled", "nrmse_row", "ssim")} for r in results["recovery"]
+    ]
     phantoms = [{"phantom": name, **results[name]} for name in ("b1", "b2")]
     lines = [
         "# Measured receive-coil array",
         "",
-        f"40 rows of 8 x 8 pixels, measured. {UNKNOWN[0].upper()}{UNKNOWN[1:]}. Read back bit for bit: {results['read_back_bit_for_bit']}.",
+        f"40 rows of 8 x 8 pixels, measured. {UNKNOWN[0].upper()}{UNKNOWN[1:]}. "
+        f"Read back bit for bit: {results['read_back_bit_for_bit']}.",
         "",
         f"## Images (15 x 15, relative lambda {RELATIVE_LAMBDA:g}, {SWEEPS} sweeps, non-negative)",
         "",
@@ -182,8 +192,9 @@ def _verdict(records: list[dict[str, Any]]) -> str:
     network = next(e for name, e in errors.items() if name.startswith("VRF-Net"))
     comparison = "lower than" if network < errors["bicubic"] else "not lower than"
     return (
-        f"The network has seen simulated Lissajous rows only: no coil array, no grid this small, no measurement. Its error is {comparison} "
-        f"bicubic interpolation's ({network:.3f} against {errors['bicubic']:.3f}; data-consistent bicubic {errors['consistent-bicubic']:.3f})."
+        "The network has seen simulated Lissajous rows only: no coil array, no grid this small, no measurement. "
+        f"Its error is {comparison} bicubic interpolation's ({network:.3f} against {errors['bicubic']:.3f}; "
+        f"data-consistent bicubic {errors['consistent-bicubic']:.3f})."
     )
 
 

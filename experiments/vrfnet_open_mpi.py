@@ -15,7 +15,6 @@ Expected on two cores: ``quick`` about 8 minutes, VRF-Net's error a third of bic
 is larger than 1 and contradicts its own pSNR (see docs/decisions.md).
 """
 
-
 import json
 import time
 from dataclasses import dataclass
@@ -92,7 +91,14 @@ PRESETS = {
         test_matrices=32,
     ),
     "smoke": Config(
-        features=16, blocks=1, embed=16, steps=120, checkpoint_every=40, validate_every=60, log_every=20, test_matrices=2
+        features=16,
+        blocks=1,
+        embed=16,
+        steps=120,
+        checkpoint_every=40,
+        validate_every=60,
+        log_every=20,
+        test_matrices=2,
     ),
 }
 

@@ -92,7 +92,9 @@ def simulate(
     sigma = noise_for_peak_snr(matrix, peak_snr)
     noisy = mj.add_noise(matrix, sigma, key=jax.random.key(seed), background_frames=background_frames)
     mj.io.write_system_matrix(output, noisy)
-    print(f"wrote {output}: {matrix.values.shape[0]} channels x {matrix.values.shape[1]} frequencies x {matrix.grid.size} voxels")
+    print(
+        f"wrote {output}: {matrix.values.shape[0]} channels x {matrix.values.shape[1]} frequencies x {matrix.grid.size} voxels"
+    )
 
 
 @app.command
@@ -136,8 +138,8 @@ def train(
 
     if not files:
         raise ValueError("no file is given; name at least one MDF file with a calibration.")
-    selection = {"snr_threshold": snr_threshold, "min_frequency": min_frequency * 1e3}
-    matrices = [mj.io.read_system_matrix(file, **selection) for file in files]
+    low = min_frequency * 1e3
+    matrices = [_one_patch(file).select(snr_threshold=snr_threshold, min_frequency=low).read() for file in files]
     rows, held_out = split_rows(measured_images(matrices, scale, slices=slices))
     print(f"{len(rows)} rows to train on, {len(held_out)} held out, {rows.shape[2]} x {rows.shape[1]} voxels")
     result = train_recovery(
@@ -146,15 +148,27 @@ def train(
         MeasuredRows(images=rows),
         Rows(held_out, np.zeros(len(held_out), np.float32)),
         TrainConfig(
-            steps=steps, learning_rate=learning_rate, final_learning_rate=learning_rate / 100, validate_every=250,
-            checkpoint_every=250, ema_decay=0.995, seed=seed,
+            steps=steps,
+            learning_rate=learning_rate,
+            final_learning_rate=learning_rate / 100,
+            validate_every=250,
+            checkpoint_every=250,
+            ema_decay=0.995,
+            seed=seed,
         ),  # fmt: skip
         run_dir=run_dir,
         model_options={"features": features, "blocks": blocks, "embed": embed},
-        data={"files": [str(file) for file in files], **selection, "slices": slices},
+        data={
+            "files": [str(file) for file in files],
+            "snr_threshold": snr_threshold,
+            "min_frequency": low,
+            "slices": slices,
+        },
     )
     scores = [record["validation"]["nrmse"] for record in result.metrics if "validation" in record]
-    print(f"wrote {run_dir / 'weights.npz'}: nRMSE {min(scores):.4f} on the held-out rows ({scores[0]:.4f} before training)")
+    print(
+        f"wrote {run_dir / 'weights.npz'}: nRMSE {min(scores):.4f} on the held-out rows ({scores[0]:.4f} before training)"
+    )
 
 
 @app.command
@@ -179,7 +193,7 @@ def restore(
         snr_threshold: leave out rows below this SNR (0 = keep all).
     """
     check_choice("task", task, ("upsample",))
-    matrix = mj.io.read_system_matrix(file, **({"snr_threshold": snr_threshold} if snr_threshold else {}))
+    matrix = _one_patch(file).select(snr_threshold=snr_threshold or None).read()
     solution = mj.restore(matrix, task, scale=scale, sampling=sampling, model=model, progress=True)
     mj.io.write_system_matrix(output, solution.value)
     before, after = matrix.grid.shape, solution.value.grid.shape
@@ -187,6 +201,13 @@ def restore(
     print(f"wrote {output}: {len(residual)} rows, grid {_by(before)} -> {_by(after)}")
     print(f"positions measured: {matrix.grid.size} instead of {solution.value.grid.size}")
     print(f"distance from the measured coarse rows: median {np.median(residual):.2%}, largest {np.max(residual):.2%}")
+
+
+def _one_patch(file: Path) -> mj.io.SystemMatrixFile:
+    source = mj.io.open_system_matrix(file)
+    if source.info.n_periods > 1:
+        raise ValueError(f"{file} holds {source.info.n_periods} periods (patches); this command takes files of one.")
+    return source
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -4,7 +4,8 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-import tests.typecheck  # noqa: F401  (the hook looks it up by name)
 from jaxtyping import install_import_hook
+
+import tests.typecheck  # noqa: F401  (the hook looks it up by name)
 
 hook = install_import_hook("mpijax", "tests.typecheck.check")

@@ -72,7 +72,9 @@ def test_inspect_draws_and_train_then_restore(capsys, files, tmp_path):
     assert status == 0 and "held-out rows" in text, text
 
     out = tmp_path / "fine.mdf"
-    status, text = run(capsys, "restore", files / "coarse.mdf", "-o", out, "--model", tmp_path / "run", "--snr-threshold", "5")
+    status, text = run(
+        capsys, "restore", files / "coarse.mdf", "-o", out, "--model", tmp_path / "run", "--snr-threshold", "5"
+    )
     assert status == 0 and "8 x 8 x 1 -> 16 x 16 x 1" in text, text
     restored, truth = mj.io.read_system_matrix(out), mj.io.read_system_matrix(files / "fine.mdf")
     assert "upsampled" in restored.metadata["/calibration/_restoration"]

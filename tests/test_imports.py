@@ -50,5 +50,7 @@ def test_import_has_no_side_effects():
         "assert before == (jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision); "
         "import sys; assert 'matplotlib.pyplot' not in sys.modules; print(mpijax.__version__)"
     )
-    done = subprocess.run([sys.executable, "-W", "error::DeprecationWarning:mpijax", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:mpijax", "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

@@ -78,7 +78,9 @@ def _simulated(
     return images, np.asarray(resolution_phantom(truth.grid))
 
 
-def _measured(scan: MeasuredScan, upsamplers: Mapping[str, Upsampler], task: RecoveryTask) -> tuple[dict[str, np.ndarray], mj.Grid]:
+def _measured(
+    scan: MeasuredScan, upsamplers: Mapping[str, Upsampler], task: RecoveryTask
+) -> tuple[dict[str, np.ndarray], mj.Grid]:
     """The measured phantom with all slices of the matrix recovered."""
     shape = scan.matrix.grid.shape
     cropped = scan.matrix.crop((shape[0] // task.scale * task.scale, shape[1] // task.scale * task.scale, shape[2]))
@@ -110,4 +112,3 @@ def _figures_of_merit(case: str, images: Mapping[str, np.ndarray], phantom: np.n
             record[against] = float(mj.metrics.psnr(scaled, reference))
         records.append(record)
     return records
-

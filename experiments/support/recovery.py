@@ -31,7 +31,7 @@ class Case:
     name: str
     truth: mj.SystemMatrix
     coarse: Complex[np.ndarray, "m h w"]
-    sigma: Float[np.ndarray, "m"]
+    sigma: Float[np.ndarray, " m"]
 
     @property
     def images(self) -> Complex[np.ndarray, "m y x"]:
@@ -94,9 +94,12 @@ def noise_floor(case: Case) -> float:
     return float(np.sqrt(weighted.size) / np.linalg.norm(weighted))
 
 
-def evaluate(cases: list[Case], upsamplers: Mapping[str, Upsampler]) -> tuple[list[dict[str, Any]], dict[str, list[np.ndarray]]]:
+def evaluate(
+    cases: list[Case], upsamplers: Mapping[str, Upsampler]
+) -> tuple[list[dict[str, Any]], dict[str, list[np.ndarray]]]:
     """Metrics of every method on every case, and the recovered images (method -> one array per case)."""
-    records, recovered = [], {name: [] for name in upsamplers}
+    records: list[dict[str, Any]] = []
+    recovered: dict[str, list[np.ndarray]] = {name: [] for name in upsamplers}
     for case in cases:
         for name, upsampler in upsamplers.items():
             estimate = np.asarray(upsampler(case.coarse))
@@ -109,4 +112,6 @@ def evaluate(cases: list[Case], upsamplers: Mapping[str, Upsampler]) -> tuple[li
 def medians(records: list[dict[str, Any]], keys: tuple[str, ...], by: str = "method") -> list[dict[str, Any]]:
     """Median over cases of some figures, one row per method, in the order of appearance."""
     names = list(dict.fromkeys(r[by] for r in records))
-    return [{by: name, **{k: float(np.median([r[k] for r in records if r[by] == name])) for k in keys}} for name in names]
+    return [
+        {by: name, **{k: float(np.median([r[k] for r in records if r[by] == name])) for k in keys}} for name in names
+    ]

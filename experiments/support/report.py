@@ -62,8 +62,8 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
         "",
         "## System matrices",
         "",
-        f"Median over {n} test matrices ({min(results['rows'].values())} to {max(results['rows'].values())} rows each). nRMSE is the "
-        "Frobenius error over all rows, whitened.",
+        f"Median over {n} test matrices ({min(results['rows'].values())} to {max(results['rows'].values())} rows each). "
+        "nRMSE is the Frobenius error over all rows, whitened.",
         "",
         markdown_table([_relative(row, bicubic) for row in table]),
         "",
@@ -78,9 +78,13 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
         lines += [
             "## Resolution phantom",
             "",
-            f"Kaczmarz, {SWEEPS} sweeps, non-negative, lambda = {RELATIVE_LAMBDA:g} |S|_F^2/n of the true matrix for all. pSNR after one "
-            "best scale, median over the test matrices."
-            + (f" Data simulated on a {REFINEMENT} times finer grid, SNR {DATA_SNR:g}." if "psnr_to_phantom" in keys else ""),
+            f"Kaczmarz, {SWEEPS} sweeps, non-negative, lambda = {RELATIVE_LAMBDA:g} |S|_F^2/n of the true matrix for all. "
+            "pSNR after one best scale, median over the test matrices."
+            + (
+                f" Data simulated on a {REFINEMENT} times finer grid, SNR {DATA_SNR:g}."
+                if "psnr_to_phantom" in keys
+                else ""
+            ),
             "",
             markdown_table(_named(medians(filled, keys))),
             "",
@@ -90,8 +94,8 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
     lines += [
         "## Calibration time",
         "",
-        f"{calibration['positions_coarse']:.0f} positions instead of {calibration['positions']:.0f}: {calibration['hours_coarse']:.2f} h instead of "
-        f"{calibration['hours']:.2f} h at {config.position_seconds:g} s a position.",
+        f"{calibration['positions_coarse']:.0f} positions instead of {calibration['positions']:.0f}: "
+        f"{calibration['hours_coarse']:.2f} h instead of {calibration['hours']:.2f} h at {config.position_seconds:g} s a position.",
         "",
         "## Figures",
         "",
@@ -117,7 +121,10 @@ def _relative(row: Mapping[str, Any], bicubic: Mapping[str, Any]) -> dict[str, A
 
 
 def _named(rows: list[Any]) -> list[dict[str, Any]]:
-    return [{HEADINGS.get(k, k): ("-" if isinstance(v, float) and np.isnan(v) else v) for k, v in row.items()} for row in rows]
+    return [
+        {HEADINGS.get(k, k): ("-" if isinstance(v, float) and np.isnan(v) else v) for k, v in row.items()}
+        for row in rows
+    ]
 
 
 def _rows_figure(source: Source, recovered: Mapping[str, list[np.ndarray]], path: Any) -> None:
@@ -127,7 +134,11 @@ def _rows_figure(source: Source, recovered: Mapping[str, list[np.ndarray]], path
     index = case.truth.row_index()
     chosen = np.argsort(index.frequency_index, kind="stable")[(len(images) - 1) * np.arange(1, 6) // 6]
     position = np.searchsorted(np.asarray(case.truth.frequency_indices), np.asarray(index.frequency_index)[chosen])
-    orders = None if case.truth.sequence is None else case.truth.sequence.mixing_orders()[np.asarray(index.frequency_index)[chosen]]
+    orders = (
+        None
+        if case.truth.sequence is None
+        else case.truth.sequence.mixing_orders()[np.asarray(index.frequency_index)[chosen]]
+    )
     half = np.asarray(case.truth.grid.fov)[:2] * 500
     center = np.asarray(case.truth.grid.center)[:2] * 1e3
     shown = {"reference": images[chosen], "coarse": case.coarse[chosen]}

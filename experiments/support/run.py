@@ -5,7 +5,8 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,11 +24,7 @@ def parse(presets: Mapping[str, C], arguments: list[str] | None, description: st
 
     Unknown flags are errors.
     """
-    if arguments is None:
-        import sys
-
-        arguments = sys.argv[1:]
-    arguments = list(arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     name = next(iter(presets))
     for i, argument in enumerate(arguments):
         if argument == "--preset" and i + 1 < len(arguments):
@@ -40,7 +37,9 @@ def parse(presets: Mapping[str, C], arguments: list[str] | None, description: st
             break
     if name not in presets:
         raise SystemExit(f"--preset {name}: unknown; choose one of {', '.join(presets)}.")
-    header = f"{description}\n\npresets (--preset NAME): {', '.join(presets)}; the defaults below are those of '{name}'."
+    header = (
+        f"{description}\n\npresets (--preset NAME): {', '.join(presets)}; the defaults below are those of '{name}'."
+    )
     return tyro.cli(type(presets[name]), default=presets[name], args=arguments, description=header)
 
 
@@ -63,7 +62,7 @@ def write_record(run_dir: Path, name: str, config: Any) -> None:
     write_text(run_dir / "experiment.json", json.dumps(record, indent=2, default=str) + "\n")
 
 
-def markdown_table(rows: list[Mapping[str, Any]]) -> str:
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of one set of columns as a Markdown table; numbers with four significant digits."""
     columns = list(rows[0])
 
@@ -77,7 +76,9 @@ def markdown_table(rows: list[Mapping[str, Any]]) -> str:
 
 def _commit() -> str | None:
     try:
-        done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=_ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=_ROOT, capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()

@@ -115,11 +115,13 @@ def _simulated_case(
 def open_mpi_source(config: Any, task: RecoveryTask) -> Source:
     """Calibrations 9 and 10 to train, 3 to test, 8 apart; central slices, cropped to multiples of the scale."""
     data = mj.io.OpenMPIDataset(Path(config.data_root))
-    selection = {"snr_threshold": config.snr_threshold, "min_frequency": MIN_FREQUENCY}
 
     def read(number: int) -> mj.SystemMatrix:
-        matrix = mj.io.read_system_matrix(data.calibration(number).path, background="mean", **selection)
-        return matrix.select(max_frequency=MAX_FREQUENCY_FRACTION * float(matrix.bandwidth))
+        file = mj.io.open_system_matrix(data.calibration(number).path)
+        top = MAX_FREQUENCY_FRACTION * file.bandwidth
+        return file.select(snr_threshold=config.snr_threshold, min_frequency=MIN_FREQUENCY, max_frequency=top).read(
+            background="mean"
+        )
 
     train_rows, held_out = split_rows(measured_images([read(9), read(10)], 8))
     test = read(3)

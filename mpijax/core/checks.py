@@ -16,7 +16,9 @@ def check_finite(name: str, value: Any) -> None:
     if is_concrete(value):
         bad = np.size(value) - np.count_nonzero(np.isfinite(value))
         if bad:
-            raise ValueError(f"{name} has {bad} of {np.size(value)} entries that are NaN or infinite; all must be finite.")
+            raise ValueError(
+                f"{name} has {bad} of {np.size(value)} entries that are NaN or infinite; all must be finite."
+            )
 
 
 def check_range(name: str, value: Any, low: float, high: float, unit: str, hint: str = "") -> None:
@@ -24,7 +26,9 @@ def check_range(name: str, value: Any, low: float, high: float, unit: str, hint:
     if is_concrete(value):
         array = np.asarray(value)
         if not np.all((array >= low) & (array <= high)):
-            raise ValueError(f"{name} = {value} {unit}; allowed is {low:g} to {high:g} {unit}.{' ' + hint if hint else ''}")
+            raise ValueError(
+                f"{name} = {value} {unit}; allowed is {low:g} to {high:g} {unit}.{' ' + hint if hint else ''}"
+            )
 
 
 def check_shape(name: str, value: Any, shape: tuple[int, ...]) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, cast, dataclass_transform
 
 import jax
 
@@ -17,7 +17,7 @@ def static(**kwargs: Any) -> Any:
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field, static))
 def pytree(cls: T) -> T:
     """Class decorator: a frozen dataclass without generated equality (arrays cannot be hashed), registered as a pytree."""
-    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True, eq=False)(cls))
+    return cast(T, jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True, eq=False)(cls)))
 
 
 class FrozenMapping(Mapping[str, Any]):

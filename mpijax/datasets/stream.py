@@ -136,8 +136,8 @@ class RecoveryTask:
         return {"input": coarse, "target": complex_to_channels(normalize(clean, scale)[0])}
 
     def degraded(
-        self, key: jax.Array, images: Complex[Array, "b y x"], sigma: Float[Array, "b"]
-    ) -> tuple[Float[Array, "b h w 2"], Float[Array, "b"]]:
+        self, key: jax.Array, images: Complex[Array, "b y x"], sigma: Float[Array, " b"]
+    ) -> tuple[Float[Array, "b h w 2"], Float[Array, " b"]]:
         """Noisy, degraded, normalized rows as two channels, and the scale of each."""
         noise = complex_normal(images.shape, sigma[:, None, None], key=key, dtype=images.dtype)
         coarse, scale = normalize(degrade(images + noise, self.scale, self.method))

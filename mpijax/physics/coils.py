@@ -97,14 +97,18 @@ def polyline_field(
     """
     points, vertices = jnp.asarray(points), jnp.asarray(vertices)
     if vertices.shape[0] < 2:
-        raise ValueError(f"vertices has {vertices.shape[0]} points; a polyline needs at least 2 (a closed one repeats the first).")
+        raise ValueError(
+            f"vertices has {vertices.shape[0]} points; a polyline needs at least 2 (a closed one repeats the first)."
+        )
     n = points.shape[0]
     # an odd number of points is neither vectorised nor split over threads on CPU (7 times slower): pad to whole vectors
     padded = jnp.concatenate([points, jnp.broadcast_to(points[-1:], (-n % 64, 3))])
     x, y, z = padded.T
 
     @jax.checkpoint
-    def add_segment(field: tuple[jax.Array, ...], segment: tuple[jax.Array, jax.Array]) -> tuple[tuple[jax.Array, ...], None]:
+    def add_segment(
+        field: tuple[jax.Array, ...], segment: tuple[jax.Array, jax.Array]
+    ) -> tuple[tuple[jax.Array, ...], None]:
         start, stop = segment
         (dx, dy, dz), (mx, my, mz) = stop - start, (start + stop) / 2
         rx, ry, rz = x - mx, y - my, z - mz

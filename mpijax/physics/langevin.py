@@ -46,7 +46,9 @@ def langevin_ratio(s: Float[Array, "..."]) -> Float[Array, "..."]:
     small = s < 1
     near = jnp.where(small, s, 0)
     x = jnp.sqrt(jnp.where(small, 1, s))
-    return jnp.where(small, _polynomial(_NUMERATOR, near) / _polynomial(_DENOMINATOR, near), (1 / jnp.tanh(x) - 1 / x) / x)
+    return jnp.where(
+        small, _polynomial(_NUMERATOR, near) / _polynomial(_DENOMINATOR, near), (1 / jnp.tanh(x) - 1 / x) / x
+    )
 
 
 def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
@@ -64,7 +66,9 @@ def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
     small = jnp.abs(x) < 1
     near, far = jnp.where(small, x, 0), jnp.where(small, 1, x)
     s = near * near
-    return jnp.where(small, near * (_polynomial(_NUMERATOR, s) / _polynomial(_DENOMINATOR, s)), 1 / jnp.tanh(far) - 1 / far)
+    return jnp.where(
+        small, near * (_polynomial(_NUMERATOR, s) / _polynomial(_DENOMINATOR, s)), 1 / jnp.tanh(far) - 1 / far
+    )
 
 
 def langevin_moment(xi: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:

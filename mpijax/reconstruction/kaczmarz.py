@@ -57,8 +57,7 @@ def kaczmarz(
         row_weights: diagonal of W (m,), real; rows of weight 0 are skipped.
         row_order: order of the visits, distinct row indices; rows left out are never used. None: 0 ... m-1.
         init: prior image (n,) or (frames, n); None: zero.
-        block_size: rows per block; changes the speed, not the iterates. None: 64, which measured fastest or near it for
-            841 voxels with one frame on two CPU cores (``python -m benchmarks.bench_kaczmarz --blocks``).
+        block_size: rows per block; changes the speed, not the iterates. None: 32, TODO
 
     Returns:
         Solution: value (n,) or (frames, n), real with a constraint, else complex; stats "residual" = |W(Ax - b)| / |Wb|

@@ -41,7 +41,7 @@ from mpijax.reconstruction.inputs import (
     complex_pair,
 )
 
-DEFAULT_BLOCK_SIZE = 64
+DEFAULT_BLOCK_SIZE = 32
 _LEAF = 16  # triangles up to here are inverted row by row, larger ones put together from halves
 
 _matmul = partial(jnp.matmul, precision="highest")
@@ -52,10 +52,9 @@ class KaczmarzFactors:
     """What ``kaczmarz_factor`` prepares for many frames.
 
     Attributes:
-        blocks: (k, 2B, n) real, B weighted rows each, in visiting order, over ``scale``: real parts, then imaginary.
+        blocks: (k, 2B, n) real, B weighted rows each, in visiting order: real parts, then imaginary parts.
         inverses: (k, 2B, B) real, T_b = (tril(A_b A_b^H) + lambda I)^-1, stacked likewise; zero for empty rows.
-        regularization: lambda / scale^2.
-        scale: power of two near the largest entry; keeps squares of small signals inside the range of float32.
+        regularization: lambda.
         row_weights: (m,) or None.
         row_order: (m',) or None.
         n_rows: m, rows of the matrix (static).
@@ -64,7 +63,6 @@ class KaczmarzFactors:
     blocks: Any
     inverses: Any
     regularization: Any
-    scale: Any
     row_weights: Any
     row_order: Any
     n_rows: int = static()
@@ -87,7 +85,7 @@ def kaczmarz_factor(
         regularization: lambda >= 0 [unit of the matrix squared], see ``relative_lambda``.
         row_weights: diagonal of W (m,), real; rows of weight 0 are skipped.
         row_order: order of the visits, distinct row indices; rows left out are never used. None: 0 ... m-1.
-        block_size: rows per block; changes the speed, not the iterates. None: 64.
+        block_size: rows per block; changes the speed, not the iterates. None: 32.
 
     Returns:
         The factors, a pytree.
@@ -103,10 +101,12 @@ def kaczmarz_factor(
     block_size = DEFAULT_BLOCK_SIZE if block_size is None else block_size
     check_count("block_size", block_size)
     matrix, _ = complex_pair(matrix, matrix)
-    factors = _factor(matrix, regularization, row_weights, row_order, block_size=block_size)
-    if is_concrete(factors.scale) and not np.isfinite(factors.scale):
-        bad = matrix.size - int(jnp.isfinite(matrix).sum())
-        raise ValueError(f"matrix has {bad} of {matrix.size} entries that are NaN or infinite; all must be finite.")
+    factors, peak = _factor(matrix, regularization, row_weights, row_order, block_size=block_size)
+    if is_concrete(peak) and not np.isfinite(peak):
+        bad = matrix.size - int(jnp.isfinite(jnp.square(jnp.abs(matrix))).sum())
+        raise ValueError(
+            f"matrix has {bad} of {matrix.size} entries that are NaN, infinite or too large to be squared."
+        )
     return factors
 
 
@@ -148,32 +148,35 @@ def _factor(matrix, regularization, row_weights, row_order, *, block_size):
         matrix = matrix * row_weights[:, None]
     if row_order is not None:
         matrix = matrix[row_order]
-    scale = _power_of_two(jnp.max(jnp.maximum(*map(jnp.abs, lax.stop_gradient((matrix.real, matrix.imag))))))
     size = min(block_size, len(matrix))
     count = ceil(len(matrix) / size)
 
     def blocked(part):
-        return jnp.pad(part / scale, ((0, count * size - len(part)), (0, 0))).reshape(count, size, n_voxels)
+        return jnp.pad(part, ((0, count * size - len(part)), (0, 0))).reshape(count, size, n_voxels)
 
     blocks = jnp.concatenate([blocked(matrix.real), blocked(matrix.imag)], axis=1)
-    regularization = jnp.asarray(regularization, blocks.dtype) / scale / scale
+    regularization = jnp.asarray(regularization, blocks.dtype)
 
     products = _matmul(blocks, blocks.mT)
     gram = lax.complex(
         products[:, :size, :size] + products[:, size:, size:], products[:, size:, :size] - products[:, :size, size:]
     )
     energy = jnp.diagonal(gram.real, axis1=1, axis2=2)
+    peak = lax.stop_gradient(jnp.max(energy))
     used = energy > 0
-    pivot = jnp.where(used, energy + regularization, 1)
-    inverse = _lower_inverse(jnp.tril(gram, -1) + pivot[:, :, None] * jnp.eye(size, dtype=blocks.dtype))
+    scale = _power_of_two(
+        peak
+    )  # energies of signals in SI units are so small that the gradient of 1 / energy overflows
+    pivot = jnp.where(used, (energy + regularization) / scale, 1)
+    inverse = _lower_inverse(jnp.tril(gram, -1) / scale + pivot[:, :, None] * jnp.eye(size, dtype=blocks.dtype))
     inverse = jnp.where(used[:, :, None] & used[:, None, :], inverse, 0)
-    inverses = jnp.concatenate([inverse.real, inverse.imag], axis=1)
-    return KaczmarzFactors(blocks, inverses, regularization, scale, row_weights, row_order, n_rows)
+    inverses = jnp.concatenate([inverse.real, inverse.imag], axis=1) / scale
+    return KaczmarzFactors(blocks, inverses, regularization, row_weights, row_order, n_rows), peak
 
 
-def _power_of_two(peak):
-    """The power of two just above a positive number (a division by it rounds nothing); 1 for 0, NaN if not finite."""
-    return jnp.where(jnp.isfinite(peak), jnp.ldexp(jnp.ones_like(peak), jnp.frexp(peak)[1]), jnp.nan)
+def _power_of_two(value):
+    """The power of two just above a positive number, so that a division by it rounds nothing; 1 for 0."""
+    return jnp.ldexp(jnp.ones_like(value), jnp.frexp(value)[1])
 
 
 def _lower_inverse(lower):
@@ -241,7 +244,7 @@ def _blocked_data(factors, data):
     """Data (..., m) as real and imaginary parts of weighted rows in visiting order, (blocks, frames, 2, B)."""
     count, size = factors.inverses.shape[0], factors.inverses.shape[2]
     data = jnp.atleast_2d(data)
-    parts = jnp.stack([data.real, data.imag], axis=1).astype(factors.blocks.dtype) / factors.scale
+    parts = jnp.stack([data.real, data.imag], axis=1).astype(factors.blocks.dtype)
     if factors.row_weights is not None:
         parts = parts * factors.row_weights
     if factors.row_order is not None:

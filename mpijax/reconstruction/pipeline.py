@@ -86,11 +86,17 @@ def _check_compatible(matrix: SystemMatrix, data: Measurement) -> None:
 
 def _subtract(data: Measurement, empty: Measurement) -> Measurement:
     if data.background_corrected:
-        raise ValueError("the measurement's background is already subtracted; give no empty scan, or read it with background='none'.")
+        raise ValueError(
+            "the measurement's background is already subtracted; give no empty scan, or read it with background='none'."
+        )
     if empty.transfer_function_corrected != data.transfer_function_corrected or empty.n_samples != data.n_samples:
-        raise ValueError("the empty scan differs from the measurement in sampling or transfer-function state; read both alike.")
+        raise ValueError(
+            "the empty scan differs from the measurement in sampling or transfer-function state; read both alike."
+        )
     if np.shape(empty.values)[1:] != np.shape(data.values)[1:]:
-        raise ValueError(f"the empty scan has shape {empty.values.shape}, the measurement {data.values.shape}; only frames may differ.")
+        raise ValueError(
+            f"the empty scan has shape {empty.values.shape}, the measurement {data.values.shape}; only frames may differ."
+        )
     return replace(data, values=data.values - empty.values.mean(0), background_corrected=True)
 
 
@@ -106,5 +112,7 @@ def _row_weights(choice: Any, matrix: SystemMatrix, data: Measurement, period: i
     elif data.background is not None and len(data.background) > 1:
         rows = np.std(replace(data, values=data.background).rows(matrix.row_index(), period), axis=0, ddof=1)
     else:
-        raise ValueError("row_weights = 'whitening' needs background frames in the matrix or in the measurement; there are none.")
+        raise ValueError(
+            "row_weights = 'whitening' needs background frames in the matrix or in the measurement; there are none."
+        )
     return whitening_weights(rows)

@@ -21,8 +21,9 @@ def tikhonov(matrix: Inexact[Array, "m n"], data: Num[Array, "..."], regularizat
     x = (A^H A + lambda I)^-1 A^H b = A^H (A A^H + lambda I)^-1 b
 
     The smaller of the two normal matrices is factored once for all frames. One step of iterative refinement with A
-    itself follows, because the rounding of a normal matrix is not small beside lambda in float32. Differentiable in all arguments. With lambda = 0 the matrix needs full rank; where the normal matrix is
-    singular in the working precision the result is NaN.
+    itself follows, because the rounding of a normal matrix is not small beside lambda in float32. Differentiable in
+    all arguments. With lambda = 0 the matrix needs full rank; where the normal matrix is singular in the working
+    precision the result is NaN.
 
     Args:
         matrix: A, complex (m, n).

@@ -39,7 +39,9 @@ class Grid:
             ValueError: a shape that is not three positive integers, or a field of view that is not positive metres.
         """
         if len(shape) != 3 or any(int(n) != n or n < 1 for n in shape):
-            raise ValueError(f"shape = {tuple(shape)}; a grid has three positive voxel counts (nx, ny, nz), nz = 1 in 2-D.")
+            raise ValueError(
+                f"shape = {tuple(shape)}; a grid has three positive voxel counts (nx, ny, nz), nz = 1 in 2-D."
+            )
         fov, center = as_leaf(fov), as_leaf(center)
         check_shape("fov", fov, (3,))
         check_shape("center", center, (3,))
@@ -82,12 +84,16 @@ class Grid:
             ValueError: a factor that does not divide its axis.
         """
         if any(n % s for n, s in zip(self.shape, factors, strict=True)):
-            raise ValueError(f"factors {factors} do not divide the grid {self.shape}; crop the grid to multiples first.")
-        return Grid(tuple(n // s for n, s in zip(self.shape, factors, strict=True)), self.fov, self.center)
+            raise ValueError(
+                f"factors {factors} do not divide the grid {self.shape}; crop the grid to multiples first."
+            )
+        (nx, ny, nz), (sx, sy, sz) = self.shape, factors
+        return Grid((nx // sx, ny // sy, nz // sz), self.fov, self.center)
 
     def refine(self, factors: tuple[int, int, int]) -> "Grid":
         """The grid of the same field of view with each voxel split."""
-        return Grid(tuple(n * s for n, s in zip(self.shape, factors, strict=True)), self.fov, self.center)
+        (nx, ny, nz), (sx, sy, sz) = self.shape, factors
+        return Grid((nx * sx, ny * sy, nz * sz), self.fov, self.center)
 
     def matches(self, other: "Grid", tolerance: float = 1e-6) -> bool:
         """Whether two concrete grids are the same up to ``tolerance`` of a voxel's size."""

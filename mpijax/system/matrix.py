@@ -12,8 +12,8 @@ from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Complex, Inexact, Shaped
 from mpijax.physics.noise import complex_normal
 from mpijax.system.grid import Grid
-from mpijax.system.scanner import Scanner
 from mpijax.system.regrid import regrid_rows
+from mpijax.system.scanner import Scanner
 from mpijax.system.select import row_selection
 from mpijax.system.sequence import LissajousSequence
 
@@ -124,7 +124,9 @@ class SystemMatrix:
             raise ValueError(f"background has shape {np.shape(background)}; expected (frames, {c}, {f}).")
         n_samples = 2 * (f - 1) if n_samples is None else int(n_samples)
         if bandwidth is None:
-            bandwidth = sequence.bandwidth if sequence is not None else frequencies[-1] / frequency_indices[-1] * n_samples / 2
+            bandwidth = (
+                sequence.bandwidth if sequence is not None else frequencies[-1] / frequency_indices[-1] * n_samples / 2
+            )
         return SystemMatrix(
             values=values,
             frequencies=frequencies,
@@ -258,13 +260,16 @@ class SystemMatrix:
             ValueError: a shape larger than the grid.
         """
         if any(s > n or s < 1 for s, n in zip(shape, self.grid.shape, strict=True)):
-            raise ValueError(f"cannot crop a grid of shape {self.grid.shape} to {tuple(shape)}; give 1 up to the grid's counts.")
+            raise ValueError(
+                f"cannot crop a grid of shape {self.grid.shape} to {tuple(shape)}; give 1 up to the grid's counts."
+            )
         start = [(n - s) // 2 for s, n in zip(shape, self.grid.shape, strict=True)]
-        window = tuple(slice(a, a + s) for a, s in zip(start[::-1], shape[::-1], strict=True))
+        x, y, z = (slice(a, a + s) for a, s in zip(start, shape, strict=True))
+        cut = self.images()[:, :, z, y, x]
         voxel = self.grid.fov / np.asarray(self.grid.shape)
         shift = np.asarray(start) + (np.asarray(shape) - np.asarray(self.grid.shape)) / 2
-        grid = Grid(tuple(int(s) for s in shape), voxel * np.asarray(shape), self.grid.center + shift * voxel)  # type: ignore[arg-type]
-        cut = self.images()[(..., *window)]
+        nx, ny, nz = (int(s) for s in shape)
+        grid = Grid((nx, ny, nz), voxel * np.asarray(shape), self.grid.center + shift * voxel)
         return replace(self, values=cut.reshape(*self.values.shape[:2], grid.size), grid=grid)
 
     def regrid(self, grid: Grid) -> "SystemMatrix":

@@ -69,7 +69,9 @@ class Measurement:
         check_shape("frequencies", frequencies, (f,))
         check_shape("frequency_indices", frequency_indices, (f,))
         if background is not None and np.shape(background)[1:] != np.shape(values)[1:]:
-            raise ValueError(f"background has shape {np.shape(background)}; expected (frames, *{np.shape(values)[1:]}).")
+            raise ValueError(
+                f"background has shape {np.shape(background)}; expected (frames, *{np.shape(values)[1:]})."
+            )
         n_samples = 2 * (f - 1) if n_samples is None else int(n_samples)
         if bandwidth is None:
             bandwidth = frequencies[-1] / frequency_indices[-1] * n_samples / 2
@@ -107,5 +109,7 @@ class Measurement:
             )
         channel = np.asarray(row_index.channel)
         if channel.max(initial=0) >= self.values.shape[2]:
-            raise ValueError(f"the matrix uses channel {channel.max()}, but the measurement has {self.values.shape[2]} channels.")
+            raise ValueError(
+                f"the matrix uses channel {channel.max()}, but the measurement has {self.values.shape[2]} channels."
+            )
         return self.values[:, period, channel, position]

@@ -62,7 +62,9 @@ class Particle:
         check_range("saturation_magnetization", saturation_magnetization, 1e3, 2e6, "A/m", "0.6 T/mu0 is 477e3 A/m.")
         check_range("temperature", temperature, 1.0, 2000.0, "K", "Temperatures are in kelvin: 20 degrees C is 293.")
         if easy_axis is not None and spatial_modulation is not None:
-            raise ValueError("easy_axis and spatial_modulation are both given; a particle is either immobilised or fluid.")
+            raise ValueError(
+                "easy_axis and spatial_modulation are both given; a particle is either immobilised or fluid."
+            )
         if is_concrete(anisotropy_constant):
             isotropic = np.all(np.asarray(anisotropy_constant) == 0)
             if not isotropic and easy_axis is None and spatial_modulation is None:
@@ -71,7 +73,9 @@ class Particle:
                     "spatial_modulation (fluid)."
                 )
             if isotropic and (easy_axis is not None or spatial_modulation is not None):
-                raise ValueError("easy_axis or spatial_modulation is given but anisotropy_constant is 0; give K > 0 or neither.")
+                raise ValueError(
+                    "easy_axis or spatial_modulation is given but anisotropy_constant is 0; give K > 0 or neither."
+                )
         if easy_axis is not None:
             easy_axis = as_leaf(easy_axis)
             norm = (jnp if not is_concrete(easy_axis) else np).linalg.norm(easy_axis)

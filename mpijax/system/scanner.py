@@ -66,7 +66,9 @@ class Scanner:
             ValueError: the file holds no gradient.
         """
         if info.gradient is None:
-            raise ValueError("the file holds no /acquisition/gradient; give the scanner with Scanner.create(gradient=...).")
+            raise ValueError(
+                "the file holds no /acquisition/gradient; give the scanner with Scanner.create(gradient=...)."
+            )
         matrix = _gradient_matrix(info.gradient)
         excess = _trace_excess(matrix)
         if excess > 0.01:

@@ -64,8 +64,12 @@ def row_selection(
     """
     n_channels = matrix.n_channels
     kept_channels = np.arange(n_channels) if channels is None else np.atleast_1d(np.asarray(channels, int))
-    if np.any((kept_channels < 0) | (kept_channels >= n_channels)) or len(set(kept_channels.tolist())) < len(kept_channels):
-        raise ValueError(f"channels = {channels}; the matrix has channels 0 to {n_channels - 1}, each to be named once.")
+    if np.any((kept_channels < 0) | (kept_channels >= n_channels)) or len(set(kept_channels.tolist())) < len(
+        kept_channels
+    ):
+        raise ValueError(
+            f"channels = {channels}; the matrix has channels 0 to {n_channels - 1}, each to be named once."
+        )
     frequencies = np.asarray(matrix.frequencies)
     mask = np.ones((len(kept_channels), len(frequencies)), bool)
     if matrix.row_mask is not None:
@@ -97,8 +101,9 @@ def row_selection(
             )
     if not mask.any():
         raise ValueError(
-            f"the selection keeps no row: frequencies {min_frequency} to {max_frequency} Hz, mixing order up to {max_mixing_order}, "
-            f"channels {kept_channels.tolist()}; the matrix spans {np.nanmin(frequencies):g} to {np.nanmax(frequencies):g} Hz."
+            f"the selection keeps no row: frequencies {min_frequency} to {max_frequency} Hz, mixing order up to "
+            f"{max_mixing_order}, channels {kept_channels.tolist()}; "
+            f"the matrix spans {np.nanmin(frequencies):g} to {np.nanmax(frequencies):g} Hz."
         )
     bins = np.flatnonzero(mask.any(0))
     return kept_channels, bins, mask[:, bins]

@@ -74,14 +74,20 @@ class LissajousSequence:
             raise ValueError(f"dividers = {dividers}; expected three positive integers.")
         check_range("base_frequency", base_frequency, 1.0, 1e12, "Hz")
         if int(oversample) != oversample or oversample < 1 or (n_samples is not None and n_samples < 2):
-            raise ValueError(f"oversample = {oversample}, n_samples = {n_samples}; expected a positive integer and at least 2.")
+            raise ValueError(
+                f"oversample = {oversample}, n_samples = {n_samples}; expected a positive integer and at least 2."
+            )
         if active is None:
             if not is_concrete(amplitude):
-                raise ValueError("amplitude is traced, so the driven axes are unknown; give active=(True, True, False) or the like.")
+                raise ValueError(
+                    "amplitude is traced, so the driven axes are unknown; give active=(True, True, False) or the like."
+                )
             active = tuple(bool(a > AMPLITUDE_FLOOR) for a in amplitude)  # type: ignore[assignment]
         assert active is not None
         if not any(active):
-            raise ValueError(f"amplitude = {amplitude} T drives no axis; at least one must exceed {AMPLITUDE_FLOOR:g} T.")
+            raise ValueError(
+                f"amplitude = {amplitude} T drives no axis; at least one must exceed {AMPLITUDE_FLOOR:g} T."
+            )
         dividers = (int(dividers[0]), int(dividers[1]), int(dividers[2]))
         ticks = math.lcm(*(d for d, on in zip(dividers, active, strict=True) if on))
         if phase is not None:
@@ -103,7 +109,9 @@ class LissajousSequence:
         """
         divider, strength, phase = (np.asarray(a) for a in (info.divider, info.strength, info.phase))
         if divider.shape[1] != 1:
-            raise ValueError(f"the file drives one axis at {divider.shape[1]} frequencies; a Lissajous sequence has one per axis.")
+            raise ValueError(
+                f"the file drives one axis at {divider.shape[1]} frequencies; a Lissajous sequence has one per axis."
+            )
         foreign = [w for w in info.waveform if w not in ("sine", "cosine")]
         if foreign:
             raise ValueError(f"the file's waveform is {foreign[0]!r}; only sine can be simulated.")
@@ -113,7 +121,7 @@ class LissajousSequence:
         quarter = np.array([math.pi / 2 if w == "cosine" else 0.0 for w in info.waveform])
         sequence = LissajousSequence.create(
             amplitude=amplitude,
-            dividers=tuple(int(d) for d in np.pad(divider[:, 0], pad, constant_values=1)),  # type: ignore[arg-type]
+            dividers=tuple(int(d) for d in np.pad(divider[:, 0], pad, constant_values=1)),
             base_frequency=info.base_frequency,
             phase=np.pad(phase[:, 0] + np.broadcast_to(quarter, phase[:, 0].shape), pad),
             n_samples=info.n_samples,

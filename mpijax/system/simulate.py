@@ -153,15 +153,21 @@ def _prepare(
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     check_choice("dtype", dtype.name, ("float32", "float64"))
     if dtype == jnp.float64 and jnp.result_type(float) != jnp.float64:
-        raise ValueError("dtype = float64, but JAX runs in single precision; wrap the call in `with jax.enable_x64(True):`.")
+        raise ValueError(
+            "dtype = float64, but JAX runs in single precision; wrap the call in `with jax.enable_x64(True):`."
+        )
     n_bins = sequence.n_samples // 2 + 1
     indices = np.arange(n_bins) if frequency_indices is None else frequency_indices
     if is_concrete(indices):
         indices = np.asarray(indices)
         if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
-            raise ValueError(f"frequency_indices has shape {indices.shape} and dtype {indices.dtype}; expected integers (f,).")
+            raise ValueError(
+                f"frequency_indices has shape {indices.shape} and dtype {indices.dtype}; expected integers (f,)."
+            )
         if np.any((indices < 0) | (indices >= n_bins)):
-            raise ValueError(f"frequency_indices reach {indices.min()} to {indices.max()}; the bins are 0 to {n_bins - 1}.")
+            raise ValueError(
+                f"frequency_indices reach {indices.min()} to {indices.max()}; the bins are 0 to {n_bins - 1}."
+            )
     # fields, moments and signals as reals, the spectrum as as many complex numbers
     bytes_per_voxel = (3 + n_channels) * 2 * sequence.n_samples * dtype.itemsize
     limit = CACHE_BYTES if memory_limit is None else memory_limit

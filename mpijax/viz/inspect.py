@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure, FigureBase
@@ -46,7 +47,7 @@ def inspect_figure(path: str | Path, *, rows: int = 6) -> Figure:
     has_drift = sample.background is not None and sample.background.shape[0] >= 3
     heights = [2.8, 2.2, 1.6 + 1.0 * file.n_channels] if has_drift else [2.8, 2.2]
     figure = new_figure(8.0, sum(heights))
-    parts = figure.subfigures(len(heights), 1, height_ratios=heights)
+    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
     known = np.all(np.isfinite(file.frequencies))
     frequencies = file.frequencies if known else np.asarray(file.frequency_indices, float)
     orders = file.sequence.mixing_orders()[file.frequency_indices] if file.sequence is not None else None

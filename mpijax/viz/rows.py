@@ -25,9 +25,7 @@ CONE_TO_RGB = np.array(
 )
 
 
-def complex_to_rgb(
-    values: Num[Array, "*s"], peak: Any = None
-) -> Float[np.ndarray, "*s 3"]:
+def complex_to_rgb(values: Num[Array, "*s"], peak: Any = None) -> Float[np.ndarray, "*s 3"]:
     """Colors of complex values: zero is black, brightness grows with the modulus, hue is the phase.
 
     Lightness and chroma in the Oklab space are proportional to min(|v| / peak, 1), so that equal moduli look equally

@@ -17,7 +17,10 @@ def rows(grid, gradient, seed):
     """Smooth oscillating patterns that depend on position in mm times gradient, as those of a scanner do."""
     rng = np.random.default_rng(seed)
     r = np.asarray(grid.positions) * gradient * 1e3
-    orders, phases = np.random.default_rng(7).uniform(0.08, 0.35, (3, len(BINS), 3)), rng.uniform(0, 6, (3, len(BINS), 1))
+    orders, phases = (
+        np.random.default_rng(7).uniform(0.08, 0.35, (3, len(BINS), 3)),
+        rng.uniform(0, 6, (3, len(BINS), 1)),
+    )
     patterns = np.prod(np.cos(orders[:, :, None] * np.abs(r)), axis=-1) * np.exp(1j * phases)
     return 1e-6 * patterns * np.exp(-np.sum((r / 15) ** 2, 1))
 

@@ -20,7 +20,14 @@ TINY = [
 
 def start(run_dir, *extra):
     command = [sys.executable, "-m", "experiments.vrfnet_open_mpi", *TINY, "--run-dir", str(run_dir), *extra]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"})
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )
 
 
 def finish(process):
@@ -40,7 +47,9 @@ def test_report_tables_figures_and_settings_are_written(whole):
     results = json.loads((whole / "results.json").read_text())
     errors = {r["method"]: r for r in results["matrices"]}
     assert list(errors) == ["bicubic", "consistent-bicubic", "linear filter 5x5", "VRF-Net"]
-    assert errors["linear filter 5x5"]["nrmse"] < errors["consistent-bicubic"]["nrmse"] < errors["bicubic"]["nrmse"] < 0.2
+    assert (
+        errors["linear filter 5x5"]["nrmse"] < errors["consistent-bicubic"]["nrmse"] < errors["bicubic"]["nrmse"] < 0.2
+    )
     assert 0 < errors["bicubic"]["noise_floor"] < errors["linear filter 5x5"]["nrmse"]
     images = {r["method"]: r for r in results["images"]}
     assert images["linear filter 5x5"]["psnr_to_true_matrix"] > images["bicubic"]["psnr_to_true_matrix"]

@@ -14,7 +14,11 @@ POINTS = np.random.default_rng(0).uniform(-0.04, 0.04, (9, 3))
 @pytest.mark.parametrize("dtype, bound", [("float32", 2e-6), ("float64", 1e-12)])
 def test_oriented_loop_matches_the_trapezoid_rule(dtype, bound):
     with jax.enable_x64(dtype == "float64"):
-        got = np.asarray(physics.loop_field(jnp.asarray(POINTS, dtype), RADIUS, jnp.asarray(CENTER, dtype), jnp.asarray(NORMAL, dtype)))
+        got = np.asarray(
+            physics.loop_field(
+                jnp.asarray(POINTS, dtype), RADIUS, jnp.asarray(CENTER, dtype), jnp.asarray(NORMAL, dtype)
+            )
+        )
     want = twin.circle_field(POINTS, RADIUS, CENTER, NORMAL)
     assert np.max(np.linalg.norm(got - want, axis=1) / np.linalg.norm(want, axis=1)) < bound
 
@@ -22,7 +26,9 @@ def test_oriented_loop_matches_the_trapezoid_rule(dtype, bound):
 def test_loop_on_its_axis():
     with jax.enable_x64(True):
         z = np.array([0.0, 0.01, -0.2])
-        got = physics.loop_field(jnp.asarray(np.stack([0 * z, 0 * z, z], 1)), 0.1, jnp.zeros(3), jnp.array([0, 0, 2.0]), current=3.0)
+        got = physics.loop_field(
+            jnp.asarray(np.stack([0 * z, 0 * z, z], 1)), 0.1, jnp.zeros(3), jnp.array([0, 0, 2.0]), current=3.0
+        )
         want = 3 * twin.MU0 * 0.1**2 / 2 / (0.1**2 + z**2) ** 1.5
         np.testing.assert_allclose(got[:, 2], want, rtol=1e-12)
         np.testing.assert_allclose(got[:, :2], 0, atol=1e-25)

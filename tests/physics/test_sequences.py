@@ -18,9 +18,7 @@ def test_mixing_orders_2d_are_least_and_reproduce_every_bin():
     orders = physics.mixing_orders((16, 17, 0), 817)
     assert np.array_equal(orders @ [16, 17, 0], np.arange(817))
     for k in (0, 1, 16, 17, 33, 100, 545, 816):
-        brute = [
-            (abs(a) + abs(b), -a) for a, b in itertools.product(range(-60, 61), repeat=2) if 16 * a + 17 * b == k
-        ]
+        brute = [(abs(a) + abs(b), -a) for a, b in itertools.product(range(-60, 61), repeat=2) if 16 * a + 17 * b == k]
         least, minus_first = min(brute)
         assert np.abs(orders[k]).sum() == least and orders[k][0] == -minus_first
 

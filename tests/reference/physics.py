@@ -30,10 +30,12 @@ _SERIES = _series_terms()
 
 def drive_field(t, amplitude, frequencies, phase):
     """A sin(2 pi f t + phase), (3, len(t))."""
-    return np.stack([a * np.sin(2 * np.pi * f * t + p) for a, f, p in zip(amplitude, frequencies, phase)])
+    return np.stack([a * np.sin(2 * np.pi * f * t + p) for a, f, p in zip(amplitude, frequencies, phase, strict=True)])
 
 
-def moment_spectrum(positions, gradient, offset, amplitude, frequencies, phase, period, n_samples, diameter, ms=474e3, temperature=293.0):
+def moment_spectrum(
+    positions, gradient, offset, amplitude, frequencies, phase, period, n_samples, diameter, ms=474e3, temperature=293.0
+):
     """rfft(m)/N at each position, one position at a time: complex (3, bins, n)."""
     t = np.arange(n_samples) * period / n_samples
     beta = ms * np.pi / 6 * diameter**3 / (BOLTZMANN * temperature)

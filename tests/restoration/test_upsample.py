@@ -1,4 +1,3 @@
-import jax
 import numpy as np
 import pytest
 from flax import nnx
@@ -52,7 +51,9 @@ def test_only_kept_rows_are_restored():
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    model = models.create("vrfnet", scale=2, input_shape=(8, 8), rngs=nnx.Rngs(0), features=4, blocks=1, embed=8, heads=1, mlp=8)
+    model = models.create(
+        "vrfnet", scale=2, input_shape=(8, 8), rngs=nnx.Rngs(0), features=4, blocks=1, embed=8, heads=1, mlp=8
+    )
     save_weights(folder / "weights.npz", split(model)[1], model.config, metadata={"data": {"method": "box"}})
     return folder
 

@@ -13,7 +13,9 @@ def small_matrix(**extra):
     rng = np.random.default_rng(0)
     values = rng.normal(size=(2, 5, 24)) + 1j * rng.normal(size=(2, 5, 24))
     grid = mj.Grid.create((4, 3, 2), (8e-3, 6e-3, 4e-3))
-    return mj.SystemMatrix.create(values, np.arange(5) * 1e4, grid, frequency_indices=np.arange(5), n_samples=8, **extra)
+    return mj.SystemMatrix.create(
+        values, np.arange(5) * 1e4, grid, frequency_indices=np.arange(5), n_samples=8, **extra
+    )
 
 
 def test_particle_derived_values():
@@ -31,7 +33,10 @@ def test_particle_derived_values():
         ({"temperature": -3.0}, "kelvin"),
         ({"anisotropy_constant": 100.0}, "without an axis"),
         ({"easy_axis": (1, 0, 0)}, "anisotropy_constant is 0"),
-        ({"anisotropy_constant": 1.0, "easy_axis": (1, 0, 0), "spatial_modulation": 1.0}, "either immobilised or fluid"),
+        (
+            {"anisotropy_constant": 1.0, "easy_axis": (1, 0, 0), "spatial_modulation": 1.0},
+            "either immobilised or fluid",
+        ),
         ({"anisotropy_constant": 1.0, "easy_axis": (0, 0, 0)}, "other than zero"),
     ],
 )
@@ -50,7 +55,9 @@ def test_grid_positions_and_images():
     assert grid.voxel_volume == pytest.approx(4e-9) and grid.coarsen((2, 3, 1)).shape == (2, 1, 1)
     fine = np.asarray(grid.refine((3, 3, 1)).positions)[:, 0].reshape(-1, 4, 3)
     np.testing.assert_allclose(fine.mean(2)[0], image[0, 0], atol=1e-15)  # sub-voxels average to the voxel's centre
-    assert grid.matches(mj.Grid.create((4, 3, 1), (8e-3, 6e-3, 1e-3), (1e-3, 0, 0))) and not grid.matches(grid.refine((1, 1, 1)).coarsen((2, 1, 1)))
+    assert grid.matches(mj.Grid.create((4, 3, 1), (8e-3, 6e-3, 1e-3), (1e-3, 0, 0))) and not grid.matches(
+        grid.refine((1, 1, 1)).coarsen((2, 1, 1))
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,9 @@ def test_sequence_facts():
     assert two.period == pytest.approx(652.8e-6) and two.bandwidth == pytest.approx(1.25e6)
     assert len(two.frequencies) == 817 and two.frequencies[1] == pytest.approx(1531.8627)
     table = mj.LissajousSequence.create((12e-3,) * 3, dividers=(675, 702, 650), base_frequency=17.55e6, n_samples=1000)
-    assert table.period == pytest.approx(1e-3) and table.cycles == (26, 25, 27) and table.bandwidth == pytest.approx(5e5)
+    assert (
+        table.period == pytest.approx(1e-3) and table.cycles == (26, 25, 27) and table.bandwidth == pytest.approx(5e5)
+    )
 
 
 def test_sequence_and_scanner_from_mdf():
@@ -207,7 +216,9 @@ def test_noise_has_the_complex_standard_deviation_asked_for():
 def test_measurement_rows_follow_the_matrix():
     matrix = small_matrix(snr=np.array([[1, 9, 2, 8, 3], [7, 1, 1, 6, 1.0]])).select(snr_threshold=5)
     values = np.arange(2 * 1 * 2 * 4).reshape(2, 1, 2, 4).astype(complex)
-    data = mj.Measurement.create(values, np.arange(4) * 1e4, frequency_indices=np.array([3, 0, 1, 2]), n_samples=8, bandwidth=4e4)
+    data = mj.Measurement.create(
+        values, np.arange(4) * 1e4, frequency_indices=np.array([3, 0, 1, 2]), n_samples=8, bandwidth=4e4
+    )
     np.testing.assert_array_equal(data.rows(matrix.row_index()), values[:, 0][:, [0, 0, 1, 1], [2, 0, 1, 0]])
     short = mj.Measurement.create(values[..., :2], np.arange(2) * 1e4, n_samples=8, bandwidth=4e4)
     with pytest.raises(ValueError, match="lacks 1"):

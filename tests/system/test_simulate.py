@@ -62,7 +62,9 @@ def test_float32_is_within_its_documented_bound_and_chunks_do_not_matter():
     assert whole.dtype == np.complex64
     want = reference(sequence, np.full(3, np.pi / 2))
     assert np.max(np.abs(whole - want)) < 1e-5 * np.abs(want).max()
-    chunked = mj.moment_spectrum(SCANNER, sequence, PARTICLE, GRID, memory_limit=4 * 12 * 1632 * 4)  # 4 voxels, 6 = 4 + 2
+    chunked = mj.moment_spectrum(
+        SCANNER, sequence, PARTICLE, GRID, memory_limit=4 * 12 * 1632 * 4
+    )  # 4 voxels, 6 = 4 + 2
     assert np.max(np.abs(chunked - whole)) < 1e-6 * np.abs(whole).max()
 
 
@@ -95,12 +97,23 @@ def test_voltage_of_coils_and_transfer_function():
         a = rng.normal(size=(2, 817)) + 1j * rng.normal(size=(2, 817))
         scanner = mj.Scanner.create((0.9, 1.3, -2.2), (1e-3, -0.5e-3, 0.2e-3), receive_coils=p, transfer_function=a)
         bins = np.array([16, 17, 33, 100])
-        matrix = mj.simulate_system_matrix(scanner, sequence, PARTICLE, GRID, bins, concentration=50.0, sample_volume=8e-9)
+        matrix = mj.simulate_system_matrix(
+            scanner, sequence, PARTICLE, GRID, bins, concentration=50.0, sample_volume=8e-9
+        )
         mhat = reference(sequence, np.full(3, np.pi / 2))[:, bins] * 1632
         core = np.pi / 6 * 22e-9**3
         particles = 50.0 * 0.23153 / (3 * 5180 * core) * 8e-9
         omega = 2 * np.pi * sequence.frequencies[bins]
-        want = -twin.MU0 * 474e3 * core * particles * a[:, bins, None] * 1j * omega[:, None] * np.einsum("cl,lfn->cfn", p, mhat)
+        want = (
+            -twin.MU0
+            * 474e3
+            * core
+            * particles
+            * a[:, bins, None]
+            * 1j
+            * omega[:, None]
+            * np.einsum("cl,lfn->cfn", p, mhat)
+        )
         assert np.max(np.abs(matrix.values - want)) < 1e-12 * np.abs(want).max()
         np.testing.assert_allclose(matrix.transfer_function, a[:, bins])
 
@@ -125,9 +138,13 @@ def test_position_dependent_coils_reduce_to_their_field():
 def test_derivatives_through_the_simulator():
     def energy(diameter, gradient, amplitude):
         scanner = mj.Scanner.create(gradient * jnp.array([1.0, 1.0, -2.0]))
-        sequence = mj.LissajousSequence.create(amplitude * jnp.array([1.0, 1.0, 0.0]), active=(True, True, False), n_samples=96)
+        sequence = mj.LissajousSequence.create(
+            amplitude * jnp.array([1.0, 1.0, 0.0]), active=(True, True, False), n_samples=96
+        )
         grid = mj.Grid.create((4, 4, 1), (20e-3, 20e-3, 1e-3))
-        values = mj.simulate_system_matrix(scanner, sequence, mj.Particle.create(diameter), grid, memory_limit=50000).values
+        values = mj.simulate_system_matrix(
+            scanner, sequence, mj.Particle.create(diameter), grid, memory_limit=50000
+        ).values
         return jnp.sum(jnp.abs(values * 1e12) ** 2)
 
     with jax.enable_x64(True):
@@ -136,7 +153,9 @@ def test_derivatives_through_the_simulator():
         for i, (x, g) in enumerate(zip(point, gradient, strict=True)):
             up, down = (energy(*(v * (1 + s * (j == i)) for j, v in enumerate(point))) for s in (1e-5, -1e-5))
             np.testing.assert_allclose(g, (up - down) / (2e-5 * x), rtol=1e-7)
-    jitted = jax.jit(jax.value_and_grad(lambda d, ms: energy32(d, ms), argnums=(0, 1)))(jnp.float32(20e-9), jnp.float32(474e3))
+    jitted = jax.jit(jax.value_and_grad(lambda d, ms: energy32(d, ms), argnums=(0, 1)))(
+        jnp.float32(20e-9), jnp.float32(474e3)
+    )
     assert all(np.all(np.isfinite(x)) and np.all(x != 0) for x in jax.tree.leaves(jitted))
 
 
