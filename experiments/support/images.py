@@ -20,6 +20,9 @@ RELATIVE_LAMBDA = 1e-3
 REFINEMENT = 3
 """The phantom is measured on a grid this many times finer per axis than the one it is reconstructed on."""
 
+AVERAGED_FRAMES = 1000
+"""Measured frames averaged into one image."""
+
 DATA_SNR = 1000.0
 """Largest entry of the simulated data over the noise's complex standard deviation."""
 
@@ -88,7 +91,10 @@ def _measured(
     rows = np.asarray(cropped.rows())
     coarse = np.asarray(degrade(np.asarray(cropped.grid.to_image(rows)).reshape(-1, ny, nx), task.scale, task.method))
     index = cropped.row_index()
-    measurement = mj.io.read_measurement(scan.measurement, background="mean", average_frames=1000)
+    info = mj.io.read_info(scan.measurement)
+    frames = min(AVERAGED_FRAMES, info.n_frames - info.n_background_frames)
+    background = "mean" if info.n_background_frames else "none"
+    measurement = mj.io.read_measurement(scan.measurement, background=background, average_frames=frames)
     data = measurement.rows(index)[0]
     regularization = mj.reconstruction.relative_lambda(rows, RELATIVE_LAMBDA)
     images = {}

@@ -86,10 +86,10 @@ def row_metrics(estimate: Complex[np.ndarray, "m y x"], case: Case) -> dict[str,
     }
 
 
-def noise_floor(case: Case) -> float:
-    """nRMSE that a fully measured fine matrix would have from its noise alone, on the same rows."""
+def noise_floor(case: Case) -> float | None:
+    """nRMSE that a fully measured fine matrix would have from its noise alone, on the same rows; None if unknown."""
     if not np.all(case.sigma > 0):
-        return float("nan")
+        return None
     weighted = case.images / case.sigma[:, None, None]
     return float(np.sqrt(weighted.size) / np.linalg.norm(weighted))
 

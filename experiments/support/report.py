@@ -47,9 +47,9 @@ def write(
 
 
 def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapping[str, float]) -> str:
-    table = medians(results["matrices"], (*ROW_FIGURES, "noise_floor"))
+    table = medians(results["matrices"], ROW_FIGURES)
     bicubic = next(r for r in table if r["method"] == "bicubic")
-    floor = table[0]["noise_floor"]
+    floors = [r["noise_floor"] for r in results["matrices"] if r["noise_floor"] is not None]
     calibration = results["calibration"]
     n = len(source.tests)
     lines = [
@@ -68,8 +68,8 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
         markdown_table([_relative(row, bicubic) for row in table]),
         "",
     ]
-    if np.isfinite(floor):
-        lines += [f"Noise floor (a fully measured fine matrix's own noise): nRMSE {floor:.4f}.", ""]
+    if floors:
+        lines += [f"Noise floor (a fully measured fine matrix's own noise): nRMSE {np.median(floors):.4f}.", ""]
     for reason, records in results["apart"].items():
         lines += [f"### Apart: {reason}", "", markdown_table(_named(medians(records, ROW_FIGURES))), ""]
     if results["images"]:
@@ -114,7 +114,6 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
 
 def _relative(row: Mapping[str, Any], bicubic: Mapping[str, Any]) -> dict[str, Any]:
     named = _named([row])[0]
-    named.pop("noise_floor", None)
     named["nRMSE / bicubic"] = row["nrmse"] / bicubic["nrmse"]
     named["scaled / bicubic"] = row["nrmse_scaled"] / bicubic["nrmse_scaled"]
     return named

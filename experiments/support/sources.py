@@ -120,7 +120,7 @@ def open_mpi_source(config: Any, task: RecoveryTask) -> Source:
         file = mj.io.open_system_matrix(data.calibration(number).path)
         top = MAX_FREQUENCY_FRACTION * file.bandwidth
         return file.select(snr_threshold=config.snr_threshold, min_frequency=MIN_FREQUENCY, max_frequency=top).read(
-            background="mean"
+            background="mean" if file.info.n_background_frames else "none"
         )
 
     train_rows, held_out = split_rows(measured_images([read(9), read(10)], 8))

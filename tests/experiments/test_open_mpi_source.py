@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
@@ -53,7 +54,12 @@ def data_root(tmp_path_factory):
         n_samples=matrix.n_samples, bandwidth=matrix.bandwidth,
         metadata={"/tracer/name": "Perimag", "/study/name": "resolutionPhantom"},
     )  # fmt: skip
-    mj.io.write_measurement(root / "data" / "measurements" / "resolutionPhantom" / "3.mdf", data)
+    path = root / "data" / "measurements" / "resolutionPhantom" / "3.mdf"
+    mj.io.write_measurement(path, data)
+    with h5py.File(folder / "3.mdf") as calibration, h5py.File(path, "a") as file:  # the fields of the same scanner
+        del file["acquisition/drivefield"]
+        calibration.copy("acquisition/drivefield", file["acquisition"])
+        file["acquisition/gradient"] = calibration["acquisition/gradient"][()]
     return root
 
 
