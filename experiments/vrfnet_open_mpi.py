@@ -59,12 +59,12 @@ class Config:
     data_root: Path | None = None
     scale: int = 2
     degradation: str = "box"
-    features: int = 32
+    features: int = 16
     blocks: int = 4
-    embed: int = 32
-    steps: int = 3000
-    learning_rate: float = 2e-3
-    final_learning_rate: float = 2e-5
+    embed: int = 16
+    steps: int = 3500
+    learning_rate: float = 3e-3
+    final_learning_rate: float = 3e-5
     ema_decay: float = 0.995
     checkpoint_every: int = 250
     validate_every: int = 250
@@ -91,9 +91,7 @@ PRESETS = {
         test_matrices=32,
     ),
     "smoke": Config(
-        features=16,
         blocks=1,
-        embed=16,
         steps=120,
         checkpoint_every=40,
         validate_every=60,

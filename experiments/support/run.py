@@ -1,11 +1,11 @@
 """Run directories: resolved configuration, commit and versions of everything that made the numbers."""
 
+import argparse
 import dataclasses
 import importlib.metadata
 import json
 import platform
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,23 +24,12 @@ def parse(presets: Mapping[str, C], arguments: list[str] | None, description: st
 
     Unknown flags are errors.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    name = next(iter(presets))
-    for i, argument in enumerate(arguments):
-        if argument == "--preset" and i + 1 < len(arguments):
-            name = arguments[i + 1]
-            del arguments[i : i + 2]
-            break
-        if argument.startswith("--preset="):
-            name = argument.split("=", 1)[1]
-            del arguments[i]
-            break
-    if name not in presets:
-        raise SystemExit(f"--preset {name}: unknown; choose one of {', '.join(presets)}.")
-    header = (
-        f"{description}\n\npresets (--preset NAME): {', '.join(presets)}; the defaults below are those of '{name}'."
-    )
-    return tyro.cli(type(presets[name]), default=presets[name], args=arguments, description=header)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", choices=list(presets), default=next(iter(presets)))
+    chosen, rest = parser.parse_known_args(arguments)
+    default = presets[chosen.preset]
+    header = f"{description}\n\n--preset NAME: {', '.join(presets)}; the defaults below are those of {chosen.preset}."
+    return tyro.cli(type(default), default=default, args=rest, description=header)
 
 
 def environment() -> dict[str, Any]:

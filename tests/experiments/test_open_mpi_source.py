@@ -96,5 +96,5 @@ def test_presets_and_overrides():
     assert (config.features, config.blocks, config.scale, config.steps) == (128, 10, 4, 32812)
     with pytest.raises(SystemExit):
         parse(vrfnet_open_mpi.PRESETS, ["--feetures", "3"], "")
-    with pytest.raises(SystemExit, match="quick, paper, smoke"):
+    with pytest.raises(SystemExit):
         parse(vrfnet_open_mpi.PRESETS, ["--preset=fast"], "")
