@@ -1,3 +1,4 @@
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,7 +42,7 @@ def test_prior_draws_within_its_ranges_and_from_the_key_alone():
     sensitivity = coils[:, [0, 1], [0, 1]]
     assert np.all((sensitivity >= 0.5) & (sensitivity <= 1)) and np.all(coils[:, 0, 1:] == 0)
     again = PRIOR.draw(jax.random.key(3))
-    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(draws[3]), strict=True))
+    chex.assert_trees_all_equal(again, draws[3])
 
 
 def test_usable_rows_are_those_of_a_plain_loop():

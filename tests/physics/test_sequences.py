@@ -2,6 +2,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mpijax import physics
 
@@ -36,6 +38,17 @@ def test_mixing_orders_3d_and_unreached_bins():
     assert np.array_equal(orders[reached] @ [528, 561, 544], np.flatnonzero(reached))
     assert np.abs(orders[reached]).sum(1).max() == 6
     assert tuple(orders[528 + 561]) == (1, 1, 0) and tuple(orders[1]) == (1, 1, -2) and not reached[2]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.tuples(st.integers(1, 12), st.integers(1, 12)), st.integers(0, 30))
+def test_mixing_orders_of_any_two_frequencies_are_least(cycles, k):
+    reachable = [abs(a) + abs(b) for a in range(-45, 46) for b in range(-45, 46) if a * cycles[0] + b * cycles[1] == k]
+    got = physics.mixing_orders((*cycles, 0), 31)[k]
+    if reachable:
+        assert np.abs(got).sum() == min(reachable) and got @ [*cycles, 0] == k
+    else:
+        assert got[0] == physics.UNREACHED
 
 
 def test_mixing_orders_without_a_drive():
