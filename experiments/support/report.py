@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.support.images import DATA_SNR, REFINEMENT, RELATIVE_LAMBDA, SWEEPS, PhantomImages
 from experiments.support.recovery import medians
-from experiments.support.run import environment, markdown_table
+from experiments.support.run import csv_table, environment, markdown_table
 from experiments.support.sources import Source
 from mpijax.core.files import write_text
 from mpijax.viz import plot_learning_curve, plot_reconstructions, plot_rows, save
@@ -35,7 +35,7 @@ def write(
     images: PhantomImages,
     seconds: Mapping[str, float],
 ) -> None:
-    """Write figures and report.md into the run directory."""
+    """Write figures, tables (one line per test matrix and method) and report.md into the run directory."""
     figures = config.run_dir / "figures"
     _rows_figure(source, recovered, figures / "rows.png")
     with open(config.run_dir / "metrics.jsonl", encoding="utf-8") as stream:
@@ -43,6 +43,9 @@ def write(
     save(plot_learning_curve({"VRF-Net": records}), figures / "learning_curve.png")
     if images.first:
         _images_figure(images, figures / "images.png")
+    for name in ("matrices", "images"):
+        if results[name]:
+            write_text(config.run_dir / "tables" / f"{name}.csv", csv_table(results[name]))
     write_text(config.run_dir / "report.md", _text(config, source, results, seconds))
 
 

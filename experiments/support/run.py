@@ -1,8 +1,10 @@
 """Run directories: resolved configuration, commit and versions of everything that made the numbers."""
 
 import argparse
+import csv
 import dataclasses
 import importlib.metadata
+import io
 import json
 import platform
 import subprocess
@@ -61,6 +63,15 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(cell(row[c]) for c in columns) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def csv_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of one set of columns as comma-separated text in full precision; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _commit() -> str | None:

@@ -41,7 +41,7 @@ from mpijax.reconstruction.inputs import (
     complex_pair,
 )
 
-DEFAULT_BLOCK_SIZE = 32
+DEFAULT_BLOCK_SIZE = 64
 _LEAF = 16  # triangles up to here are inverted row by row, larger ones put together from halves
 
 _matmul = partial(jnp.matmul, precision="highest")
@@ -85,7 +85,7 @@ def kaczmarz_factor(
         regularization: lambda >= 0 [unit of the matrix squared], see ``relative_lambda``.
         row_weights: diagonal of W (m,), real; rows of weight 0 are skipped.
         row_order: order of the visits, distinct row indices; rows left out are never used. None: 0 ... m-1.
-        block_size: rows per block; changes the speed, not the iterates. None: 32.
+        block_size: rows per block; changes the speed, not the iterates. None: 64, good for many frames.
 
     Returns:
         The factors, a pytree.
@@ -164,9 +164,8 @@ def _factor(matrix, regularization, row_weights, row_order, *, block_size):
     energy = jnp.diagonal(gram.real, axis1=1, axis2=2)
     peak = lax.stop_gradient(jnp.max(energy))
     used = energy > 0
-    scale = _power_of_two(
-        peak
-    )  # energies of signals in SI units are so small that the gradient of 1 / energy overflows
+    # energies of signals in SI units are so small that the gradient of 1 / energy overflows
+    scale = _power_of_two(peak)
     pivot = jnp.where(used, (energy + regularization) / scale, 1)
     inverse = _lower_inverse(jnp.tril(gram, -1) / scale + pivot[:, :, None] * jnp.eye(size, dtype=blocks.dtype))
     inverse = jnp.where(used[:, :, None] & used[:, None, :], inverse, 0)

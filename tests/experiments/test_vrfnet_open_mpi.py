@@ -1,5 +1,6 @@
 """The main job on its smallest preset: what it writes, and that a kill in mid-training changes nothing."""
 
+import csv
 import json
 import os
 import signal
@@ -56,6 +57,9 @@ def test_report_tables_figures_and_settings_are_written(whole):
     assert images["true matrix"]["psnr_to_phantom"] > images["bicubic"]["psnr_to_phantom"]
     record = json.loads((whole / "experiment.json").read_text())
     assert record["config"]["features"] == 4 and record["versions"]["jax"]
+    with open(whole / "tables" / "matrices.csv") as stream:
+        table = list(csv.DictReader(stream))
+    assert [float(row["nrmse"]) for row in table] == [r["nrmse"] for r in results["matrices"]]
     report = (whole / "report.md").read_text()
     assert "Noise floor" in report and "positions instead of" in report
     for name in ("rows", "images", "learning_curve"):
