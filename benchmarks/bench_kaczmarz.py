@@ -97,10 +97,11 @@ def compare(args):
     double, double_frame = matrix.astype(np.complex128), frames[0].astype(np.complex128)
     device_matrix, device_frames = jax.device_put(matrix), jax.device_put(frames)
     device_frame = device_frames[0]
-    factors = kaczmarz_factor(device_matrix, lam)
+    few = partial(kaczmarz_factor, device_matrix, lam, block_size=32)  # what kaczmarz takes for few frames
+    factors = few()
     candidates = {
         "mpijax total, 1 frame": lambda: kaczmarz(device_matrix, device_frame, lam, sweeps=SWEEPS).value,
-        "mpijax factor": lambda: kaczmarz_factor(device_matrix, lam),
+        "mpijax factor": few,
         "mpijax solve, 1 frame": lambda: kaczmarz_solve(factors, device_frame, sweeps=SWEEPS).value,
         "numpy rows complex128, 1 frame": lambda: numpy_rows(double, double_frame, float(lam), SWEEPS),
         "numpy rows complex64 prepared, 1 frame": lambda: numpy_rows_prepared(
