@@ -1,6 +1,7 @@
 """Lissajous drive-field sequences."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -127,22 +128,8 @@ class LissajousSequence:
             n_samples=info.n_samples,
         )
         cycle = info.cycle and round(info.cycle * info.base_frequency)
-        if cycle and cycle != sequence.ticks and cycle % sequence.ticks == 0:
-            return sequence.repeated(cycle // sequence.ticks)
-        return sequence
-
-    def repeated(self, count: int) -> "LissajousSequence":
-        """The same sequence with a period ``count`` times as long (and as many samples as before)."""
-        return LissajousSequence(
-            self.amplitude,
-            self.phase,
-            self.dividers,
-            self.base_frequency,
-            self.waveform,
-            self.active,
-            self.ticks * count,
-            self.n_samples,
-        )
+        # a file's period may hold several periods of the driven axes
+        return replace(sequence, ticks=cycle) if cycle and cycle % sequence.ticks == 0 else sequence
 
     @property
     def period(self) -> float:
