@@ -21,7 +21,13 @@ def _convergent(depth: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(a / scale for a in numerator), tuple(a / scale for a in denominator)
 
 
-_NUMERATOR, _DENOMINATOR = _convergent(8)  # truncation error below 1e-16 for |x| <= 1
+_SINGLE, _DOUBLE = _convergent(6), _convergent(8)  # truncation error below 1e-9 and 1e-16 for |x| <= 1
+
+
+def _near_zero(s: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Numerator and denominator of L(x)/x for s = x^2 <= 1, as accurate as the dtype."""
+    numerator, denominator = _SINGLE if jnp.finfo(s.dtype).bits <= 32 else _DOUBLE
+    return _polynomial(numerator, s), _polynomial(denominator, s)
 
 
 def _polynomial(coefficients: tuple[float, ...], s: jax.Array) -> jax.Array:
@@ -44,11 +50,11 @@ def langevin_ratio(s: Float[Array, "..."]) -> Float[Array, "..."]:
     """
     s = jnp.asarray(s)
     small = s < 1
-    near = jnp.where(small, s, 0)
-    x = jnp.sqrt(jnp.where(small, 1, s))
-    return jnp.where(
-        small, _polynomial(_NUMERATOR, near) / _polynomial(_DENOMINATOR, near), (1 / jnp.tanh(x) - 1 / x) / x
-    )
+    near, far = jnp.where(small, s, 0), jnp.where(small, 1, s)
+    numerator, denominator = _near_zero(near)
+    x = jnp.sqrt(far)
+    e = jnp.exp(-2 * x)  # coth x = (1 + e)/(1 - e), which leaves one division for both branches
+    return jnp.where(small, numerator, x * (1 + e) - (1 - e)) / jnp.where(small, denominator, far * (1 - e))
 
 
 def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
@@ -65,10 +71,8 @@ def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
     x = jnp.asarray(x, dtype=jnp.result_type(x, float) if not hasattr(x, "dtype") else None)
     small = jnp.abs(x) < 1
     near, far = jnp.where(small, x, 0), jnp.where(small, 1, x)
-    s = near * near
-    return jnp.where(
-        small, near * (_polynomial(_NUMERATOR, s) / _polynomial(_DENOMINATOR, s)), 1 / jnp.tanh(far) - 1 / far
-    )
+    numerator, denominator = _near_zero(near * near)
+    return jnp.where(small, near * (numerator / denominator), 1 / jnp.tanh(far) - 1 / far)
 
 
 def langevin_moment(xi: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:

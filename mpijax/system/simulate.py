@@ -24,7 +24,7 @@ from mpijax.system.particle import Particle
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 
-CACHE_BYTES = 2**24
+CACHE_BYTES = 2**25
 """Working set of one chunk when no memory limit is given: what the last-level cache of a small machine holds."""
 
 
@@ -62,7 +62,7 @@ def moment_spectrum(
     Memory: the result, 24 f n bytes in float32: above 1 GB for a whole 3-D matrix of 19^3 voxels; give frequency_indices.
     """
     arguments = _prepare(sequence, particle, grid, frequency_indices, engine, dtype, memory_limit, 3)
-    return _spectrum(scanner, sequence, particle, grid, None, **arguments) / sequence.n_samples
+    return _spectrum(scanner, sequence, particle, grid, None, 1 / sequence.n_samples, **arguments)
 
 
 def simulate_system_matrix(
@@ -104,8 +104,7 @@ def simulate_system_matrix(
     homogeneous = scanner.receive_coils is None
     n_channels = 3 if homogeneous else len(scanner.receive_coils)
     arguments = _prepare(sequence, particle, grid, frequency_indices, engine, dtype, memory_limit, n_channels)
-    signal = _spectrum(scanner, sequence, particle, grid, scanner.receive_coils, **arguments)
-    indices = arguments["indices"]
+    indices = np.arange(len(sequence.frequencies)) if frequency_indices is None else arguments["indices"]
     xp = np if is_concrete(indices) else jnp
     frequencies = xp.asarray(sequence.frequencies)[indices]
     sample_volume = grid.voxel_volume if sample_volume is None else sample_volume
@@ -116,7 +115,8 @@ def simulate_system_matrix(
         check_shape("transfer_function", scanner.transfer_function, (n_channels, len(sequence.frequencies)))
         transfer_function = jnp.asarray(scanner.transfer_function)[:, indices]
         factor = factor * transfer_function
-    values = signal * jnp.asarray(jnp.broadcast_to(factor, signal.shape[:2])[..., None], signal.dtype)
+    factor = jnp.broadcast_to(factor, (n_channels, len(indices)))
+    values = _spectrum(scanner, sequence, particle, grid, scanner.receive_coils, factor, **arguments)
     return SystemMatrix.create(
         values,
         frequencies,
@@ -157,8 +157,8 @@ def _prepare(
             "dtype = float64, but JAX runs in single precision; wrap the call in `with jax.enable_x64(True):`."
         )
     n_bins = sequence.n_samples // 2 + 1
-    indices = np.arange(n_bins) if frequency_indices is None else frequency_indices
-    if is_concrete(indices):
+    indices = frequency_indices
+    if indices is not None and is_concrete(indices):
         indices = np.asarray(indices)
         if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
             raise ValueError(
@@ -183,12 +183,16 @@ def _spectrum(
     particle: Particle,
     grid: Grid,
     coils: Any,
+    factor: Any,
     *,
     indices: Any,
     dtype: Any,
     chunk: int,
 ) -> Complex[Array, "c f n"]:
-    """rfft of p . m over one period, (c, f, n); ``coils`` None = the moment's components."""
+    """factor * rfft of p . m over one period, (c, f, n).
+
+    ``coils`` None = the moment's components; ``indices`` None = all bins; ``factor`` a scalar or (c, f).
+    """
     gradient = jnp.asarray(scanner.gradient, dtype)
     offset = jnp.asarray(scanner.offset_field, dtype)
     beta = jnp.asarray(particle.beta, dtype)
@@ -204,7 +208,9 @@ def _spectrum(
         else:
             sensitivity = coil_sensitivities(coils, points).astype(dtype)
             signals = [sum(p[:, axis, None] * moment[axis] for axis in range(3)) for p in sensitivity]
-        return jnp.stack([jnp.fft.rfft(signal)[:, indices] for signal in signals], 1)
+        spectra = [jnp.fft.rfft(signal) for signal in signals]
+        return jnp.stack(spectra if indices is None else [spectrum[:, indices] for spectrum in spectra], 1)
 
     spectrum = capped_map(chunk_spectrum, jnp.asarray(grid.positions, dtype), chunk)
-    return spectrum.transpose(1, 2, 0)
+    factor = jnp.asarray(factor, spectrum.dtype)
+    return spectrum.transpose(1, 2, 0) * (factor[..., None] if factor.ndim else factor)
