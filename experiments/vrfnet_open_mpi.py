@@ -10,9 +10,9 @@ Two sources of data, one code path. By default system matrices are simulated on 
 these ranges. With ``--data-root`` a copy of the Open MPI data set is used: calibrations 9 and 10 to train, 3 to test, and 8
 (a patch of the same session as 9 and 10, so an easier test) reported apart.
 
-Expected on two cores: ``quick`` about 9 minutes, VRF-Net's error 0.4 of bicubic's, below the fitted linear filter's. ``paper`` is the published recipe
-(350 epochs of 6,000 rows, 128 features, 10 blocks), for a GPU. The table values of the paper cannot be compared: its nRMSE
-is larger than 1 and contradicts its own pSNR (see docs/decisions.md).
+Expected on two cores: ``quick`` about 9 minutes, VRF-Net's error 0.4 of bicubic's and below the fitted linear filter's.
+``paper`` is the published recipe (350 epochs of 6,000 rows, 128 features, 10 blocks), for a GPU. The table values of the
+paper cannot be compared: its nRMSE is larger than 1 and contradicts its own pSNR (see docs/decisions.md).
 """
 
 import json
