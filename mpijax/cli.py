@@ -41,7 +41,7 @@ def inspect(
     Args:
         file: an MDF file with a calibration.
         output: image file; default: the file's name with -inspect.png in the current folder.
-        rows: how many of the strongest rows to draw.
+        rows: how many of the strongest rows to draw, 1 to 12.
     """
     from mpijax.viz import inspect_figure, save
 

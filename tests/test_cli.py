@@ -97,6 +97,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
     [
         (["info", "absent.mdf"], "absent.mdf"),
         (["info", "README.md"], "HDF5"),
+        (["inspect", "FINE", "-o", "OUT", "--rows", "999"], "1 to 12"),
         (["simulate", "OUT", "--diameter", "20e-9"], "diameter"),
         (["simulate", "OUT", "--gradient", "1", "1", "1"], "zero divergence"),
         (["restore", "FINE", "-o", "OUT", "--model", "nowhere"], "nowhere"),

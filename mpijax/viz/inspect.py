@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure, FigureBase
 
+from mpijax.core.checks import check_range
 from mpijax.io import SystemMatrixFile, open_system_matrix
 from mpijax.system import SystemMatrix
 from mpijax.viz.curves import plot_background_drift, plot_snr
@@ -33,10 +34,9 @@ def inspect_figure(path: str | Path, *, rows: int = 6) -> Figure:
 
     Raises:
         MDFError: no calibration in the file.
-        ValueError: ``rows`` below 1.
+        ValueError: ``rows`` not 1 to 12.
     """
-    if rows < 1:
-        raise ValueError(f"rows = {rows}; at least one row must be drawn.")
+    check_range("rows", rows, 1, 12, "", "More rows do not fit into one line of the figure.")
     file = open_system_matrix(path).with_snr()
     thinned = _thin(file)
     sample = thinned.read(apply_transfer_function=False)
