@@ -27,7 +27,9 @@ def check_range(name: str, value: Any, low: float, high: float, unit: str, hint:
         array = np.asarray(value)
         if not np.all((array >= low) & (array <= high)):
             unit = f" {unit}" if unit else ""
-            raise ValueError(f"{name} = {value}{unit}; allowed is {low:g} to {high:g}{unit}.{' ' + hint if hint else ''}")
+            raise ValueError(
+                f"{name} = {value}{unit}; allowed is {low:g} to {high:g}{unit}.{' ' + hint if hint else ''}"
+            )
 
 
 def check_shape(name: str, value: Any, shape: tuple[int, ...]) -> None:

@@ -24,8 +24,11 @@ from mpijax.system.particle import Particle
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 
+WHOLE_BYTES = 2**27
+"""Working set up to which a grid is simulated in one piece: without a loop over chunks the work is spread over all cores."""
+
 CACHE_BYTES = 2**25
-"""Working set of one chunk when no memory limit is given: what the last-level cache of a small machine holds."""
+"""Working set of one chunk of a larger grid: what the last-level cache of a small machine holds."""
 
 
 def moment_spectrum(
@@ -50,7 +53,7 @@ def moment_spectrum(
         engine: "auto" or "time" (the time-domain engine, the only one so far).
         dtype: float32 or float64; None = the default precision. The transform runs in the same precision: float32 components
             below 1e-5 of the strongest are rounding noise.
-        memory_limit: bytes of working memory beside the result; None = what fits the cache.
+        memory_limit: bytes of working memory beside the result; None = 128 MiB, in chunks that fit the cache beyond that.
 
     Returns:
         complex (3, f, n), components x, y, z.
@@ -62,7 +65,7 @@ def moment_spectrum(
     Memory: the result, 24 f n bytes in float32: above 1 GB for a whole 3-D matrix of 19^3 voxels; give frequency_indices.
     """
     arguments = _prepare(sequence, particle, grid, frequency_indices, engine, dtype, memory_limit, 3)
-    return _spectrum(scanner, sequence, particle, grid, None, 1 / sequence.n_samples, **arguments)
+    return _spectrum(scanner, sequence, particle, grid, None, None, 1 / sequence.n_samples, **arguments)
 
 
 def simulate_system_matrix(
@@ -116,7 +119,7 @@ def simulate_system_matrix(
         transfer_function = jnp.asarray(scanner.transfer_function)[:, indices]
         factor = factor * transfer_function
     factor = jnp.broadcast_to(factor, (n_channels, len(indices)))
-    values = _spectrum(scanner, sequence, particle, grid, scanner.receive_coils, factor, **arguments)
+    values = _spectrum(scanner, sequence, particle, grid, scanner.receive_coils, factor, 1.0, **arguments)
     return SystemMatrix.create(
         values,
         frequencies,
@@ -170,7 +173,9 @@ def _prepare(
             )
     # fields, moments and signals as reals, the spectrum as as many complex numbers
     bytes_per_voxel = (3 + n_channels) * 2 * sequence.n_samples * dtype.itemsize
-    limit = CACHE_BYTES if memory_limit is None else memory_limit
+    limit = memory_limit
+    if limit is None:
+        limit = WHOLE_BYTES if bytes_per_voxel * grid.size <= WHOLE_BYTES else CACHE_BYTES
     if limit < bytes_per_voxel:
         raise ValueError(f"memory_limit = {limit} bytes; one voxel of this sequence needs {bytes_per_voxel}.")
     return {"indices": indices, "dtype": dtype, "chunk": chunk_size(grid.size, bytes_per_voxel, limit)}
@@ -184,24 +189,25 @@ def _spectrum(
     grid: Grid,
     coils: Any,
     factor: Any,
+    scale: Any,
     *,
     indices: Any,
     dtype: Any,
     chunk: int,
 ) -> Complex[Array, "c f n"]:
-    """factor * rfft of p . m over one period, (c, f, n).
+    """scale * factor * rfft of p . m over one period, (c, f, n).
 
-    ``coils`` None = the moment's components; ``indices`` None = all bins; ``factor`` a scalar or (c, f).
+    ``coils`` None = the moment's components; ``factor`` complex (c, f) or None = 1; ``indices`` None = all bins.
     """
     gradient = jnp.asarray(scanner.gradient, dtype)
     offset = jnp.asarray(scanner.offset_field, dtype)
-    beta = jnp.asarray(particle.beta, dtype)
+    beta, scale = jnp.asarray(particle.beta, dtype), jnp.asarray(scale, dtype)
     drive = sequence.drive_field(dtype)
 
     def chunk_spectrum(points: Float[Array, "n 3"]) -> Complex[Array, "n c f"]:
         static = selection_field(points, gradient, offset)
         xi = [beta * (static[:, axis, None] + drive[axis]) for axis in range(3)]
-        ratio = langevin_ratio(xi[0] * xi[0] + xi[1] * xi[1] + xi[2] * xi[2])
+        ratio = scale * langevin_ratio(xi[0] * xi[0] + xi[1] * xi[1] + xi[2] * xi[2])
         moment = [component * ratio for component in xi]
         if coils is None:
             signals = moment
@@ -212,5 +218,5 @@ def _spectrum(
         return jnp.stack(spectra if indices is None else [spectrum[:, indices] for spectrum in spectra], 1)
 
     spectrum = capped_map(chunk_spectrum, jnp.asarray(grid.positions, dtype), chunk)
-    factor = jnp.asarray(factor, spectrum.dtype)
-    return spectrum.transpose(1, 2, 0) * (factor[..., None] if factor.ndim else factor)
+    spectrum = spectrum.transpose(1, 2, 0)
+    return spectrum if factor is None else spectrum * jnp.asarray(factor, spectrum.dtype)[..., None]
