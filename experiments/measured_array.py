@@ -24,7 +24,7 @@ import tyro
 
 import mpijax as mj
 from experiments.support.recovery import Case, evaluate
-from experiments.support.run import markdown_table, write_record
+from experiments.support.run import markdown_table, run_main, write_record
 from mpijax.core.files import write_text
 from mpijax.core.typing import Complex, Float
 from mpijax.datasets.degrade import degrade
@@ -114,6 +114,8 @@ def reconstruct(matrix: mj.SystemMatrix, data: mj.Measurement) -> tuple[np.ndarr
 
 def main(config: Config) -> dict[str, Any]:
     """Write and read the files, reconstruct, recover; returns what results.json holds."""
+    if config.model is not None:
+        load_upsampler(config.model, 2)  # a model that does not fit is refused before anything is written
     original = array_matrix(config.root)
     files = config.run_dir / "files"
     mj.io.write_system_matrix(files / "system_matrix.mdf", original)
@@ -199,9 +201,5 @@ def _verdict(records: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        chosen = tyro.cli(Config, description=__doc__)
-        main(chosen)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from None
-    print(f"report: {chosen.run_dir / 'report.md'}")
+    chosen = tyro.cli(Config, description=__doc__)
+    run_main(main, chosen, chosen.run_dir)

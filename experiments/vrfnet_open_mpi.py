@@ -26,8 +26,9 @@ import numpy as np
 
 from experiments.support import recovery, report
 from experiments.support.images import phantom_images
-from experiments.support.run import parse, write_record
+from experiments.support.run import parse, run_main, write_record
 from experiments.support.sources import open_mpi_source, simulated_source
+from mpijax.core.checks import check_range
 from mpijax.core.files import write_text
 from mpijax.datasets import RecoveryTask
 from mpijax.restoration import network_upsampler, train_recovery
@@ -129,6 +130,7 @@ def train(config: Config, task: RecoveryTask, source: Any) -> Any:
 
 def main(config: Config) -> dict[str, Any]:
     """Train, evaluate, reconstruct, report; returns the results that ``results.json`` holds."""
+    check_range("test_matrices", config.test_matrices, 1, 10_000, "")
     started = time.perf_counter()
     task = RecoveryTask(scale=config.scale, method=config.degradation)
     if config.data_root is None:
@@ -177,10 +179,4 @@ def _calibration_time(config: Config, source: Any) -> dict[str, float]:
 
 if __name__ == "__main__":
     chosen = parse(PRESETS, None, __doc__ or "")
-    try:
-        main(chosen)
-    except KeyboardInterrupt:
-        raise SystemExit(f"interrupted; the same command continues in {chosen.run_dir}") from None
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from None
-    print(f"report: {chosen.run_dir / 'report.md'}")
+    run_main(main, chosen, chosen.run_dir)

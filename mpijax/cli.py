@@ -14,7 +14,7 @@ from tyro.conf import Positional, arg
 from tyro.extras import SubcommandApp
 
 import mpijax as mj
-from mpijax.core.checks import check_choice
+from mpijax.core.checks import check_choice, check_range
 
 app = SubcommandApp()
 Output = Annotated[Path, arg(aliases=["-o"])]
@@ -82,6 +82,7 @@ def simulate(
 
     from mpijax.datasets import noise_for_peak_snr
 
+    check_range("peak_snr", peak_snr, 1e-3, 1e12, "")
     matrix = mj.simulate_system_matrix(
         mj.Scanner.create(gradient),
         mj.LissajousSequence.create(np.asarray(amplitude) * 1e-3),
@@ -193,6 +194,9 @@ def restore(
         snr_threshold: leave out rows below this SNR (0 = keep all).
     """
     check_choice("task", task, ("upsample",))
+    check_range("snr_threshold", snr_threshold, 0, float("inf"), "")
+    if output.is_dir():
+        raise ValueError(f"{output} is a folder; give the name of the file to write.")
     matrix = _one_patch(file).select(snr_threshold=snr_threshold or None).read()
     solution = mj.restore(matrix, task, scale=scale, sampling=sampling, model=model, progress=True)
     mj.io.write_system_matrix(output, solution.value)

@@ -95,6 +95,7 @@ def _measured(
     frames = min(AVERAGED_FRAMES, info.n_frames - info.n_background_frames)
     background = "mean" if info.n_background_frames else "none"
     measurement = mj.io.read_measurement(scan.measurement, background=background, average_frames=frames)
+    mj.reconstruction.check_compatible(cropped, measurement)
     data = measurement.rows(index)[0]
     regularization = mj.reconstruction.relative_lambda(rows, RELATIVE_LAMBDA)
     images = {}

@@ -8,7 +8,8 @@ import io
 import json
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,19 @@ def parse(presets: Mapping[str, C], arguments: list[str] | None, description: st
     default = presets[chosen.preset]
     header = f"{description}\n\n--preset NAME: {', '.join(presets)}; the defaults below are those of {chosen.preset}."
     return tyro.cli(type(default), default=default, args=rest, description=header)
+
+
+def run_main(main: Callable[[C], Any], config: C, run_dir: Path) -> None:
+    """Run an experiment from the command line: every expected failure is one line and exit status 2, Ctrl-C is 130."""
+    try:
+        main(config)
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command continues in {run_dir}", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(f"report: {run_dir / 'report.md'}")
 
 
 def environment() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from mpijax.datasets import (
     split_rows,
     usable_rows,
 )
-from mpijax.datasets.stream import MAX_FREQUENCY_FRACTION, MIN_FREQUENCY, RowSource
+from mpijax.datasets.stream import MAX_FREQUENCY_FRACTION, MIN_FREQUENCY, PEAK_SNR, RowSource
 
 TEST_PRIOR = LissajousPrior(core_diameter=(25e-9, 26e-9), gradient=(1.2, 1.3), amplitude=(14e-3, 15e-3))
 """Test matrices lie outside the training ranges: sharper patterns than any seen."""
@@ -107,8 +107,12 @@ def _simulated_case(
     name: str, matrix: mj.SystemMatrix, sigma: Any, threshold: float, in_band: bool, task: RecoveryTask, key: jax.Array
 ) -> Case:
     keep = np.asarray(usable_rows(matrix, sigma, threshold, in_band))
-    snr = np.where(keep, np.inf, 0.0)
-    selected = replace(matrix, snr=snr).select(snr_threshold=1.0)
+    if not keep.any():
+        raise ValueError(
+            f"snr_threshold = {threshold:g} keeps no row of {name}, whose strongest row has an SNR of {PEAK_SNR:g}; choose a "
+            "lower threshold."
+        )
+    selected = replace(matrix, row_mask=keep).select()
     return make_case(name, selected, float(sigma), task, key)
 
 

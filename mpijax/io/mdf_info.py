@@ -191,7 +191,7 @@ class MDFInfo:
             if (volume := float(np.prod(self.calibration.delta_sample_size))) > 0:
                 return volume
         values = self.tracer.get("volume")
-        return values[0] * 1e-3 if values and values[0] > 0 else None
+        return values[0] / 1e3 if values and values[0] > 0 else None
 
     @property
     def grid(self) -> Grid:

@@ -1,6 +1,7 @@
 """Writing system matrices and measurements as MDF 2.1.0."""
 
 import errno
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from mpijax.system.sequence import LissajousSequence
 
 VERSION = "2.1.0"
 UNKNOWN = "n.a."
+IN_MEMORY_BYTES = 2**30
 _TRACER_TEXTS = ("batch", "name", "solute", "vendor", "injectionTime")
 
 
@@ -74,7 +76,7 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
     fields |= _frame_fields(n, e)
     fields["/measurement/isFastFrameAxis"] = 1
     c, f, _ = matrix.values.shape
-    with _writing(path) as file:
+    with _writing(path, matrix.values.dtype.itemsize * c * f * (n + e)) as file:
         _write_fields(file, fields)
         data = file.create_dataset("/measurement/data", (1, c, f, n + e), matrix.values.dtype)
         for channel in range(c):
@@ -105,7 +107,7 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
     for name in ("concentration", "volume"):
         fields[f"/tracer/{name}"] = np.zeros(np.size(np.asarray(fields["/tracer/name"], object)))
     fields["/measurement/isBackgroundCorrected"] = int(measurement.background_corrected)
-    with _writing(path) as file:
+    with _writing(path, measurement.values.nbytes * (frames + e) // max(frames, 1)) as file:
         _write_fields(file, fields)
         data = file.create_dataset(
             "/measurement/data", (frames + e, *measurement.values.shape[1:]), measurement.values.dtype
@@ -212,11 +214,24 @@ def _frame_fields(foreground: int, background: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _writing(path: str | Path) -> Iterator[h5py.File]:
-    """A new file that appears under ``path`` only once it is complete."""
+def _writing(path: str | Path, n_bytes: int) -> Iterator[h5py.File]:
+    """A new file that appears under ``path`` only once it is complete.
+
+    HDF5 that meets a full disk cannot close its file and brings the process down when it ends. So a file of moderate size is
+    made in memory and written in one piece, and a large one is begun only where the disk has room for it.
+    """
+    in_memory = n_bytes < IN_MEMORY_BYTES
+    options: dict[str, Any] = {"driver": "core", "backing_store": False} if in_memory else {}
     try:
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-            yield file
+        with atomic_path(path) as temporary:
+            if not in_memory and shutil.disk_usage(temporary.parent).free < 1.01 * n_bytes:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            with h5py.File(temporary, "w", **options) as file:
+                yield file
+                file.flush()
+                image = file.id.get_file_image() if in_memory else b""
+            if in_memory:
+                temporary.write_bytes(image)
     except (OSError, RuntimeError) as error:  # HDF5 reports a failed flush as RuntimeError
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
             raise OSError(errno.ENOSPC, "the disk is full; nothing was written", str(path)) from None

@@ -54,7 +54,7 @@ def reconstruct(
             that cannot be computed, NaN in the data.
     """
     check_choice("solver", solver, SOLVERS)
-    _check_compatible(system_matrix, measurement)
+    check_compatible(system_matrix, measurement)
     if empty is not None:
         measurement = _subtract(measurement, empty)
     index = system_matrix.row_index()
@@ -70,7 +70,8 @@ def reconstruct(
     return Solution(system_matrix.grid.to_image(image), {**solution.stats, "lambda": absolute})
 
 
-def _check_compatible(matrix: SystemMatrix, data: Measurement) -> None:
+def check_compatible(matrix: SystemMatrix, data: Measurement) -> None:
+    """Raise ValueError where a matrix and data differ in sampling or in the state of their transfer function."""
     if matrix.n_samples != data.n_samples:
         raise ValueError(
             f"the matrix has {matrix.n_samples} samples per period and the measurement {data.n_samples}; their spectra have "

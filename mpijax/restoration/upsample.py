@@ -109,8 +109,14 @@ def upsample(
     grid = Grid((nx * scale, ny * scale, nz), coarse_grid.fov, center)
     result = system_matrix.with_rows(fine.reshape(-1, grid.size), grid)
     text = f"upsampled {scale} x in x and y ({sampling} sampling) {note}".strip()
-    metadata = FrozenMapping({**result.metadata, "/calibration/_restoration": text})
-    return Solution(replace(result, metadata=metadata), {"residual": residual})
+    text += "; the SNR is that of the measured coarse rows"
+    described = result.metadata.get("/experiment/description", "")
+    description = f"{described}; {text}" if described not in ("", "n.a.") else text
+    metadata = FrozenMapping(
+        {**result.metadata, "/calibration/_restoration": text, "/experiment/description": description}
+    )
+    # background frames belong to the coarse measurement and say nothing of the noise of recovered rows
+    return Solution(replace(result, metadata=metadata, background=None), {"residual": residual})
 
 
 def _card(model: str | Path) -> dict[str, Any]:

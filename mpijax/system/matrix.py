@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mpijax.core.checks import check_shape, is_concrete
+from mpijax.core.checks import check_range, check_shape, is_concrete
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Complex, Inexact, Shaped
 from mpijax.physics.noise import complex_normal
@@ -296,6 +296,8 @@ def add_noise(system_matrix: SystemMatrix, sigma: Any, *, key: jax.Array, backgr
     Returns:
         The noisy matrix, SNR unset.
     """
+    check_range("sigma", sigma, 0, float("inf"), "")
+    check_range("background_frames", background_frames, 0, 10**9, "")
     values = jax.numpy.asarray(system_matrix.values)
     sigma = jax.numpy.asarray(sigma, jax.numpy.finfo(values.dtype).dtype)
     body, empty = jax.random.split(key)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.batching import capped_map, chunk_size
-from mpijax.core.checks import check_choice, check_shape, is_concrete
+from mpijax.core.checks import check_choice, check_range, check_shape, is_concrete
 from mpijax.core.constants import MAGNETITE_DENSITY, MAGNETITE_MOLAR_MASS, MU0
 from mpijax.core.typing import Array, Complex, Float
 from mpijax.physics.fields import selection_field
@@ -104,6 +104,9 @@ def simulate_system_matrix(
     Raises:
         As :func:`moment_spectrum`; ValueError for a transfer function that does not fit channels and bins.
     """
+    check_range("concentration", concentration, 1e-12, 1e12, "mmol/L")
+    if sample_volume is not None:
+        check_range("sample_volume", sample_volume, 1e-18, 1.0, "m^3", "1 uL is 1e-9 m^3.")
     homogeneous = scanner.receive_coils is None
     n_channels = 3 if homogeneous else len(scanner.receive_coils)
     arguments = _prepare(sequence, particle, grid, frequency_indices, engine, dtype, memory_limit, n_channels)

@@ -1,5 +1,8 @@
 """Checkpoints of the training state."""
 
+import errno
+import os
+import shutil
 from pathlib import Path
 from types import TracebackType
 
@@ -37,7 +40,10 @@ class Checkpoints:
             CheckpointError: It could not be written, e.g. because the disk is full.
         """
         previous = self.describe_latest()
+        needed = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + 2**20
         try:
+            if shutil.disk_usage(self.directory).free < needed:  # orbax would meet it in its own threads
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._manager.save(step, args=ocp.args.StandardSave(by_path(state)))
         except Exception as error:  # a full disk is an OSError or a ValueError, depending on the layer that met it
             raise CheckpointError(
@@ -52,7 +58,13 @@ class Checkpoints:
             path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
             for path, leaf in by_path(like).items()
         }
-        leaves = self._manager.restore(self.latest, args=ocp.args.StandardRestore(shapes))
+        try:
+            leaves = self._manager.restore(self.latest, args=ocp.args.StandardRestore(shapes))
+        except Exception as error:  # orbax and tensorstore raise many types for damaged files
+            raise ValueError(
+                f"the checkpoint {self.directory / str(self.latest)} is damaged ({_first_line(error)[:120]}). Delete that "
+                "folder to continue from the checkpoint before it, or choose another run directory."
+            ) from error
         return jax.tree.unflatten(jax.tree.structure(like), [leaves[path] for path in shapes])
 
     def __enter__(self) -> "Checkpoints":

@@ -30,7 +30,12 @@ def claim(directory: Path, description: dict[str, Any]) -> None:
     """
     path = directory / "config.json"
     if path.exists():
-        present = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            present = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path} is damaged ({error}); choose another run directory, or delete this one."
+            ) from None
         differences = _differences({name: present.get(name) for name in description}, description)
         if differences:
             raise ValueError(

@@ -98,3 +98,11 @@ def test_presets_and_overrides():
         parse(vrfnet_open_mpi.PRESETS, ["--feetures", "3"], "")
     with pytest.raises(SystemExit):
         parse(vrfnet_open_mpi.PRESETS, ["--preset=fast"], "")
+
+
+def test_bad_counts_and_thresholds_are_refused_before_training(tmp_path):
+    for options, message in (({"test_matrices": 0}, "test_matrices = 0"), ({"snr_threshold": 1e6}, "SNR of 1000")):
+        config = replace(vrfnet_open_mpi.PRESETS["smoke"], run_dir=tmp_path / "run", **options)
+        with pytest.raises(ValueError, match=message):
+            vrfnet_open_mpi.main(config)
+    assert not (tmp_path / "run").exists()

@@ -95,7 +95,7 @@ def test_a_killed_run_ends_with_the_same_numbers(whole, tmp_path):
 def test_a_run_directory_of_another_config_is_refused(whole):
     process = start(whole, "--features", "8")
     output, _ = process.communicate(timeout=300)
-    assert process.returncode == 1 and "holds a different run" in output and "features" in output
+    assert process.returncode == 2 and "holds a different run" in output and "features" in output
     assert "Traceback" not in output
 
 

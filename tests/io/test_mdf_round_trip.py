@@ -218,4 +218,5 @@ except OSError as error:
         [sys.executable, "-c", script, str(tmp_path / "a.mdf")], capture_output=True, text=True, timeout=100
     )
     assert "nothing was written" in run.stdout, run.stderr
+    assert run.returncode == 0, "the process must end well after the failed write"
     assert os.listdir(tmp_path) == []

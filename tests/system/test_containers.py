@@ -213,6 +213,12 @@ def test_noise_has_the_complex_standard_deviation_asked_for():
     np.testing.assert_array_equal(again.values, noisy.values)
 
 
+@pytest.mark.parametrize("options", [{"sigma": -1.0}, {"sigma": np.nan}, {"sigma": 1.0, "background_frames": -1}])
+def test_bad_noise(options):
+    with pytest.raises(ValueError, match="sigma|background_frames"):
+        mj.add_noise(small_matrix(), key=jax.random.key(0), **options)
+
+
 def test_measurement_rows_follow_the_matrix():
     matrix = small_matrix(snr=np.array([[1, 9, 2, 8, 3], [7, 1, 1, 6, 1.0]])).select(snr_threshold=5)
     values = np.arange(2 * 1 * 2 * 4).reshape(2, 1, 2, 4).astype(complex)
