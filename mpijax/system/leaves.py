@@ -9,6 +9,11 @@ import jax
 import numpy as np
 
 
+def as_array(value: Any) -> Any:
+    """Lists and tuples as NumPy arrays of their own type; everything else unchanged."""
+    return np.asarray(value) if isinstance(value, list | tuple) else value
+
+
 def as_leaf(value: Any) -> Any:
     """A float64 NumPy array of a concrete host value; JAX arrays and tracers unchanged."""
     return value if isinstance(value, jax.Array) else np.asarray(value, np.float64)

@@ -12,6 +12,7 @@ from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Complex, Inexact, Shaped
 from mpijax.physics.noise import complex_normal
 from mpijax.system.grid import Grid
+from mpijax.system.leaves import as_array
 from mpijax.system.regrid import regrid_rows
 from mpijax.system.scanner import Scanner
 from mpijax.system.select import row_selection
@@ -103,6 +104,7 @@ class SystemMatrix:
         Raises:
             ValueError: arrays whose shapes do not agree.
         """
+        values, frequencies, frequency_indices, snr = map(as_array, (values, frequencies, frequency_indices, snr))
         if np.ndim(values) != 3:
             raise ValueError(f"values has shape {np.shape(values)}; expected (channels, frequencies, voxels).")
         c, f, n = np.shape(values)

@@ -8,6 +8,7 @@ import numpy as np
 from mpijax.core.checks import check_shape
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Complex
+from mpijax.system.leaves import as_array
 from mpijax.system.matrix import RowIndex
 
 
@@ -62,6 +63,7 @@ class Measurement:
         Raises:
             ValueError: arrays whose shapes do not agree.
         """
+        values, frequencies, frequency_indices = map(as_array, (values, frequencies, frequency_indices))
         if np.ndim(values) != 4:
             raise ValueError(f"values has shape {np.shape(values)}; expected (frames, periods, channels, frequencies).")
         f = np.shape(values)[-1]

@@ -219,6 +219,12 @@ def test_bad_noise(options):
         mj.add_noise(small_matrix(), key=jax.random.key(0), **options)
 
 
+def test_lists_are_taken_for_arrays():
+    grid = mj.Grid.create((2, 1, 1), (1e-3, 1e-3, 1e-3))
+    matrix = mj.SystemMatrix.create([[[1j, 2.0], [3j, 4.0]]], [0.0, 1e3], grid, snr=[[1.0, 9.0]])
+    np.testing.assert_array_equal(matrix.select(snr_threshold=5).rows(), [[3j, 4]])
+
+
 def test_measurement_rows_follow_the_matrix():
     matrix = small_matrix(snr=np.array([[1, 9, 2, 8, 3], [7, 1, 1, 6, 1.0]])).select(snr_threshold=5)
     values = np.arange(2 * 1 * 2 * 4).reshape(2, 1, 2, 4).astype(complex)
