@@ -92,7 +92,7 @@ def kaczmarz_rows(
     row_order: Shaped[Array, "..."] | None = None,
     init: Num[Array, "..."] | None = None,
 ) -> Solution:
-    """The iterates of ``kaczmarz`` one row at a time: the readable reference form, slower by an order of magnitude.
+    """The iterates of ``kaczmarz`` one row at a time: the readable reference form.
 
     Arguments, result and errors are those of ``kaczmarz``.
     """

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mpijax.core.checks import check_finite, check_range, check_shape, is_concrete
+from mpijax.core.checks import check_finite, check_range, check_shape
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float, Shaped
 from mpijax.system.leaves import as_leaf
@@ -94,13 +94,3 @@ class Grid:
         """The grid of the same field of view with each voxel split."""
         (nx, ny, nz), (sx, sy, sz) = self.shape, factors
         return Grid((nx * sx, ny * sy, nz * sz), self.fov, self.center)
-
-    def matches(self, other: "Grid", tolerance: float = 1e-6) -> bool:
-        """Whether two concrete grids are the same up to ``tolerance`` of a voxel's size."""
-        if self.shape != other.shape or not is_concrete((self, other)):
-            return self.shape == other.shape
-        voxel = np.asarray(self.fov) / np.asarray(self.shape)
-        return bool(
-            np.all(np.abs(np.asarray(self.fov) - np.asarray(other.fov)) <= tolerance * voxel)
-            and np.all(np.abs(np.asarray(self.center) - np.asarray(other.center)) <= tolerance * voxel)
-        )
