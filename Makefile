@@ -19,7 +19,9 @@ lint: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.bench_simulate
+	$(BIN)/python -m benchmarks.bench_coils
 	$(BIN)/python -m benchmarks.bench_kaczmarz
+	$(BIN)/python -m benchmarks.bench_stream
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mpijax needs Python 3.11 or later; set PYTHON=python3.11")'

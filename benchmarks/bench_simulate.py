@@ -1,13 +1,20 @@
-"""A 2-D Langevin system matrix against NumPy.
+"""A 2-D system matrix against NumPy: Langevin and anisotropic particles.
 
-``python -m benchmarks.bench_simulate``: 29 x 29 positions, 1,632 samples, three channels, 817 frequencies. The peers are a
-loop over positions (float64) as it is usually written, and the same in blocks that fit the cache.
+``python -m benchmarks.bench_simulate``: 29 x 29 positions, 1,632 samples, three channels, 817 frequencies. The peers of the
+Langevin matrix are a loop over positions (float64) as it is usually written, and the same in blocks that fit the cache; those of
+the anisotropic one (immobilized, K = 3500 J/m^3) are vectorized Gauss-Legendre quadrature and the literal published series of
+120 terms, both NumPy/SciPy ports in float64, on some of the positions: their times are per position.
 """
 
+from collections.abc import Callable
+
+import jax
 import numpy as np
 
 import mpijax as mj
-from benchmarks.common import Target, interleave, options, ratio, report
+from benchmarks.bench_anisotropy import numpy_legendre
+from benchmarks.common import Target, Timing, interleave, options, ratio, report
+from tests.reference.anisotropy import published_series
 
 GRADIENT, AMPLITUDE, DIAMETER = (-1.0, -1.0, 2.0), (12e-3, 12e-3, 0.0), 20e-9
 
@@ -22,8 +29,7 @@ def numpy_moments(positions: np.ndarray, drive: np.ndarray, beta: float) -> np.n
     return np.fft.rfft(xi * ratio_, axis=-1).transpose(1, 2, 0)
 
 
-def main() -> None:
-    arguments = options(__doc__).parse_args()
+def langevin(rounds: int) -> tuple[list[Timing], list[Target]]:
     grid = mj.Grid.create((29, 29, 1), (29e-3, 29e-3, 1e-3))
     scanner = mj.Scanner.create(GRADIENT)
     sequence = mj.LissajousSequence.create(AMPLITUDE)
@@ -46,7 +52,7 @@ def main() -> None:
         "NumPy loop over positions": lambda: loop(1),
         "NumPy blocks of 8": lambda: loop(8),
     }
-    timings = interleave(candidates, arguments.rounds)
+    timings = interleave(candidates, rounds)
     jax_, plain, blocks = (timings[name] for name in candidates)
     want = loop(1) / sequence.n_samples
     error = np.abs(np.asarray(ours()) - want).max() / np.abs(want).max()
@@ -56,7 +62,70 @@ def main() -> None:
         Target("against the loop over positions", ratio(plain, jax_), 4),
         Target("against cache-sized blocks", ratio(blocks, jax_), 1),
     ]
-    report("2-D Langevin system matrix, 841 x 1632 x 3", list(timings.values()), targets, arguments.json)
+    return list(timings.values()), targets
+
+
+def anisotropic(rounds: int) -> tuple[list[Timing], list[Target]]:
+    grid = mj.Grid.create((29, 29, 1), (29e-3, 29e-3, 1e-3))
+    scanner, sequence = mj.Scanner.create(GRADIENT), mj.LissajousSequence.create(AMPLITUDE)
+    axis = np.array([1.0, -2.0, 2.0]) / 3
+    particle = mj.Particle.create(DIAMETER, anisotropy_constant=3500.0, easy_axis=axis)
+    beta, alpha = float(particle.beta), float(particle.alpha)
+    with jax.enable_x64(True):
+        drive = np.asarray(sequence.drive_field())
+
+    def spectra(count: int, moment: Callable) -> np.ndarray:
+        """The first positions, from the moment's two components as a peer computes them."""
+        xi = beta * ((np.asarray(grid.positions)[:count] * GRADIENT)[:, :, None] + drive)
+        u = np.einsum("i,nit->nt", axis, xi)
+        across = xi - u[:, None] * axis[:, None]
+        w = np.maximum(np.sum(across**2, axis=1), 1e-300)
+        parallel, per_field = (m.reshape(u.shape) for m in moment(u.ravel(), w.ravel(), np.full(u.size, alpha)))
+        m = parallel[:, None] * axis[:, None] + per_field[:, None] * across
+        return np.fft.rfft(m, axis=-1).transpose(1, 2, 0) / sequence.n_samples
+
+    def series(u: np.ndarray, w: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        v = np.sqrt(w)
+        parallel, perpendicular = published_series(u, v, alpha)
+        return parallel, perpendicular / v
+
+    def ours(x64: bool) -> jax.Array:
+        with jax.enable_x64(x64):
+            return mj.moment_spectrum(scanner, sequence, particle, grid)
+
+    legendre_count, series_count = 20, 4
+    candidates = {
+        "mpijax float32": lambda: ours(False),
+        "mpijax float64": lambda: ours(True),
+        f"NumPy Gauss-Legendre, 32 nodes, {legendre_count} of 841 positions": lambda: spectra(
+            legendre_count, numpy_legendre
+        ),
+        f"literal series, 120 terms, {series_count} of 841 positions": lambda: spectra(series_count, series),
+    }
+    timings = interleave(candidates, rounds)
+    single, double, legendre, literal = (timings[name] for name in candidates)
+    want = np.asarray(ours(True))
+    for name, got, bound in (
+        ("float32", np.asarray(ours(False)), 1e-5),
+        ("Gauss-Legendre", spectra(legendre_count, numpy_legendre), 1e-6),
+        ("literal series", spectra(series_count, series), 1e-10),
+    ):
+        error = np.abs(got - want[..., : got.shape[-1]]).max() / np.abs(want).max()
+        assert error < bound, f"{name} differs from mpijax in float64 by {error:.1e} of the peak"
+        print(f"{name} differs from mpijax in float64 by {error:.1e} of the peak")
+    targets = [
+        Target("float64 against the literal series", ratio(literal, double, 841 / series_count), 50),
+        Target("float32 against the literal series", ratio(literal, single, 841 / series_count), 50),
+        Target("float64 against NumPy Gauss-Legendre", ratio(legendre, double, 841 / legendre_count), 10),
+        Target("float32 against NumPy Gauss-Legendre", ratio(legendre, single, 841 / legendre_count), 40),
+    ]
+    return list(timings.values()), targets
+
+
+def main() -> None:
+    arguments = options(__doc__).parse_args()
+    report("2-D Langevin system matrix, 841 x 1632 x 3", *langevin(arguments.rounds), arguments.json)
+    report("2-D anisotropic system matrix, 841 x 1632 x 3", *anisotropic(arguments.rounds))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Importing it changes nothing: no precision switch, no device query. All lengths 
 
 from importlib.metadata import PackageNotFoundError, version
 
+from mpijax import calibration as calibration
 from mpijax import datasets as datasets
 from mpijax import io as io
 from mpijax import metrics as metrics
@@ -13,6 +14,8 @@ from mpijax import physics as physics
 from mpijax import reconstruction as reconstruction
 from mpijax import restoration as restoration
 from mpijax import training as training
+from mpijax.calibration import Fit as Fit
+from mpijax.calibration import fit as fit
 from mpijax.core.solution import Solution as Solution
 from mpijax.restoration import restore as restore
 from mpijax.system import Grid as Grid
@@ -23,9 +26,16 @@ from mpijax.system import Particle as Particle
 from mpijax.system import PolylineCoil as PolylineCoil
 from mpijax.system import RowIndex as RowIndex
 from mpijax.system import Scanner as Scanner
+from mpijax.system import SeriesCoil as SeriesCoil
+from mpijax.system import Setup as Setup
+from mpijax.system import SolidHarmonicField as SolidHarmonicField
 from mpijax.system import SystemMatrix as SystemMatrix
+from mpijax.system import TransferFunction as TransferFunction
 from mpijax.system import add_noise as add_noise
+from mpijax.system import fit_solid_harmonics as fit_solid_harmonics
+from mpijax.system import line_angles as line_angles
 from mpijax.system import moment_spectrum as moment_spectrum
+from mpijax.system import simulate_field_free_line as simulate_field_free_line
 from mpijax.system import simulate_system_matrix as simulate_system_matrix
 
 try:

@@ -1,9 +1,10 @@
-"""The command line: ``mpijax info | inspect | simulate | train | restore``.
+"""The command line: ``mpijax info | inspect | simulate | fit | train | restore``.
 
 Units of the lab are used here and only here: mT, mm, nm, kHz.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -53,24 +54,32 @@ def inspect(
 
 @app.command
 def simulate(
-    output: Positional[Path],
-    gradient: tuple[float, float, float] = (-1.0, -1.0, 2.0),
-    amplitude: tuple[float, float, float] = (12.0, 12.0, 0.0),
-    diameter: float = 20.0,
-    shape: tuple[int, int, int] = (32, 32, 1),
-    fov: tuple[float, float, float] = (30.0, 30.0, 1.0),
-    concentration: float = 100.0,
+    preset: Positional[str],
+    output: Output,
+    gradient: tuple[float, float, float] | None = None,
+    amplitude: tuple[float, float, float] | None = None,
+    diameter: float | None = None,
+    anisotropy: float | None = None,
+    easy_axis: tuple[float, float, float] | None = None,
+    modulation: float | None = None,
+    shape: tuple[int, int, int] | None = None,
+    fov: tuple[float, float, float] | None = None,
+    concentration: float | None = None,
     peak_snr: float = 1000.0,
     background_frames: int = 20,
     seed: int = 0,
 ) -> None:
-    """Simulate a calibration with a Lissajous field-free point and write it as MDF.
+    """Simulate a calibration and write it as MDF; what is not given is the preset's.
 
     Args:
+        preset: 2d, 2d-fluid, 2d-immobilized, 3d, line or spectrometer.
         output: MDF file to write.
         gradient: of the selection field along x, y, z [T/m]; the sum must vanish.
         amplitude: of the drive field along x, y, z [mT]; 0 = axis not driven.
         diameter: of the particle cores [nm].
+        anisotropy: anisotropy constant of the particles [J/m^3]; needs an easy axis or a modulation.
+        easy_axis: direction of the easy axes of immobilized particles.
+        modulation: exponent of fluid particles, whose axes follow the selection field.
         shape: voxels along x, y, z.
         fov: field of view [mm].
         concentration: of the calibration sample [mmol(Fe)/L].
@@ -80,22 +89,76 @@ def simulate(
     """
     import jax
 
-    from mpijax.datasets import noise_for_peak_snr
+    from mpijax.datasets import noise_for_peak_snr, presets
 
     check_range("peak_snr", peak_snr, 1e-3, 1e12, "")
-    matrix = mj.simulate_system_matrix(
-        mj.Scanner.create(gradient),
-        mj.LissajousSequence.create(np.asarray(amplitude) * 1e-3),
-        mj.Particle.create(diameter * 1e-9),
-        mj.Grid.create(shape, np.asarray(fov) * 1e-3),
+    if output.is_dir():
+        raise ValueError(f"{output} is a folder; give the name of the file to write.")
+    chosen = presets.preset(
+        preset,
+        gradient=gradient,
+        amplitude=None if amplitude is None else tuple(a * 1e-3 for a in amplitude),
+        core_diameter=None if diameter is None else diameter * 1e-9,
+        anisotropy_constant=anisotropy,
+        easy_axis=easy_axis,
+        spatial_modulation=modulation,
+        shape=shape,
+        fov=None if fov is None else tuple(f * 1e-3 for f in fov),
         concentration=concentration,
     )
-    sigma = noise_for_peak_snr(matrix, peak_snr)
-    noisy = mj.add_noise(matrix, sigma, key=jax.random.key(seed), background_frames=background_frames)
-    mj.io.write_system_matrix(output, noisy)
-    print(
-        f"wrote {output}: {matrix.values.shape[0]} channels x {matrix.values.shape[1]} frequencies x {matrix.grid.size} voxels"
-    )
+    with Console(stderr=True).status(f"simulating {chosen.summary}"):
+        matrix = chosen.simulate()
+        sigma = noise_for_peak_snr(matrix, peak_snr)
+        noisy = mj.add_noise(matrix, sigma, key=jax.random.key(seed), background_frames=background_frames)
+        mj.io.write_system_matrix(output, noisy)
+    channels, frequencies, _ = matrix.values.shape
+    of = "angles" if matrix.angles is not None else "channels"
+    print(f"wrote {output}: {channels} {of} x {frequencies} frequencies x {_by(matrix.grid.shape)} voxels")
+
+
+@app.command
+def fit(
+    file: Positional[Path],
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None,
+    free: tuple[str, ...] = ("core_diameter", "gradient", "ffp"),
+    diameter: float = 20.0,
+    gradient: tuple[float, float, float] | None = None,
+    snr_threshold: float = 10.0,
+    min_frequency: float = 0.0,
+    shape: tuple[int, int, int] | None = None,
+    starts: int = 8,
+) -> None:
+    """Fit particles, selection field and receive chain to a calibration; write the fitted simulation on any grid.
+
+    Args:
+        file: MDF file with a calibration.
+        output: MDF file for the simulated rows times the fitted gains; not given = only the report.
+        free: parameters to fit: core_diameter, size_spread, anisotropy_constant, gradient, gradient_x, gradient_y, ffp, angle.
+        diameter: first guess of the particle cores [nm].
+        gradient: first guess of the selection field along x, y, z [T/m], where the file has none or a wrong one.
+        snr_threshold: least SNR of a row (0 = keep all).
+        min_frequency: least frequency [kHz]; keeps out a filtered fundamental.
+        shape: voxels of the written grid along x, y, z over the same field of view; not given = those of the file.
+        starts: points the search starts from.
+    """
+    if output is not None and output.is_dir():
+        raise ValueError(f"{output} is a folder; give the name of the file to write.")
+    source = _one_patch(file).select(snr_threshold=snr_threshold or None, min_frequency=min_frequency * 1e3 or None)
+    matrix = source.read()
+    scanner = matrix.scanner if gradient is None else mj.Scanner.create(gradient)
+    if scanner is None:
+        raise ValueError(f"{file} holds no gradient; give a first guess with --gradient.")
+    if matrix.n_channels != 3 and matrix.sequence is not None:  # one coil per driven axis; anything else is said in Python
+        scanner = replace(scanner, receive_coils=np.eye(3)[np.asarray(matrix.sequence.active)])
+    particle = mj.Particle.create(diameter * 1e-9, size_spread=0.1 if "size_spread" in free else None)
+    with Console(stderr=True).status(f"fitting {len(matrix.rows())} rows of {file}"):
+        found = mj.fit(matrix, scanner, particle=particle, free=free, starts=starts)
+    print(found.describe())
+    if output is not None:
+        grid = matrix.grid
+        grid = grid if shape is None else mj.Grid.create(shape, grid.fov, grid.center)
+        mj.io.write_system_matrix(output, found.system_matrix(grid))
+        print(f"wrote {output}: {len(matrix.rows())} rows, grid {_by(matrix.grid.shape)} -> {_by(grid.shape)}")
 
 
 @app.command

@@ -34,7 +34,8 @@ def run(capsys, *arguments):
 def files(tmp_path_factory):
     """A simulated fine calibration with background frames, and a coarse one."""
     folder = tmp_path_factory.mktemp("cli")
-    sys.argv = ["mpijax", "simulate", str(folder / "fine.mdf"), "--shape", "16", "16", "1", "--background-frames", "12"]
+    fine = ["-o", str(folder / "fine.mdf"), "--shape", "16", "16", "1", "--background-frames", "12"]
+    sys.argv = ["mpijax", "simulate", "2d", *fine]
     cli.main()
     fine = mj.io.read_system_matrix(folder / "fine.mdf")
     grid = fine.grid.coarsen((2, 2, 1))
@@ -53,6 +54,23 @@ def test_simulated_file_holds_what_was_asked_for(files):
     assert matrix.sample_concentration == pytest.approx(100.0)
     assert matrix.background.shape[0] == 12 and matrix.snr.max() > 300
     np.testing.assert_allclose(np.diagonal(matrix.scanner.gradient), [-1, -1, 2])
+
+
+@pytest.mark.parametrize(
+    "preset, shape",
+    [
+        ("line", (60, 8, 12)),
+        ("2d-fluid", (3, 817, 12)),
+        ("2d-immobilized", (3, 817, 12)),
+        ("spectrometer", (3, 52, 12)),
+    ],
+)
+def test_presets(capsys, tmp_path, preset, shape):
+    status, text = run(capsys, "simulate", preset, "-o", tmp_path / "a.mdf", "--shape", "4", "3", "1")
+    assert status == 0, text
+    matrix = mj.io.read_system_matrix(tmp_path / "a.mdf")
+    assert matrix.values.shape == shape and np.all(np.isfinite(matrix.values))
+    assert (matrix.angles is not None) == (preset == "line")
 
 
 def test_info(capsys, files):
@@ -98,8 +116,11 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["info", "absent.mdf"], "absent.mdf"),
         (["info", "README.md"], "HDF5"),
         (["inspect", "FINE", "-o", "OUT", "--rows", "999"], "1 to 12"),
-        (["simulate", "OUT", "--diameter", "20e-9"], "diameter"),
-        (["simulate", "OUT", "--gradient", "1", "1", "1"], "zero divergence"),
+        (["simulate", "4d", "-o", "OUT"], "'2d', '2d-fluid'"),
+        (["simulate", "2d", "-o", "OUT", "--diameter", "20e-9"], "diameter"),
+        (["simulate", "2d", "-o", "OUT", "--gradient", "1", "1", "1"], "zero divergence"),
+        (["simulate", "2d", "-o", "OUT", "--anisotropy", "3.5"], "3.5 kJ/m^3 is 3500"),
+        (["simulate", "2d-fluid", "-o", "OUT", "--easy-axis", "0", "0", "1"], "either immobilised or fluid"),
         (["restore", "FINE", "-o", "OUT", "--model", "nowhere"], "nowhere"),
         (["restore", "FINE", "-o", "OUT", "--model", "bicubic", "--scale", "3"], "scale = 3"),
         (["restore", "FINE", "-o", "OUT", "--model", "bicubic", "--task", "paint"], "upsample"),

@@ -1,7 +1,10 @@
-"""Files: MDF system matrices and measurements, and the Open MPI data set."""
+"""Files: MDF system matrices and measurements, the Open MPI data set, measured fields and transfer functions."""
 
 from mpijax.io.describe import describe as describe
 from mpijax.io.errors import MDFError as MDFError
+from mpijax.io.field_points import FieldPoints as FieldPoints
+from mpijax.io.field_points import read_field_points as read_field_points
+from mpijax.io.head_scanner import read_head_scanner_lines as read_head_scanner_lines
 from mpijax.io.mdf_header import read_info as read_info
 from mpijax.io.mdf_info import MDFInfo as MDFInfo
 from mpijax.io.mdf_measurement import read_measurement as read_measurement
@@ -13,3 +16,4 @@ from mpijax.io.mdf_write import write_system_matrix as write_system_matrix
 from mpijax.io.open_mpi import OpenMPIDataset as OpenMPIDataset
 from mpijax.io.snr import add_snr as add_snr
 from mpijax.io.snr import system_matrix_snr as system_matrix_snr
+from mpijax.io.transfer_function import read_transfer_function as read_transfer_function

@@ -72,5 +72,6 @@ OLD_SPELLINGS = {
 """MDF 2.0 names that are read in place of the present ones."""
 
 ROW_MASK = "/measurement/_rowMask"
+ANGLES = "/acquisition/receiver/_angles"
 FREQUENCIES = "/acquisition/receiver/_frequencies"
 FREQUENCIES_UNKNOWN = "/acquisition/receiver/_frequenciesUnknown"

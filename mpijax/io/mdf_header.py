@@ -12,6 +12,7 @@ from mpijax.io.hdf5 import array, dataset, number, open_hdf5, text, texts, value
 from mpijax.io.mdf_fields import (
     CALIBRATION_OPTIONAL,
     CONDITIONAL,
+    ANGLES,
     FREQUENCIES,
     MANDATORY,
     MANDATORY_IN_GROUP,
@@ -75,6 +76,9 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
     if calibration is not None and not any(tracer.get("concentration", ())):
         remarks.append("the sample's concentration is zero or missing and counts as 1 mmol/L")
     divider, strengths, phases = drive(file, path, n_periods)
+    angles = array(file, ANGLES)
+    if angles is not None and angles.shape != (n_channels,):
+        raise MDFError(f"{path}: {ANGLES} has shape {angles.shape}; expected one angle per channel, ({n_channels},).")
     row_mask = array(file, ROW_MASK, dtype=bool)
     if row_mask is not None and row_mask.shape != (n_channels, len(indices)):
         raise MDFError(f"{path}: {ROW_MASK} has shape {row_mask.shape}; expected ({n_channels}, {len(indices)}).")
@@ -113,6 +117,7 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
         calibration=calibration,
         snrs=by_period(path, "snr", snr_by_period(file, path, n_channels, n_samples, indices), n_periods),
         row_mask=row_mask,
+        angles=angles,
         lacks=_lacks(file, flags, calibration),
         remarks=tuple(remarks),
     )

@@ -59,7 +59,7 @@ class MDFInfo:
         flags: name -> bool, every ``is..`` of /measurement, missing ones with their defaults.
         is_background_frame: (N,) in stored order; a compressed file's coefficients count as its O voxels.
         acquisition_index: when each frame was measured, (N,), or None where it is not known.
-        calibration: or None; snrs: (J or 1, C, K) or None; row_mask: (C, K) or None.
+        calibration: or None; snrs: (J or 1, C, K) or None; row_mask: (C, K) or None; angles: (C,) [rad] or None.
         lacks: paths of the fields, mandatory or optional, that the file does not hold.
         remarks: what else a reader should know.
         period: the period that ``gradient``, ``offset_field``, ``strength``, ``phase`` and ``snr`` speak of.
@@ -99,6 +99,7 @@ class MDFInfo:
     calibration: CalibrationInfo | None
     snrs: np.ndarray | None
     row_mask: np.ndarray | None
+    angles: np.ndarray | None
     lacks: tuple[str, ...]
     remarks: tuple[str, ...]
     period: int = 0

@@ -8,7 +8,7 @@ import numpy as np
 
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import dataset, value
-from mpijax.io.mdf_fields import FREQUENCIES, FREQUENCIES_UNKNOWN, ROW_MASK
+from mpijax.io.mdf_fields import ANGLES, FREQUENCIES, FREQUENCIES_UNKNOWN, ROW_MASK
 from mpijax.io.mdf_header import hashable
 from mpijax.io.mdf_info import MDFInfo
 
@@ -36,7 +36,7 @@ BY_PERIOD = (
     "/acquisition/gradient",
     "/acquisition/offsetField",
 )
-_OWN = (ROW_MASK, FREQUENCIES, FREQUENCIES_UNKNOWN)
+_OWN = (ANGLES, ROW_MASK, FREQUENCIES, FREQUENCIES_UNKNOWN)
 
 
 def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[str, Any]:

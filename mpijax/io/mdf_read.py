@@ -177,6 +177,7 @@ class SystemMatrixFile:
             sequence=self.sequence,
             metadata=FrozenMapping(metadata),
             row_mask=mask,
+            angles=None if info.angles is None else info.angles[self.channels],
             sample_concentration=1.0 if info.tracer_concentration is None else info.tracer_concentration,
             sample_volume=info.sample_volume,
             transfer_function=transfer,

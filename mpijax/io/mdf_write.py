@@ -15,7 +15,7 @@ import numpy as np
 from mpijax.core.checks import check_finite
 from mpijax.core.files import atomic_path
 from mpijax.io.errors import MDFError
-from mpijax.io.mdf_fields import FREQUENCIES, FREQUENCIES_UNKNOWN, ROW_MASK
+from mpijax.io.mdf_fields import ANGLES, FREQUENCIES, FREQUENCIES_UNKNOWN, ROW_MASK
 from mpijax.io.mdf_header import FLAGS, bin_frequencies
 from mpijax.io.mdf_metadata import BY_PERIOD, check_metadata
 from mpijax.io.snr import add_snr
@@ -70,6 +70,8 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
         fields["/calibration/snr"] = np.asarray(matrix.snr, np.float64)[None]
     if matrix.row_mask is not None:
         fields[ROW_MASK] = np.asarray(matrix.row_mask).astype(np.int8)
+    if matrix.angles is not None:
+        fields[ANGLES] = np.asarray(matrix.angles, np.float64)
     if matrix.transfer_function is not None:
         fields["/acquisition/receiver/transferFunction"] = np.asarray(matrix.transfer_function, np.complex128)
     n, e = grid.size, 0 if matrix.background is None else matrix.background.shape[0]

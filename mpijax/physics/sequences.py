@@ -1,5 +1,7 @@
 """Excitation sequences: exact sample phases and mixing orders of Lissajous trajectories."""
 
+from functools import lru_cache
+
 import numpy as np
 
 
@@ -20,6 +22,7 @@ UNREACHED = 2**31 - 1
 """Entry of a mixing order table for a frequency that no combination within the order limit reaches."""
 
 
+@lru_cache(maxsize=16)
 def mixing_orders(cycles: tuple[int, ...], n_frequencies: int, max_order: int | None = None) -> np.ndarray:
     """Mixing orders (n_1, .., n_d) of least sum |n_i| with sum n_i m_i = k, for every bin k.
 
@@ -29,8 +32,8 @@ def mixing_orders(cycles: tuple[int, ...], n_frequencies: int, max_order: int | 
         max_order: largest sum |n_i| tried; None raises it until every bin that can be reached has been.
 
     Returns:
-        int64 (n_frequencies, d); rows that are not reached hold ``UNREACHED``. Of equally small orders the one with the
-        larger n_1 (then n_2) is taken.
+        int64 (n_frequencies, d), read-only, kept for the next call; rows that are not reached hold ``UNREACHED``. Of equally
+        small orders the one with the larger n_1 (then n_2) is taken.
 
     Source: the convention of MPIFiles (smallest sum |n_i|).
     """
@@ -58,4 +61,5 @@ def mixing_orders(cycles: tuple[int, ...], n_frequencies: int, max_order: int | 
     bins, first = np.unique(bins[preference], return_index=True)
     table = np.full((n_frequencies, len(cycles)), UNREACHED, np.int64)
     table[bins] = orders[preference][first]
+    table.flags.writeable = False
     return table

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from mpijax.core.constants import MU0
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float
-from mpijax.physics.coils import loop_field, polyline_field
+from mpijax.physics.coils import loop_field, segments_field
 
 
 @runtime_checkable
@@ -34,13 +34,29 @@ class LoopCoil:
 
 @pytree
 class PolylineCoil:
-    """A coil given by its corners (s + 1, 3) [m]; repeat the first corner to close it."""
+    """A coil of straight segments given by its corners (s + 1, 3) [m]; repeat the first corner to close it."""
 
     vertices: Any
 
     def field(self, points: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
         """B at 1 A [T], (n, 3)."""
-        return polyline_field(points, jnp.asarray(self.vertices))
+        return segments_field(points, jnp.asarray(self.vertices))
+
+
+@pytree
+class SeriesCoil:
+    """Coils in series that make one channel: a tuple of coils and their turns (k,), negative where wound the other way.
+
+    A gradiometer is ``SeriesCoil((receive, cancel), (n1, -n2))``.
+    """
+
+    coils: tuple[Any, ...]
+    turns: Any
+
+    def field(self, points: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
+        """B at 1 A [T], (n, 3)."""
+        fields = jnp.stack([coil.field(points) for coil in self.coils])
+        return jnp.tensordot(jnp.asarray(self.turns, fields.dtype), fields, 1, precision="highest")
 
 
 def coil_sensitivities(coils: Any, points: Float[Array, "n 3"]) -> Float[Array, "c n 3"]:

@@ -17,14 +17,19 @@ from mpijax.system.regrid import regrid_rows
 from mpijax.system.scanner import Scanner
 from mpijax.system.select import row_selection
 from mpijax.system.sequence import LissajousSequence
+from mpijax.system.transfer import chain_factors, inverse_factors, scale_rows
 
 
 @pytree
 class RowIndex:
-    """Which rows a matrix (m, n) holds: receive channel and rfft bin of each, channel-major, frequency fastest."""
+    """Which rows a matrix (m, n) holds: receive channel and rfft bin of each, channel-major, frequency fastest.
+
+    ``angle`` [rad] is that of the field-free line, or None.
+    """
 
     channel: Any
     frequency_index: Any
+    angle: Any = None
 
 
 @pytree
@@ -42,7 +47,8 @@ class SystemMatrix:
         row_mask: bool (c, f), the rows a selection keeps, or None for all.
         sample_concentration: of the calibration sample [mol/m^3 = mmol/L]; sample_volume [m^3].
         transfer_function: complex (c, f) or None; transfer_function_corrected: whether it has been divided out (static).
-        scanner, sequence: what made the matrix, or None.
+        scanner, sequence, particle: what made the matrix, or None. A fluid particle carries its reference field.
+        angles: (c,) [rad] of a rotating field-free line, each channel measured at its angle; None = nothing rotates.
         metadata: further facts (static).
     """
 
@@ -62,6 +68,8 @@ class SystemMatrix:
     n_samples: int = static()
     transfer_function_corrected: bool = static()
     metadata: FrozenMapping = static()
+    particle: Any = None
+    angles: Any = None
 
     @staticmethod
     def create(
@@ -82,6 +90,8 @@ class SystemMatrix:
         sample_volume: Any = None,
         transfer_function: Any = None,
         transfer_function_corrected: bool = False,
+        particle: Any = None,
+        angles: Any = None,
     ) -> "SystemMatrix":
         """Check shapes and build a system matrix.
 
@@ -94,12 +104,13 @@ class SystemMatrix:
             bandwidth: [Hz]; None = frequency of bin n_samples/2.
             snr: (c, f) or None.
             background: complex (e, c, f) or None.
-            scanner, sequence, metadata: provenance.
+            scanner, sequence, particle, metadata: provenance.
             row_mask: bool (c, f) or None.
             sample_concentration: [mol/m^3 = mmol/L] of iron.
             sample_volume: [m^3]; None = one voxel.
             transfer_function: complex (c, f) or None.
             transfer_function_corrected: whether the values have been divided by the transfer function.
+            angles: (c,) [rad] of a rotating field-free line, or None.
 
         Raises:
             ValueError: arrays whose shapes do not agree.
@@ -119,6 +130,7 @@ class SystemMatrix:
             ("snr", snr, (c, f)),
             ("row_mask", row_mask, (c, f)),
             ("transfer_function", transfer_function, (c, f)),
+            ("angles", angles, (c,)),
         ):
             if array is not None:
                 check_shape(name, array, shape)
@@ -146,6 +158,8 @@ class SystemMatrix:
             n_samples=n_samples,
             transfer_function_corrected=bool(transfer_function_corrected),
             metadata=FrozenMapping(metadata),
+            particle=particle,
+            angles=angles,
         )
 
     @property
@@ -204,12 +218,14 @@ class SystemMatrix:
             background=rows(self.background),
             row_mask=rows(self.row_mask),
             transfer_function=rows(self.transfer_function),
+            angles=None if self.angles is None else np.asarray(self.angles)[channels],
         )
 
     def row_index(self) -> RowIndex:
         """Channel and bin of each kept row, in the order of :meth:`rows`."""
         channel, position = self._kept()
-        return RowIndex(channel, np.asarray(self.frequency_indices)[position])
+        angle = None if self.angles is None else np.asarray(self.angles)[channel]
+        return RowIndex(channel, np.asarray(self.frequency_indices)[position], angle)
 
     def rows(self) -> Complex[Array, "m n"]:
         """The kept rows as a matrix (m, n), channel-major, frequency fastest: the row order of Kaczmarz."""
@@ -250,6 +266,66 @@ class SystemMatrix:
         if self.background is None or self.background.shape[0] < 2:
             return None
         return np.std(np.asarray(self.background), axis=0, ddof=1)
+
+    def apply_transfer_function(self, transfer_function: Any) -> "SystemMatrix":
+        """Send the rows through a receive chain: values and background frames times a_ck, which is recorded.
+
+        Args:
+            transfer_function: :class:`TransferFunction`, taken at the rows' frequencies, or complex (c, f); one channel serves
+                all.
+
+        Raises:
+            ValueError: the values have passed a recorded chain already, a shape that does not fit, or frequencies beyond the
+                measured band.
+        """
+        if self.transfer_function is not None and not self.transfer_function_corrected:
+            raise ValueError(
+                "the values contain a transfer function already; call remove_transfer_function() first to replace it."
+            )
+        factors = chain_factors(transfer_function, self.frequencies, self.n_channels)
+        return replace(
+            self,
+            values=scale_rows(self.values, factors[..., None]),
+            background=scale_rows(self.background, factors),
+            transfer_function=factors,
+            transfer_function_corrected=False,
+        )
+
+    def remove_transfer_function(self, transfer_function: Any = None) -> "SystemMatrix":
+        """Divide values and background frames by the receive chain.
+
+        Rows where it is zero or not finite cannot be recovered: they become zero and are masked out, as when reading a file.
+
+        Args:
+            transfer_function: None = the recorded one; else as for :meth:`apply_transfer_function`, for a matrix whose chain
+                is not recorded.
+
+        Raises:
+            ValueError: it has been divided out already, none is known, or one is given beside the recorded one.
+        """
+        if self.transfer_function_corrected:
+            raise ValueError("the transfer function has been divided out already.")
+        if (self.transfer_function is None) == (transfer_function is None):
+            raise ValueError(
+                "no transfer function is recorded; give the one to divide by."
+                if transfer_function is None
+                else "the matrix has its own transfer function recorded; leave out the argument."
+            )
+        factors = self.transfer_function
+        if factors is None:
+            factors = chain_factors(transfer_function, self.frequencies, self.n_channels)
+        inverse, usable = inverse_factors(factors)
+        mask = self.row_mask
+        if is_concrete(usable) and not usable.all():
+            mask = usable if mask is None else mask & usable
+        return replace(
+            self,
+            values=scale_rows(self.values, inverse[..., None]),
+            background=scale_rows(self.background, inverse),
+            row_mask=mask,
+            transfer_function=factors,
+            transfer_function_corrected=True,
+        )
 
     def images(self) -> Complex[Array, "c f z y x"]:
         """All rows as images (c, f, nz, ny, nx)."""

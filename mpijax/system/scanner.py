@@ -1,12 +1,17 @@
 """Scanners: selection field, receive coils and receive chain."""
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_finite, check_range, check_shape, is_concrete
 from mpijax.core.pytree import pytree
+from mpijax.core.typing import Array, Float
+from mpijax.physics.fields import selection_field as linear_field
 from mpijax.system.leaves import as_leaf
 
 
@@ -19,16 +24,24 @@ class Scanner:
         offset_field: H_0 [T], (3,); the field-free point sits at -G^-1 H_0.
         receive_coils: None (three homogeneous channels x, y, z of 1 1/m), (c, 3) sensitivities [1/m], or a tuple of coils.
         transfer_function: None (1) or complex (c, n_bins), one factor per receive channel and bin of the sequence.
+        selection_field: None (the linear field of gradient and offset), or a pytree with ``.field(points)`` in its place; then
+            ``gradient`` and ``offset_field`` are its linear part at the origin.
     """
 
     gradient: Any
     offset_field: Any
     receive_coils: Any
     transfer_function: Any
+    selection_field: Any = None
 
     @staticmethod
     def create(
-        gradient: Any, offset_field: Any = (0.0, 0.0, 0.0), receive_coils: Any = None, transfer_function: Any = None
+        gradient: Any = None,
+        offset_field: Any = (0.0, 0.0, 0.0),
+        receive_coils: Any = None,
+        transfer_function: Any = None,
+        *,
+        selection_field: Any = None,
     ) -> "Scanner":
         """Check and build a scanner.
 
@@ -39,10 +52,30 @@ class Scanner:
             receive_coils: None, (c, 3) sensitivities [1/m], or a tuple of coils (``LoopCoil``, ``PolylineCoil``, or anything
                 with ``.field(points)`` that is a pytree).
             transfer_function: complex (c, n_bins) over all bins of the sequence's spectrum, or None.
+            selection_field: a field that is not linear, such as ``SolidHarmonicField``: anything with ``.field(points)`` [T]
+                that is a pytree. Given instead of ``gradient`` and ``offset_field``.
 
         Raises:
-            ValueError: a gradient that no field can have, NaN, or a shape that is wrong.
+            ValueError: a gradient that no field can have, NaN, a shape that is wrong, or both descriptions of the field.
         """
+        if (gradient is None) == (selection_field is None):
+            raise ValueError(
+                "give either gradient (T/m, an ideal field) or selection_field (an object with .field(points))."
+            )
+        if selection_field is not None:
+            if not hasattr(selection_field, "field"):
+                raise ValueError(
+                    f"selection_field is a {type(selection_field).__name__}; expected an object with .field(points) -> (n, 3) T."
+                )
+            origin = jnp.zeros(3)
+            gradient, value = (
+                f(lambda point: selection_field.field(point[None])[0])(origin) for f in (jax.jacfwd, lambda f: f)
+            )
+            if np.any(np.asarray(as_leaf(offset_field)) != 0):
+                raise ValueError(
+                    "offset_field is given with selection_field; move the field itself, or use Scanner.at."
+                )
+            return replace(_build(gradient, value, receive_coils, transfer_function), selection_field=selection_field)
         matrix = _gradient_matrix(gradient)
         if is_concrete(matrix):
             excess = _trace_excess(matrix)
@@ -52,6 +85,35 @@ class Scanner:
                     "magnetic field has zero divergence, so the trace must vanish (-1, -1, 2 for instance)."
                 )
         return _build(matrix, offset_field, receive_coils, transfer_function)
+
+    @staticmethod
+    def field_free_line(gradient: Any, angle: Any = 0.0) -> "Scanner":
+        """A field-free line through the origin in the x-y plane at ``angle`` to the x axis, one receive channel along z.
+
+        H = G (s z_hat + z e), e = (-sin angle, cos angle, 0), s = r.e: free of curl and divergence; in the plane z = 0 it points
+        along z and vanishes on the line. Drive it along z.
+
+        Args:
+            gradient: G [T/m].
+            angle: [rad].
+
+        Source: TranSMS paper, section IV-A (the field of an ideal line).
+        """
+        check_range("gradient", gradient, -100.0, 100.0, "T/m", "Gradients are in T/m (mu0 H).")
+        xp = np if is_concrete((gradient, angle)) else jnp
+        gradient, angle = as_leaf(gradient), as_leaf(angle)
+        zero = xp.zeros_like(angle + gradient)
+        across = xp.stack([-xp.sin(angle) + zero, xp.cos(angle) + zero, zero])
+        along = np.array([0.0, 0.0, 1.0])
+        matrix = gradient * (along[:, None] * across + across[:, None] * along)
+        return _build(matrix, (0.0, 0.0, 0.0), along[None], None)
+
+    @staticmethod
+    def spectrometer(
+        offset_field: Any = (0.0, 0.0, 0.0), receive_coils: Any = None, transfer_function: Any = None
+    ) -> "Scanner":
+        """A magnetic particle spectrometer: a homogeneous offset field and no gradient, the same at every position."""
+        return _build(np.zeros((3, 3)), offset_field, receive_coils, transfer_function)
 
     @staticmethod
     def from_mdf(info: Any) -> "Scanner":
@@ -78,6 +140,27 @@ class Scanner:
                 stacklevel=2,
             )
         return _build(matrix, (0.0, 0.0, 0.0) if info.offset_field is None else info.offset_field, None, None)
+
+    def field(self, points: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
+        """Static field H_S [T], (n, 3), at points (n, 3) [m]."""
+        if self.selection_field is not None:
+            return self.selection_field.field(points)
+        points = jnp.asarray(points)
+        dtype = points.dtype
+        return linear_field(points, jnp.asarray(self.gradient, dtype), jnp.asarray(self.offset_field, dtype))
+
+    def at(self, point: Any) -> "Scanner":
+        """The scanner whose field-free point focus fields have moved to ``point`` (3,) [m]: homogeneous offset -G point.
+
+        Raises:
+            ValueError: the selection field is not linear, so that a homogeneous field does not simply move it.
+        """
+        if self.selection_field is not None:
+            raise ValueError("at() moves an ideal field-free point; this scanner has a selection_field of its own.")
+        point = as_leaf(point)
+        check_shape("point", point, (3,))
+        check_range("point", point, -10.0, 10.0, "m", "Positions are in metres.")
+        return replace(self, offset_field=-self.gradient @ point)
 
 
 def _gradient_matrix(gradient: Any) -> Any:

@@ -74,9 +74,12 @@ class LissajousSequence:
         if len(dividers) != 3 or any(int(d) != d or d < 1 for d in dividers):
             raise ValueError(f"dividers = {dividers}; expected three positive integers.")
         check_range("base_frequency", base_frequency, 1.0, 1e12, "Hz")
-        if int(oversample) != oversample or oversample < 1 or (n_samples is not None and n_samples < 2):
+        if int(oversample) != oversample or oversample < 1:
+            raise ValueError(f"oversample = {oversample}; expected a positive integer.")
+        if n_samples is not None and (n_samples < 2 or int(n_samples) != n_samples):
             raise ValueError(
-                f"oversample = {oversample}, n_samples = {n_samples}; expected a positive integer and at least 2."
+                f"n_samples = {n_samples}; a period must hold a whole number of samples, at least 2. Choose a sampling rate that "
+                "is a multiple of 1/period, or leave n_samples out."
             )
         if active is None:
             if not is_concrete(amplitude):

@@ -8,11 +8,14 @@ from mpijax.training.losses import pixel_loss as pixel_loss
 from mpijax.training.optim import adam as adam
 from mpijax.training.optim import learning_rate as learning_rate
 from mpijax.training.predict import make_predict as make_predict
+from mpijax.training.sharding import replicate as replicate
+from mpijax.training.sharding import row_sharding as row_sharding
 from mpijax.training.state import TrainState as TrainState
 from mpijax.training.state import Weights as Weights
 from mpijax.training.state import count_parameters as count_parameters
 from mpijax.training.state import init_state as init_state
 from mpijax.training.state import split as split
+from mpijax.training.step import BatchStream as BatchStream
 from mpijax.training.step import as_partial as as_partial
 from mpijax.training.step import make_train_step as make_train_step
 from mpijax.training.weights import load_weights as load_weights

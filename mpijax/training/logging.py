@@ -18,7 +18,7 @@ Report = Callable[[int, str | None], None]
 class MetricsLog:
     """Metrics of a run as JSON lines, one object per record, each with its ``step``.
 
-    All fields but ``seconds`` and ``steps_per_second`` are the same whether a run was interrupted or not.
+    All fields but ``seconds``, ``steps_per_second`` and ``stream`` are the same whether a run was interrupted or not.
     """
 
     def __init__(self, path: str | Path):

@@ -21,8 +21,9 @@ from mpijax.training.config import TrainConfig
 from mpijax.training.logging import MetricsLog, Report, show_progress
 from mpijax.training.optim import adam, learning_rate
 from mpijax.training.predict import predict_rows
+from mpijax.training.sharding import replicate
 from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite, init_state, split
-from mpijax.training.step import BatchFunction, TrainStep, as_partial, make_train_step
+from mpijax.training.step import BatchFunction, BatchStream, TrainStep, as_stream, make_train_step
 from mpijax.training.weights import load_weights, save_weights
 
 Validate = Callable[[Callable[..., jax.Array]], dict[str, float]]
@@ -40,7 +41,7 @@ class Result:
 
 def fit(
     model: Network,
-    batch_fn: BatchFunction,
+    batch_fn: BatchFunction | BatchStream,
     config: TrainConfig,
     *,
     run_dir: str | Path,
@@ -56,7 +57,8 @@ def fit(
 
     Args:
         model: Network made by `mpijax.models.create`; it is left unchanged.
-        batch_fn: Batch of a random key, traced into the step (see `mpijax.training.step.BatchFunction`).
+        batch_fn: Batch of a random key, traced into the step (see `mpijax.training.step.BatchFunction`), or a stream of batch
+            functions, such as `mpijax.datasets.RowStream`.
         config: Recipe of the run.
         run_dir: Directory of the run.
         validate: ``validate(apply) -> {name: value}``, called with the running mean of the weights behind
@@ -75,13 +77,17 @@ def fit(
     """
     network, weights = split(model)
     key = jax.random.key(config.seed) if key is None else key
-    batches = as_partial(batch_fn)
-    _check_batch(network, weights, batches, key, config)
+    stream = as_stream(batch_fn)
+    for batches in stream.examples():
+        _check_batch(network, weights, batches, key, config)
+    data = (metadata or {}) | ({"stream": stream.facts} if stream.facts else {})
 
     directory = Path(run_dir)
-    run.claim(directory, run.describe(model.config, config, key, metadata or {}))
+    run.claim(directory, run.describe(model.config, config, key, data))
     step_fn = _compiled_step(network, config)
     state = init_state(weights, adam(config))
+    if stream.sharding is not None:
+        state = replicate(state, stream.sharding)
     with Checkpoints(directory / "checkpoints") as checkpoints:
         start = checkpoints.latest
         metrics = MetricsLog(directory / "metrics.jsonl")
@@ -90,11 +96,15 @@ def fit(
             state = checkpoints.restore(state)
         with show_progress(start or 0, config.steps, progress) as report, _deferred_interrupt() as interrupted:
             trainer = _Trainer(
-                model.config, metadata or {}, network, config, directory, checkpoints, metrics, validate, report
+                model.config, data, network, config, directory, checkpoints, metrics, validate, report, stream.report
             )
             if start is None:
                 trainer.validate(0, state)
-            state = trainer.run(start or 0, state, lambda state: step_fn(state, key, batches), interrupted)
+
+            def advance(step: int, state: TrainState) -> tuple[TrainState, jax.Array]:
+                return step_fn(state, key, stream.at(step))
+
+            state = trainer.run(start or 0, state, advance, interrupted)
     if validate is None:
         trainer.save_weights(config.steps, state, {})
     return Result(load_weights(directory)[1], state, metrics.records(), directory)
@@ -114,10 +124,11 @@ class _Trainer:
         metrics: MetricsLog,
         validate: Validate | None,
         report: Report,
+        describe_stream: Callable[[float | None], dict[str, Any]],
     ):
         self.model_config, self.data, self.config, self.directory = model_config, data, config, directory
         self.checkpoints, self.metrics, self.report = checkpoints, metrics, report
-        self.validation = validate
+        self.validation, self.describe_stream = validate, describe_stream
         self.evaluate = jax.jit(network.evaluate)
         self.all_finite = jax.jit(all_finite)
         self.rate = learning_rate(config)
@@ -128,13 +139,13 @@ class _Trainer:
         self,
         start: int,
         state: TrainState,
-        advance: Callable[[TrainState], tuple[TrainState, jax.Array]],
+        advance: Callable[[int, TrainState], tuple[TrainState, jax.Array]],
         interrupted: Callable[[], bool],
     ) -> TrainState:
         """Take the steps after ``start``; every step's duties end before its checkpoint, which makes a resume exact."""
         previous = state.step
         for step in range(start + 1, self.config.steps + 1):
-            state, loss = advance(state)
+            state, loss = advance(step - 1, state)
             if step == start + 1:  # the first step compiles: it does not count as throughput
                 loss.block_until_ready()
                 self.mark = (step, time.perf_counter())
@@ -168,11 +179,16 @@ class _Trainer:
             "seconds": now - self.started,
             "steps_per_second": speed,
         }
-        self.metrics.write(record)
+        stream = self.describe_stream(speed)
+        self.metrics.write(record | ({"stream": stream} if stream else {}))
         rows = "" if speed is None else f"  {speed:.2f} steps/s  {speed * self.config.batch_size:.0f} rows/s"
-        self.report(step, f"loss {loss:.4e}{rows}")
+        ratio = stream.get("refresh_ratio")
+        refresh = "" if ratio is None else f"  refreshes {ratio:.1%}"
+        self.report(step, f"loss {loss:.4e}{rows}{refresh}")
         self.mark = (step, time.perf_counter())
-        return dataclasses.replace(state, loss_sum=jnp.zeros(()), loss_count=jnp.zeros((), jnp.int32))
+        return dataclasses.replace(
+            state, loss_sum=jnp.zeros_like(state.loss_sum), loss_count=jnp.zeros_like(state.loss_count)
+        )
 
     def validate(self, step: int, state: TrainState) -> None:
         """Validate the running mean of the weights and keep it if it is the best so far."""
@@ -246,7 +262,7 @@ def _compiled_step(network: PureNetwork, config: TrainConfig) -> TrainStep:
 def _check_batch(
     network: PureNetwork, weights: Weights, batches: jax.tree_util.Partial, key: jax.Array, config: TrainConfig
 ) -> None:
-    batch = jax.eval_shape(batches, key)
+    batch = jax.eval_shape(lambda batches, key: batches(key), batches, key)
     missing = [name for name in ("input", "target") if name not in batch]
     if missing:
         raise ValueError(f"batch_fn returned {', '.join(batch)}; {' and '.join(missing)} missing.")

@@ -1,7 +1,8 @@
 """One training step as a compiled pure function."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,55 @@ It is traced into the step. A plain function's arrays become constants of the co
 
 TrainStep = Callable[[TrainState, jax.Array, jax.tree_util.Partial], tuple[TrainState, jax.Array]]
 """(state, key, batch function) -> (new state, loss)."""
+
+
+@runtime_checkable
+class BatchStream(Protocol):
+    """Batches whose function changes from step to step, such as `mpijax.datasets.RowStream`.
+
+    ``sharding`` says where the rows of a batch lie, None = on one device; ``facts`` are plain values that define the run.
+    """
+
+    sharding: jax.sharding.NamedSharding | None
+    facts: dict[str, Any]
+
+    def at(self, step: int) -> jax.tree_util.Partial:
+        """Batch function of a step (0, 1, ..), a pure function of the step; it does not wait for the device."""
+        ...
+
+    def examples(self) -> Sequence[jax.tree_util.Partial]:
+        """One batch function for each compiled step, with arrays or their shapes as leaves."""
+        ...
+
+    def report(self, steps_per_second: float | None) -> dict[str, Any]:
+        """Figures for the metrics; it may wait for the device."""
+        ...
+
+
+@dataclass
+class Unchanging:
+    """The stream that gives the same batch function at every step."""
+
+    batches: jax.tree_util.Partial
+    sharding: jax.sharding.NamedSharding | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def at(self, step: int) -> jax.tree_util.Partial:
+        """The batch function."""
+        return self.batches
+
+    def examples(self) -> Sequence[jax.tree_util.Partial]:
+        """The batch function."""
+        return (self.batches,)
+
+    def report(self, steps_per_second: float | None) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+def as_stream(batches: BatchFunction | BatchStream) -> BatchStream:
+    """A stream as it is; a batch function as an unchanging one."""
+    return batches if isinstance(batches, BatchStream) else Unchanging(as_partial(batches))
 
 
 def as_partial(batch_fn: BatchFunction) -> jax.tree_util.Partial:

@@ -5,6 +5,8 @@ from mpijax.viz.curves import plot_learning_curve as plot_learning_curve
 from mpijax.viz.curves import plot_snr as plot_snr
 from mpijax.viz.images import plot_reconstructions as plot_reconstructions
 from mpijax.viz.inspect import inspect_figure as inspect_figure
+from mpijax.viz.profiles import plot_profiles as plot_profiles
 from mpijax.viz.rows import complex_to_rgb as complex_to_rgb
 from mpijax.viz.rows import plot_rows as plot_rows
+from mpijax.viz.scaling import plot_scaling as plot_scaling
 from mpijax.viz.style import save as save

@@ -34,10 +34,19 @@ def test_particle_derived_values():
         ({"anisotropy_constant": 100.0}, "without an axis"),
         ({"easy_axis": (1, 0, 0)}, "anisotropy_constant is 0"),
         (
-            {"anisotropy_constant": 1.0, "easy_axis": (1, 0, 0), "spatial_modulation": 1.0},
+            {"anisotropy_constant": 1e3, "easy_axis": (1, 0, 0), "spatial_modulation": 1.0},
             "either immobilised or fluid",
         ),
-        ({"anisotropy_constant": 1.0, "easy_axis": (0, 0, 0)}, "other than zero"),
+        ({"anisotropy_constant": 1e3, "easy_axis": (0, 0, 0)}, "other than zero"),
+        ({"anisotropy_constant": 3.5, "easy_axis": (0, 0, 1)}, "3.5 kJ/m\\^3 is 3500"),
+        ({"anisotropy_constant": 3.5e4, "core_diameter": 40e-9, "easy_axis": (0, 0, 1)}, "at most 50"),
+        ({"anisotropy_constant": 3e3, "spatial_modulation": -1.0}, "spatial_modulation"),
+        ({"size_spread": 2.0}, "standard deviation of ln d"),
+        ({"reference_field": 12e-3}, "only fluid particles"),
+        (
+            {"anisotropy_constant": 3e3, "spatial_modulation": 1.0, "reference_field": 12.0},
+            "12 mT is 12e-3",
+        ),
     ],
 )
 def test_bad_particles(options, message):

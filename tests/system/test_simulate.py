@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
-from mpijax.system import simulate as engine
+from mpijax.system import moments
 from tests.reference import physics as twin
 
 SCANNER = mj.Scanner.create(gradient=(0.9, 1.3, -2.2), offset_field=(1e-3, -0.5e-3, 0.2e-3))
@@ -169,8 +169,8 @@ def energy32(diameter, magnetization):
 
 def test_compiles_once_and_frequencies_are_traced(monkeypatch):
     traces = []
-    original = engine.langevin_ratio
-    monkeypatch.setattr(engine, "langevin_ratio", lambda s: traces.append(1) or original(s))
+    original = moments.langevin_ratio
+    monkeypatch.setattr(moments, "langevin_ratio", lambda s: traces.append(1) or original(s))
     sequence = mj.LissajousSequence.create(amplitude=AMPLITUDE, n_samples=500)
     for diameter, first in ((20e-9, 3), (23e-9, 7), (18e-9, 50)):
         mj.moment_spectrum(SCANNER, sequence, mj.Particle.create(diameter), GRID, np.arange(first, first + 4))
@@ -190,10 +190,3 @@ def test_compiles_once_and_frequencies_are_traced(monkeypatch):
 def test_bad_requests(call, message):
     with pytest.raises(ValueError, match=message):
         call(mj.LissajousSequence.create(amplitude=AMPLITUDE))
-
-
-def test_anisotropy_is_refused_in_a_sentence():
-    particle = mj.Particle.create(anisotropy_constant=3500.0, easy_axis=(0, 0, 2.0))
-    np.testing.assert_allclose(particle.easy_axis, [0, 0, 1])
-    with pytest.raises(NotImplementedError, match="Langevin particles only"):
-        mj.moment_spectrum(SCANNER, mj.LissajousSequence.create(amplitude=AMPLITUDE), particle, GRID)

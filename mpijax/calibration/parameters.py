@@ -1,0 +1,231 @@
+"""What can be fitted: names, units, bounds, and how values enter scanner and particle."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpijax.core.pytree import pytree, static
+from mpijax.core.typing import Array, Float
+from mpijax.system import Grid, Particle, Scanner
+
+MAX_ALPHA = 50.0
+"""Largest reduced anisotropy the simulator is made for."""
+
+UNITS = {
+    "core_diameter": "m",
+    "size_spread": "",
+    "anisotropy_constant": "J/m^3",
+    "gradient": "T/m",
+    "gradient_x": "T/m",
+    "gradient_y": "T/m",
+    "ffp_x": "m",
+    "ffp_y": "m",
+    "ffp_z": "m",
+    "angle": "rad",
+}
+"""Every parameter that can be fitted, with its unit; :func:`mpijax.fit` says what they mean."""
+
+LOGARITHMIC = ("core_diameter", "size_spread", "anisotropy_constant", "gradient")
+PARTICLE = ("core_diameter", "size_spread", "anisotropy_constant")
+FFP = ("ffp_x", "ffp_y", "ffp_z")
+
+
+@pytree
+class Box:
+    """The free parameters in order, and the box they are searched in, as coordinates 0 to 1.
+
+    Diameter, spread, anisotropy and gradient strength are scaled logarithmically, the others linearly.
+
+    Attributes:
+        names: free parameters, static.
+        start, low, high: values of the first guess and the bounds, (p,), SI units.
+    """
+
+    start: Any
+    low: Any
+    high: Any
+    names: tuple[str, ...] = static()
+
+    def to_unit(self, values: np.ndarray) -> np.ndarray:
+        """Coordinates in the box of values (p,)."""
+        low, high = self._scaled(self.low, np), self._scaled(self.high, np)
+        return (self._scaled(values, np) - low) / (high - low)
+
+    def to_values(self, unit: Float[Array, " p"]) -> jax.Array:
+        """Values (p,) at coordinates in the box."""
+        low, high = self._scaled(self.low, jnp), self._scaled(self.high, jnp)
+        scaled = low + unit * (high - low)
+        return jnp.where(self._logarithmic, jnp.exp(jnp.where(self._logarithmic, scaled, 0.0)), scaled)
+
+    def slope(self, values: np.ndarray) -> np.ndarray:
+        """d value/d coordinate (p,) at values."""
+        width = self._scaled(self.high, np) - self._scaled(self.low, np)
+        return np.where(self._logarithmic, values, 1.0) * width
+
+    @property
+    def selection_field(self) -> bool:
+        """Whether a parameter of the selection field is free."""
+        return any(name not in PARTICLE for name in self.names)
+
+    @property
+    def _logarithmic(self) -> np.ndarray:
+        return np.array([name in LOGARITHMIC for name in self.names])
+
+    def _scaled(self, values: Any, xp: Any) -> Any:
+        return xp.where(self._logarithmic, xp.log(xp.where(self._logarithmic, values, 1.0)), values)
+
+
+def search_box(
+    free: Sequence[str],
+    bounds: Mapping[str, tuple[float, float]] | None,
+    scanner: Scanner,
+    particle: Particle,
+    grid: Grid,
+) -> Box:
+    """Check names, first guess and bounds.
+
+    Raises:
+        ValueError: an unknown or doubled name, a parameter that the scanner or particle does not have, bounds the wrong way
+            round or outside of what is physical, a first guess outside of them.
+    """
+    names = _names(free, grid)
+    bounds = dict(bounds or {})
+    foreign = [name for name in bounds if name not in names]
+    if foreign:
+        raise ValueError(f"bounds are given for {foreign}, which are not free; free are {list(names)}.")
+    start = _start(names, scanner, particle)
+    default = _default_bounds(start, grid)
+    rows = []
+    for name in names:
+        low, high = map(float, bounds.get(name, default[name]))
+        if not (np.isfinite(low) and np.isfinite(high) and low < high):
+            raise ValueError(
+                f"bounds of {name} = ({low:g}, {high:g}) {UNITS[name]}; expected finite (low, high), low < high."
+            )
+        if name in LOGARITHMIC and low <= 0:
+            raise ValueError(f"bounds of {name} = ({low:g}, {high:g}) {UNITS[name]}; its lower bound must be positive.")
+        if not low <= start[name] <= high:
+            raise ValueError(
+                f"the first guess {name} = {start[name]:g} {UNITS[name]} lies outside of its bounds ({low:g}, {high:g}); give "
+                "bounds around it or another guess."
+            )
+        rows.append((start[name], low, high))
+    first, low, high = np.array(rows, np.float64).T
+    box = Box(first, low, high, names)
+    _check_alpha(box, particle)
+    return box
+
+
+def apply(
+    values: Mapping[str, Any], scanner: Scanner, particle: Particle, ffp: Float[Array, "3"] | None
+) -> tuple[Scanner, Particle]:
+    """Scanner and particle with the named parameters set; differentiable in everything.
+
+    Args:
+        values: parameters by name.
+        scanner, particle: the first guess.
+        ffp: its field-free point [m]; None where only parameters of the particle are given.
+    """
+    particle = replace(particle, **{name: values[name] for name in PARTICLE if name in values})
+    if ffp is None:
+        return scanner, particle
+    start = jnp.asarray(scanner.gradient)
+    center = jnp.stack([jnp.asarray(values.get(name, ffp[i])) for i, name in enumerate(FFP)])
+    gradient = start
+    if "gradient" in values:
+        gradient = start * (values["gradient"] / jnp.max(jnp.abs(start)))
+    if "gradient_x" in values or "gradient_y" in values:
+        x, y = values.get("gradient_x", start[0, 0]), values.get("gradient_y", start[1, 1])
+        gradient = start - jnp.diag(jnp.diagonal(start)) + jnp.diag(jnp.stack([x, y, -(x + y)]))
+    if "angle" in values:
+        rotation = jnp.asarray(_rotation(values["angle"]))
+        gradient = rotation @ gradient @ rotation.T
+    return replace(scanner, gradient=gradient, offset_field=-gradient @ center), particle
+
+
+def field_free_point(scanner: Scanner) -> np.ndarray:
+    """Position of the field-free point (3,) [m] of a linear selection field; the one nearest to the origin of a line.
+
+    Raises:
+        ValueError: the field is not linear or vanishes nowhere.
+    """
+    gradient, offset = np.asarray(scanner.gradient, np.float64), np.asarray(scanner.offset_field, np.float64)
+    if scanner.selection_field is not None:
+        raise ValueError("gradient, field-free point and angle can be fitted to linear selection fields only.")
+    ffp = -np.linalg.pinv(gradient) @ offset
+    if not np.any(gradient) or not np.allclose(gradient @ ffp, -offset, rtol=1e-9, atol=1e-12):
+        raise ValueError(
+            f"the first guess of the scanner, gradient {gradient.tolist()} T/m with offset {offset.tolist()} T, has no "
+            "field-free point; gradient, ffp and angle cannot be fitted to it."
+        )
+    return ffp
+
+
+def _names(free: Sequence[str], grid: Grid) -> tuple[str, ...]:
+    if isinstance(free, str):
+        raise ValueError(f"free = {free!r}; give a sequence of names, ({free!r},).")
+    extended = [name for name, count in zip(FFP, grid.shape, strict=True) if count > 1]
+    names = tuple(name for entry in free for name in (extended if entry == "ffp" else [entry]))
+    unknown = [name for name in names if name not in UNITS]
+    if unknown:
+        raise ValueError(f"unknown free parameters {unknown}; allowed: ffp, {', '.join(UNITS)}.")
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"free = {tuple(free)}; expected at least one parameter and none twice.")
+    if "gradient" in names and {"gradient_x", "gradient_y"} & set(names):
+        raise ValueError("free holds gradient (one factor) and gradient_x or gradient_y (the diagonal); choose one.")
+    return names
+
+
+def _start(names: tuple[str, ...], scanner: Scanner, particle: Particle) -> dict[str, float]:
+    if "size_spread" in names and particle.size_spread is None:
+        raise ValueError("size_spread is free, but the particle has one size; give it a first guess, size_spread=0.1.")
+    if "anisotropy_constant" in names and particle.is_langevin:
+        raise ValueError(
+            "anisotropy_constant is free, but the particle is isotropic; give it a first guess (anisotropy_constant=2000 with "
+            "easy_axis or spatial_modulation)."
+        )
+    start = {name: getattr(particle, name) for name in PARTICLE if name in names}
+    if any(name not in PARTICLE for name in names):
+        gradient = np.asarray(scanner.gradient)
+        start |= dict(zip(FFP, field_free_point(scanner), strict=True))
+        start |= {"gradient": np.abs(gradient).max(), "gradient_x": gradient[0, 0], "gradient_y": gradient[1, 1]}
+        start["angle"] = 0.0
+    return {name: float(start[name]) for name in names}
+
+
+def _default_bounds(start: Mapping[str, float], grid: Grid) -> dict[str, tuple[float, float]]:
+    """Bounds where none are given: wide, but inside of what the simulator is made for."""
+    half = float(np.max(grid.fov)) / 2
+    bounds = {"core_diameter": (5e-9, 30e-9 if "anisotropy_constant" in start else 60e-9)}
+    bounds |= {"size_spread": (0.01, 0.5), "anisotropy_constant": (10.0, 1e4), "angle": (-np.pi / 4, np.pi / 4)}
+    for name in ("gradient", "gradient_x", "gradient_y"):
+        ends = sorted((start.get(name, 1.0) / 4, start.get(name, 1.0) * 4))
+        bounds[name] = (ends[0], ends[1])
+    for name, middle in zip(FFP, np.asarray(grid.center), strict=True):
+        bounds[name] = (float(middle) - half, float(middle) + half)
+    return bounds
+
+
+def _check_alpha(box: Box, particle: Particle) -> None:
+    """Refuse bounds that would leave the range of the anisotropic model."""
+    if particle.is_langevin:
+        return
+    if np.any(np.asarray(particle.anisotropy_constant) < 0):
+        raise ValueError("the first guess has an easy plane (anisotropy_constant < 0); only easy axes can be fitted.")
+    top = dict(zip(box.names, box.high, strict=True))
+    largest = replace(particle, **{name: top[name] for name in PARTICLE if name in top})
+    alpha = float(largest.alpha) * float(np.max(largest.sizes()[0])) ** 3
+    if alpha > MAX_ALPHA:
+        raise ValueError(
+            f"the upper bounds allow a reduced anisotropy K V/(kB T) of {alpha:.3g}; the model holds up to {MAX_ALPHA:g}. Give "
+            "lower upper bounds for core_diameter, anisotropy_constant or size_spread."
+        )
+
+
+def _rotation(angle: Any) -> Float[Array, "3 3"]:
+    c, s, zero = jnp.cos(angle), jnp.sin(angle), jnp.zeros_like(angle)
+    return jnp.stack([jnp.stack([c, -s, zero]), jnp.stack([s, c, zero]), jnp.stack([zero, zero, zero + 1])])

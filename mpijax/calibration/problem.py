@@ -1,0 +1,107 @@
+"""The simulator as a function of the free parameters, and its distance from the measured rows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mpijax.calibration.gains import solve_gains
+from mpijax.calibration.parameters import Box, apply
+from mpijax.core.pytree import pytree
+from mpijax.core.typing import Array, Complex, Float
+from mpijax.system import Grid, LissajousSequence, Particle, Scanner, simulate_system_matrix, time_domain
+
+MEMORY = 2**27
+"""Working memory of one evaluation with all its tangents, in bytes."""
+
+
+@pytree
+class Found:
+    """Parameters by name, what they make, rows before the gains (m, n), gains (m,); ln(beta G) and its slope (p,).
+
+    G is the largest entry of the gradient before its rotation.
+    """
+
+    values: dict[str, Any]
+    scanner: Scanner
+    particle: Particle
+    model: Any
+    gains: Any
+    log_beta_gradient: Any
+    log_beta_gradient_slope: Any
+
+
+@pytree
+class Problem:
+    """Everything that the residual depends on beside the free parameters. Arrays are leaves: new data, no new compilation.
+
+    Attributes:
+        scanner, particle: the first guess; sequence; grid.
+        ffp: field-free point of the first guess (3,) [m], or None where the selection field is not fitted.
+        box: the free parameters and their bounds.
+        indices: bins (f,) of the sequence.
+        channel, position: receive channel and place in ``indices`` of every row (m,).
+        measured: complex (m, n); weights (m, n), scaled so that |weights * measured| = 1.
+        gains: complex (m,), or None: solved in closed form.
+        concentration [mol/m^3], volume [m^3]: of the calibration sample.
+    """
+
+    scanner: Scanner
+    sequence: LissajousSequence
+    particle: Particle
+    grid: Grid
+    ffp: Any
+    box: Box
+    indices: Any
+    channel: Any
+    position: Any
+    measured: Any
+    weights: Any
+    gains: Any
+    concentration: Any
+    volume: Any
+
+    def values(self, unit: Float[Array, " p"]) -> dict[str, Any]:
+        """Parameters [SI] by name at coordinates in the box."""
+        return dict(zip(self.box.names, self.box.to_values(unit), strict=True))
+
+    def built(self, values: Mapping[str, Any]) -> tuple[Scanner, Particle]:
+        """Scanner and particle with these parameters."""
+        return apply(values, self.scanner, self.particle, self.ffp)
+
+    def model(self, unit: Float[Array, " p"]) -> Complex[Array, "m n"]:
+        """Simulated rows [V] before the gains."""
+        scanner, particle = self.built(self.values(unit))
+        n_channels = 3 if scanner.receive_coils is None else len(scanner.receive_coils)
+        voxel = time_domain.bytes_per_voxel(particle, self.sequence.n_samples, n_channels, unit.dtype.itemsize)
+        matrix = simulate_system_matrix(
+            scanner, self.sequence, particle, self.grid, self.indices,
+            concentration=self.concentration, sample_volume=self.volume,
+            engine="time", dtype=unit.dtype, memory_limit=max(MEMORY // (unit.size + 1), voxel),
+        )  # fmt: skip
+        return jnp.asarray(matrix.values)[self.channel, self.position]
+
+    def solved(self, unit: Float[Array, " p"]) -> tuple[Complex[Array, "m n"], Complex[Array, " m"]]:
+        """Simulated rows and their gains."""
+        model = self.model(unit)
+        return model, solve_gains(model, self.measured, self.weights) if self.gains is None else self.gains
+
+    def residual(self, unit: Float[Array, " p"]) -> Float[Array, " k"]:
+        """w (s - g s_model), real and imaginary parts of all rows: k = 2 m n. The gains follow the parameters."""
+        model, gains = self.solved(unit)
+        distance = self.weights * (self.measured - gains[:, None] * model)
+        return jnp.stack([jnp.real(distance), jnp.imag(distance)]).reshape(-1)
+
+    def found(self, unit: Float[Array, " p"]) -> Found:
+        """Everything at one point that a report needs."""
+        model, gains = self.solved(unit)
+        values = self.values(unit)
+        scanner, particle = self.built(values)
+        log_beta_gradient, slope = jax.value_and_grad(self._log_beta_gradient)(unit)
+        return Found(values, scanner, particle, model, gains, log_beta_gradient, slope)
+
+    def _log_beta_gradient(self, unit: Float[Array, " p"]) -> jax.Array:
+        values = {name: value for name, value in self.values(unit).items() if name != "angle"}
+        scanner, particle = self.built(values)
+        return jnp.log(particle.beta * jnp.max(jnp.abs(jnp.asarray(scanner.gradient))))

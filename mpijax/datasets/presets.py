@@ -1,0 +1,126 @@
+"""Scanners to start from, by name: what ``mpijax simulate PRESET`` makes."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mpijax.core.checks import check_choice
+from mpijax.system import (
+    Grid,
+    LissajousSequence,
+    Particle,
+    Scanner,
+    SystemMatrix,
+    line_angles,
+    simulate_field_free_line,
+    simulate_system_matrix,
+)
+
+MAGNETITE = 474e3
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A scanner, a sequence, particles and a grid in plain numbers, SI units.
+
+    Attributes:
+        summary: one line.
+        kind: "point" (field-free point, Lissajous), "line" (rotating field-free line, driven along z) or "spectrometer".
+        gradient: diagonal [T/m]; of a line its first entry's modulus counts.
+        amplitude: of the drive field [T].
+        core_diameter: [m]; saturation_magnetization [A/m]; temperature [K].
+        anisotropy_constant: [J/m^3]; easy_axis or spatial_modulation go with it.
+        shape, fov: voxels and field of view [m].
+        concentration: of the sample [mmol(Fe)/L].
+        max_order: keep frequencies of at most this mixing order; None = all.
+    """
+
+    summary: str
+    kind: str = "point"
+    gradient: tuple[float, float, float] = (-1.0, -1.0, 2.0)
+    amplitude: tuple[float, float, float] = (12e-3, 12e-3, 0.0)
+    core_diameter: float = 20e-9
+    saturation_magnetization: float = MAGNETITE
+    temperature: float = 293.0
+    anisotropy_constant: float = 0.0
+    easy_axis: tuple[float, float, float] | None = None
+    spatial_modulation: float | None = None
+    shape: tuple[int, int, int] = (32, 32, 1)
+    fov: tuple[float, float, float] = (30e-3, 30e-3, 1e-3)
+    concentration: float = 100.0
+    max_order: int | None = None
+
+    def simulate(self) -> SystemMatrix:
+        """The noise-free system matrix [V].
+
+        Raises:
+            ValueError: as the containers and simulators.
+        """
+        grid = Grid.create(self.shape, self.fov)
+        particle = Particle.create(
+            self.core_diameter,
+            self.saturation_magnetization,
+            self.temperature,
+            self.anisotropy_constant,
+            self.easy_axis,
+            self.spatial_modulation,
+        )
+        if self.kind == "line":
+            return simulate_field_free_line(
+                abs(self.gradient[0]),
+                self.amplitude[2],
+                line_angles(),
+                particle,
+                grid,
+                concentration=self.concentration,
+            )
+        spectrometer = self.kind == "spectrometer"
+        scanner = Scanner.spectrometer() if spectrometer else Scanner.create(self.gradient)
+        sequence = LissajousSequence.create(self.amplitude)
+        bins = None
+        if self.max_order is not None:
+            bins = np.flatnonzero(np.abs(sequence.mixing_orders(self.max_order)).sum(1) <= self.max_order)
+        return simulate_system_matrix(scanner, sequence, particle, grid, bins, concentration=self.concentration)
+
+
+PRESETS = {
+    "2d": Preset("2-D Lissajous, field-free point, Langevin particles"),
+    "2d-fluid": Preset("the same with fluid anisotropic particles", anisotropy_constant=3500.0, spatial_modulation=0.8),
+    "2d-immobilized": Preset(
+        "the same with immobilized anisotropic particles", anisotropy_constant=3500.0, easy_axis=(1.0, 1.0, 0.0)
+    ),
+    "3d": Preset(
+        "3-D Lissajous, 53,856 samples, frequencies up to mixing order 9",
+        amplitude=(12e-3, 12e-3, 12e-3),
+        shape=(19, 19, 19),
+        fov=(38e-3, 38e-3, 19e-3),
+        max_order=9,
+    ),
+    "line": Preset(
+        "field-free line at 60 angles, harmonics 2 to 9 (TranSMS)",
+        kind="line",
+        gradient=(0.7, 0.0, -0.7),
+        amplitude=(0.0, 0.0, 11.2e-3),
+        saturation_magnetization=437676.0,
+        temperature=300.0,
+        fov=(32e-3, 32e-3, 1e-3),
+    ),
+    "spectrometer": Preset(
+        "gradient-free spectrometer, one voxel, 1-D excitation",
+        kind="spectrometer",
+        amplitude=(20e-3, 0.0, 0.0),
+        shape=(1, 1, 1),
+        fov=(2e-3, 2e-3, 2e-3),
+    ),
+}
+
+
+def preset(name: str, **overrides: Any) -> Preset:
+    """A preset by name with some of its numbers replaced; None leaves the preset's.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    check_choice("preset", name, tuple(PRESETS))
+    return replace(PRESETS[name], **{key: value for key, value in overrides.items() if value is not None})

@@ -1,0 +1,57 @@
+"""One drawn calibration: what is scanned with what on which grid, with an extent that may be traced."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from mpijax.core.checks import is_concrete
+from mpijax.core.pytree import pytree
+from mpijax.core.typing import Array, Bool, Float
+from mpijax.system.grid import Grid
+from mpijax.system.scanner import Scanner
+from mpijax.system.sequence import LissajousSequence
+
+
+@pytree
+class Setup:
+    """A calibration to simulate. All leaves may be traced, the extent too: one compiled function serves grids of many sizes.
+
+    Attributes:
+        scanner, sequence, particle: as the simulators take them.
+        extent: voxels per axis (nx, ny, nz), int (3,).
+        fov: field of view [m], (3,); center: its centre [m], (3,).
+    """
+
+    scanner: Scanner
+    sequence: LissajousSequence
+    particle: Any
+    extent: Any
+    fov: Any
+    center: Any
+
+    def grid(self) -> Grid:
+        """The grid, where the extent is known.
+
+        Raises:
+            TypeError: the extent is traced.
+        """
+        if not is_concrete(self.extent):
+            raise TypeError("the extent is traced; a Grid has a static shape. Use positions(shape) instead.")
+        nx, ny, nz = (int(n) for n in np.asarray(self.extent))
+        return Grid.create((nx, ny, nz), self.fov, self.center)
+
+    def positions(self, shape: tuple[int, int, int]) -> tuple[Float[Array, "n 3"], Bool[Array, " n"]]:
+        """Voxel centres inside a padded box of static shape (nx, ny, nz), x fastest.
+
+        Returns:
+            Positions [m], (n, 3): the extent occupies the corner at index 0; the others repeat the last voxel of their axis.
+            Which voxels belong to the extent, (n,).
+        """
+        nx, ny, nz = shape
+        z, y, x = np.indices((nz, ny, nx)).reshape(3, -1)
+        index = jnp.asarray(np.stack([x, y, z], -1))
+        extent = jnp.asarray(self.extent)
+        valid = jnp.all(index < extent, axis=1)
+        unit = (jnp.minimum(index, extent - 1) + 0.5) / extent - 0.5
+        return self.center + unit * self.fov, valid

@@ -1,0 +1,56 @@
+"""The measured lines, where they are at hand, and the statistics on synthetic ones."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mpijax as mj
+from experiments import measured_line
+from experiments.measured_line import Config, interpolated, main, null_correlation
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "hamburg_headscanner_2018" / "systemMatrixNew.h5"
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="measured data are not here")
+def test_correlations_null_and_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(measured_line, "MODELS", {"Langevin": measured_line.MODELS["Langevin"]})
+    results = main(Config(file=DATA, run_dir=tmp_path, more_harmonics=()))
+    fit = results["fit"]
+    assert min(fit["correlation"]) >= 0.97
+    assert max(fit["null_mean"]) < 0.4 and max(fit["null_95"]) < 0.8
+    for other in results["other_lines"].values():
+        assert min(other["correlation"]) > 0.94 and other["residual_moved"] < 0.7 * other["residual"]
+    langevin, spline = results["models"]
+    assert langevin["left_out"] < spline["left_out"] and langevin["jackknife"]["ffp_x"] < 1e-3
+    assert json.loads((tmp_path / "results.json").read_text())["fit"]["correlation"] == fit["correlation"]
+    report = (tmp_path / "report.md").read_text()
+    assert "Complex correlation along the line" in report and "hardly told apart" in report
+    assert (tmp_path / "lines.png").exists() and (tmp_path / "experiment.json").exists()
+
+
+def test_null_permutes_positions_only():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(2, 9)) + 0j
+    null = null_correlation(rows, rows * [[2j], [-1]], 50, 3)
+    assert null.shape == (50, 2) and np.all(null < 1 - 1e-9)  # the identity would give 1
+    np.testing.assert_allclose(null, null_correlation(rows, rows, 50, 3), rtol=1e-9)  # gains do not matter
+    constant = np.ones((1, 9)) + 0j
+    np.testing.assert_allclose(null_correlation(constant, constant, 5, 0), 1)  # nothing to permute
+
+
+def test_spline_predicts_cubics():
+    grid = mj.Grid.create((9, 1, 1), (9.0, 1.0, 1.0))
+    x = np.asarray(grid.positions)[:, 0]
+    rows = np.stack([x**3 - 2 * x, 1j * x**2])[None]
+    matrix = mj.SystemMatrix.create(rows + 0j, np.array([1.0, 2.0]), grid, n_samples=8, bandwidth=4.0)
+    assert interpolated(matrix).max() < 1e-20
+
+
+def test_fundamental_is_refused(tmp_path):
+    if DATA.exists():
+        with pytest.raises(ValueError, match="from 2"):
+            main(Config(file=DATA, harmonics=(1, 2, 3), run_dir=tmp_path))
+    with pytest.raises(FileNotFoundError):
+        main(Config(file=tmp_path / "none.h5"))

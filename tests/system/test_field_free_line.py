@@ -1,0 +1,84 @@
+"""The rotated field-free line against the one-dimensional Langevin signal it reduces to."""
+
+import jax
+import numpy as np
+import pytest
+
+import mpijax as mj
+from tests.reference import physics as twin
+
+GRID = mj.Grid.create((6, 4, 1), (32e-3, 24e-3, 1e-3))
+PARTICLE = mj.Particle.create(20e-9, saturation_magnetization=437676.0, temperature=300.0)
+
+
+def one_dimensional(gradient, amplitude, angles, harmonics):
+    """rfft/N of L(beta (G s + A sin wt)) with s the distance from the line: (angle, harmonic, voxel)."""
+    positions = np.asarray(GRID.positions)
+    phase = 2 * np.pi * np.arange(256) / 256
+    beta = 437676.0 * np.pi / 6 * 20e-9**3 / (twin.BOLTZMANN * 300.0)
+    rows = []
+    for angle in angles:
+        s = positions[:, 0] * -np.sin(angle) + positions[:, 1] * np.cos(angle)
+        moment = twin.langevin(beta * (gradient * s[:, None] + amplitude * np.sin(phase)))
+        rows.append((np.fft.rfft(moment, axis=1) / 256)[:, list(harmonics)].T)
+    return np.array(rows)
+
+
+def test_line_is_a_one_dimensional_langevin_signal():
+    angles, harmonics = mj.line_angles(6), range(2, 10)
+    np.testing.assert_allclose(np.degrees(mj.line_angles()), np.arange(0, 180, 3))
+    with jax.enable_x64(True):
+        matrix = mj.simulate_field_free_line(0.6, 0.6 * 16e-3, angles, PARTICLE, GRID)
+        want = one_dimensional(0.6, 0.6 * 16e-3, angles, harmonics)
+        values = np.asarray(matrix.values)
+    assert values.shape == (6, 8, 24)
+    np.testing.assert_allclose(matrix.frequencies, 23.2e3 * np.arange(2, 10))
+    iron = 0.23153 / (3 * 5180) * GRID.voxel_volume
+    volts = -twin.MU0 * 437676.0 * iron * 2j * np.pi * matrix.frequencies[:, None] * want * 256
+    assert np.abs(values - volts).max() < 1e-12 * np.abs(volts).max()
+
+
+def test_rows_carry_their_angle_through_selection_and_files(tmp_path):
+    angles = mj.line_angles(4)
+    matrix = mj.simulate_field_free_line(1.0, 16e-3, angles, PARTICLE, GRID, harmonics=(2, 3))
+    index = matrix.row_index()
+    np.testing.assert_allclose(index.angle, np.repeat(angles, 2))
+    np.testing.assert_array_equal(index.frequency_index, [2, 3] * 4)
+    part = matrix.select(channels=[1, 3])
+    np.testing.assert_allclose(part.angles, angles[[1, 3]])
+    mj.io.write_system_matrix(tmp_path / "line.mdf", part)
+    back = mj.io.read_system_matrix(tmp_path / "line.mdf")
+    np.testing.assert_allclose(back.row_index().angle, np.repeat(angles[[1, 3]], 2))
+    np.testing.assert_array_equal(back.values, part.values)
+
+
+def test_half_a_turn_mirrors_the_line():
+    """Turned by pi, s changes sign: even harmonics too (m is odd, the sine drive shifts by half a period)."""
+    a, b = mj.simulate_field_free_line(1.0, 16e-3, [0.3, 0.3 + np.pi], PARTICLE, GRID).values
+    sign = np.where(np.arange(2, 10) % 2, 1, -1)[:, None]
+    np.testing.assert_allclose(b, a * sign, atol=1e-5 * np.abs(a).max())
+
+
+def test_traced_parameters_and_anisotropic_particles():
+    fluid = mj.Particle.create(20e-9, anisotropy_constant=2e3, spatial_modulation=1.0)
+
+    def strongest(gradient):
+        matrix = mj.simulate_field_free_line(gradient, gradient * 16e-3, mj.line_angles(2), fluid, GRID, harmonics=(3,))
+        return abs(matrix.values * 1e9).max()
+
+    assert np.isfinite(jax.jit(jax.grad(strongest))(0.7))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"harmonics": (0, 2)}, "integers from 1"),
+        ({"harmonics": (2, 90)}, "256 samples"),
+        ({"angles": [0, 90]}, "90 degrees is pi/2"),
+        ({"gradient": 300.0}, "T/m"),
+    ],
+)
+def test_bad_lines(options, message):
+    arguments = {"gradient": 1.0, "amplitude": 16e-3, "angles": mj.line_angles(2)} | options
+    with pytest.raises(ValueError, match=message):
+        mj.simulate_field_free_line(**arguments, particle=PARTICLE, grid=GRID)
