@@ -188,7 +188,8 @@ class RowStream:
     """Batches for ``mpijax.training.fit`` from matrices that are simulated while it trains.
 
     Which bucket a step uses is decided on the host, see :class:`BucketSchedule`, with the probabilities that the prior gives
-    the buckets; every bucket has one compiled refresh and one compiled training step. Neither waits for the device.
+    the buckets; every bucket has one compiled refresh and one compiled training step. Neither waits for the device. A run
+    directory remembers ``facts``, the settings; name prior and pair in the metadata of ``fit``.
 
     Args:
         prior: distribution of calibrations, e.g. of `mpijax.datasets.samplers`.
@@ -274,7 +275,7 @@ class RowStream:
         """Batch function of a step (0, 1, ..), with the bucket's reservoir as it belongs to this step.
 
         Consecutive steps refresh at most one matrix; any other order of steps simulates what is missing. Call the function
-        before the next ``at``, which may take the reservoir's memory.
+        before the next ``at`` or ``report``, which may take the reservoir's memory.
         """
         bucket, use = self._schedule.at(step)
         self._advance(bucket, use // self.reuse)

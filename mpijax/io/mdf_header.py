@@ -10,9 +10,9 @@ from mpijax.core.pytree import FrozenMapping
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import array, dataset, number, open_hdf5, text, texts, value
 from mpijax.io.mdf_fields import (
+    ANGLES,
     CALIBRATION_OPTIONAL,
     CONDITIONAL,
-    ANGLES,
     FREQUENCIES,
     MANDATORY,
     MANDATORY_IN_GROUP,

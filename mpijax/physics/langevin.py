@@ -26,8 +26,16 @@ _SINGLE, _DOUBLE = _convergent(6), _convergent(8)  # truncation error below 1e-9
 
 def _near_zero(s: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Numerator and denominator of L(x)/x for s = x^2 <= 1, as accurate as the dtype."""
-    numerator, denominator = _SINGLE if jnp.finfo(s.dtype).bits <= 32 else _DOUBLE
+    numerator, denominator = _convergents(s)
     return _polynomial(numerator, s), _polynomial(denominator, s)
+
+
+def _convergents(s: jax.Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return _SINGLE if jnp.finfo(s.dtype).bits <= 32 else _DOUBLE
+
+
+def _derivative(coefficients: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(k * c for k, c in enumerate(coefficients))[1:]
 
 
 def _polynomial(coefficients: tuple[float, ...], s: jax.Array) -> jax.Array:
@@ -37,10 +45,12 @@ def _polynomial(coefficients: tuple[float, ...], s: jax.Array) -> jax.Array:
     return value
 
 
+@jax.custom_jvp
 def langevin_ratio(s: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Langevin function over its argument as a function of the squared argument, L(x)/x with s = x^2.
+    """Langevin function over its argument as a function of the squared argument, f(s) = L(x)/x with s = x^2.
 
-    The form the simulator needs: the moment is xi * langevin_ratio(|xi|^2), smooth at zero field.
+    The form the simulator needs: the moment is xi * langevin_ratio(|xi|^2), smooth at zero field. Its derivative is known,
+    f' = (1 - 3 f - s f^2)/(2 s), and given to JAX, so that reverse mode keeps one array and not every intermediate value.
 
     Args:
         s: squared argument x^2 >= 0, dimensionless; any shape.
@@ -55,6 +65,22 @@ def langevin_ratio(s: Float[Array, "..."]) -> Float[Array, "..."]:
     x = jnp.sqrt(far)
     e = jnp.exp(-2 * x)  # coth x = (1 + e)/(1 - e), which leaves one division for both branches
     return jnp.where(small, numerator, x * (1 + e) - (1 - e)) / jnp.where(small, denominator, far * (1 - e))
+
+
+@langevin_ratio.defjvp
+def _langevin_ratio_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (s,), (ds,) = primals, tangents
+    value = langevin_ratio(s)
+    small = s < 1
+    near, far = jnp.where(small, s, 0), jnp.where(small, 1, s)
+    numerator, denominator = _near_zero(near)
+    over, under = (_polynomial(_derivative(c), near) for c in _convergents(near))
+    slope = jnp.where(
+        small,
+        (over * denominator - numerator * under) / (denominator * denominator),
+        (1 - 3 * value - far * value * value) / (2 * far),
+    )
+    return value, slope * ds
 
 
 def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:

@@ -157,7 +157,7 @@ def synthesize(
     Args:
         scanner, sequence, particle, grid: what is simulated; the gradient must be diagonal, else the result is NaN.
         coils: sensitivities; None = the moment's components.
-        factor: complex (c, f) or scalar.
+        factor: complex (c, f); None = 1.
         rows: ``rows`` of the plan.
         rule: of the anisotropic moment.
         static: ``static`` of the plan.
@@ -194,7 +194,7 @@ def synthesize(
     if coils is not None:
         sensitivity = coil_sensitivities(coils, jnp.asarray(grid.positions, dtype)).astype(dtype)
     off_axis = jnp.asarray(scanner.gradient, dtype) * (1 - np.eye(3))
-    factor = jnp.where(jnp.all(off_axis == 0), jnp.asarray(factor, weight.dtype), jnp.nan)
+    factor = jnp.where(jnp.all(off_axis == 0), jnp.asarray(1 if factor is None else factor, weight.dtype), jnp.nan)
     n_channels = 3 if sensitivity is None else len(sensitivity)
     factor = jnp.broadcast_to(factor, (n_channels, len(image)))
     values = 0

@@ -41,7 +41,7 @@ def spectra(
     indices: Any,
     chunk: int,
 ) -> Complex[Array, "n c f"]:
-    """rfft of p . m over one period, positions in chunks.
+    """rfft(p . m)/N over one period, positions in chunks.
 
     Args:
         scanner, sequence, particle: what is simulated.
@@ -63,7 +63,7 @@ def spectra(
         else:
             sensitivity = coil_sensitivities(coils, points).astype(points.dtype)
             signals = [sum(p[:, axis, None] * moment[axis] for axis in range(3)) for p in sensitivity]
-        transformed = [jnp.fft.rfft(signal) for signal in signals]
+        transformed = [jnp.fft.rfft(signal * (1 / sequence.n_samples)) for signal in signals]
         return jnp.stack(transformed if indices is None else [s[:, indices] for s in transformed], 1)
 
     return capped_map(chunk_spectra, points, chunk)

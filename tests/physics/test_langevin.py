@@ -52,3 +52,24 @@ def test_jit_vmap_and_eager_agree():
     eager = physics.langevin_moment(xi)
     np.testing.assert_allclose(jax.jit(physics.langevin_moment)(xi), eager, rtol=3e-7)
     np.testing.assert_allclose(jax.vmap(physics.langevin_moment)(xi), eager, rtol=3e-7)
+
+
+@pytest.mark.parametrize("dtype, bound", [("float32", 2e-5), ("float64", 5e-14)])
+def test_the_given_derivative_of_the_ratio_is_its_derivative(dtype, bound):
+    """Against the series of f' below s = 1 and extended-precision arithmetic above, and twice differentiable."""
+    s = np.concatenate([np.geomspace(1e-6, 1e4, 40), [0.999, 1.0, 1.001, 0.0]]).astype(dtype)
+    x = np.sqrt(s.astype(np.longdouble))
+    safe = np.maximum(x, 0.5)
+    f = (1 / np.tanh(safe) - 1 / safe) / safe
+    far = (1 - 3 * f - safe**2 * f**2) / (2 * safe**2)
+    z = s.astype(float)
+    # d/ds of 1/3 - s/45 + 2 s^2/945 - s^3/4725 + 2 s^4/93555 - ..
+    near = -1 / 45 + 4 * z / 945 - z**2 / 1575 + 8 * z**3 / 93555 - 1382 * 5 * z**4 / 638512875
+    want = np.where(x > 0.5, far, near).astype(float)
+    with jax.enable_x64(dtype == "float64"):
+        got = jax.vmap(jax.grad(physics.langevin_ratio))(jnp.asarray(s))
+        assert got.dtype == dtype
+        second = jax.grad(jax.grad(physics.langevin_ratio))(jnp.asarray(0.0, dtype))
+    tolerance = np.where(x > 0.5, bound, max(bound, 1e-7))  # the series stops at s^4
+    assert np.max(np.abs(np.asarray(got) / want - 1) / tolerance) < 1
+    np.testing.assert_allclose(second, 4 / 945, rtol=1e-5)

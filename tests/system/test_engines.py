@@ -144,7 +144,7 @@ def test_memory_cap_holds(anisotropic):
     limit = 2**22
     call = simulate._Call(mj.Scanner.create((-1.0, -1.0, 2.0)), sequence, particle, grid, None, "time", None, limit, 3)
     assert 1 < call.chunk < grid.size
-    arguments = call.scanner, sequence, call.particle, grid, None, 1.0, None
+    arguments = call.scanner, sequence, call.particle, grid, None, None, None
     compiled = (
         simulate._time.lower(*arguments, rule=moments.moment_rule(particle), dtype=call.dtype, chunk=call.chunk)
         .compile()
@@ -164,7 +164,7 @@ def test_gradients_need_the_memory_of_one_chunk():
             mj.Scanner.create((-1.0, -1.0, 2.0)), sequence, mj.Particle.create(diameter), grid, bins, "time", None,
             chunk * 12 * 1632 * 4, 3,
         )  # fmt: skip
-        return jnp.sum(jnp.abs(call.run(None, 1.0)) ** 2)
+        return jnp.sum(jnp.abs(call.run(None, None)) ** 2)
 
     def memory(chunk):
         lowered = jax.jit(jax.grad(energy), static_argnums=1).lower(jnp.float32(20e-9), chunk)

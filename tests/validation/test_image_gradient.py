@@ -1,4 +1,4 @@
-"""Gradients of an image error by particle diameter and coil position, against finite differences, as docs/differentiability.md shows."""
+"""Gradients of an image error by diameter and coil position against finite differences, as docs/differentiability.md says."""
 
 import re
 from pathlib import Path
