@@ -56,7 +56,8 @@ def fit(
     +-45 degrees.
 
     Args:
-        system_matrix: measured rows on one grid; those that ``row_mask`` drops are left out. Select rows by SNR first.
+        system_matrix: measured rows on one grid; those that ``row_mask`` drops and those that are zero everywhere are
+            left out. Select rows by SNR first.
         scanner: first guess and everything that stays fixed, one receive coil per channel; None = the matrix's own.
         sequence: None = the matrix's own.
         particle: first guess, whose fields choose the model; None = the matrix's own, else Langevin particles of 20 nm.
@@ -153,10 +154,9 @@ def _problem(
     measured = np.asarray(matrix.values, np.complex128)[channel, position]
     check_finite("system_matrix.values", measured)
     norms = np.linalg.norm(measured, axis=1)
-    if not len(norms) or not norms.all():
-        raise ValueError(
-            f"{np.sum(norms == 0)} of {len(norms)} rows are zero everywhere; select rows with a signal first."
-        )
+    if not norms.any():
+        raise ValueError(f"all {len(norms)} rows are zero everywhere; select rows with a signal.")
+    channel, position, measured, norms = (array[norms > 0] for array in (channel, position, measured, norms))
     if weights is None:
         weights = np.broadcast_to(1 / norms[:, None], measured.shape)
     else:

@@ -14,12 +14,12 @@ def chunk_size(n_items: int, bytes_per_item: int, memory_limit: int) -> int:
     return math.ceil(n_items / max(1, min(n_chunks, n_items)))
 
 
-def capped_map(fn: Callable[[Any], Any], items: Any, chunk: int) -> Any:
-    """Apply ``fn`` to chunks of the leading axis of ``items`` one after another and join the results.
+def capped_map(fn: Callable[[Any], Any], items: Any, chunk: int, out_axis: int = 0) -> Any:
+    """Apply ``fn`` to chunks of the leading axis of ``items`` one after another and join the results along ``out_axis``.
 
-    ``fn`` maps a tree with leading axis ``chunk`` to a tree with the same leading axis. The items are padded to whole chunks
-    by repeating the last one, so the body compiles once; each chunk is rematerialised under reverse mode, so that gradients
-    need the memory of one chunk as well.
+    ``fn`` maps a tree with leading axis ``chunk`` to a tree that has this axis at ``out_axis``. The items are padded to whole
+    chunks by repeating the last one, so the body compiles once; each chunk is rematerialised under reverse mode, so that
+    gradients need the memory of one chunk as well.
     """
     n = jax.tree.leaves(items)[0].shape[0]
     n_chunks = math.ceil(n / chunk)
@@ -30,5 +30,10 @@ def capped_map(fn: Callable[[Any], Any], items: Any, chunk: int) -> Any:
         x = jnp.concatenate([x, jnp.repeat(x[-1:], n_chunks * chunk - n, axis=0)]) if n_chunks * chunk > n else x
         return x.reshape(n_chunks, chunk, *x.shape[1:])
 
-    mapped = jax.lax.map(jax.checkpoint(fn), jax.tree.map(split, items))
-    return jax.tree.map(lambda y: y.reshape(n_chunks * chunk, *y.shape[2:])[:n], mapped)
+    def join(y: jax.Array) -> jax.Array:
+        axis = out_axis % (y.ndim - 1)
+        y = jnp.moveaxis(y, 0, axis)
+        y = y.reshape(*y.shape[:axis], n_chunks * chunk, *y.shape[axis + 2 :])
+        return jax.lax.slice_in_dim(y, 0, n, axis=axis)
+
+    return jax.tree.map(join, jax.lax.map(jax.checkpoint(fn), jax.tree.map(split, items)))

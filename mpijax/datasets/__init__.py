@@ -23,6 +23,7 @@ from mpijax.datasets.normalize import channels_to_complex as channels_to_complex
 from mpijax.datasets.normalize import complex_to_channels as complex_to_channels
 from mpijax.datasets.normalize import denormalize as denormalize
 from mpijax.datasets.normalize import normalize as normalize
+from mpijax.datasets.normalize import present_rows as present_rows
 from mpijax.datasets.priors import LissajousPrior as LissajousPrior
 from mpijax.datasets.resample import bicubic as bicubic
 from mpijax.datasets.resample import bilinear as bilinear
@@ -45,6 +46,5 @@ from mpijax.datasets.stream import usable_rows as usable_rows
 from mpijax.datasets.test_sets import FIXED_SETS as FIXED_SETS
 from mpijax.datasets.test_sets import FixedRows as FixedRows
 from mpijax.datasets.test_sets import FixedSet as FixedSet
-from mpijax.datasets.test_sets import present_rows as present_rows
 from mpijax.datasets.test_sets import read_set as read_set
 from mpijax.datasets.test_sets import write_set as write_set

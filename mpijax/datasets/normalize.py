@@ -5,6 +5,22 @@ import jax.numpy as jnp
 
 from mpijax.core.typing import Array, Bool, Complex, Float, Inexact
 
+ROW_FLOOR = 1e-5
+"""Rows whose largest modulus is below this fraction of the strongest row's are rounding noise in single precision."""
+
+
+def present_rows(values: Complex[Array, "c f n"], floor: float = ROW_FLOOR) -> Bool[jax.Array, "c f"]:
+    """Rows that hold signal and not rounding noise: max|s_k| >= floor * max over all rows; can be traced.
+
+    Normalised to maximum 1, an empty row would be an image of noise. Channels without signal fail as a whole.
+
+    Args:
+        values: rows of one matrix, the strongest among them.
+        floor: 1e-5 for values simulated in float32 (as training rows are), 1e-8 in float64.
+    """
+    power = jnp.max(values.real**2 + values.imag**2, axis=-1)
+    return (power > 0) & (power >= floor**2 * jnp.max(power))
+
 
 def row_scale(rows: Inexact[Array, " b *shape"], *, mask: Bool[Array, "..."] | None = None) -> Float[jax.Array, " b"]:
     """Largest modulus of each row; one where a row is zero, so that dividing by it is always allowed.

@@ -25,11 +25,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Int
 from mpijax.datasets.buckets import Bucket, BucketSchedule, Prior, acceptance, check_acceptance
+from mpijax.datasets.normalize import present_rows
 from mpijax.physics.sequences import UNREACHED
 from mpijax.system import LissajousSequence, simulate_rows
-
-ROW_FLOOR = 1e-5
-"""Rows whose largest modulus is below this share of the matrix's are rounding noise in float32."""
 
 Pair = Callable[[jax.Array, jax.Array, jax.Array], dict[str, jax.Array]]
 """(key, complex row (y, x) or (z, y, x) in the corner of its box, extent (3,)) -> a training pair, arrays of one row.
@@ -120,10 +118,8 @@ class MatrixSource:
         bins = jnp.concatenate([jnp.asarray(self.bins)[place], jnp.asarray(self.drive_bins)])
         values, _ = simulate_rows(setup, self.bucket.shape, bins)
 
-        largest = jnp.max(jnp.abs(values), axis=-1)
-        scale = jnp.max(largest)
-        largest = largest[:, : self.candidates]
-        usable = (largest > 0) & (largest >= ROW_FLOOR * scale) & fits[first]
+        scale = jnp.max(jnp.abs(values))
+        usable = present_rows(values)[:, : self.candidates] & fits[first]
         score = jnp.where(usable, jax.random.uniform(row_key, usable.shape), -1.0)
         score, chosen = jax.lax.top_k(score.reshape(-1), self.rows)
         channel, place = jnp.divmod(chosen, self.candidates)

@@ -16,38 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_range
 from mpijax.core.files import atomic_path, write_text
-from mpijax.core.typing import Array, Bool, Complex, Float, Int
+from mpijax.core.typing import Complex, Float, Int
+from mpijax.datasets.normalize import present_rows
 from mpijax.datasets.samplers import RestorationPrior
 from mpijax.physics.sequences import UNREACHED
 from mpijax.system import LissajousSequence, Setup
 from mpijax.system.simulate import simulate_rows
-
-ROW_FLOOR = 1e-5
-"""Rows whose largest modulus is below this fraction of the strongest row's are rounding noise in single precision."""
 
 REFERENCE_ORDER = 3
 """Mixing orders up to this are simulated with every subset of bins: the strongest row of a matrix is among them."""
 
 VALUE_TOLERANCE = 1e-5
 """Relative deviation (Frobenius norm over a matrix's rows) beyond what rounding explains on any machine."""
-
-
-def present_rows(values: Complex[Array, "c f n"], floor: float = ROW_FLOOR) -> Bool[jax.Array, "c f"]:
-    """Rows that hold signal and not rounding noise: max|s_k| >= floor * max over all rows; can be traced.
-
-    Normalised to maximum 1, an empty row would be an image of noise. Channels without signal fail as a whole.
-
-    Args:
-        values: rows of one matrix, the strongest among them.
-        floor: 1e-5 for values simulated in float32 (as training rows are), 1e-8 in float64.
-    """
-    power = jnp.max(values.real**2 + values.imag**2, axis=-1)
-    return (power > 0) & (power >= floor**2 * jnp.max(power))
 
 
 def box_shape(extent: Any, boxes: tuple[int, ...]) -> tuple[int, int, int]:

@@ -70,7 +70,7 @@ def langevin_ratio(s: Float[Array, "..."]) -> Float[Array, "..."]:
 @langevin_ratio.defjvp
 def _langevin_ratio_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (s,), (ds,) = primals, tangents
-    value = langevin_ratio(s)
+    value = jnp.asarray(langevin_ratio(s))
     small = s < 1
     near, far = jnp.where(small, s, 0), jnp.where(small, 1, s)
     numerator, denominator = _near_zero(near)

@@ -1,19 +1,20 @@
 """Mean moments of a particle in a static plus a driving field, component by component (structure of arrays)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from mpijax.core.typing import Array, Float
-from mpijax.physics.anisotropy import axial_moment
+from mpijax.physics.anisotropy import Method, axial_moment
 from mpijax.physics.langevin import langevin_ratio
 
 Anisotropy = tuple[Float[Array, " a"], Float[Array, "a 3"]]
 """Reduced anisotropy and easy axis of every position, or one for all (a = n or 1)."""
 
 
-Rule = tuple[str, float]
+Rule = tuple[Method, float]
 """How the anisotropic moment is evaluated, static: the method, and the bound of alpha that sizes it."""
 
 
@@ -23,7 +24,7 @@ def moment_rule(particle: Any) -> Rule:
 
 
 def unit_moment(
-    particle: Any, field: list[Float[Array, "n t"]], anisotropy: Anisotropy | None, rule: Rule
+    particle: Any, field: Sequence[Float[Array, "n t"]], anisotropy: Anisotropy | None, rule: Rule
 ) -> list[jax.Array]:
     """Mean moment in units of m0, three components (n, t).
 
@@ -53,14 +54,14 @@ def unit_moment(
 
 
 def _one_size(
-    beta: jax.Array, volume: Any, field: list[jax.Array], anisotropy: Anisotropy | None, rule: Rule
+    beta: jax.Array, volume: Any, field: Sequence[Any], anisotropy: Anisotropy | None, rule: Rule
 ) -> list[jax.Array]:
     xi = [beta * h for h in field]
     if anisotropy is None:
         ratio = langevin_ratio(xi[0] * xi[0] + xi[1] * xi[1] + xi[2] * xi[2])
         return [component * ratio for component in xi]
     alpha, axis = anisotropy
-    n = [axis[:, i, None] for i in range(3)]
+    n = [jnp.asarray(axis)[:, i, None] for i in range(3)]
     along = xi[0] * n[0] + xi[1] * n[1] + xi[2] * n[2]
     across = [component - along * direction for component, direction in zip(xi, n, strict=True)]
     square = across[0] * across[0] + across[1] * across[1] + across[2] * across[2]

@@ -11,6 +11,7 @@ from mpijax.core.checks import check_range, is_concrete
 from mpijax.core.constants import BOLTZMANN
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float
+from mpijax.physics.anisotropy import Method
 from mpijax.system.leaves import as_leaf
 
 SIZE_NODES = 16
@@ -177,7 +178,7 @@ class Particle:
         return next(bound for bound in ALPHA_BOUNDS if largest <= bound)
 
     @property
-    def anisotropy_method(self) -> str:
+    def anisotropy_method(self) -> Method:
         """How the anisotropic moment is evaluated: "quadrature" for an easy plane (concrete K < 0), else "mixture"."""
         constant = self.anisotropy_constant
         return "quadrature" if is_concrete(constant) and np.any(np.asarray(constant) < 0) else "mixture"

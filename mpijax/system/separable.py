@@ -21,6 +21,7 @@ import numpy as np
 
 from mpijax.core.batching import capped_map
 from mpijax.core.typing import Array, Complex, Float
+from mpijax.physics.sequences import UNREACHED
 from mpijax.system.coils import coil_sensitivities
 from mpijax.system.grid import Grid
 from mpijax.system.moments import Rule, unit_moment
@@ -106,36 +107,38 @@ def plan(
         counts = [chebyshev_count(s, tolerance, pole) + 1 for s in box_strength]
         nodes = tuple(8 * math.ceil(max(n, 16) / 8) if on else 0 for n, on in zip(counts, active, strict=True))
         reached = chebyshev_count(float(np.max(drive_strength)), tolerance, pole)
-    smallest = np.abs(sequence.mixing_orders()[indices]).sum(1)
-    orders, row = _contributions(sequence, indices, max(int(smallest.max()), reached))
-    slots = np.zeros(len(indices), np.int64)
+    unique, inverse = np.unique(indices, return_inverse=True)
+    nearest = sequence.mixing_orders()[unique]
+    smallest = np.abs(nearest[nearest[:, 0] != UNREACHED]).sum(1)  # a bin that no order reaches stays zero
+    orders, row = _contributions(sequence, unique, int(max(smallest.max(initial=0), reached)))
+    slots = np.zeros(len(unique), np.int64)
     position = np.empty(len(row), np.int64)
     for i, r in enumerate(row):
         position[i] = slots[r]
         slots[r] += 1
     width = max(1, int(slots.max()))
-    table, valid = np.zeros((len(indices), width, 3), np.int64), np.zeros((len(indices), width), bool)
+    table, valid = np.zeros((len(unique), width, 3), np.int64), np.zeros((len(unique), width), bool)
     table[row, position], valid[row, position] = orders, True
 
     modulus = np.abs(orders)
-    pairs, pair = np.unique(modulus[:, :2], axis=0, return_inverse=True)
-    image = np.zeros((len(indices), width), np.int64)
-    image[row, position] = modulus[:, 2] * len(pairs) + pair
+    distinct, pair = np.unique(modulus[:, :2], axis=0, return_inverse=True)
+    image = np.zeros((len(unique), width), np.int64)
+    image[row, position] = modulus[:, 2] * len(distinct) + pair
     z_orders = int(modulus[:, 2].max()) + 1
-    return Plan(nodes, tuple(map(tuple, pairs.tolist())), z_orders, image, table, valid)  # type: ignore[arg-type]
+    pairs = tuple((a, b) for a, b in distinct.tolist())
+    return Plan(nodes, pairs, z_orders, image[inverse], table[inverse], valid[inverse])  # type: ignore[arg-type]
 
 
 def _contributions(sequence: LissajousSequence, indices: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Signed orders of sum at most ``limit`` that fall on one of the bins, aliases included, and the row of each."""
+    """Signed orders of sum at most ``limit`` that fall on one of the bins (ascending), aliases included, and the row of each."""
     span = [np.arange(-limit, limit + 1) if m else np.zeros(1, np.int64) for m in sequence.cycles]
     orders = np.stack(np.meshgrid(*span, indexing="ij"), -1).reshape(-1, 3)
     orders = orders[np.abs(orders).sum(1) <= limit]
     bins = orders @ np.asarray(sequence.cycles, np.int64) % sequence.n_samples
-    by_bin = np.argsort(indices, kind="stable")
-    at = np.searchsorted(indices, bins, sorter=by_bin).clip(max=len(indices) - 1)
-    hit = indices[by_bin[at]] == bins
+    row = np.searchsorted(indices, bins).clip(max=len(indices) - 1)
+    hit = indices[row] == bins
     order = np.argsort(np.abs(orders[hit]).sum(1), kind="stable")
-    return orders[hit][order], by_bin[at[hit]][order]
+    return orders[hit][order], row[hit][order]
 
 
 def synthesize(
@@ -197,7 +200,7 @@ def synthesize(
     factor = jnp.where(jnp.all(off_axis == 0), jnp.asarray(1 if factor is None else factor, weight.dtype), jnp.nan)
     n_channels = 3 if sensitivity is None else len(sensitivity)
     factor = jnp.broadcast_to(factor, (n_channels, len(image)))
-    values = 0
+    values = jnp.zeros((), weight.dtype)
     for j in range(image.shape[1]):
         part = images[:, image[:, j]].transpose(2, 1, 0, 3).reshape(3, len(image), grid.size)
         if sensitivity is not None:
@@ -230,7 +233,7 @@ def _axis(
     samples = max(nodes, top + 1)
     u = (static[:, None] + amplitude * jnp.asarray(_cosines(samples)[1], dtype) - middle) / half
 
-    def next_polynomial(pair: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    def next_polynomial(pair: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], Any]:
         last, now = pair
         return (now, 2 * u * now - last), last
 

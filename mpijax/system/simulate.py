@@ -200,7 +200,7 @@ def simulate_rows(
     if scanner.transfer_function is not None:
         factor = factor * jnp.asarray(scanner.transfer_function, rows.dtype)
     factor = factor if indices is None else factor[..., indices]
-    return jnp.where(valid, rows.transpose(1, 2, 0) * factor[..., None], 0), valid
+    return jnp.where(valid, rows * factor[..., None], 0), valid
 
 
 class _Call:
@@ -229,7 +229,7 @@ class _Call:
         if not particle.is_homogeneous:  # the reference is that of the whole grid, whatever is selected of it later
             points = jnp.asarray(grid.positions, self.dtype)
             self.particle = particle.with_reference(time_domain.reference_field(scanner, points))
-        self.plan, self.chunk = None, 0
+        self.plan: separable.Plan | None = None
         if engine == "separable" or (engine == "auto" and not obstacle and self._pays()):
             self._plan_separable(memory_limit)
         else:
@@ -357,7 +357,6 @@ def _time(
 ) -> Complex[Array, "c f n"]:
     points = jnp.asarray(grid.positions, dtype)
     rows = time_domain.spectra(scanner, sequence, particle, points, coils, 1.0, rule=rule, indices=indices, chunk=chunk)
-    rows = rows.transpose(1, 2, 0)
     return rows if factor is None else rows * jnp.asarray(factor, rows.dtype)[..., None]
 
 

@@ -40,7 +40,7 @@ def spectra(
     rule: Rule,
     indices: Any,
     chunk: int,
-) -> Complex[Array, "n c f"]:
+) -> Complex[Array, "c f n"]:
     """rfft(p . m)/N over one period, positions in chunks.
 
     Args:
@@ -54,7 +54,7 @@ def spectra(
     """
     drive = sequence.drive_field(points.dtype)
 
-    def chunk_spectra(points: Float[Array, "n 3"]) -> Complex[Array, "n c f"]:
+    def chunk_spectra(points: Float[Array, "n 3"]) -> Complex[Array, "c f n"]:
         static = scanner.field(points).astype(points.dtype)
         field = [static[:, axis, None] + drive[axis] for axis in range(3)]
         moment = unit_moment(particle, field, particle.local_anisotropy(static, reference), rule)
@@ -64,6 +64,7 @@ def spectra(
             sensitivity = coil_sensitivities(coils, points).astype(points.dtype)
             signals = [sum(p[:, axis, None] * moment[axis] for axis in range(3)) for p in sensitivity]
         transformed = [jnp.fft.rfft(signal * (1 / sequence.n_samples)) for signal in signals]
-        return jnp.stack(transformed if indices is None else [s[:, indices] for s in transformed], 1)
+        # transposed while in the cache
+        return jnp.stack([(s if indices is None else s[:, indices]).T for s in transformed])
 
-    return capped_map(chunk_spectra, points, chunk)
+    return capped_map(chunk_spectra, points, chunk, out_axis=-1)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from mpijax.viz.style import COLORS, MARKERS, new_figure, styled
 
@@ -34,6 +35,7 @@ def plot_scaling(panels: Mapping[str, Mapping[str, tuple[Sequence[int], Sequence
             line, seconds[-1] * 1e3 * line / sizes[-1], color="0.6", linestyle="--", linewidth=0.8, label="linear"
         )
         axes.set(xlabel=quantity, ylabel="time [ms]")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3, linewidth=0.5)
         axes.legend(loc="upper left")
         low, high = axes.get_ylim()

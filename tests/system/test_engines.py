@@ -1,5 +1,7 @@
 """Both engines, both precisions: one matrix."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,6 +101,19 @@ def test_voltages_of_any_coils_and_chunks_of_planes():
     assert relative(moments("separable", memory_limit=2 * one_plane), whole) < 1e-6
     with pytest.raises(ValueError, match="one plane of this grid"):
         moments("separable", memory_limit=one_plane // 2)
+
+
+def test_bins_in_any_order_twice_or_out_of_reach():
+    """Drive frequencies that share a factor leave bins which no mixing order reaches: they are zero."""
+    sequence = mj.LissajousSequence.create((12e-3, 9e-3, 0), dividers=(60, 30, 20), n_samples=240)
+    assert sequence.cycles[:2] == (1, 2)
+    wide = replace(sequence, ticks=2 * sequence.ticks)  # a period that holds two of the trajectory: odd bins are empty
+    bins = np.array([7, 2, 6, 2, 0, 120, 3, 8])
+    grid = mj.Grid.create((3, 2, 1), (20e-3, 20e-3, 1e-3))
+    setup = mj.Scanner.create((-1.0, -1.0, 2.0)), wide, mj.Particle.create(20e-9), grid, bins
+    want, got = spectrum("time", "float64", setup), spectrum("separable", "float64", setup)
+    assert np.abs(want[:, [0, 6]]).max() < 1e-15 < 1e-3 < np.abs(want[:, 1]).max()
+    np.testing.assert_allclose(got, want, atol=BOUNDS["float64"] * np.abs(want).max())
 
 
 def test_separable_derivatives():
