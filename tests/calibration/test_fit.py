@@ -171,7 +171,7 @@ def test_a_parameter_without_influence_is_named():
     ("change", "arguments", "match"),
     [
         ({"values": np.full((1, 4, 9), np.nan + 0j)}, {}, "NaN or infinite"),
-        ({"values": np.zeros((1, 4, 9), complex)}, {}, "4 of 4 rows are zero"),
+        ({"values": np.zeros((1, 4, 9), complex)}, {}, "all 4 rows are zero everywhere"),
         ({"sequence": None}, {}, "carries no sequence"),
         ({"n_samples": 64}, {}, "64 samples per period, the sequence 32"),
         ({"frequencies": np.array([1.0, 2, 3, 4])}, {}, "not the one the matrix was measured with"),
