@@ -28,7 +28,7 @@ from mpijax.system.moments import Rule, unit_moment
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 
-TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
+TOLERANCE = {"float32": 1e-5, "float64": 1e-11}
 """Size, relative to the largest, of the Chebyshev coefficients and of the mixing orders that are left out."""
 
 TRACED_NODES, TRACED_ORDER = 64, 24

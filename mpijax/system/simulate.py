@@ -59,9 +59,10 @@ def moment_spectrum(
         frequency_indices: rfft bins to keep (f,); None = all. The time engine takes traced ones, of which only the length is
             static.
         engine: "time", "separable" (ideal selection field with a diagonal gradient, particles that are the same everywhere;
-            any coils), or "auto": separable where it applies, three axes are driven, frequencies of order below 24 are
-            chosen and everything is concrete; else time. They agree within 2e-5 of the largest value in float32 and 1e-8 in
-            float64 for concrete arguments; traced field strengths leave the separable engine at 64 nodes per axis.
+            any coils), or "auto": separable where it applies and pays (single precision, three driven axes, at least 32
+            frequencies, all of order below 24, at least 64 voxels, everything concrete), else time. They agree within 2e-5 of the
+            largest value in float32 and 1e-9 in float64 for concrete arguments; traced field strengths leave the separable
+            engine at 64 nodes per axis.
         dtype: float32 or float64; None = the default precision. The transform runs in the same precision: float32 components
             below 1e-5 of the strongest are rounding noise.
         memory_limit: bytes of working memory beside the result; None = 128 MiB (8 MiB for anisotropic particles), in chunks
@@ -246,12 +247,14 @@ class _Call:
 
     def _pays(self) -> bool:
         """Whether the separable engine is faster and as good: three driven axes, low orders, known field strengths."""
-        if not all(self.sequence.active) or self.indices is None:
+        if self.dtype != jnp.float32 or not all(self.sequence.active) or self.grid.size < 64:
+            return False
+        if self.indices is None or len(self.indices) < 32:
             return False
         if not is_concrete((self.scanner, self.sequence, self.particle, self.grid)):
             return False
         lowest = np.abs(self.sequence.mixing_orders()[self.indices]).sum(1)
-        return bool(lowest.max() < 24) and len(self.indices) >= 32
+        return bool(lowest.max() < 24)
 
     def _plan_separable(self, memory_limit: int | None) -> None:
         indices = np.arange(len(self.sequence.frequencies)) if self.indices is None else self.indices

@@ -10,3 +10,4 @@ from mpijax.viz.rows import complex_to_rgb as complex_to_rgb
 from mpijax.viz.rows import plot_rows as plot_rows
 from mpijax.viz.scaling import plot_scaling as plot_scaling
 from mpijax.viz.style import save as save
+from mpijax.viz.validity import plot_validity as plot_validity
