@@ -42,7 +42,7 @@ def run_main(main: Callable[[C], Any], config: C, run_dir: Path) -> None:
     except KeyboardInterrupt:
         print(f"interrupted; the same command continues in {run_dir}", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     print(f"report: {run_dir / 'report.md'}")

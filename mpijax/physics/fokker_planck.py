@@ -220,5 +220,7 @@ def _diffrax() -> tuple[ModuleType, type]:
         import diffrax  # noqa: PLC0415  (an optional dependency)
         from optimistix import Newton  # noqa: PLC0415  (comes with diffrax)
     except ImportError as error:
-        raise ImportError("The Fokker-Planck model needs diffrax; install it with: pip install mpijax[dynamics]") from error
+        raise ImportError(
+            "The Fokker-Planck model needs diffrax; install it with: pip install mpijax[dynamics]"
+        ) from error
     return diffrax, Newton
