@@ -58,8 +58,8 @@ def moment_spectrum(
         grid: voxels.
         frequency_indices: rfft bins to keep (f,); None = all. The time engine takes traced ones, of which only the length is
             static.
-        engine: "time", "separable" (ideal selection field with a diagonal gradient, particles that are the same everywhere;
-            any coils), or "auto": separable where it applies and pays (single precision, three driven axes, at least 32
+        engine: "time", "separable" (ideal selection field with a diagonal gradient; particles of one size that are the same
+            everywhere; any coils), or "auto": separable where it applies and pays (single precision, three driven axes, at least 32
             frequencies, all of order below 24, at least 64 voxels, everything concrete), else time. They agree within 2e-5 of the
             largest value in float32 and 1e-9 in float64 for concrete arguments; traced field strengths leave the separable
             engine at 64 nodes per axis.
@@ -260,7 +260,7 @@ class _Call:
         indices = np.arange(len(self.sequence.frequencies)) if self.indices is None else self.indices
         drive = box = None
         if is_concrete((self.scanner, self.sequence, self.particle, self.grid)):
-            beta = float(self.particle.beta) * float(np.max(self.particle.sizes()[0])) ** 3
+            beta = float(self.particle.beta)
             amplitude = np.where(self.sequence.active, np.asarray(self.sequence.amplitude), 0)
             half = np.abs(np.diagonal(self.scanner.gradient)) * np.asarray(self.grid.fov) / 2
             drive, box = beta * amplitude, beta * (amplitude + half)
@@ -314,6 +314,8 @@ def _not_separable(scanner: Scanner, particle: Any, indices: Any) -> str | None:
         return "the gradient is not diagonal, so that the field components do not separate"
     if not particle.is_homogeneous:
         return "fluid particles differ from position to position"
+    if len(particle.sizes()[1]) > 1:
+        return "the largest cores of a size distribution would need an expansion of thousands of terms"
     if not is_concrete(indices):
         return "frequency_indices are traced"
     return None

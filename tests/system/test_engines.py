@@ -141,6 +141,7 @@ def test_a_gradient_that_does_not_separate():
     for scanner, used, message in (
         (mj.Scanner.create(gradient), particle, "not diagonal"),
         (mj.Scanner.create((-1.0, -1.0, 2.0)), fluid, "fluid particles"),
+        (mj.Scanner.create((-1.0, -1.0, 2.0)), mj.Particle.create(size_spread=0.2), "size distribution"),
     ):
         with pytest.raises(ValueError, match=message):
             mj.moment_spectrum(scanner, sequence, used, grid, engine="separable")
