@@ -19,6 +19,8 @@ lint: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.bench_simulate
+	$(BIN)/python -m benchmarks.bench_anisotropy
+	$(BIN)/python -m benchmarks.bench_separable
 	$(BIN)/python -m benchmarks.bench_coils
 	$(BIN)/python -m benchmarks.bench_kaczmarz
 	$(BIN)/python -m benchmarks.bench_stream

@@ -3,6 +3,7 @@
 Units of the lab are used here and only here: mT, mm, nm, kHz.
 """
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -288,6 +289,12 @@ def main() -> None:
         app.cli(prog="mpijax", description=(__doc__ or "").splitlines()[0], config=(tyro.conf.OmitArgPrefixes,))
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except MemoryError as error:
+        print(f"error: not enough memory ({error}); choose fewer voxels (--shape) or frequencies.", file=sys.stderr)
+        sys.exit(2)
     except (ValueError, TypeError, OSError, FloatingPointError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -14,7 +14,7 @@ def solve_gains(
 ) -> Complex[Array, " m"]:
     """The gain of every row that brings the simulation closest to the measurement.
 
-    g = <w s_model, w s>/<w s_model, w s_model>, the minimiser of |w (s - g s_model)|^2.
+    g = <w s_model, w s>/<w s_model, w s_model>, the minimizer of |w (s - g s_model)|^2.
 
     Args:
         model: simulated rows (m, n).

@@ -44,7 +44,7 @@ class Search:
 
 
 def levenberg_marquardt(residual: Callable[[jax.Array], Any], start: Float[Array, " p"], iterations: int) -> Search:
-    """Minimise |r(u)|^2 over the box 0 <= u <= 1.
+    """Minimize |r(u)|^2 over the box 0 <= u <= 1.
 
     A step solves (J^T J + damping diag(J^T J)) d = -J^T r over the parameters that no bound holds, is clipped to the box and
     kept if the cost falls. J by forward mode: there are few parameters.
@@ -58,7 +58,7 @@ def levenberg_marquardt(residual: Callable[[jax.Array], Any], start: Float[Array
         The state of the search at the end; a search that did not converge says so.
     """
 
-    def linearise(unit: jax.Array, damping: Any, count: Any) -> Search:
+    def linearize(unit: jax.Array, damping: Any, count: Any) -> Search:
         jacobian, value = jax.jacfwd(lambda u: (residual(u),) * 2, has_aux=True)(unit)
         cost = value @ value
         slope = jacobian.T @ value
@@ -74,7 +74,7 @@ def levenberg_marquardt(residual: Callable[[jax.Array], Any], start: Float[Array
         flat = diagonal <= jnp.finfo(slope.dtype).eps ** 2 * jnp.max(diagonal)
         normal = normal + jnp.diag(jnp.where(flat, 1, state.damping * diagonal))
         move = -jnp.linalg.solve(normal, jnp.where(held | flat, 0, slope))
-        trial = linearise(jnp.clip(state.unit + move, 0, 1), state.damping / 5, state.iterations + 1)
+        trial = linearize(jnp.clip(state.unit + move, 0, 1), state.damping / 5, state.iterations + 1)
         better = trial.cost < state.cost
         kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), trial, state)
         return Search(

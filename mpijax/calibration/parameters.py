@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mpijax.core.checks import check_interval, check_number
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float
 from mpijax.system import Grid, Particle, Scanner
@@ -101,7 +102,10 @@ def search_box(
     default = _default_bounds(start, grid)
     rows = []
     for name in names:
-        low, high = map(float, bounds.get(name, default[name]))
+        given = bounds.get(name, default[name])
+        check_interval(f"bounds of {name}", given)
+        check_number(f"bounds of {name}", given, UNITS[name])
+        low, high = map(float, given)
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise ValueError(
                 f"bounds of {name} = ({low:g}, {high:g}) {UNITS[name]}; expected finite (low, high), low < high."

@@ -17,6 +17,12 @@ from mpijax.core.pytree import pytree, static
 from mpijax.system import Grid, LissajousSequence, Particle, Scanner, SystemMatrix, simulate_system_matrix
 
 LAB_UNITS = {"m": ("mm", 1e3), "rad": ("deg", 180 / np.pi)}
+DECIMALS = {"nm": 3, "mm": 3, "deg": 3, "J/m^3": 1, "1/m": 1}
+"""Most decimals that :meth:`Fit.describe` prints of a unit; 4 of any other."""
+
+DOUBTFUL = 0.5
+"""Median correlation of the rows below which a note says so."""
+
 COLLINEAR = 0.98
 """Correlation of two estimates from which on they are reported as not told apart."""
 
@@ -100,7 +106,7 @@ class Fit:
         lines = [f"fit of {kept.size} rows at {self.measured.grid.size} positions"]
         lines += [_line(name, self.values[name], self.stds[name]) for name in self.values]
         if self.beta_gradient is not None:
-            lines.append(f"  {'beta G':<20} {self.beta_gradient:.5g} +- {self.beta_gradient_std:.2g} 1/m")
+            lines.append(f"  {'beta G':<24} {_digits(self.beta_gradient, self.beta_gradient_std, '1/m')}")
         lines += [
             f"  correlation of rows: {kept.min():.4f} to {kept.max():.4f}, median {np.median(kept):.4f}",
             f"  relative residual {self.residual:.4f}; condition number {self.condition:.3g}",
@@ -109,7 +115,7 @@ class Fit:
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
 
-def summarise(matrix: SystemMatrix, problem: Problem, searches: Sequence[Search], best: Search, found: Found) -> Fit:
+def summarize(matrix: SystemMatrix, problem: Problem, searches: Sequence[Search], best: Search, found: Found) -> Fit:
     """The fit from the best search and what was found there."""
     found, best = jax.tree.map(np.asarray, (found, best))
     names = problem.box.names
@@ -146,7 +152,7 @@ def summarise(matrix: SystemMatrix, problem: Problem, searches: Sequence[Search]
         costs=np.array([float(search.cost) for search in searches]),
         converged=np.array([bool(search.converged) for search in searches]),
         measured=matrix,
-        notes=tuple(_notes(problem, best, where, found.gains, matrix)),
+        notes=tuple(_notes(problem, best, where, found.gains, correlation, matrix)),
     )
 
 
@@ -187,7 +193,12 @@ def uncertainty(best: Search, problem: Problem) -> Uncertainty:
 
 
 def _notes(
-    problem: Problem, best: Search, where: Uncertainty, gains: np.ndarray, matrix: SystemMatrix
+    problem: Problem,
+    best: Search,
+    where: Uncertainty,
+    gains: np.ndarray,
+    correlation: np.ndarray,
+    matrix: SystemMatrix,
 ) -> Iterator[str]:
     names, deviation = problem.box.names, np.sqrt(np.diagonal(where.covariance))
     for name, held, flat, std in zip(names, where.held, where.flat, deviation, strict=True):
@@ -208,6 +219,11 @@ def _notes(
         yield "the search did not converge; raise iterations or starts."
     if empty := int(np.sum(gains == 0)):
         yield f"{empty} rows have no simulated signal and the gain 0."
+    if (median := float(np.nanmedian(correlation))) < DOUBTFUL:
+        yield (
+            f"the median correlation of the rows is {median:.2f}: most rows are noise or not described by the model, and the "
+            "uncertainties are then too small; select rows by SNR."
+        )
     noise = matrix.noise_std
     if noise is not None:
         row = np.sqrt((best.residual.reshape(2, *problem.measured.shape) ** 2).sum((0, 2)))
@@ -222,5 +238,18 @@ def _notes(
 
 def _line(name: str, value: float, std: float) -> str:
     unit, factor = ("nm", 1e9) if name == "core_diameter" else LAB_UNITS.get(UNITS[name], (UNITS[name], 1.0))
-    uncertainty = "at its bound" if np.isnan(std) else f"+- {std * factor:.2g}"
-    return f"  {name:<20} {value * factor:.5g} {uncertainty} {unit}".rstrip()
+    label = "gradient (largest entry)" if name == "gradient" else name
+    return f"  {label:<24} {_digits(value * factor, std * factor, unit)}".rstrip()
+
+
+def _digits(value: float, std: float, unit: str) -> str:
+    """Value and uncertainty to two digits of the uncertainty, but not beyond the decimals of the unit."""
+    decimals = most = DECIMALS.get(unit, 4)
+    if np.isfinite(std) and std > 0:
+        decimals = int(np.clip(1 - np.floor(np.log10(std)), 0, most))
+    uncertainty = f"+- {std:.{decimals}f}"
+    if np.isnan(std):
+        uncertainty = "at its bound"
+    elif std < 0.5 * 10.0**-most:
+        uncertainty = f"+- <{10.0**-most:.{most}f}"
+    return f"{value:z.{decimals}f} {uncertainty} {unit}"

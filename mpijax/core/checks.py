@@ -1,9 +1,14 @@
 """Checks of concrete values at the boundary. Tracers pass: their values are not known while a function is traced."""
 
+import operator
+from numbers import Real
 from typing import Any
 
 import jax
 import numpy as np
+
+MOST_PRINTED = 8
+"""Entries of an array that a message prints; it summarizes more."""
 
 
 def is_concrete(value: Any) -> bool:
@@ -24,12 +29,50 @@ def check_finite(name: str, value: Any) -> None:
 def check_range(name: str, value: Any, low: float, high: float, unit: str, hint: str = "") -> None:
     """Raise ValueError if a concrete value lies outside [low, high]; the message says what was given and allowed."""
     if is_concrete(value):
+        check_number(name, value, unit, hint)
         array = np.asarray(value)
-        if not np.all((array >= low) & (array <= high)):
+        outside = ~((array >= low) & (array <= high))
+        if np.any(outside):
             unit = f" {unit}" if unit else ""
-            raise ValueError(
-                f"{name} = {value}{unit}; allowed is {low:g} to {high:g}{unit}.{' ' + hint if hint else ''}"
-            )
+            given = f"{name} = {value}{unit}"
+            if array.size > MOST_PRINTED:
+                count, ends = np.count_nonzero(outside), (np.min(array), np.max(array))
+                given = f"{name} has {count} of {array.size} entries outside ({ends[0]:g} to {ends[1]:g}{unit})"
+            allowed = f"{low:g} to {high:g}{unit}" if np.isfinite(high) else f"at least {low:g}{unit}"
+            raise ValueError(f"{given}; allowed is {allowed}.{' ' + hint if hint else ''}")
+
+
+def check_number(name: str, value: Any, unit: str, hint: str = "") -> None:
+    """Raise ValueError if a concrete value is not made of real numbers: a text with its unit, None, complex."""
+    if is_concrete(value):
+        array = np.asarray(value)
+        kind = array.dtype.kind
+        if kind in "SUMmc" or kind == "O" and not all(isinstance(entry, Real) for entry in array.flat):
+            unit = f" in {unit}" if unit else ""
+            raise ValueError(f"{name} = {value!r}; expected a number{unit}.{' ' + hint if hint else ''}")
+
+
+def check_scalar(name: str, value: Any) -> None:
+    """Raise ValueError if a concrete value is not a single number."""
+    if is_concrete(value) and np.ndim(value):
+        raise ValueError(f"{name} has shape {np.shape(value)}; expected one number. Use jax.vmap for several.")
+
+
+def check_count(name: str, value: Any, low: int = 1) -> None:
+    """Raise ValueError if a concrete value is not a whole number of at least ``low``."""
+    if is_concrete(value):
+        try:
+            whole = operator.index(value) >= low
+        except TypeError:
+            whole = False
+        if not whole:
+            raise ValueError(f"{name} = {value!r}; expected a whole number of at least {low}.")
+
+
+def check_interval(name: str, value: Any) -> None:
+    """Raise ValueError if a value is not a pair (low, high)."""
+    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != 2:
+        raise ValueError(f"{name} = {value!r}; expected (low, high).")
 
 
 def check_shape(name: str, value: Any, shape: tuple[int, ...]) -> None:

@@ -12,8 +12,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path beside ``path``; it replaces ``path`` when the block ends well and is removed when it does not.
 
     Whatever stops the block (an exception, a full disk, Ctrl-C), ``path`` is either the old file or the complete new one.
+
+    Raises:
+        ValueError: the path is a folder, a device or the like, which replacing would destroy.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} exists and is not a regular file; give the name of the file to write.")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mpijax.core.checks import check_choice, check_range
+from mpijax.core.checks import check_choice, check_count, check_interval, check_range
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Bool, Complex, Float
 from mpijax.datasets.degrade import degrade
@@ -142,14 +142,19 @@ class RestorationTask:
         check_choice("task", self.task, TASKS)
         check_choice("method", self.method, ("stride", "box"))
         check_choice("noise", self.noise, NOISE)
+        for name in ("noise_range", "scale_range", "missing_range"):
+            check_interval(name, getattr(self, name))
         check_range("noise_range", self.noise_range, 0.0, float("inf"), "", "It is (smallest, largest) sigma.")
         check_range("scale_range", self.scale_range, 1e-6, float("inf"), "", "It is (smallest, largest) scale.")
+        check_range("missing_range", self.missing_range, 0.0, 1.0, "", "It is (smallest, largest) share of the voxels.")
+        check_count("max_blocks", self.max_blocks)
+        check_count("scale", self.scale)
         check_range("missing_weight", self.missing_weight, 0.0, float("inf"), "")
-        for name in ("noise_range", "scale_range"):
+        for name in ("noise_range", "scale_range", "missing_range"):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} = {(low, high)}; give (smallest, largest).")
-        if (self.task == "upsample") != (self.scale > 1) or self.scale < 1:
+        if (self.task == "upsample") != (self.scale > 1):
             raise ValueError(f"task={self.task!r} with scale={self.scale}; 'upsample' needs 2 or more, the others 1.")
 
     def pair(

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.checks import check_range
+from mpijax.core.checks import check_count, check_interval, check_range, is_concrete
 from mpijax.core.typing import Array, Bool, Float
 from mpijax.physics.scan_order import box_coordinates, scan_index, valid_voxels
 
@@ -35,8 +35,13 @@ def missing_block(
     Returns:
         True inside the block (n,).
 
+    Raises:
+        ValueError: a ratio outside [0, 1], or an extent that the box does not hold.
+
     Source: A. Tsanda et al., restoration of system matrices, section 3.2 (inpainting).
     """
+    check_range("ratio", ratio, 0.0, 1.0, "", "It is a share of the voxels.")
+    _check_extent(extent, shape)
     u = jax.random.uniform(key, (3,))
     axes = jnp.asarray(_AXES)[jnp.floor(len(_AXES) * u[0]).astype(int)]
     index = scan_index(extent, shape, u[1] < 0.5, axes=axes)
@@ -72,13 +77,15 @@ def block_mask(
         True = measured (n,).
 
     Raises:
-        ValueError: shares outside [0, 1], in the wrong order, or no block.
+        ValueError: shares outside [0, 1], in the wrong order, no block, or an extent that the box does not hold.
     """
+    check_interval("ratio_range", ratio_range)
     check_range("ratio_range", ratio_range, 0.0, 1.0, "")
     check_range("max_ratio", max_ratio, 0.0, 1.0, "")
     if ratio_range[0] > ratio_range[1]:
         raise ValueError(f"ratio_range = {ratio_range}; give (smallest, largest).")
-    check_range("max_blocks", max_blocks, 1, 1000, "")
+    check_count("max_blocks", max_blocks)
+    _check_extent(extent, shape)
     count_key, ratio_key, block_key = jax.random.split(key, 3)
     blocks = jax.random.randint(count_key, (), 1, max_blocks + 1)
     ratios = jax.random.uniform(ratio_key, (max_blocks,), minval=ratio_range[0], maxval=ratio_range[1])
@@ -105,8 +112,16 @@ def stride_mask(extent: Any, shape: tuple[int, int, int], step: int | tuple[int,
         True = measured (n,).
 
     Raises:
-        ValueError: a step below one.
+        ValueError: a step below one, or an extent that the box does not hold.
     """
+    _check_extent(extent, shape)
     steps = jnp.broadcast_to(jnp.asarray(step), (3,))
     check_range("step", step, 1, 2**31 - 1, "voxels")
     return jnp.all(box_coordinates(shape) % steps[:, None] == 0, axis=0) & valid_voxels(extent, shape)
+
+
+def _check_extent(extent: Any, shape: tuple[int, int, int]) -> None:
+    if is_concrete(extent):
+        given = np.asarray(extent)
+        if given.shape != (3,) or not np.all((given >= 1) & (given <= shape)):
+            raise ValueError(f"extent = {extent}; expected three of at least 1 that a box of shape {shape} holds.")

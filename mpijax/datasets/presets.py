@@ -27,8 +27,8 @@ class Preset:
     Attributes:
         summary: one line.
         kind: "point" (field-free point, Lissajous), "line" (rotating field-free line, driven along z) or "spectrometer".
-        gradient: diagonal [T/m]; of a line its first entry's modulus counts.
-        amplitude: of the drive field [T].
+        gradient: diagonal [T/m]; of a line (G, 0, -G); of a spectrometer zero.
+        amplitude: of the drive field [T]; of a line (0, 0, A).
         core_diameter: [m]; saturation_magnetization [A/m]; temperature [K].
         anisotropy_constant: [J/m^3]; easy_axis or spatial_modulation go with it.
         shape, fov: voxels and field of view [m].
@@ -57,6 +57,7 @@ class Preset:
         Raises:
             ValueError: as the containers and simulators.
         """
+        self._check()
         grid = Grid.create(self.shape, self.fov)
         particle = Particle.create(
             self.core_diameter,
@@ -68,7 +69,7 @@ class Preset:
         )
         if self.kind == "line":
             return simulate_field_free_line(
-                abs(self.gradient[0]),
+                self.gradient[0],
                 self.amplitude[2],
                 line_angles(),
                 particle,
@@ -80,8 +81,24 @@ class Preset:
         sequence = LissajousSequence.create(self.amplitude)
         bins = None
         if self.max_order is not None:
-            bins = np.flatnonzero(np.abs(sequence.mixing_orders(self.max_order)).sum(1) <= self.max_order)
+            bins = np.flatnonzero(np.abs(sequence.mixing_orders(self.max_order)).sum(1) <= self.max_order)[
+                1:
+            ]  # without 0 Hz
         return simulate_system_matrix(scanner, sequence, particle, grid, bins, concentration=self.concentration)
+
+    def _check(self) -> None:
+        """Refuse numbers that this kind of scanner would ignore."""
+        (x, y, z), amplitude = self.gradient, self.amplitude
+        if self.kind == "line" and not (x != 0 and y == 0 and z == -x):
+            raise ValueError(
+                f"gradient = {self.gradient} T/m; that of a field-free line is (G, 0, -G) with G not zero."
+            )
+        if self.kind == "line" and not (amplitude[0] == 0 and amplitude[1] == 0 and amplitude[2] > 0):
+            raise ValueError(
+                f"amplitude = {amplitude} T; a field-free line is driven along z: (0, 0, A), on the command line 0 0 A in mT."
+            )
+        if self.kind == "spectrometer" and any(self.gradient):
+            raise ValueError(f"gradient = {self.gradient} T/m; a spectrometer has none. Leave it out.")
 
 
 PRESETS = {
@@ -109,6 +126,7 @@ PRESETS = {
     "spectrometer": Preset(
         "gradient-free spectrometer, one voxel, 1-D excitation",
         kind="spectrometer",
+        gradient=(0.0, 0.0, 0.0),
         amplitude=(20e-3, 0.0, 0.0),
         shape=(1, 1, 1),
         fov=(2e-3, 2e-3, 2e-3),

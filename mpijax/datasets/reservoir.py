@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from mpijax.core.checks import check_count
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Int
 from mpijax.datasets.buckets import Bucket, BucketSchedule, Prior, acceptance, check_acceptance
@@ -225,8 +226,12 @@ class RowStream:
         sharding: NamedSharding | None = None,
     ):
         counts = dict(batch_size=batch_size, slots=slots, rows_per_matrix=rows_per_matrix, reuse=reuse, draws=draws)
-        if min(counts.values()) < 1 or not buckets:
-            raise ValueError(f"{len(buckets)} buckets, {counts}; all must be at least 1.")
+        for name, count in counts.items():
+            check_count(name, count)
+        if not buckets:
+            raise ValueError("buckets is empty; give at least one Bucket.")
+        if candidates is not None:
+            check_count("candidates", candidates)
         if sharding is not None and batch_size % sharding.mesh.size:
             raise ValueError(
                 f"batch_size = {batch_size} rows cannot be shared equally by {sharding.mesh.size} devices."
@@ -272,7 +277,11 @@ class RowStream:
 
         Consecutive steps refresh at most one matrix; any other order of steps simulates what is missing. Call the function
         before the next ``at`` or ``report``, which may take the reservoir's memory.
+
+        Raises:
+            ValueError: a step that is not a whole number of at least 0.
         """
+        check_count("step", step, 0)
         bucket, use = self._schedule.at(step)
         self._advance(bucket, use // self.reuse)
         return self._batches(bucket, self.reservoirs[bucket])

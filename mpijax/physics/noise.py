@@ -13,7 +13,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from mpijax.core.checks import check_count, check_range, check_shape, is_concrete
 from mpijax.core.typing import Array, Complex, Float
 
 SURROGATE_PARTS = ("white", "drift", "periodic", "burst")
@@ -45,6 +47,7 @@ def complex_normal(
 
 def white_background(n: int, *, key: jax.Array, count: Any = None) -> Complex[jax.Array, " n"]:
     """White complex noise of n positions, zero mean and unit rms: the thermal part."""
+    check_count("n", n)
     return _standardized(complex_normal((n,), 1.0, key=key), count)
 
 
@@ -62,6 +65,7 @@ def drift_background(
         exponent: g; None = drawn from U(1, 2).
         count: positions in use; None = n.
     """
+    check_count("n", n)
     draws, series = jax.random.split(key)
     theta, rho, g = jax.random.uniform(draws, (3,)) * jnp.array([2 * jnp.pi, 1, 1]) + jnp.array([0, 0, 1])
     g = g if exponent is None else exponent
@@ -83,6 +87,7 @@ def periodic_background(n: int, *, key: jax.Array, count: Any = None) -> Complex
         key: random key.
         count: positions in use; None = n.
     """
+    check_count("n", n)
     u = jax.random.uniform(key, (5 * MAX_TONES + 1,))
     nu, phi, m, mu, psi = u[1:].reshape(5, MAX_TONES, 1)
     present = jnp.arange(MAX_TONES) <= MAX_TONES * u[0]
@@ -103,6 +108,7 @@ def burst_background(n: int, *, key: jax.Array, count: Any = None) -> Complex[ja
         key: random key.
         count: positions in use; None = n.
     """
+    check_count("n", n)
     draws, values = jax.random.split(key)
     u = jax.random.uniform(draws, (4 * MAX_BURSTS + 1,))
     where, duration, kind, phase = u[1:].reshape(4, MAX_BURSTS, 1)
@@ -141,7 +147,17 @@ def background_surrogate(
 
     Returns:
         Series (n,), zero behind the positions in use.
+
+    Raises:
+        ValueError: n below one, a negative sigma, or weights or a concentration that are not four shares.
     """
+    check_range("sigma", sigma, 0.0, math.inf, "")
+    for name, shares in (("weights", weights), ("concentration", concentration)):
+        if shares is not None:
+            check_shape(name, shares, (len(SURROGATE_PARTS),))
+            check_range(name, shares, 0.0, math.inf, "", f"They are the shares of {', '.join(SURROGATE_PARTS)}.")
+            if is_concrete(shares) and not np.any(np.asarray(shares)):
+                raise ValueError(f"{name} = {shares}; at least one must be positive.")
     mix, *keys = jax.random.split(key, 5)
     weights = jax.random.dirichlet(mix, jnp.asarray(concentration)) if weights is None else jnp.asarray(weights)
     makers = (white_background, drift_background, periodic_background, burst_background)
@@ -190,8 +206,9 @@ def background_from_frames(
         Series (n,), zero behind the positions in use; zero for a recording without fluctuations.
 
     Raises:
-        ValueError: fewer than two frames.
+        ValueError: fewer than two frames, or n below one.
     """
+    check_count("n", n)
     e = frames.shape[0]
     if e < 2:
         raise ValueError(f"frames holds {e} empty frame(s); the noise of a row needs at least two.")

@@ -3,11 +3,15 @@
 from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
+import numpy as np
 
+from mpijax.core.checks import check_finite, check_range, check_scalar, check_shape, is_concrete
 from mpijax.core.constants import MU0
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float
 from mpijax.physics.coils import loop_field, segments_field
+
+METRES = "Lengths are in metres."
 
 
 @runtime_checkable
@@ -31,6 +35,17 @@ class LoopCoil:
         """B at 1 A [T], (n, 3)."""
         return loop_field(points, self.radius, jnp.asarray(self.center), jnp.asarray(self.normal))
 
+    def check(self, name: str) -> None:
+        """Raise ValueError where concrete values cannot be a loop in metres."""
+        check_range(f"{name}.radius", self.radius, 1e-4, 10.0, "m", METRES)
+        check_scalar(f"{name}.radius", self.radius)
+        check_shape(f"{name}.center", self.center, (3,))
+        check_range(f"{name}.center", self.center, -10.0, 10.0, "m", METRES)
+        check_shape(f"{name}.normal", self.normal, (3,))
+        check_finite(f"{name}.normal", self.normal)
+        if is_concrete(self.normal) and not np.any(np.asarray(self.normal)):
+            raise ValueError(f"{name}.normal = {self.normal}; it must be a vector other than zero.")
+
 
 @pytree
 class PolylineCoil:
@@ -41,6 +56,15 @@ class PolylineCoil:
     def field(self, points: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
         """B at 1 A [T], (n, 3)."""
         return segments_field(points, jnp.asarray(self.vertices))
+
+    def check(self, name: str) -> None:
+        """Raise ValueError where concrete values cannot be corners in metres."""
+        shape = np.shape(self.vertices)
+        if len(shape) != 2 or shape[0] < 2 or shape[1] != 3:
+            raise ValueError(
+                f"{name}.vertices has shape {shape}; expected (segments + 1, 3) with at least one segment."
+            )
+        check_range(f"{name}.vertices", self.vertices, -10.0, 10.0, "m", METRES)
 
 
 @pytree
@@ -57,6 +81,28 @@ class SeriesCoil:
         """B at 1 A [T], (n, 3)."""
         fields = jnp.stack([coil.field(points) for coil in self.coils])
         return jnp.tensordot(jnp.asarray(self.turns, fields.dtype), fields, 1, precision="highest")
+
+    def check(self, name: str) -> None:
+        """Raise ValueError where there is not one number of turns per coil, or one of the coils is wrong."""
+        if not self.coils or np.shape(self.turns) != (len(self.coils),):
+            raise ValueError(
+                f"{name} has {len(self.coils)} coils and turns of shape {np.shape(self.turns)}; expected one number of turns per "
+                "coil, and at least one coil."
+            )
+        check_finite(f"{name}.turns", self.turns)
+        check_coils(f"{name}.coils", self.coils)
+
+
+def check_coils(name: str, coils: tuple[Any, ...]) -> None:
+    """Raise ValueError unless every entry is a coil whose concrete values make sense."""
+    for index, coil in enumerate(coils):
+        if not hasattr(coil, "field"):
+            raise ValueError(
+                f"{name}[{index}] is a {type(coil).__name__}; among coils every entry needs a method field(points). A channel "
+                "of homogeneous sensitivity goes into an array (channels, 3) of its own."
+            )
+        if isinstance(coil, LoopCoil | PolylineCoil | SeriesCoil):
+            coil.check(f"{name}[{index}]")
 
 
 def coil_sensitivities(coils: Any, points: Float[Array, "n 3"]) -> Float[Array, "c n 3"]:

@@ -4,10 +4,11 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.checks import check_range, is_concrete
+from mpijax.core.checks import check_number, check_range, check_scalar, check_shape, is_concrete
 from mpijax.core.constants import BOLTZMANN
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float
@@ -67,7 +68,7 @@ class Particle:
             saturation_magnetization: Ms [A/m], 1e3 to 2e6; 474e3 is magnetite.
             temperature: T [K].
             anisotropy_constant: K [J/m^3], 10 to 1e6 or 0 (negative: an easy plane). K V/(kB T) is at most 50.
-            easy_axis: (3,) of any length: the particle is immobilised along it. Needs K != 0.
+            easy_axis: (3,) of any length: the particle is immobilized along it. Needs K != 0.
             spatial_modulation: exponent q of a fluid particle, whose axis follows the selection field and whose anisotropy is
                 K min(1, |H_S(r)|/reference)^q. Needs K != 0.
             size_spread: standard deviation of ln d of log-normal diameters, 0.01 to 0.5; None = one diameter.
@@ -83,7 +84,7 @@ class Particle:
         check_range("temperature", temperature, 1.0, 2000.0, "K", "Temperatures are in kelvin: 20 degrees C is 293.")
         if easy_axis is not None and spatial_modulation is not None:
             raise ValueError(
-                "easy_axis and spatial_modulation are both given; a particle is either immobilised or fluid."
+                "easy_axis and spatial_modulation are both given; a particle is either immobilized or fluid."
             )
         if spatial_modulation is not None:
             check_range("spatial_modulation", spatial_modulation, 1e-3, 10.0, "", "Usual exponents are 0.3 to 2.")
@@ -93,6 +94,18 @@ class Particle:
             if spatial_modulation is None:
                 raise ValueError("reference_field is given without spatial_modulation; only fluid particles have one.")
             check_range("reference_field", reference_field, 1e-6, 10.0, "T", "Fields are in tesla: 12 mT is 12e-3.")
+        check_number("anisotropy_constant", anisotropy_constant, "J/m^3", "3.5 kJ/m^3 is 3500.")
+        numbers = {
+            "core_diameter": core_diameter,
+            "saturation_magnetization": saturation_magnetization,
+            "temperature": temperature,
+            "anisotropy_constant": anisotropy_constant,
+            "spatial_modulation": spatial_modulation,
+            "size_spread": size_spread,
+            "reference_field": reference_field,
+        }
+        for name, value in numbers.items():
+            check_scalar(name, value)
         if is_concrete(anisotropy_constant):
             size = np.abs(anisotropy_constant)
             if not np.all((size == 0) | (size >= 10) & (size <= 1e6)):
@@ -103,7 +116,7 @@ class Particle:
             isotropic = np.all(np.asarray(anisotropy_constant) == 0)
             if not isotropic and easy_axis is None and spatial_modulation is None:
                 raise ValueError(
-                    f"anisotropy_constant = {anisotropy_constant} J/m^3 without an axis; give easy_axis (immobilised) or "
+                    f"anisotropy_constant = {anisotropy_constant} J/m^3 without an axis; give easy_axis (immobilized) or "
                     "spatial_modulation (fluid)."
                 )
             if isotropic and (easy_axis is not None or spatial_modulation is not None):
@@ -112,6 +125,7 @@ class Particle:
                 )
         if easy_axis is not None:
             easy_axis = as_leaf(easy_axis)
+            check_shape("easy_axis", easy_axis, (3,))
             norm = (jnp if not is_concrete(easy_axis) else np).linalg.norm(easy_axis)
             if is_concrete(norm) and not (np.isfinite(norm) and norm > 0):
                 raise ValueError(f"easy_axis = {easy_axis}; it must be a finite vector (3,) other than zero.")
@@ -186,11 +200,21 @@ class Particle:
     def _largest_alpha(self) -> float | None:
         if self.is_langevin:
             return 0.0
-        if not is_concrete((self.core_diameter, self.anisotropy_constant, self.temperature, self.size_spread)):
+        decisive = self.core_diameter, self.anisotropy_constant, self.temperature, self.size_spread
+        if not is_concrete(decisive):
             return None
-        ratios, weights = self.sizes()
+        # in NumPy: arithmetic of JAX arrays would be traced under jit
+        diameter, constant, temperature, spread = jax.tree.map(np.asarray, decisive)
+        known = replace(
+            self,
+            core_diameter=diameter,
+            anisotropy_constant=constant,
+            temperature=temperature,
+            size_spread=spread,
+        )
+        ratios, weights = known.sizes()
         widest = float(np.max(ratios[weights > 1e-4])) ** 3  # the few cores beyond it count with the alpha of the bound
-        return float(np.max(np.abs(np.asarray(self.alpha)))) * widest
+        return float(np.max(np.abs(known.alpha))) * widest
 
     def sizes(self) -> tuple[Any, np.ndarray]:
         """Diameters over the median and their weights in the mean moment, (s,) each.

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.checks import check_finite, check_range, check_shape, is_concrete
+from mpijax.core.checks import check_finite, check_range, check_scalar, check_shape, is_concrete
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float
 from mpijax.physics.fields import selection_field as linear_field
+from mpijax.system.coils import check_coils
 from mpijax.system.leaves import as_leaf
 
 
@@ -49,8 +50,8 @@ class Scanner:
             gradient: diagonal (3,) or full (3, 3) gradient of the selection field [T/m]. Its trace must vanish, since
                 div B = 0: up to 1 % of the largest entry is taken for rounding.
             offset_field: [T], (3,).
-            receive_coils: None, (c, 3) sensitivities [1/m], or a tuple of coils (``LoopCoil``, ``PolylineCoil``, or anything
-                with ``.field(points)`` that is a pytree).
+            receive_coils: None, (c, 3) sensitivities [1/m], or a tuple or list of coils (``LoopCoil``, ``PolylineCoil``,
+                ``SeriesCoil``, or anything with ``.field(points)`` that is a pytree).
             transfer_function: complex (c, n_bins) over all bins of the sequence's spectrum, or None.
             selection_field: a field that is not linear, such as ``SolidHarmonicField``: anything with ``.field(points)`` [T]
                 that is a pytree. Given instead of ``gradient`` and ``offset_field``.
@@ -95,11 +96,17 @@ class Scanner:
 
         Args:
             gradient: G [T/m].
-            angle: [rad].
+            angle: [rad], within +-2 pi.
+
+        Raises:
+            ValueError: a gradient that is not in T/m, or an angle in degrees.
 
         Source: TranSMS paper, section IV-A (the field of an ideal line).
         """
         check_range("gradient", gradient, -100.0, 100.0, "T/m", "Gradients are in T/m (mu0 H).")
+        check_range("angle", angle, -2 * np.pi, 2 * np.pi, "rad", "Angles are in radians: 90 degrees is pi/2.")
+        for name, value in (("gradient", gradient), ("angle", angle)):
+            check_scalar(name, value)
         xp = np if is_concrete((gradient, angle)) else jnp
         gradient, angle = as_leaf(gradient), as_leaf(angle)
         zero = xp.zeros_like(angle + gradient)
@@ -182,13 +189,19 @@ def _build(gradient: Any, offset_field: Any, receive_coils: Any, transfer_functi
     offset_field = as_leaf(offset_field)
     check_shape("offset_field", offset_field, (3,))
     check_range("offset_field", offset_field, -10.0, 10.0, "T")
-    if receive_coils is not None and not (isinstance(receive_coils, tuple) and hasattr(receive_coils[0], "field")):
+    if hasattr(receive_coils, "field"):
+        raise ValueError(f"receive_coils is a {type(receive_coils).__name__}; give a tuple of coils, (coil,) for one.")
+    if isinstance(receive_coils, list | tuple) and any(hasattr(coil, "field") for coil in receive_coils):
+        receive_coils = tuple(receive_coils)
+        check_coils("receive_coils", receive_coils)
+    elif receive_coils is not None:
         receive_coils = as_leaf(receive_coils)
-        if receive_coils.ndim != 2 or receive_coils.shape[1] != 3:
+        if receive_coils.ndim != 2 or receive_coils.shape[1] != 3 or not receive_coils.size:
             raise ValueError(
-                f"receive_coils has shape {receive_coils.shape}; expected (channels, 3) sensitivities in 1/m, or a tuple of "
-                "coils with a method field(points)."
+                f"receive_coils has shape {receive_coils.shape}; expected (channels, 3) sensitivities in 1/m of at least one "
+                "channel, or a tuple of coils with a method field(points)."
             )
+        check_finite("receive_coils", receive_coils)
     if transfer_function is not None:
         check_finite("transfer_function", transfer_function)
         if np.ndim(transfer_function) != 2:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.checks import check_finite, check_range, check_shape, is_concrete
+from mpijax.core.checks import check_count, check_finite, check_range, check_shape, is_concrete
 from mpijax.core.pytree import pytree
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Float
@@ -168,8 +168,7 @@ def fit_solid_harmonics(
     for name, array in (("points", points), ("field", field)):
         check_finite(name, array)
     check_range("largest |field|", np.abs(field).max(initial=0.0), 0.0, 20.0, "T", "Fields are in tesla, not mT.")
-    if degree < 1:
-        raise ValueError(f"degree = {degree}; it must be at least 1.")
+    check_count("degree", degree)
     unknowns = (degree + 2) ** 2 - 1 if curl_free else 3 * (degree + 1) ** 2
     if field.size < unknowns:
         raise ValueError(

@@ -64,11 +64,15 @@ class Plan:
         """The part that may change without compiling anew."""
         return self.image, self.orders, self.valid
 
-    def bytes_per_plane(self, grid: Grid, itemsize: int) -> int:
-        """Working memory of one z plane: its coefficient images, and its share of the contraction before the last."""
+    def memory(self, grid: Grid, itemsize: int) -> tuple[int, int]:
+        """Working memory in bytes: what all planes share (the moment on the box, the contractions along x and y), and what each
+        z plane takes (its coefficient images).
+        """
         nx, ny, nz = grid.shape
-        shared = (self.nodes[2] or nz) / nz
-        return int(3 * nx * ny * itemsize * len(self.pairs) * (self.z_orders + 3 * shared))
+        p, q, r = (n or voxels for n, voxels in zip(self.nodes, grid.shape, strict=True))
+        a, b = (1 + max(pair[i] for pair in self.pairs) for i in (0, 1))
+        contracted = 3 * r * (q * a * nx + nx * ny * (a * b + len(self.pairs)))
+        return (12 * p * q * r + contracted) * itemsize, 3 * nx * ny * len(self.pairs) * self.z_orders * itemsize
 
 
 def chebyshev_count(strength: float, tolerance: float, pole: float) -> int:
@@ -81,36 +85,49 @@ def chebyshev_count(strength: float, tolerance: float, pole: float) -> int:
     return math.ceil(math.log(1 / tolerance) / math.log(z + math.sqrt(z * z + 1)))
 
 
-def plan(
+@dataclass(frozen=True)
+class Extent:
+    """How far the expansion reaches: Chebyshev nodes per axis (0 where it is not driven) and largest mixing order."""
+
+    nodes: tuple[int, int, int]
+    order: int
+
+    def box_bytes(self, grid: Grid, itemsize: int) -> int:
+        """Working memory of the moment on the box: known before anything is laid out."""
+        return 12 * math.prod(n or voxels for n, voxels in zip(self.nodes, grid.shape, strict=True)) * itemsize
+
+
+def extent(
     sequence: LissajousSequence,
-    indices: np.ndarray,
     drive_strength: np.ndarray | None,
     box_strength: np.ndarray | None,
     *,
     tolerance: float,
     pole: float,
-) -> Plan:
-    """Lay out the synthesis of some bins.
+) -> Extent:
+    """The nodes and orders that a tolerance needs.
 
     Args:
-        sequence: which axes are driven, and how bins and mixing orders belong together.
-        indices: bins (f,).
+        sequence: which axes are driven.
         drive_strength: beta A per axis; box_strength: beta times half the width of the field box per axis; None = traced.
         tolerance: of the truncations.
         pole: distance of the moment's nearest pole from the real axis, in xi.
     """
     active = [bool(m) for m in sequence.cycles]
     if drive_strength is None or box_strength is None:
-        nodes = tuple(TRACED_NODES if on else 0 for on in active)
-        reached = TRACED_ORDER
-    else:
-        counts = [chebyshev_count(s, tolerance, pole) + 1 for s in box_strength]
-        nodes = tuple(8 * math.ceil(max(n, 16) / 8) if on else 0 for n, on in zip(counts, active, strict=True))
-        reached = chebyshev_count(float(np.max(drive_strength)), tolerance, pole)
+        x, y, z = (TRACED_NODES if on else 0 for on in active)
+        return Extent((x, y, z), TRACED_ORDER)
+    counts = [max(16, chebyshev_count(s, tolerance, pole) + 1) for s in box_strength]
+    x, y, z = (8 * math.ceil(n / 8) if on else 0 for n, on in zip(counts, active, strict=True))
+    return Extent((x, y, z), chebyshev_count(float(np.max(drive_strength)), tolerance, pole))
+
+
+def plan(sequence: LissajousSequence, indices: np.ndarray, extent: Extent) -> Plan:
+    """Lay out the synthesis of some bins (f,) from the mixing orders that fall on them."""
     unique, inverse = np.unique(indices, return_inverse=True)
     nearest = sequence.mixing_orders()[unique]
     smallest = np.abs(nearest[nearest[:, 0] != UNREACHED]).sum(1)  # a bin that no order reaches stays zero
-    orders, row = _contributions(sequence, unique, int(max(smallest.max(initial=0), reached)))
+    orders, row = _contributions(sequence, unique, int(max(smallest.max(initial=0), extent.order)))
     slots = np.zeros(len(unique), np.int64)
     position = np.empty(len(row), np.int64)
     for i, r in enumerate(row):
@@ -126,14 +143,16 @@ def plan(
     image[row, position] = modulus[:, 2] * len(distinct) + pair
     z_orders = int(modulus[:, 2].max()) + 1
     pairs = tuple((a, b) for a, b in distinct.tolist())
-    return Plan(nodes, pairs, z_orders, image[inverse], table[inverse], valid[inverse])  # type: ignore[arg-type]
+    return Plan(extent.nodes, pairs, z_orders, image[inverse], table[inverse], valid[inverse])
 
 
 def _contributions(sequence: LissajousSequence, indices: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Signed orders of sum at most ``limit`` that fall on one of the bins (ascending), aliases included, and the row of each."""
-    span = [np.arange(-limit, limit + 1) if m else np.zeros(1, np.int64) for m in sequence.cycles]
-    orders = np.stack(np.meshgrid(*span, indexing="ij"), -1).reshape(-1, 3)
-    orders = orders[np.abs(orders).sum(1) <= limit]
+    orders = np.zeros((1, 0), np.int64)
+    for m in sequence.cycles:
+        choices = np.arange(-limit, limit + 1) if m else np.zeros(1, np.int64)
+        orders = np.concatenate([np.repeat(orders, len(choices), 0), np.tile(choices, len(orders))[:, None]], axis=1)
+        orders = orders[np.abs(orders).sum(1) <= limit]
     bins = orders @ np.asarray(sequence.cycles, np.int64) % sequence.n_samples
     row = np.searchsorted(indices, bins).clip(max=len(indices) - 1)
     hit = indices[row] == bins

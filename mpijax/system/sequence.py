@@ -59,13 +59,14 @@ class LissajousSequence:
             dividers: f_i = base_frequency/divider_i.
             base_frequency: [Hz].
             waveform: "cosine" (A cos 2 pi f t) or "sine".
-            phase: (3,) [rad], A sin(2 pi f t + phase), MDF's convention; overrides ``waveform``.
+            phase: (3,) [rad] within +-2 pi, A sin(2 pi f t + phase), MDF's convention; overrides ``waveform``.
             oversample: samples per cycle of the base frequency.
             n_samples: samples per period if not base_frequency * period * oversample.
             active: the driven axes, needed where amplitudes are traced (their values are unknown then).
 
         Raises:
-            ValueError: an amplitude that is not a field in tesla, no active axis, or counts that are not positive.
+            ValueError: an amplitude that is not a field in tesla, phases in degrees, no active axis or one too few, or counts that
+                are not positive.
         """
         amplitude = as_leaf(amplitude)
         check_shape("amplitude", amplitude, (3,))
@@ -88,6 +89,17 @@ class LissajousSequence:
                 )
             active = tuple(bool(a > AMPLITUDE_FLOOR) for a in amplitude)  # type: ignore[assignment]
         assert active is not None
+        if len(active) != 3 or any(not isinstance(on, bool | np.bool_) for on in active):
+            raise ValueError(f"active = {active}; expected three of True and False, for x, y and z.")
+        if is_concrete(amplitude):
+            idle = [
+                axis for axis, a, on in zip("xyz", amplitude, active, strict=True) if a > AMPLITUDE_FLOOR and not on
+            ]
+            if idle:
+                raise ValueError(
+                    f"active = {active} leaves out {', '.join(idle)}, but amplitude = {amplitude} T drives it; set the amplitude "
+                    "of an inactive axis to 0, or leave active out."
+                )
         if not any(active):
             raise ValueError(
                 f"amplitude = {amplitude} T drives no axis; at least one must exceed {AMPLITUDE_FLOOR:g} T."
@@ -97,6 +109,7 @@ class LissajousSequence:
         if phase is not None:
             phase = as_leaf(phase)
             check_shape("phase", phase, (3,))
+            check_range("phase", phase, -2 * math.pi, 2 * math.pi, "rad", "Phases are in radians: 90 degrees is pi/2.")
         samples = ticks * int(oversample) if n_samples is None else int(n_samples)
         return LissajousSequence(amplitude, phase, dividers, float(base_frequency), waveform, active, ticks, samples)
 
@@ -127,7 +140,7 @@ class LissajousSequence:
             amplitude=amplitude,
             dividers=tuple(int(d) for d in np.pad(divider[:, 0], pad, constant_values=1)),
             base_frequency=info.base_frequency,
-            phase=np.pad(phase[:, 0] + np.broadcast_to(quarter, phase[:, 0].shape), pad),
+            phase=np.pad(np.fmod(phase[:, 0] + np.broadcast_to(quarter, phase[:, 0].shape), 2 * math.pi), pad),
             n_samples=info.n_samples,
         )
         cycle = info.cycle and round(info.cycle * info.base_frequency)

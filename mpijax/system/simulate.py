@@ -59,10 +59,10 @@ def moment_spectrum(
         frequency_indices: rfft bins to keep (f,); None = all. The time engine takes traced ones, of which only the length is
             static.
         engine: "time", "separable" (ideal selection field with a diagonal gradient; particles of one size that are the same
-            everywhere; any coils), or "auto": separable where it applies and pays (single precision, three driven axes, at least 32
-            frequencies, all of order below 24, at least 64 voxels, everything concrete), else time. They agree within 2e-5 of the
-            largest value in float32 and 1e-9 in float64 for concrete arguments; traced field strengths leave the separable
-            engine at 64 nodes per axis.
+            everywhere; any coils), or "auto": separable where it applies and pays (single precision, three driven axes, at
+            least 32 frequencies, all of order below 24, at least 64 voxels, at most 128 nodes per axis, everything concrete),
+            else time. They agree within 2e-5 (float32) and 1e-9 (float64) of the largest value of the whole moment spectrum for
+            concrete arguments; traced field strengths leave the separable engine at 64 nodes per axis.
         dtype: float32 or float64; None = the default precision. The transform runs in the same precision: float32 components
             below 1e-5 of the strongest are rounding noise.
         memory_limit: bytes of working memory beside the result; None = 128 MiB (8 MiB for anisotropic particles), in chunks
@@ -127,8 +127,7 @@ def simulate_system_matrix(
     xp = np if is_concrete(indices) else jnp
     frequencies = xp.asarray(sequence.frequencies)[indices]
     sample_volume = grid.voxel_volume if sample_volume is None else sample_volume
-    iron = concentration * MAGNETITE_MOLAR_MASS / (3 * MAGNETITE_DENSITY) * sample_volume
-    factor = -2j * np.pi * MU0 * iron * particle.saturation_magnetization * frequencies * sequence.n_samples
+    factor = voltage_factor(particle, sequence, frequencies, concentration, sample_volume)
     transfer_function = None
     if scanner.transfer_function is not None:
         check_shape("transfer_function", scanner.transfer_function, (n_channels, len(sequence.frequencies)))
@@ -151,6 +150,14 @@ def simulate_system_matrix(
         transfer_function=transfer_function,
         metadata={"/experiment/isSimulation": 1, "/calibration/method": "simulation"},
     )
+
+
+def voltage_factor(
+    particle: Any, sequence: LissajousSequence, frequencies: Any, concentration: Any, sample_volume: Any
+) -> Any:
+    """-mu0 m0 (2 pi i f_k) * particles * N, (f,): from p . rfft(m)/N [1/m] to volts in the MDF scale."""
+    iron = concentration * MAGNETITE_MOLAR_MASS / (3 * MAGNETITE_DENSITY) * sample_volume
+    return -2j * np.pi * MU0 * iron * particle.saturation_magnetization * frequencies * sequence.n_samples
 
 
 def simulate_rows(
@@ -179,7 +186,7 @@ def simulate_rows(
         As :func:`moment_spectrum`.
     """
     scanner, sequence, particle = setup.scanner, setup.sequence, setup.particle
-    dtype = _precision(dtype)
+    dtype = precision(dtype)
     n_channels = 3 if scanner.receive_coils is None else len(scanner.receive_coils)
     indices = _check_indices(frequency_indices, sequence)
     n_voxels = shape[0] * shape[1] * shape[2]
@@ -195,7 +202,7 @@ def simulate_rows(
         reference,
         rule=moment_rule(particle),
         indices=indices,
-        chunk=_time_chunk(particle, sequence, n_voxels, n_channels, dtype, memory_limit, traced=True),
+        chunk=time_chunk(particle, sequence, n_voxels, n_channels, dtype, memory_limit, traced=True),
     )
     factor = jnp.asarray(sequence.frequencies * -2j * np.pi, rows.dtype)
     if scanner.transfer_function is not None:
@@ -220,7 +227,7 @@ class _Call:
         n_channels: int,
     ):
         check_choice("engine", engine, ("auto", "time", "separable"))
-        self.dtype = _precision(dtype)
+        self.dtype = precision(dtype)
         self.indices = _check_indices(frequency_indices, sequence)
         self.scanner, self.sequence, self.grid = scanner, sequence, grid
         obstacle = _not_separable(scanner, particle, self.indices)
@@ -231,11 +238,12 @@ class _Call:
             points = jnp.asarray(grid.positions, self.dtype)
             self.particle = particle.with_reference(time_domain.reference_field(scanner, points))
         self.plan: separable.Plan | None = None
-        if engine == "separable" or (engine == "auto" and not obstacle and self._pays()):
-            self._plan_separable(memory_limit)
+        extent = None if obstacle or engine == "time" else self._extent()
+        if engine == "separable" or (extent is not None and self._pays(extent)):
+            self._plan_separable(extent, memory_limit)
         else:
             traced = not is_concrete((scanner, sequence, particle, grid))
-            self.chunk = _time_chunk(particle, sequence, grid.size, n_channels, self.dtype, memory_limit, traced)
+            self.chunk = time_chunk(particle, sequence, grid.size, n_channels, self.dtype, memory_limit, traced)
 
     def run(self, coils: Any, factor: Any) -> Complex[Array, "c f n"]:
         """factor (complex (c, f); None = 1) * rfft(p . m)/N, (c, f, n)."""
@@ -245,44 +253,49 @@ class _Call:
             return _time(*arguments, self.indices, chunk=self.chunk, **static)
         return _separable(*arguments, self.plan.rows, static=self.plan.static, planes=self.chunk, **static)
 
-    def _pays(self) -> bool:
-        """Whether the separable engine is faster and as good: three driven axes, low orders, known field strengths."""
+    def _extent(self) -> separable.Extent:
+        """How far a separable expansion would have to reach."""
+        drive = box = None
+        if is_concrete((self.scanner, self.sequence, self.particle, self.grid)):
+            scanner, sequence, particle, grid = jax.tree.map(
+                np.asarray, (self.scanner, self.sequence, self.particle, self.grid)
+            )
+            amplitude = np.where(sequence.active, sequence.amplitude, 0)
+            drive = particle.beta * amplitude
+            box = drive + particle.beta * np.abs(np.diagonal(scanner.gradient)) * grid.fov / 2
+        pole = np.pi if self.particle.is_langevin else np.pi / 2
+        tolerance = separable.TOLERANCE[self.dtype.name]
+        return separable.extent(self.sequence, drive, box, tolerance=tolerance, pole=pole)
+
+    def _pays(self, extent: separable.Extent) -> bool:
+        """Whether the separable engine is faster and as good: three driven axes, low orders, known and moderate field strengths."""
         if self.dtype != jnp.float32 or not all(self.sequence.active) or self.grid.size < 64:
             return False
-        if self.indices is None or len(self.indices) < 32:
+        if self.indices is None or len(self.indices) < 32 or max(extent.nodes) > 128:
             return False
         if not is_concrete((self.scanner, self.sequence, self.particle, self.grid)):
             return False
         lowest = np.abs(self.sequence.mixing_orders()[self.indices]).sum(1)
         return bool(lowest.max() < 24)
 
-    def _plan_separable(self, memory_limit: int | None) -> None:
+    def _plan_separable(self, extent: separable.Extent, memory_limit: int | None) -> None:
         indices = np.arange(len(self.sequence.frequencies)) if self.indices is None else self.indices
-        drive = box = None
-        if is_concrete((self.scanner, self.sequence, self.particle, self.grid)):
-            beta = float(self.particle.beta)
-            amplitude = np.where(self.sequence.active, np.asarray(self.sequence.amplitude), 0)
-            half = np.abs(np.diagonal(self.scanner.gradient)) * np.asarray(self.grid.fov) / 2
-            drive, box = beta * amplitude, beta * (amplitude + half)
-        self.plan = separable.plan(
-            self.sequence,
-            indices,
-            drive,
-            box,
-            tolerance=separable.TOLERANCE[self.dtype.name],
-            pole=np.pi if self.particle.is_langevin else np.pi / 2,
-        )
-        needed = self.plan.bytes_per_plane(self.grid, self.dtype.itemsize)
         limit = SEPARABLE_BYTES if memory_limit is None else memory_limit
-        if limit < needed:
+        shared = extent.box_bytes(self.grid, self.dtype.itemsize)
+        plane = 0
+        if shared <= limit:
+            self.plan = separable.plan(self.sequence, indices, extent)
+            shared, plane = self.plan.memory(self.grid, self.dtype.itemsize)
+        if shared + plane > limit:
             raise ValueError(
-                f"memory_limit = {limit} bytes; one plane of this grid needs {needed} in the separable engine. Raise it, ask "
-                "for fewer frequencies, or use engine='time'."
+                f"memory_limit = {limit} bytes; one plane of this grid needs {shared + plane} in the separable engine "
+                f"({' x '.join(map(str, extent.nodes))} nodes). Raise it, ask for fewer frequencies, or use engine='time'."
             )
-        self.chunk = chunk_size(self.grid.shape[2], needed, limit)
+        self.chunk = chunk_size(self.grid.shape[2], plane, limit - shared)
 
 
-def _precision(dtype: Any) -> jnp.dtype:
+def precision(dtype: Any) -> jnp.dtype:
+    """The checked floating-point type of a simulation; None = the default one."""
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     check_choice("dtype", dtype.name, ("float32", "float64"))
     if dtype == jnp.float64 and jnp.result_type(float) != jnp.float64:
@@ -321,7 +334,7 @@ def _not_separable(scanner: Scanner, particle: Any, indices: Any) -> str | None:
     return None
 
 
-def _time_chunk(
+def time_chunk(
     particle: Any,
     sequence: LissajousSequence,
     n_voxels: int,
@@ -330,7 +343,7 @@ def _time_chunk(
     memory_limit: int | None,
     traced: bool,
 ) -> int:
-    """Voxels per chunk of the time engine."""
+    """Voxels per chunk of the time engine under a memory limit [bytes], None = by the sizes above."""
     needed = time_domain.bytes_per_voxel(particle, sequence.n_samples, n_channels, dtype.itemsize)
     limit = memory_limit
     if limit is None:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure, FigureBase
 
 from mpijax.core.typing import Array, Complex, Float, Num
 from mpijax.physics.sequences import UNREACHED
+from mpijax.viz.channels import Channels
 from mpijax.viz.style import COLORS, MARKERS, new_figure, order_text, styled
 
 
@@ -63,6 +64,7 @@ def plot_snr(
     *,
     threshold: float | None = None,
     labels: Sequence[str] = ("x", "y", "z"),
+    angles: Float[Array, " c"] | None = None,
     annotate: int = 5,
     figure: FigureBase | None = None,
 ) -> Any:
@@ -74,6 +76,7 @@ def plot_snr(
         mixing_orders: Mixing orders (f, 3); they add the second panel and name the strongest rows.
         threshold: Selection threshold to draw, with the number of rows above it.
         labels: Names of the receive channels.
+        angles: (c,) [rad] of a rotating field-free line, whose channels are angles; more than six get a color bar.
         annotate: How many of the strongest rows to name with their mixing orders.
         figure: Part of a figure to draw into (a ``SubFigure``); default a new figure of fitting size.
 
@@ -85,18 +88,16 @@ def plot_snr(
     figure = new_figure(5.0 if mixing_orders is None else 7.0, 2.8) if figure is None else figure
     ratios = (1,) if mixing_orders is None else (2, 1)
     panels = figure.subplots(1, len(ratios), squeeze=False, sharey=True, width_ratios=ratios)[0]
-    styles = [
-        {"color": COLORS[i % 7], "marker": MARKERS[i % 7], "ms": 2.5, "ls": "none", "alpha": 0.7, "mew": 0}
-        for i in range(len(snr))
-    ]
-    for i, values in enumerate(positive):
-        panels[0].plot(frequencies, values, label=f"receive {labels[i] if i < len(labels) else i}", **styles[i])
+    channels = Channels(len(snr), labels, angles)
+    styles = [{**look, "ms": 2.5, "ls": "none", "alpha": 0.7, "mew": 0} for look in channels.looks]
+    for name, values, style in zip(channels.names, positive, styles, strict=True):
+        panels[0].plot(frequencies, values, label=name, **style)
     if mixing_orders is not None:
         orders = np.asarray(mixing_orders)
         known = np.all(orders != UNREACHED, axis=1)
         total = np.abs(orders).sum(axis=1)
         for i, values in enumerate(positive):
-            shift = 0.22 * (i - (len(snr) - 1) / 2)
+            shift = min(0.22, 0.7 / len(snr)) * (i - (len(snr) - 1) / 2)
             panels[1].plot(total[known] + shift, values[known], **styles[i])
         panels[1].set(xlabel="mixing order |nx| + |ny| + |nz|")
         _name_strongest(panels[0], frequencies[known], positive[:, known], orders[known], annotate)
@@ -108,7 +109,10 @@ def plot_snr(
     if threshold is not None:
         panels[0].set_title(f"{np.count_nonzero(snr >= threshold)} of {snr.size} rows with SNR ≥ {threshold:g}")
     panels[0].set(xlabel="frequency / kHz", ylabel="SNR")
-    panels[0].legend(loc="upper right", markerscale=2, handletextpad=0.2)
+    if channels.many:
+        channels.draw_color_bar(figure, list(panels))
+    else:
+        panels[0].legend(loc="upper right", markerscale=2, handletextpad=0.2)
     return figure
 
 
@@ -118,6 +122,7 @@ def plot_background_drift(
     frequencies: Float[Array, " f"],
     *,
     labels: Sequence[str] = ("x", "y", "z"),
+    angles: Float[Array, " c"] | None = None,
     figure: FigureBase | None = None,
 ) -> Any:
     """How far the background moves during a calibration, in units of its own noise.
@@ -129,10 +134,12 @@ def plot_background_drift(
         background: Background frames in the order of acquisition (e, c, f), at least three.
         frequencies: Frequency of each bin [Hz].
         labels: Names of the receive channels.
+        angles: (c,) [rad] of a rotating field-free line, whose channels are angles; more than six get a color bar.
         figure: Part of a figure to draw into (a ``SubFigure``); default a new figure of fitting size.
 
     Returns:
-        The figure: root mean square over the frequencies against the frame, and a map per channel.
+        The figure: root mean square over the frequencies against the frame, and a map per channel; of more than six
+        channels one map, their median.
 
     Raises:
         ValueError: Fewer than three frames.
@@ -143,24 +150,33 @@ def plot_background_drift(
         raise ValueError(f"background has {frames} frames; the noise between frames needs at least 3.")
     variance = np.mean(np.abs(np.diff(background, axis=0)) ** 2, axis=0) / 2
     deviation = np.abs(background - background.mean(axis=0)) / np.sqrt(np.where(variance > 0, variance, np.inf))
-    figure = new_figure(7.0, 2.2 + 1.6 * channels) if figure is None else figure
-    table = figure.subplots(channels + 1, 1, height_ratios=[1.3, *[1.0] * channels])
-    names = [labels[i] if i < len(labels) else str(i) for i in range(channels)]
+    looks = Channels(channels, labels, angles)
+    maps = dict(zip(looks.names, np.moveaxis(deviation, 1, 0), strict=True))
+    if looks.many:
+        kind = "channels" if angles is None else "angles"
+        maps = {f"median over the {channels} {kind}": np.median(deviation, axis=1)}
+    figure = new_figure(7.0, 2.2 + 1.6 * len(maps)) if figure is None else figure
+    table = figure.subplots(len(maps) + 1, 1, height_ratios=[1.3, *[1.0] * len(maps)])
+    rms = np.sqrt(np.mean(deviation**2, axis=2))
+    size = {"ms": 1.5, "linewidth": 0.5} if looks.many else {"ms": 3}
+    for name, values, look in zip(looks.names, rms.T, looks.looks, strict=True):
+        table[0].plot(np.arange(frames), values, label=None if looks.many else name, **look, **size)
     order = np.argsort(frequencies)
-    for i, name in enumerate(names):
-        rms = np.sqrt(np.mean(deviation[:, i] ** 2, axis=1))
-        table[0].plot(np.arange(frames), rms, color=COLORS[i % 7], marker=MARKERS[i % 7], ms=3, label=f"receive {name}")
-        mesh = table[i + 1].pcolormesh(
-            np.asarray(frequencies)[order] / 1e3, np.arange(frames), deviation[:, i, order], shading="nearest",
-            cmap="inferno", vmin=0, vmax=max(4.0, float(np.percentile(deviation, 99))), rasterized=True,
+    top = max(4.0, float(np.percentile(deviation, 99)))
+    for axes, (name, values) in zip(table[1:], maps.items(), strict=True):
+        mesh = axes.pcolormesh(
+            np.asarray(frequencies)[order] / 1e3, np.arange(frames), values[:, order], shading="nearest",
+            cmap="inferno", vmin=0, vmax=top, rasterized=True,
         )  # fmt: skip
-        table[i + 1].set(ylabel="frame", title=f"receive {name}")
+        axes.set(ylabel="frame", title=name)
     table[0].axhline(1.0, color="black", linewidth=0.8, linestyle="--", label="steady noise")
     table[0].set(xlabel="background frame", ylabel="rms deviation / noise std", ylim=(0, None))
     table[0].grid(alpha=0.3, linewidth=0.5)
-    table[0].legend(ncols=channels + 1, loc="lower center")
+    table[0].legend(ncols=len(maps) + 1, loc="lower center")
     table[-1].set_xlabel("frequency / kHz")
     figure.colorbar(mesh, ax=list(table[1:]), label="deviation / noise std", extend="max")
+    if looks.many:
+        looks.draw_color_bar(figure, [table[0]])
     return figure
 
 

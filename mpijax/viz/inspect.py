@@ -10,6 +10,7 @@ from matplotlib.figure import Figure, FigureBase
 from mpijax.core.checks import check_range
 from mpijax.io import SystemMatrixFile, open_system_matrix
 from mpijax.system import SystemMatrix
+from mpijax.viz.channels import MAX_LEGEND, Channels
 from mpijax.viz.curves import plot_background_drift, plot_snr
 from mpijax.viz.rows import plot_rows
 from mpijax.viz.style import COLORS, new_figure, styled
@@ -22,8 +23,9 @@ READ_BYTES = 2**28
 def inspect_figure(path: str | Path, *, rows: int = 6) -> Figure:
     """SNR over frequency and mixing order, the strongest rows, and the drift of the background frames, in one figure.
 
-    A file without SNR and without background frames shows the rms of its rows instead of the SNR. Only the rows shown, the
-    background frames and, where it is missing, what the SNR needs are read.
+    Of a rotating field-free line each row shown is the strongest angle of a harmonic; a single voxel has all its harmonics
+    drawn as one spectrum. A file without SNR and without background frames shows the rms of its rows instead of the SNR.
+    Only the rows shown, the background frames and, where it is missing, what the SNR needs are read.
 
     Args:
         path: MDF file with a calibration.
@@ -43,23 +45,29 @@ def inspect_figure(path: str | Path, *, rows: int = 6) -> Figure:
     strength = file.snr
     if strength is None:
         file, strength = thinned, np.sqrt(np.mean(np.abs(sample.values) ** 2, axis=-1))
-    strongest = _strongest(file, strength, rows)
     has_drift = sample.background is not None and sample.background.shape[0] >= 3
-    heights = [2.8, 2.2, 1.6 + 1.0 * file.n_channels] if has_drift else [2.8, 2.2]
+    maps = file.n_channels if file.n_channels <= MAX_LEGEND else 1
+    heights = [2.8, 2.2, 1.6 + 1.0 * maps] if has_drift else [2.8, 2.2]
     figure = new_figure(8.0, sum(heights))
     parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
     known = np.all(np.isfinite(file.frequencies))
     frequencies = file.frequencies if known else np.asarray(file.frequency_indices, float)
     orders = file.sequence.mixing_orders()[file.frequency_indices] if file.sequence is not None else None
-    labels = _labels(file)
-    plot_snr(frequencies, np.asarray(strength), orders, labels=labels, figure=parts[0])
+    channels = Channels(file.n_channels, _labels(file), sample.angles)
+    plot_snr(frequencies, np.asarray(strength), orders, labels=channels.labels, angles=channels.angles, figure=parts[0])
     if file.snr is None:
         parts[0].axes[0].set_ylabel("rms of the row (no SNR)")
     parts[0].suptitle(Path(path).name)
-    draw = _draw_lines if strongest.grid.shape[1:] == (1, 1) else _draw_images
-    draw(strongest, dict(zip(range(len(labels)), labels, strict=True)), parts[1])
+    if sample.grid.size == 1:
+        _draw_spectrum(sample, channels, parts[1])
+    else:
+        strongest = _strongest(file, strength, rows)
+        draw = _draw_lines if strongest.grid.shape[1:] == (1, 1) else _draw_images
+        draw(strongest, channels, parts[1])
     if has_drift:
-        plot_background_drift(sample.background, sample.frequencies, labels=labels, figure=parts[2])
+        plot_background_drift(
+            sample.background, sample.frequencies, labels=channels.labels, angles=channels.angles, figure=parts[2]
+        )
     return figure
 
 
@@ -73,6 +81,8 @@ def _thin(file: SystemMatrixFile) -> SystemMatrixFile:
 def _strongest(file: SystemMatrixFile, strength: np.ndarray, count: int) -> SystemMatrix:
     """The rows of largest strength in order of frequency, the constant component left out."""
     ranked = np.where(file.frequency_indices > 0, np.nan_to_num(strength, posinf=0), 0)
+    if file.info.angles is not None:  # neighboring angles look alike
+        ranked, count = np.where(ranked == ranked.max(axis=0), ranked, 0), min(count, len(file.bins))
     order = np.argsort(ranked.reshape(-1))[::-1][:count]
     channel, position = np.unravel_index(order, strength.shape)
     bins = np.unique(position)
@@ -82,34 +92,72 @@ def _strongest(file: SystemMatrixFile, strength: np.ndarray, count: int) -> Syst
     return chosen.read(apply_transfer_function=False)
 
 
-def _draw_images(matrix: SystemMatrix, labels: dict[int, str], figure: FigureBase) -> None:
+def _draw_images(matrix: SystemMatrix, channels: Channels, figure: FigureBase) -> None:
     """Rows of a plane, or of the central slice of a volume."""
     index = matrix.row_index()
     images = np.asarray(matrix.grid.to_image(matrix.rows()))
     frequencies = _row_frequencies(matrix)
     half, center = np.asarray(matrix.grid.fov) * 500, np.asarray(matrix.grid.center) * 1e3
-    plot_rows(
+    drawn = plot_rows(
         {"strongest rows": images[:, images.shape[1] // 2]},
         frequencies=frequencies if np.all(np.isfinite(frequencies)) else None,
         mixing_orders=None if matrix.sequence is None else matrix.sequence.mixing_orders()[index.frequency_index],
-        channels=[labels[int(c)] for c in index.channel],
+        channels=[channels.labels[int(c)] for c in index.channel],
         extent=(center[0] - half[0], center[0] + half[0], center[1] - half[1], center[1] + half[1]),
         figure=figure,
     )
+    if channels.angles is not None:
+        for axes, title in zip(drawn.axes, _titles(matrix, channels), strict=False):
+            axes.set_title(title)
 
 
-def _draw_lines(matrix: SystemMatrix, labels: dict[int, str], figure: FigureBase) -> None:
+def _draw_lines(matrix: SystemMatrix, channels: Channels, figure: FigureBase) -> None:
     """Rows of a line of positions: real and imaginary part over x."""
     position = np.asarray(matrix.grid.positions)[:, 0] * 1e3
-    rows, frequencies, channels = np.asarray(matrix.rows()), _row_frequencies(matrix), matrix.row_index().channel
+    rows = np.asarray(matrix.rows())
     axes = figure.subplots(1, len(rows), squeeze=False)[0]
-    for ax, row, frequency, channel in zip(axes, rows, frequencies, channels, strict=True):
+    for ax, row, title in zip(axes, rows, _titles(matrix, channels), strict=True):
         ax.plot(position, row.real, "o-", color=COLORS[0], markersize=2.5, label="real")
         ax.plot(position, row.imag, "s--", color=COLORS[1], markersize=2.5, label="imaginary")
-        ax.set(xlabel="x / mm", title=f"{frequency / 1e3:.2f} kHz\n{labels[int(channel)]}")
+        ax.set(xlabel="x / mm", title=title)
         ax.ticklabel_format(axis="y", scilimits=(-2, 2))
     axes[0].set_ylabel("strongest rows")
     figure.legend(*axes[0].get_legend_handles_labels(), ncols=2, loc="outside lower center")
+
+
+def _draw_spectrum(matrix: SystemMatrix, channels: Channels, figure: FigureBase) -> None:
+    """Modulus of every harmonic of a single voxel, the constant component left out."""
+    shown = np.asarray(matrix.frequency_indices) > 0
+    known = matrix.frequencies if np.all(np.isfinite(matrix.frequencies)) else matrix.frequency_indices
+    frequencies = np.asarray(known)[shown] / 1e3
+    modulus = np.abs(np.asarray(matrix.values)[:, shown, 0])
+    axes = figure.subplots()
+    axes.set(yscale="log", xlabel="frequency / kHz", ylabel="modulus of the harmonic")
+    axes.grid(alpha=0.3, linewidth=0.5)
+    floor = np.min(modulus, where=modulus > 0, initial=np.inf) / 2
+    step = np.diff(frequencies).min(initial=np.inf) if len(frequencies) > 1 else 0.0
+    shifts = 0.6 * step * (np.arange(channels.count) - (channels.count - 1) / 2) / channels.count
+    for i, (name, look) in enumerate(zip(channels.names, channels.looks, strict=True)):
+        drawn = modulus[i] > 0
+        shifted = frequencies[drawn] + shifts[i]
+        axes.vlines(shifted, floor, modulus[i, drawn], color=look["color"], linewidth=0.8)
+        axes.plot(shifted, modulus[i, drawn], ls="none", ms=2.5, label=name, **look)
+    if channels.many:
+        channels.draw_color_bar(figure, [axes])
+    else:
+        axes.legend(loc="upper right", markerscale=2, handletextpad=0.2)
+
+
+def _titles(matrix: SystemMatrix, channels: Channels) -> list[str]:
+    """ "25.00 kHz, x" of each row; of a rotating line "angle 36 deg, harmonic 3"."""
+    index = matrix.row_index()
+    texts = [f"{frequency / 1e3:.2f} kHz" for frequency in _row_frequencies(matrix)]
+    if channels.angles is None:
+        return [f"{text}\n{channels.labels[int(c)]}" for text, c in zip(texts, index.channel, strict=True)]
+    if matrix.sequence is not None and sum(matrix.sequence.active) == 1:
+        orders = np.abs(matrix.sequence.mixing_orders()[index.frequency_index])
+        texts = [f"harmonic {order.sum()}" for order in orders]
+    return [f"{channels.names[int(c)]}\n{text}" for text, c in zip(texts, index.channel, strict=True)]
 
 
 def _row_frequencies(matrix: SystemMatrix) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Parameters put into the simulator come out of the fit."""
 
+import inspect
 from dataclasses import replace
 
 import jax
@@ -10,6 +11,7 @@ import pytest
 import mpijax as mj
 from mpijax.calibration.fit import _problem
 from mpijax.calibration.parameters import search_box
+from mpijax.calibration.result import _digits
 
 BINS = np.array([2, 3, 4, 5])
 LINE = mj.Grid.create((9, 1, 1), (90e-3, 10e-3, 10e-3), (10e-3, 0, 0))
@@ -86,6 +88,7 @@ def test_diameter_and_gradient_are_reported_as_degenerate():
     for part in (
         "fit of 4 rows at 9 positions",
         "core_diameter",
+        "gradient (largest entry)",
         "nm",
         "T/m",
         "beta G",
@@ -181,6 +184,7 @@ def test_a_parameter_without_influence_is_named():
         ({}, {"bounds": {"core_diameter": (21e-9, 30e-9)}}, "outside of its bounds"),
         ({}, {"weights": np.ones(4)}, "weights has shape"),
         ({}, {"weights": -np.ones((1, 4))}, "weights"),
+        ({}, {"weights": -np.ones((1, 4, 9))}, "36 of 36 entries outside"),
         ({}, {"weights": np.zeros((1, 4))}, "leave no data"),
         ({}, {"gains": np.ones(4)}, "gains has shape"),
         ({}, {"starts": 0}, "starts = 0"),
@@ -196,6 +200,39 @@ def test_scanner_must_fit_the_channels():
         mj.fit(simulate(), mj.Scanner.create((0.2, -0.1, -0.1)))
     with pytest.raises(ValueError, match="carries no scanner"):
         mj.fit(simulate())
+
+
+def test_what_the_type_checker_would_have_found():
+    """Users run without it."""
+    fit = inspect.unwrap(mj.fit)
+    for matrix in ("file.mdf", None):
+        with pytest.raises(TypeError, match="io.read_system_matrix"):
+            fit(matrix)
+    with pytest.raises(ValueError, match="starts = 1.5; expected a whole number"):
+        fit(simulate(), scanner(), starts=1.5)
+    with pytest.raises(ValueError, match=r"bounds of core_diameter = 2e-08; expected \(low, high\)"):
+        inspect.unwrap(search_box)(FREE, {"core_diameter": 20e-9}, scanner(), mj.Particle.create(), LINE)
+
+
+def test_angles_are_named_before_channels():
+    with pytest.raises(ValueError, match="rotating field-free line"):
+        mj.fit(replace(simulate(), angles=np.zeros(1)), mj.Scanner.create((0.2, -0.1, -0.1)))
+
+
+@pytest.mark.parametrize(
+    ("value", "std", "text"),
+    [
+        (2.35e-8, 1e-12, "0.000 +- <0.001 mm"),
+        (-1e-9, 1e-12, "0.000 +- <0.001 mm"),
+        (12.3456, 0.0712, "12.346 +- 0.071 mm"),
+        (12.3456, 3.21, "12.3 +- 3.2 mm"),
+        (12.3456, 45.0, "12 +- 45 mm"),
+        (12.3456, np.nan, "12.346 at its bound mm"),
+        (12.3456, np.inf, "12.346 +- inf mm"),
+    ],
+)
+def test_numbers_are_printed_to_their_uncertainty(value, std, text):
+    assert _digits(value, std, "mm") == text
 
 
 def test_too_few_data():

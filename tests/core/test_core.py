@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from mpijax.core.batching import capped_map, chunk_size
-from mpijax.core.checks import check_choice, check_finite, check_range, is_concrete
+from mpijax.core.checks import (
+    check_choice,
+    check_count,
+    check_finite,
+    check_interval,
+    check_range,
+    check_scalar,
+    is_concrete,
+)
 from mpijax.core.files import atomic_path, write_text
 from mpijax.core.pytree import FrozenMapping
 
@@ -46,6 +54,23 @@ def test_checks_pass_tracers_and_name_what_is_wrong():
         check_finite("x", np.array([1, np.inf]))
     with pytest.raises(ValueError, match="allowed is 0 to 1 m"):
         check_range("x", 2.0, 0, 1, "m")
+    with pytest.raises(ValueError, match="x = '2 m'; expected a number in m"):
+        check_range("x", "2 m", 0, 1, "m")
+    with pytest.raises(ValueError, match="x = None; expected a number in m"):
+        check_range("x", None, 0, 1, "m")
+    with pytest.raises(
+        ValueError, match=r"x has 2 of 50 entries outside \(-2 to 47 m\); allowed is at least 0 m"
+    ) as error:
+        check_range("x", np.arange(-2, 48), 0, np.inf, "m")
+    assert len(str(error.value)) < 100
+    for count in (0, 2.5, "3", None):
+        with pytest.raises(ValueError, match="whole number of at least 1"):
+            check_count("x", count)
+    for pair in (0.3, (0.1,), "ab"):
+        with pytest.raises(ValueError, match=r"expected \(low, high\)"):
+            check_interval("x", pair)
+    with pytest.raises(ValueError, match=r"shape \(2,\); expected one number"):
+        check_scalar("x", np.ones(2))
     with pytest.raises(ValueError, match="'a', 'b'"):
         check_choice("x", "c", ("a", "b"))
 

@@ -1,4 +1,5 @@
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -248,11 +249,14 @@ def test_bad_tasks_are_refused():
         ({"noise": "pink"}, "'white', 'surrogate', 'frames'"),
         ({"noise_range": (0.3, 0.1)}, "smallest, largest"),
         ({"noise_range": (-0.1, 0.1)}, "noise_range"),
+        ({"missing_range": (0.1, 1.2)}, "missing_range"),
         ({"scale_range": (0.0, 1.0)}, "scale_range"),
         ({"missing_weight": -1.0}, "missing_weight"),
     ]:
         with pytest.raises(ValueError, match=message):
             RestorationTask(**options)
+    with pytest.raises(ValueError, match=r"noise_range = 0.3; expected \(low, high\)"):
+        inspect.unwrap(RestorationTask.__init__)(object.__new__(RestorationTask), noise_range=0.3)
     key, row = jax.random.key(0), rows(BOX2, 1)[0]
     for task, given, message in [
         (RestorationTask(noise="frames"), {}, "pass frames="),

@@ -97,6 +97,11 @@ def test_bad_masks_are_refused():
         block_mask(SHAPE, SHAPE, key=key, ratio_range=(0.1, 2.0))
     with pytest.raises(ValueError, match="smallest, largest"):
         block_mask(SHAPE, SHAPE, key=key, ratio_range=(0.2, 0.1))
+    for ratio in (-0.1, 1.5, np.nan):
+        with pytest.raises(ValueError, match="ratio"):
+            missing_block(SHAPE, SHAPE, ratio, key=key)
+    with pytest.raises(ValueError, match="extent"):
+        block_mask((SHAPE[0] + 1, 1, 1), SHAPE, key=key)
     with pytest.raises(ValueError, match="max_ratio"):
         block_mask(SHAPE, SHAPE, key=key, max_ratio=-1.0)
     with pytest.raises(ValueError, match="max_blocks"):

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -180,13 +181,19 @@ def test_buckets_share_no_grid_and_the_schedule_keeps_their_shares():
             r"accepts 0\.00% .*\(0 of 4096 draws\); widen its low and shape",
         ),
         (dict(rows_per_matrix=30), "rows_per_matrix = 30, but only 29 candidate bins"),
-        (dict(slots=0), "'slots': 0.*at least 1"),
-        (dict(buckets=()), "0 buckets"),
+        (dict(slots=0), "slots = 0; expected a whole number of at least 1"),
+        (dict(buckets=()), "buckets is empty"),
     ],
 )
 def test_streams_that_cannot_work_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         make_stream(**settings)
+
+
+def test_steps_are_counted_from_zero():
+    for step in (-1, 0.5):
+        with pytest.raises(ValueError, match="step = .* at least 0"):
+            inspect.unwrap(RowStream.at)(None, step)
 
 
 def test_a_bucket_of_no_grid_is_refused():

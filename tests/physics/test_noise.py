@@ -151,3 +151,15 @@ def test_empty_frames_that_say_nothing():
     np.testing.assert_array_equal(
         background_from_frames(np.full(40, 7 + 1j, np.complex64), 10, key=jax.random.key(0)), 0
     )
+
+
+@pytest.mark.parametrize("weights", [(np.nan, 1, 1, 1), (-1, 1, 1, 1), (0, 0, 0, 0), (1, 1, 1)])
+def test_weights_that_are_no_shares(weights):
+    with pytest.raises(ValueError, match="weights"):
+        background_surrogate(10, key=jax.random.key(0), weights=weights)
+
+
+def test_no_positions():
+    for n in (0, -1):
+        with pytest.raises(ValueError, match="n = .* at least 1"):
+            noise.white_background(n, key=jax.random.key(0))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
+from mpijax.system.coils import coil_sensitivities
 
 
 def small_matrix(**extra):
@@ -29,13 +30,20 @@ def test_particle_derived_values():
     "options, message",
     [
         ({"core_diameter": 20.0}, "20 nm is 20e-9"),
+        ({"core_diameter": "20nm"}, "'20nm'; expected a number in m"),
+        ({"core_diameter": None}, "None; expected a number in m"),
+        ({"core_diameter": (20e-9, 25e-9)}, "core_diameter has shape"),
+        ({"temperature": np.array([293.0, 300.0])}, "temperature has shape"),
+        ({"anisotropy_constant": "3 kJ"}, "expected a number in J/m"),
+        ({"anisotropy_constant": (1e3, 2e3), "easy_axis": (1, 0, 0)}, "anisotropy_constant has shape"),
+        ({"anisotropy_constant": 1e3, "easy_axis": (1, 0)}, r"easy_axis has shape \(2,\); expected \(3,\)"),
         ({"core_diameter": float("nan")}, "core_diameter"),
         ({"temperature": -3.0}, "kelvin"),
         ({"anisotropy_constant": 100.0}, "without an axis"),
         ({"easy_axis": (1, 0, 0)}, "anisotropy_constant is 0"),
         (
             {"anisotropy_constant": 1e3, "easy_axis": (1, 0, 0), "spatial_modulation": 1.0},
-            "either immobilised or fluid",
+            "either immobilized or fluid",
         ),
         ({"anisotropy_constant": 1e3, "easy_axis": (0, 0, 0)}, "other than zero"),
         ({"anisotropy_constant": 3.5, "easy_axis": (0, 0, 1)}, "3.5 kJ/m\\^3 is 3500"),
@@ -66,6 +74,20 @@ def test_grid_positions_and_images():
     np.testing.assert_allclose(fine.mean(2)[0], image[0, 0], atol=1e-15)  # sub-voxels average to the voxel's centre
 
 
+def coil(radius=0.04, center=(0.0, 0.0, 0.05), normal=(0.0, 0.0, 1.0)):
+    return mj.LoopCoil(radius, np.array(center), np.array(normal))
+
+
+def coils(coil):
+    return mj.Scanner.create((1.0, 1.0, -2.0), receive_coils=(coil,))
+
+
+def test_a_list_of_coils_is_a_tuple_of_coils():
+    assert isinstance(mj.Scanner.create((1.0, 1.0, -2.0), receive_coils=[coil(), coil()]).receive_coils, tuple)
+    traced = jax.jit(lambda radius: coil_sensitivities(coils(coil(radius)).receive_coils, jnp.zeros((1, 3))))
+    assert np.all(np.isfinite(traced(0.04)))
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -80,7 +102,24 @@ def test_grid_positions_and_images():
         (lambda: mj.Scanner.create((1.0, np.nan, -2.0)), "NaN"),
         (lambda: mj.Scanner.create((1.0, 1.0)), "shape"),
         (lambda: mj.Scanner.create((1.0, 1.0, -2.0), receive_coils=np.ones(3)), "sensitivities"),
+        (lambda: mj.Scanner.create((1.0, 1.0, -2.0), receive_coils=[[1, np.nan, 0]]), "receive_coils has 1 of 3"),
+        (lambda: mj.Scanner.create((1.0, 1.0, -2.0), receive_coils=()), "at least one channel"),
+        (lambda: mj.Scanner.create((1.0, 1.0, -2.0), receive_coils=coil()), r"tuple of coils, \(coil,\)"),
+        (
+            lambda: mj.Scanner.create((1.0, 1.0, -2.0), receive_coils=(coil(), [1, 0, 0])),
+            r"receive_coils\[1\] is a list",
+        ),
+        (lambda: coils(coil(radius=40.0)), "radius = 40.0 m"),
+        (lambda: coils(coil(center=(0, 0))), r"center has shape \(2,\)"),
+        (lambda: coils(coil(normal=(0, 0, 0))), "other than zero"),
+        (lambda: coils(mj.PolylineCoil(np.zeros((1, 3)))), "at least one segment"),
+        (lambda: coils(mj.PolylineCoil(np.full((4, 3), 40.0))), "Lengths are in metres"),
+        (lambda: coils(mj.SeriesCoil((coil(),), (1, 2))), "one number of turns per"),
+        (lambda: coils(mj.SeriesCoil((coil(radius=np.nan),), (1,))), r"receive_coils\[0\].coils\[0\].radius"),
         (lambda: mj.LissajousSequence.create((12.0, 0, 0)), "12 mT is 12e-3"),
+        (lambda: mj.LissajousSequence.create((1e-3, 0, 0), phase=(np.nan, 0, 0)), "phase"),
+        (lambda: mj.LissajousSequence.create((1e-3, 0, 0), phase=(90.0, 0, 0)), "90 degrees is pi/2"),
+        (lambda: mj.LissajousSequence.create((1e-3, 0, 0), active=(False, True, False)), "leaves out x"),
         (lambda: mj.LissajousSequence.create((0, 0, 0)), "drives no axis"),
         (lambda: mj.LissajousSequence.create((1e-3, 0, 0), waveform="triangle"), "triangle"),
         (lambda: mj.LissajousSequence.create((1e-3, 0, 0), dividers=(102, 96)), "three positive integers"),  # type: ignore

@@ -98,10 +98,10 @@ def test_voltages_of_any_coils_and_chunks_of_planes():
     whole = moments("separable")
     assert relative(whole, moments("time")) < BOUNDS["float32"]
     call = simulate._Call(*setup, "separable", None, None, 2)
-    one_plane = call.plan.bytes_per_plane(grid, 4)
-    assert relative(moments("separable", memory_limit=2 * one_plane), whole) < 1e-6
+    shared, plane = call.plan.memory(grid, 4)
+    assert relative(moments("separable", memory_limit=shared + 2 * plane), whole) < 1e-6
     with pytest.raises(ValueError, match="one plane of this grid"):
-        moments("separable", memory_limit=one_plane // 2)
+        moments("separable", memory_limit=shared + plane // 2)
 
 
 def test_bins_in_any_order_twice_or_out_of_reach():
@@ -169,6 +169,24 @@ def test_memory_cap_holds(anisotropic):
     )
     result = 3 * 817 * grid.size * 8
     assert compiled.temp_size_in_bytes < limit + 2 * result  # the rows once in the order of the chunks, once transposed
+
+
+def test_memory_cap_of_the_separable_engine_and_its_refusal():
+    sequence = mj.LissajousSequence.create((12e-3, 12e-3, 12e-3))
+    bins = np.flatnonzero(np.abs(sequence.mixing_orders(6)).sum(1) <= 6)
+    grid = mj.Grid.create((6, 6, 6), (30e-3, 30e-3, 15e-3))
+    scanner = mj.Scanner.create((-1.0, -1.0, 2.0))
+    limit = 2**27
+    for diameter in (20e-9, 26e-9):
+        call = simulate._Call(scanner, sequence, mj.Particle.create(diameter), grid, bins, "separable", None, limit, 3)
+        arguments = call.scanner, sequence, call.particle, grid, None, None, call.plan.rows
+        static = {"rule": moments.moment_rule(call.particle), "static": call.plan.static, "dtype": call.dtype}
+        compiled = simulate._separable.lower(*arguments, **static, planes=call.chunk).compile().memory_analysis()
+        assert compiled.temp_size_in_bytes < limit + 2 * 3 * len(bins) * grid.size * 8
+    large = mj.Particle.create(45e-9)
+    with pytest.raises(ValueError, match="engine='time'"):
+        mj.moment_spectrum(scanner, sequence, large, grid, bins, engine="separable")
+    assert simulate._Call(scanner, sequence, large, grid, bins, "auto", None, None, 3).plan is None
 
 
 def test_gradients_need_the_memory_of_one_chunk():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
+from mpijax.system import field_free_line
 from tests.reference import physics as twin
 
 GRID = mj.Grid.create((6, 4, 1), (32e-3, 24e-3, 1e-3))
@@ -59,6 +60,33 @@ def test_half_a_turn_mirrors_the_line():
     np.testing.assert_allclose(b, a * sign, atol=1e-5 * np.abs(a).max())
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"anisotropy_constant": 2e3, "spatial_modulation": 1.0},
+        {"anisotropy_constant": 2e3, "easy_axis": (0, 0, 1.0)},
+        {"anisotropy_constant": -2e3, "easy_axis": (0, 0, 1.0)},
+        {"size_spread": 0.1},
+    ],
+)
+def test_every_particle_at_one_angle_is_the_ordinary_scanner(options):
+    particle = mj.Particle.create(20e-9, **options)
+    matrix = mj.simulate_field_free_line(0.8, 12e-3, [0.4], particle, GRID, harmonics=(2, 3))
+    ordinary = mj.simulate_system_matrix(
+        mj.Scanner.field_free_line(0.8, 0.4), matrix.sequence, matrix.particle, GRID, [2, 3]
+    )
+    largest = np.abs(ordinary.values).max()
+    np.testing.assert_allclose(matrix.values, ordinary.values, atol=2e-6 * largest)
+
+
+def test_equal_shapes_compile_once():
+    for gradient in (0.5, 0.7):
+        mj.simulate_field_free_line(gradient, 12e-3, mj.line_angles(3), PARTICLE, GRID)
+    cached = field_free_line._rows._cache_size()
+    mj.simulate_field_free_line(0.6, 10e-3, mj.line_angles(3), PARTICLE, GRID)
+    assert field_free_line._rows._cache_size() == cached
+
+
 def test_traced_parameters_and_anisotropic_particles():
     fluid = mj.Particle.create(20e-9, anisotropy_constant=2e3, spatial_modulation=1.0)
 
@@ -76,6 +104,9 @@ def test_traced_parameters_and_anisotropic_particles():
         ({"harmonics": (2, 90)}, "256 samples"),
         ({"angles": [0, 90]}, "90 degrees is pi/2"),
         ({"gradient": 300.0}, "T/m"),
+        ({"gradient": 0.0}, "not zero"),
+        ({"amplitude": 0.0}, "not zero"),
+        ({"angles": []}, "at least one angle"),
     ],
 )
 def test_bad_lines(options, message):

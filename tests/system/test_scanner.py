@@ -50,6 +50,8 @@ def test_field_free_line(angle):
     np.testing.assert_allclose(scanner.field(line), 0, atol=1e-9)
     across = np.array([[-np.sin(angle), np.cos(angle), 0]]) * 0.01
     np.testing.assert_allclose(scanner.field(across), [[0, 0, 0.008]], atol=1e-9)
+    with pytest.raises(ValueError, match="90 degrees is pi/2"):
+        mj.Scanner.field_free_line(0.8, 90.0)
     traced = jax.jit(lambda g, a: mj.Scanner.field_free_line(g, a).gradient)(0.8, angle)
     np.testing.assert_allclose(traced, scanner.gradient, atol=1e-6)
 

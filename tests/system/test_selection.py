@@ -1,3 +1,4 @@
+import inspect
 from dataclasses import replace
 from pathlib import Path
 
@@ -200,6 +201,8 @@ def test_bad_measurements(points, field, degree, message):
 
 
 def test_bad_fields():
+    with pytest.raises(ValueError, match="degree = 1.5"):
+        inspect.unwrap(mj.fit_solid_harmonics)(POINTS, POINTS, 1.5)
     with pytest.raises(ValueError, match=r"expected \(3, \(L \+ 1\)\^2\)"):
         mj.SolidHarmonicField.create(np.zeros((3, 5)))
     with pytest.raises(ValueError, match="metres"):
