@@ -28,7 +28,7 @@ class Particle:
     """Magnetic cores of one diameter or of log-normal diameters. Make them with :meth:`create`.
 
     The fields that are None choose the model: neither ``easy_axis`` nor ``spatial_modulation`` is the Langevin model, an
-    easy axis is an immobilised particle, a spatial modulation a fluid one.
+    easy axis is an immobilized particle, a spatial modulation a fluid one.
 
     Attributes:
         core_diameter: d [m]; the median of the diameters where they spread.
@@ -234,7 +234,7 @@ class Particle:
     ) -> tuple[Float[Array, " n"], Float[Array, "n 3"]] | None:
         """Reduced anisotropy and easy axis at every position; None for the Langevin model.
 
-        Immobilised: alpha and n are the same everywhere. Fluid: n = H_S/|H_S|, alpha(r) = alpha (|H_S(r)|/reference)^q, which
+        Immobilized: alpha and n are the same everywhere. Fluid: n = H_S/|H_S|, alpha(r) = alpha (|H_S(r)|/reference)^q, which
         is 0 where the field vanishes (the axis is then x) and stays alpha beyond the reference.
 
         Args:

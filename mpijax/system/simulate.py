@@ -239,7 +239,7 @@ class _Call:
             self.particle = particle.with_reference(time_domain.reference_field(scanner, points))
         self.plan: separable.Plan | None = None
         extent = None if obstacle or engine == "time" else self._extent()
-        if engine == "separable" or (extent is not None and self._pays(extent)):
+        if extent is not None and (engine == "separable" or self._pays(extent)):
             self._plan_separable(extent, memory_limit)
         else:
             traced = not is_concrete((scanner, sequence, particle, grid))

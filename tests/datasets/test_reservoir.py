@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
-from mpijax.datasets import Bucket, BucketSchedule, nested_buckets
+from mpijax.datasets import Bucket, BucketSchedule, RowStream, nested_buckets
 from mpijax.datasets.reservoir import candidate_bins
 from tests.datasets.tiny_stream import LARGE, PRIOR, SMALL, make_stream
 

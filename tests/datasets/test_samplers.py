@@ -237,7 +237,7 @@ def test_mixed_particle_is_the_chosen_one(fluid):
 
 
 def test_one_program_simulates_both_kinds():
-    """Rows of a mixed draw equal those of the particle it resolves to; one trace serves fluid and immobilised draws."""
+    """Rows of a mixed draw equal those of the particle it resolves to; one trace serves fluid and immobilized draws."""
     prior = RestorationPrior(2, voxels_per_fwhm=(0.8, 1.0), size_range=(2, 6))
     bins, traces = np.array([16, 17, 33, 65]), []
 

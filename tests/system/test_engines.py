@@ -37,8 +37,8 @@ def spectrum(engine, dtype, setup, **options):
     st.sampled_from(["cosine", "phase"]),
     st.booleans(),
 )
-def test_every_engine_and_precision_gives_the_same_2d_matrix(diameter, amplitude, ratio, waveform, immobilised):
-    anisotropy = {"anisotropy_constant": 2500.0, "easy_axis": (1.0, -2.0, 0.5)} if immobilised else {}
+def test_every_engine_and_precision_gives_the_same_2d_matrix(diameter, amplitude, ratio, waveform, immobilized):
+    anisotropy = {"anisotropy_constant": 2500.0, "easy_axis": (1.0, -2.0, 0.5)} if immobilized else {}
     phase = (0.4, -1.1, 0.0) if waveform == "phase" else None
     setup = (
         mj.Scanner.create((-1.0, ratio, 1.0 - ratio), offset_field=(1e-3, 0.0, -5e-4)),

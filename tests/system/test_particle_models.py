@@ -31,7 +31,7 @@ def reference(particle, sequence, alpha, axis):
 
 
 @pytest.mark.parametrize("waveform", ["cosine", "sine"])
-def test_immobilised_particles(waveform):
+def test_immobilized_particles(waveform):
     axis = np.array([1.0, -2.0, 3.0]) / np.sqrt(14)
     particle = mj.Particle.create(20e-9, anisotropy_constant=3500.0, easy_axis=5 * axis)
     np.testing.assert_allclose(particle.easy_axis, axis)

@@ -40,7 +40,7 @@ def _anisotropy(particle: object) -> str:
         return "none (Langevin)"
     text = f"K = {constant:.0f} J/m^3, alpha = K V/(kB T) = {alpha:.2f}, "
     if axis is not None:
-        return text + f"immobilised along {_vector(np.asarray(axis))}"
+        return text + f"immobilized along {_vector(np.asarray(axis))}"
     return text + f"fluid with q = {float(exponent):.2f}"
 
 

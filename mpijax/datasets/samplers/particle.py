@@ -1,4 +1,4 @@
-"""A particle whose kind, fluid or immobilised, is a traced choice: one compiled simulator serves both."""
+"""A particle whose kind, fluid or immobilized, is a traced choice: one compiled simulator serves both."""
 
 from dataclasses import fields, replace
 from typing import Any

@@ -45,7 +45,7 @@ class RestorationPrior:
 
     Attributes:
         dimensions: 2 (x and y driven, one slice at z = 0) or 3.
-        particles: "mixed" (fluid or immobilised with equal odds), "fluid", "immobilized", or "langevin": the same draws
+        particles: "mixed" (fluid or immobilized with equal odds), "fluid", "immobilized", or "langevin": the same draws
             without anisotropy.
         size_range: smallest and largest accepted voxel count of each driven axis; None = (8, 64) in 2-D, (12, 32) in 3-D.
         max_alpha: largest reduced anisotropy K V/(kB T), or None. K is drawn log-uniformly below it; everything else stays.
@@ -211,9 +211,9 @@ class RestorationPrior:
     def describe(self) -> str:
         """What is drawn, with units."""
         kind = {
-            "mixed": "fluid or immobilised with equal odds",
+            "mixed": "fluid or immobilized with equal odds",
             "fluid": "fluid: easy axis along the selection field",
-            "immobilized": "immobilised: easy axis uniform on the sphere",
+            "immobilized": "immobilized: easy axis uniform on the sphere",
             "langevin": "Langevin: no anisotropy, K and q unused",
         }[self.particles]
         axes = "x, y" if self.dimensions == 2 else "x, y, z"
