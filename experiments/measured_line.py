@@ -10,7 +10,7 @@ filtered out by the receive chain). The other two lines are then predicted with 
 and once with their unknown distance across the line free. Null: the same parameters, the measured positions permuted, the gains
 solved anew. Particle models are compared by information criteria and by predicting each position from the other eight; the
 curvature's uncertainties stand beside those of the jackknife, which leaves out whole positions. Expected: complex correlations of
-0.98 to 0.99 for harmonics 2 to 5, about 0.3 permuted. Expected time: one to two minutes on two cores.
+0.98 to 0.99 for harmonics 2 to 5, about 0.3 permuted. Expected time: about a minute on two cores.
 """
 
 import json
