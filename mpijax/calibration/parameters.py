@@ -12,9 +12,7 @@ from mpijax.core.checks import check_interval, check_number
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float
 from mpijax.system import Grid, Particle, Scanner
-
-MAX_ALPHA = 50.0
-"""Largest reduced anisotropy the simulator is made for."""
+from mpijax.system.particle import ALPHA_BOUNDS
 
 UNITS = {
     "core_diameter": "m",
@@ -223,10 +221,10 @@ def _check_alpha(box: Box, particle: Particle) -> None:
     top = dict(zip(box.names, box.high, strict=True))
     largest = replace(particle, **{name: top[name] for name in PARTICLE if name in top})
     alpha = float(largest.alpha) * float(np.max(largest.sizes()[0])) ** 3
-    if alpha > MAX_ALPHA:
+    if alpha > ALPHA_BOUNDS[-1]:
         raise ValueError(
-            f"the upper bounds allow a reduced anisotropy K V/(kB T) of {alpha:.3g}; the model holds up to {MAX_ALPHA:g}. Give "
-            "lower upper bounds for core_diameter, anisotropy_constant or size_spread."
+            f"the upper bounds allow a reduced anisotropy K V/(kB T) of {alpha:.3g}; the model holds up to "
+            f"{ALPHA_BOUNDS[-1]:g}. Give lower upper bounds for core_diameter, anisotropy_constant or size_spread."
         )
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from mpijax.core.typing import Array, Float
+from mpijax.physics.special import polynomial
 
 
 def _convergent(depth: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -27,7 +28,7 @@ _SINGLE, _DOUBLE = _convergent(6), _convergent(8)  # truncation error below 1e-9
 def _near_zero(s: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Numerator and denominator of L(x)/x for s = x^2 <= 1, as accurate as the dtype."""
     numerator, denominator = _convergents(s)
-    return _polynomial(numerator, s), _polynomial(denominator, s)
+    return polynomial(numerator, s), polynomial(denominator, s)
 
 
 def _convergents(s: jax.Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -36,13 +37,6 @@ def _convergents(s: jax.Array) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def _derivative(coefficients: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(k * c for k, c in enumerate(coefficients))[1:]
-
-
-def _polynomial(coefficients: tuple[float, ...], s: jax.Array) -> jax.Array:
-    value = jnp.full_like(s, coefficients[-1])
-    for c in coefficients[-2::-1]:
-        value = value * s + c
-    return value
 
 
 @jax.custom_jvp
@@ -74,7 +68,7 @@ def _langevin_ratio_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -
     small = s < 1
     near, far = jnp.where(small, s, 0), jnp.where(small, 1, s)
     numerator, denominator = _near_zero(near)
-    over, under = (_polynomial(_derivative(c), near) for c in _convergents(near))
+    over, under = (polynomial(_derivative(c), near) for c in _convergents(near))
     slope = jnp.where(
         small,
         (over * denominator - numerator * under) / (denominator * denominator),

@@ -68,13 +68,14 @@ class Scanner:
                 raise ValueError(
                     f"selection_field is a {type(selection_field).__name__}; expected an object with .field(points) -> (n, 3) T."
                 )
-            origin = jnp.zeros(3)
-            gradient, value = (
-                f(lambda point: selection_field.field(point[None])[0])(origin) for f in (jax.jacfwd, lambda f: f)
-            )
+
+            def field_at(point: jax.Array) -> jax.Array:
+                return selection_field.field(point[None])[0]
+
+            gradient, value = jax.jacfwd(field_at)(jnp.zeros(3)), field_at(jnp.zeros(3))
             if np.any(np.asarray(as_leaf(offset_field)) != 0):
                 raise ValueError(
-                    "offset_field is given with selection_field; move the field itself, or use Scanner.at."
+                    "offset_field is given with selection_field; add it to what the field's own method returns."
                 )
             return replace(_build(gradient, value, receive_coils, transfer_function), selection_field=selection_field)
         matrix = _gradient_matrix(gradient)

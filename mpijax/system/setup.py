@@ -8,6 +8,7 @@ import numpy as np
 from mpijax.core.checks import is_concrete
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Bool, Float
+from mpijax.physics.scan_order import box_coordinates, valid_voxels
 from mpijax.system.grid import Grid
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
@@ -48,10 +49,7 @@ class Setup:
             Positions [m], (n, 3): the extent occupies the corner at index 0; the others repeat the last voxel of their axis.
             Which voxels belong to the extent, (n,).
         """
-        nx, ny, nz = shape
-        z, y, x = np.indices((nz, ny, nx)).reshape(3, -1)
-        index = jnp.asarray(np.stack([x, y, z], -1))
         extent = jnp.asarray(self.extent)
-        valid = jnp.all(index < extent, axis=1)
-        unit = (jnp.minimum(index, extent - 1) + 0.5) / extent - 0.5
-        return self.center + unit * self.fov, valid
+        index = jnp.minimum(jnp.asarray(box_coordinates(shape)).T, extent - 1)
+        unit = (index + 0.5) / extent - 0.5
+        return self.center + unit * self.fov, valid_voxels(extent, shape)

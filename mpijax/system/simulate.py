@@ -30,9 +30,9 @@ CACHE_BYTES = 2**25
 """Working set of one chunk of a larger grid: what the last-level cache of a small machine holds."""
 
 SMALL_BYTES = 2**23
-"""Working set of one chunk where it is passed through many times: by the sums over quadrature nodes of anisotropic particles
-(measured 40 ms for 841 x 1,632 float32 moments, 120 ms in one piece), and under reverse mode, which traced parameters may be
-meant for (37 ms for value and gradient of as many Langevin moments, 60 ms in one piece)."""
+"""Working set of one chunk where it is passed through many times: by the sums over quadrature nodes of anisotropic particles,
+and under reverse mode, which traced parameters may be meant for. ``memory_limit`` overrides it; benchmarks.bench_simulate and
+benchmarks.bench_separable time both cases."""
 
 SEPARABLE_BYTES = 2**30
 """Working memory of the separable engine beside the result."""

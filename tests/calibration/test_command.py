@@ -1,26 +1,10 @@
 """`mpijax fit` on a file with background frames."""
 
-import sys
-
 import jax
 import numpy as np
 
 import mpijax as mj
-from mpijax import cli
-
-
-def run(capsys, *arguments):
-    """Exit status and what was printed."""
-    saved, sys.argv = sys.argv, ["mpijax", *map(str, arguments)]
-    try:
-        cli.main()
-        status = 0
-    except SystemExit as stop:
-        status = stop.code or 0
-    finally:
-        sys.argv = saved
-    captured = capsys.readouterr()
-    return status, captured.out + captured.err
+from tests.test_cli import run
 
 
 def test_fits_a_file_and_writes_a_finer_one(capsys, tmp_path):
