@@ -14,6 +14,7 @@ from mpijax.io.mdf_header import read_info
 from mpijax.io.mdf_info import MDFInfo
 from mpijax.io.mdf_metadata import period_fields, read_metadata
 from mpijax.io.mdf_rows import as_numbers, complex_dtype, convert, transfer_function, wants_correction
+from mpijax.system.leakage import windowed
 from mpijax.system.measurement import Measurement
 
 
@@ -27,6 +28,7 @@ def read_measurement(
     average_frames: int = 1,
     average_periods: int = 1,
     apply_transfer_function: bool | str = "auto",
+    correct_leakage: bool = False,
 ) -> Measurement:
     """Read the foreground frames of a measurement as spectra.
 
@@ -46,6 +48,10 @@ def read_measurement(
         apply_transfer_function: divide by the transfer function and the induction factor: "auto" where the file has one
             and has not been corrected, True (an error without one) or False. Bins where it is zero or not finite become
             zero.
+        correct_leakage: suppress what does not repeat from frame to frame, by a Hann window over every frame and its
+            neighbors in the order of acquisition (:func:`mpijax.system.correct_leakage`); needs time-domain data of one
+            period per frame. Foreground and background frames are not mixed. A file that says it has been corrected is
+            read as it is.
 
     Returns:
         Values complex (frames, periods, c, f), background frames beside them.
@@ -68,8 +74,8 @@ def read_measurement(
     period_groups = _groups("periods", np.arange(info.n_periods), periods, average_periods)
     model = background_model(info, groups.ravel(), empty, background)
     with open_hdf5(path) as file:
-        values = _spectra(file, info, groups, period_groups)
-        noise = _spectra(file, info, empty[:, None], period_groups)
+        values = _spectra(file, info, groups, period_groups, correct_leakage)
+        noise = _spectra(file, info, empty[:, None], period_groups, correct_leakage)
         transfer = transfer_function(file, info)
         metadata = read_metadata(file, info, calibration=False)
     if model is not None:
@@ -77,7 +83,7 @@ def read_measurement(
         for value, share in zip(values, shares, strict=True):
             value -= np.tensordot(share.astype(noise.real.dtype), noise, 1)
     if empty_scan is not None:
-        noise = _empty_scan(empty_scan, info, period_groups)
+        noise = _empty_scan(empty_scan, info, period_groups, correct_leakage)
         values -= noise.mean(0)
     subtracted = model is not None or empty_scan is not None
     if subtracted:
@@ -89,6 +95,8 @@ def read_measurement(
     metadata |= period_fields(info, period_groups[:, 0].tolist())
     if groups.shape[1] * period_groups.shape[1] > 1:
         metadata["/acquisition/numAverages"] = info.n_averages * groups.shape[1] * period_groups.shape[1]
+    if correct_leakage:
+        metadata["/measurement/isSpectralLeakageCorrected"] = 1
     metadata.pop("/measurement/isBackgroundCorrected", None)
     return Measurement.create(
         values,
@@ -100,6 +108,7 @@ def read_measurement(
         transfer_function_corrected=corrects or info.flags["isTransferFunctionCorrected"],
         background_corrected=subtracted or info.flags["isBackgroundCorrected"],
         metadata=metadata,
+        averages=groups.shape[1],
     )
 
 
@@ -130,10 +139,13 @@ def _groups(name: str, available: np.ndarray, chosen: Any, count: int) -> np.nda
     return kept[: groups * int(count)].reshape(groups, int(count))
 
 
-def _spectra(file: h5py.File, info: MDFInfo, frames: np.ndarray, periods: np.ndarray) -> np.ndarray:
+def _spectra(
+    file: h5py.File, info: MDFInfo, frames: np.ndarray, periods: np.ndarray, correct_leakage: bool
+) -> np.ndarray:
     """Spectra averaged over groups of frames (g, a) and of periods (h, b): complex (g, h, c, f)."""
     data = file["/measurement/data"]
     dtype = complex_dtype(info)
+    adjacent = _adjacent(info) if correct_leakage and not info.flags["isSpectralLeakageCorrected"] else None
     out = np.empty((len(frames), len(periods), info.n_channels, len(info.frequency_indices)), dtype)
     budget = max(
         1, SLAB_BYTES // (16 * info.n_channels * info.n_samples)
@@ -147,7 +159,7 @@ def _spectra(file: h5py.File, info: MDFInfo, frames: np.ndarray, periods: np.nda
         for j in range(0, len(periods), period_step):
             f, p = frames[i : i + frame_step], periods[j : j + period_step]
             parts = (
-                _sum(data, info, f[:, s : s + frame_part], p[:, t : t + period_part])
+                _sum(data, info, f[:, s : s + frame_part], p[:, t : t + period_part], adjacent)
                 for s in range(0, f.shape[1], frame_part)
                 for t in range(0, p.shape[1], period_part)
             )
@@ -167,10 +179,36 @@ def _spectra(file: h5py.File, info: MDFInfo, frames: np.ndarray, periods: np.nda
     return out
 
 
-def _sum(data: h5py.Dataset, info: MDFInfo, frames: np.ndarray, periods: np.ndarray) -> np.ndarray:
+def _adjacent(info: MDFInfo) -> np.ndarray:
+    """The frames of the same kind measured just before and after each, itself between them, (N, 3); -1 for none."""
+    if info.flags["isFourierTransformed"]:
+        raise MDFError(
+            f"{info.path} stores spectra; leakage is corrected on time samples, so read it with correct_leakage=False."
+        )
+    if info.n_periods > 1:
+        raise MDFError(
+            f"{info.path} has {info.n_periods} periods per frame: the same period of two frames does not follow without a "
+            "gap in time, so read it with correct_leakage=False."
+        )
+    if info.acquisition_index is None:
+        raise MDFError(f"{info.path} does not tell when each frame was measured; read it with correct_leakage=False.")
+    order = np.argsort(info.acquisition_index)
+    measured, kind = info.acquisition_index[order], info.is_background_frame[order]
+    joined = np.flatnonzero((np.diff(measured) == 1) & (kind[1:] == kind[:-1]))
+    found = np.full((info.n_frames, 3), -1)
+    found[:, 1] = np.arange(info.n_frames)
+    found[order[joined + 1], 0] = order[joined]
+    found[order[joined], 2] = order[joined + 1]
+    return found
+
+
+def _sum(
+    data: h5py.Dataset, info: MDFInfo, frames: np.ndarray, periods: np.ndarray, adjacent: np.ndarray | None
+) -> np.ndarray:
     """Physical data summed in double precision over frames (g, a) and periods (h, b): (g, h, c, samples or bins)."""
     fast = info.flags["isFastFrameAxis"]
-    frame_set, frame_place = np.unique(frames, return_inverse=True)
+    wanted, frame_place = np.unique(frames, return_inverse=True)
+    frame_set = wanted if adjacent is None else np.setdiff1d(adjacent[wanted], -1)
     period_set, period_place = np.unique(periods, return_inverse=True)
     rows = []
     for first, last, _ in spans(frame_set, 1, len(frame_set)):
@@ -179,14 +217,18 @@ def _sum(data: h5py.Dataset, info: MDFInfo, frames: np.ndarray, periods: np.ndar
             block = np.moveaxis(data[start:stop, ..., first:last], -1, 0) if fast else data[first:last, start:stop]
             columns.append(convert(as_numbers(block), info, np.arange(info.n_channels), info.frequency_indices, -1))
         rows.append(np.concatenate(columns, axis=1))
-    block = np.concatenate(rows)[frame_place.ravel()][:, period_place.ravel()]
+    block = np.concatenate(rows)
+    if adjacent is not None and len(wanted):
+        places = (np.searchsorted(frame_set, near[near >= 0]) for near in adjacent[wanted])
+        block = np.stack([windowed(block[place]) for place in places])
+    block = block[frame_place.ravel()][:, period_place.ravel()]
     block = block.reshape(*frames.shape, *periods.shape, *block.shape[2:])
     if frames.shape[1] == periods.shape[1] == 1:
         return block[:, 0, :, 0]
     return block.sum(axis=(1, 3), dtype=np.result_type(block, np.float64))
 
 
-def _empty_scan(path: str | Path, info: MDFInfo, period_groups: np.ndarray) -> np.ndarray:
+def _empty_scan(path: str | Path, info: MDFInfo, period_groups: np.ndarray, correct_leakage: bool) -> np.ndarray:
     """All frames of an empty measurement, averaged over periods as the data are: (e, periods or 1, c, f)."""
     scan = _measurement_info(path)
     if (
@@ -205,5 +247,5 @@ def _empty_scan(path: str | Path, info: MDFInfo, period_groups: np.ndarray) -> n
         )
     groups = period_groups if scan.n_periods == info.n_periods else np.zeros((1, 1), int)
     with open_hdf5(path) as file:
-        found = _spectra(file, scan, np.arange(scan.n_frames)[:, None], groups)
+        found = _spectra(file, scan, np.arange(scan.n_frames)[:, None], groups, correct_leakage)
     return np.broadcast_to(found, (len(found), len(period_groups), *found.shape[2:]))

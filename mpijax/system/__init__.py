@@ -7,10 +7,12 @@ from mpijax.system.coils import coil_sensitivities as coil_sensitivities
 from mpijax.system.field_free_line import line_angles as line_angles
 from mpijax.system.field_free_line import simulate_field_free_line as simulate_field_free_line
 from mpijax.system.grid import Grid as Grid
+from mpijax.system.leakage import correct_leakage as correct_leakage
 from mpijax.system.matrix import RowIndex as RowIndex
 from mpijax.system.matrix import SystemMatrix as SystemMatrix
 from mpijax.system.matrix import add_noise as add_noise
 from mpijax.system.measurement import Measurement as Measurement
+from mpijax.system.overscan import overscan_mask as overscan_mask
 from mpijax.system.particle import Particle as Particle
 from mpijax.system.scanner import Scanner as Scanner
 from mpijax.system.selection import SolidHarmonicField as SolidHarmonicField

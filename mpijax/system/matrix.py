@@ -9,10 +9,11 @@ import numpy as np
 
 from mpijax.core.checks import check_range, check_shape, is_concrete
 from mpijax.core.pytree import FrozenMapping, pytree, static
-from mpijax.core.typing import Array, Complex, Inexact, Shaped
+from mpijax.core.typing import Array, Bool, Complex, Inexact, Shaped
 from mpijax.physics.noise import complex_normal
 from mpijax.system.grid import Grid
 from mpijax.system.leaves import as_array
+from mpijax.system.overscan import overscan_mask
 from mpijax.system.regrid import regrid_rows
 from mpijax.system.scanner import Scanner
 from mpijax.system.select import row_selection
@@ -353,6 +354,12 @@ class SystemMatrix:
     def regrid(self, grid: Grid) -> "SystemMatrix":
         """Linear interpolation of every row onto another grid's voxel centres; beyond the outer centres the edge is held."""
         return replace(self, values=regrid_rows(self.values, self.grid, grid), grid=grid)
+
+    def overscan_mask(self, margin: Any = None) -> Bool[np.ndarray, " n"]:
+        """Voxels beyond the drive field's field of view, or a rim of ``margin`` voxels: see :func:`overscan_mask`."""
+        if margin is not None:
+            return overscan_mask(self.grid, margin=margin)
+        return overscan_mask(self.grid, self.scanner, self.sequence)
 
     def to_concentration(self, image: Inexact[Array, "*batch n"]) -> Inexact[Array, "*batch n"]:
         """Scale a reconstruction (in calibration samples per voxel) to iron concentration [mol/m^3 = mmol/L].
