@@ -11,8 +11,12 @@ from mpijax.io.mdf_measurement import read_measurement as read_measurement
 from mpijax.io.mdf_read import SystemMatrixFile as SystemMatrixFile
 from mpijax.io.mdf_read import open_system_matrix as open_system_matrix
 from mpijax.io.mdf_read import read_system_matrix as read_system_matrix
+from mpijax.io.mdf_reconstruction import Reconstruction as Reconstruction
+from mpijax.io.mdf_reconstruction import read_reconstruction as read_reconstruction
+from mpijax.io.mdf_reconstruction import write_reconstruction as write_reconstruction
 from mpijax.io.mdf_write import write_measurement as write_measurement
 from mpijax.io.mdf_write import write_system_matrix as write_system_matrix
+from mpijax.io.nifti import write_nifti as write_nifti
 from mpijax.io.open_mpi import OpenMPIDataset as OpenMPIDataset
 from mpijax.io.snr import add_snr as add_snr
 from mpijax.io.snr import system_matrix_snr as system_matrix_snr

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mpijax.io.mdf_info import MDFInfo
+from mpijax.io.mdf_info import MDFInfo, ReconstructionInfo
 
 
 def describe(info: MDFInfo) -> str:
@@ -16,7 +16,8 @@ def describe(info: MDFInfo) -> str:
     Returns:
         Text of several lines: file, study, sequence, receiver, data, calibration, what is missing, remarks.
     """
-    kind = "system matrix" if info.is_calibration else "measurement"
+    only_images = info.reconstruction is not None and not info.data_shape
+    kind = "system matrix" if info.is_calibration else "reconstruction" if only_images else "measurement"
     lines = [f"{info.path}", f"{kind}, MDF {info.version}"]
     lines += _section("study", _texts(info.study, ("name", "number", "description")))
     lines += _section("experiment", _texts(info.experiment, ("name", "number", "subject", "description")))
@@ -24,9 +25,12 @@ def describe(info: MDFInfo) -> str:
     lines += _section("tracer", _tracer(info))
     lines += _section("sequence", _sequence(info))
     lines += _section("receiver", _receiver(info))
-    lines += _section("data", _data(info))
+    if not only_images:
+        lines += _section("data", _data(info))
     if info.is_calibration:
         lines += _section("calibration", _calibration(info))
+    if info.reconstruction is not None:
+        lines += _section("reconstruction", _reconstruction(info.reconstruction))
     lines += _section("lacks", info.lacks or ("nothing",))
     lines += _section("remarks", info.remarks)
     return "\n".join(lines)
@@ -121,6 +125,17 @@ def _calibration(info: MDFInfo) -> list[str]:
     else:
         lines.append("no SNR, and no background frames to compute it from")
     return lines
+
+
+def _reconstruction(images: ReconstructionInfo) -> list[str]:
+    frames, voxels, contrasts = (*images.shape, 1, 1)[:3]
+    lines = [f"{frames} frames of {voxels} voxels" + (f", {contrasts} contrasts" if contrasts > 1 else "")]
+    if images.size is not None:
+        lines.append("grid " + " x ".join(str(n) for n in images.size) + f", order {images.order}")
+    for name, values in (("field of view", images.fov), ("center", images.center)):
+        if values is not None:
+            lines.append(f"{name} {_vector(values * 1e3)} mm")
+    return lines + [f"{name} {item}" for name, item in images.parameters.items()]
 
 
 def _vector(values: np.ndarray) -> str:

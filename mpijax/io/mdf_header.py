@@ -18,9 +18,10 @@ from mpijax.io.mdf_fields import (
     MANDATORY_IN_GROUP,
     OLD_SPELLINGS,
     OPTIONAL,
+    PARAMETERS,
     ROW_MASK,
 )
-from mpijax.io.mdf_info import CalibrationInfo, MDFInfo
+from mpijax.io.mdf_info import CalibrationInfo, MDFInfo, ReconstructionInfo
 from mpijax.io.mdf_shapes import by_period, drive, gradients_by_period, per_channel, snr_by_period
 
 FLAGS = tuple(
@@ -85,6 +86,7 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
     return MDFInfo(
         path=path,
         version=version,
+        uuid=text(file, "/uuid"),
         study=_group(file, "/study"),
         experiment=_group(file, "/experiment"),
         tracer=tracer,
@@ -115,6 +117,7 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
         is_background_frame=is_background,
         acquisition_index=acquisition,
         calibration=calibration,
+        reconstruction=_reconstruction(file, path),
         snrs=by_period(path, "snr", snr_by_period(file, path, n_channels, n_samples, indices), n_periods),
         row_mask=row_mask,
         angles=angles,
@@ -246,32 +249,59 @@ def _frames(
 
 
 def _calibration(file: h5py.File, path: Path) -> CalibrationInfo | None:
-    method, size = text(file, "/calibration/method"), array(file, "/calibration/size", dtype=np.int64)
+    method, size = text(file, "/calibration/method"), _size(file, path, "/calibration")
     if method is None and size is None:  # a measurement file may hold /calibration/deltaSampleSize alone
         return None
-    if size is not None and (size.size > 3 or np.any(size < 1)):
-        raise MDFError(f"{path}: /calibration/size is {size.tolist()}; three positive voxel counts are expected.")
-    order = (text(file, "/calibration/order") or "xyz").lower()
-    if sorted(order) != ["x", "y", "z"]:
-        raise MDFError(f"{path}: /calibration/order is {order!r}; a permutation of xyz is expected.")
-
-    def vector(name: str) -> np.ndarray | None:
-        found = array(file, f"/calibration/{name}")
-        if found is not None and found.size != 3:
-            raise MDFError(f"{path}: /calibration/{name} has {found.size} entries; three are expected.")
-        return None if found is None else found.ravel()
-
     positions = array(file, "/calibration/positions")
     return CalibrationInfo(
         method=method or "unknown",
-        size=None if size is None else tuple(np.pad(size.ravel(), (0, 3 - size.size), constant_values=1).tolist()),
-        fov=vector("fieldOfView"),
-        center=vector("fieldOfViewCenter"),
-        order=order,
-        delta_sample_size=vector("deltaSampleSize"),
+        size=size,
+        fov=_vector(file, path, "/calibration/fieldOfView"),
+        center=_vector(file, path, "/calibration/fieldOfViewCenter"),
+        order=_order(file, path, "/calibration"),
+        delta_sample_size=_vector(file, path, "/calibration/deltaSampleSize"),
         positions=positions if positions is not None and positions.ndim == 2 and positions.shape[1] == 3 else None,
         meandering=bool(number(file, "/calibration/isMeanderingGrid") or 0),
     )
+
+
+def _reconstruction(file: h5py.File, path: Path) -> ReconstructionInfo | None:
+    group = "/reconstruction"
+    data = dataset(file, f"{group}/data")
+    if data is None:
+        return None
+    return ReconstructionInfo(
+        path=path,
+        shape=data.shape,
+        size=_size(file, path, group),
+        fov=_vector(file, path, f"{group}/fieldOfView"),
+        center=_vector(file, path, f"{group}/fieldOfViewCenter"),
+        order=_order(file, path, group),
+        parameters=_group(file, PARAMETERS),
+    )
+
+
+def _size(file: h5py.File, path: Path, group: str) -> tuple[int, int, int] | None:
+    size = array(file, f"{group}/size", dtype=np.int64)
+    if size is None:
+        return None
+    if size.size > 3 or np.any(size < 1):
+        raise MDFError(f"{path}: {group}/size is {size.tolist()}; three positive voxel counts are expected.")
+    return tuple(np.pad(size.ravel(), (0, 3 - size.size), constant_values=1).tolist())
+
+
+def _order(file: h5py.File, path: Path, group: str) -> str:
+    order = (text(file, f"{group}/order") or "xyz").lower()
+    if sorted(order) != ["x", "y", "z"]:
+        raise MDFError(f"{path}: {group}/order is {order!r}; a permutation of xyz is expected.")
+    return order
+
+
+def _vector(file: h5py.File, path: Path, name: str) -> np.ndarray | None:
+    found = array(file, name)
+    if found is not None and found.size != 3:
+        raise MDFError(f"{path}: {name} has {found.size} entries; three are expected.")
+    return None if found is None else found.ravel()
 
 
 def _group(file: h5py.File, group: str) -> FrozenMapping:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mpijax.core.pytree import FrozenMapping
 from mpijax.io.errors import MDFError
 from mpijax.system.grid import Grid
 from mpijax.system.sequence import LissajousSequence
@@ -37,13 +38,53 @@ class CalibrationInfo:
 
 
 @dataclass(frozen=True, eq=False)
+class ReconstructionInfo:
+    """The group /reconstruction.
+
+    Attributes:
+        path: the file.
+        shape: frames Q, voxels P, contrasts S of the data.
+        size: voxels (nx, ny, nz) or None.
+        fov, center: [m], (3,) or None.
+        order: which axis runs fastest.
+        parameters: the user fields under /reconstruction/_parameters.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    size: tuple[int, int, int] | None
+    fov: np.ndarray | None
+    center: np.ndarray | None
+    order: str
+    parameters: FrozenMapping
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the images.
+
+        Raises:
+            MDFError: no grid, or one that does not match the data.
+        """
+        if self.size is None or self.fov is None:
+            raise MDFError(
+                f"{self.path} lacks /reconstruction/size or /reconstruction/fieldOfView: its grid is unknown."
+            )
+        if len(self.shape) != 3 or self.shape[1] != np.prod(self.size):
+            raise MDFError(
+                f"{self.path}: /reconstruction/data has shape {self.shape}; (frames, {np.prod(self.size)}, contrasts) is "
+                f"expected for a grid of {self.size} voxels."
+            )
+        return Grid.create(self.size, self.fov, np.zeros(3) if self.center is None else self.center)
+
+
+@dataclass(frozen=True, eq=False)
 class MDFInfo:
     """The header of an MDF file. Make it with :func:`read_info` or take ``open_system_matrix(path).info``.
 
     J periods, Y sub-partitions, C receive channels, K frequencies, D drive channels, F frequencies per drive channel.
 
     Attributes:
-        path, version: the file.
+        path, version, uuid: the file.
         study, experiment, tracer, scanner: the texts and numbers of these groups (tracer: tuples, one entry per
             tracer).
         n_averages, start_time: /acquisition.
@@ -59,7 +100,7 @@ class MDFInfo:
         flags: name -> bool, every ``is..`` of /measurement, missing ones with their defaults.
         is_background_frame: (N,) in stored order; a compressed file's coefficients count as its O voxels.
         acquisition_index: when each frame was measured, (N,), or None where it is not known.
-        calibration: or None; snrs: (J or 1, C, K) or None; row_mask: (C, K) or None; angles: (C,) [rad] or None.
+        calibration, reconstruction: or None; snrs: (J or 1, C, K) or None; row_mask: (C, K) or None; angles: (C,) [rad] or None.
         lacks: paths of the fields, mandatory or optional, that the file does not hold.
         remarks: what else a reader should know.
         period: the period that ``gradient``, ``offset_field``, ``strength``, ``phase`` and ``snr`` speak of.
@@ -67,6 +108,7 @@ class MDFInfo:
 
     path: Path
     version: str
+    uuid: str | None
     study: Mapping[str, Any]
     experiment: Mapping[str, Any]
     tracer: Mapping[str, Any]
@@ -97,6 +139,7 @@ class MDFInfo:
     is_background_frame: np.ndarray
     acquisition_index: np.ndarray | None
     calibration: CalibrationInfo | None
+    reconstruction: ReconstructionInfo | None
     snrs: np.ndarray | None
     row_mask: np.ndarray | None
     angles: np.ndarray | None

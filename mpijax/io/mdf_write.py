@@ -16,11 +16,12 @@ from mpijax.core.checks import check_finite
 from mpijax.core.files import atomic_path
 from mpijax.io.errors import MDFError
 from mpijax.io.mdf_fields import ANGLES, FREQUENCIES, FREQUENCIES_UNKNOWN, ROW_MASK
-from mpijax.io.mdf_header import FLAGS, bin_frequencies
+from mpijax.io.mdf_header import FLAGS, bin_frequencies, hashable
 from mpijax.io.mdf_metadata import BY_PERIOD, check_metadata
 from mpijax.io.snr import add_snr
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.measurement import Measurement
+from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 
 VERSION = "2.1.0"
@@ -49,7 +50,7 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
     matrix = system_matrix
     if matrix.snr is None and matrix.background is not None:
         matrix = add_snr(matrix)
-    fields = _header(matrix, n_periods=1)
+    fields = header_fields(matrix, n_periods=1)
     grid = matrix.grid
     fields["/calibration/size"] = np.asarray(grid.shape, np.int64)
     fields["/calibration/fieldOfView"] = np.asarray(grid.fov, np.float64)
@@ -64,8 +65,7 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
     fields["/tracer/concentration"] = np.full(tracers, float(matrix.sample_concentration) * 1e-3)
     fields["/tracer/volume"] = np.full(tracers, volume * 1e3)
     if matrix.scanner is not None:
-        fields["/acquisition/gradient"] = np.asarray(matrix.scanner.gradient, np.float64).reshape(1, 1, 3, 3)
-        fields["/acquisition/offsetField"] = np.asarray(matrix.scanner.offset_field, np.float64).reshape(1, 1, 3)
+        fields |= _selection_fields(matrix.scanner)
     if matrix.snr is not None:
         fields["/calibration/snr"] = np.asarray(matrix.snr, np.float64)[None]
     if matrix.row_mask is not None:
@@ -78,8 +78,8 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
     fields |= _frame_fields(n, e)
     fields["/measurement/isFastFrameAxis"] = 1
     c, f, _ = matrix.values.shape
-    with _writing(path, matrix.values.dtype.itemsize * c * f * (n + e)) as file:
-        _write_fields(file, fields)
+    with writing(path, matrix.values.dtype.itemsize * c * f * (n + e)) as file:
+        write_fields(file, fields)
         data = file.create_dataset("/measurement/data", (1, c, f, n + e), matrix.values.dtype)
         for channel in range(c):
             data[0, channel, :, :n] = np.asarray(matrix.values[channel])
@@ -104,13 +104,13 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
     check_finite("measurement.values", measurement.values)
     frames, periods, _, _ = measurement.values.shape
     e = 0 if measurement.background is None else measurement.background.shape[0]
-    fields = _header(measurement, n_periods=periods)
+    fields = header_fields(measurement, n_periods=periods)
     fields |= _frame_fields(frames, e)
     for name in ("concentration", "volume"):
         fields[f"/tracer/{name}"] = np.zeros(np.size(np.asarray(fields["/tracer/name"], object)))
     fields["/measurement/isBackgroundCorrected"] = int(measurement.background_corrected)
-    with _writing(path, measurement.values.nbytes * (frames + e) // max(frames, 1)) as file:
-        _write_fields(file, fields)
+    with writing(path, measurement.values.nbytes * (frames + e) // max(frames, 1)) as file:
+        write_fields(file, fields)
         data = file.create_dataset(
             "/measurement/data", (frames + e, *measurement.values.shape[1:]), measurement.values.dtype
         )
@@ -119,9 +119,15 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
             data[frames:] = np.asarray(measurement.background)
 
 
-def _header(source: SystemMatrix | Measurement, n_periods: int) -> dict[str, Any]:
-    """Every mandatory field but those of the frames, the source's own metadata above the defaults."""
+def identity_fields() -> dict[str, Any]:
+    """Version, a fresh identifier and the time of writing."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "")
+    return {"/version": VERSION, "/uuid": str(uuid.uuid4()), "/time": now}
+
+
+def header_fields(source: SystemMatrix | Measurement, n_periods: int) -> dict[str, Any]:
+    """Every mandatory field but those of the frames, the source's own metadata above the defaults."""
+    identity = identity_fields()
     fields: dict[str, Any] = {
         **{f"/study/{name}": UNKNOWN for name in ("description", "name")},
         "/study/number": 0,
@@ -133,7 +139,7 @@ def _header(source: SystemMatrix | Measurement, n_periods: int) -> dict[str, Any
         **{f"/scanner/{name}": UNKNOWN for name in ("facility", "manufacturer", "name", "operator")},
         "/scanner/topology": "FFP",
         "/acquisition/numAverages": 1,
-        "/acquisition/startTime": now,
+        "/acquisition/startTime": identity["/time"],
         "/acquisition/receiver/unit": "V",
         **{f"/measurement/{name}": 0 for name in FLAGS},
     }
@@ -154,10 +160,7 @@ def _header(source: SystemMatrix | Measurement, n_periods: int) -> dict[str, Any
     for name in _TRACER_TEXTS:
         if isinstance(fields.get(f"/tracer/{name}"), str):
             fields[f"/tracer/{name}"] = (fields[f"/tracer/{name}"],)
-    fields |= {
-        "/version": VERSION,
-        "/uuid": str(uuid.uuid4()),
-        "/time": now,
+    fields |= identity | {
         "/acquisition/numPeriodsPerFrame": n_periods,
         "/acquisition/receiver/bandwidth": float(source.bandwidth),
         "/acquisition/receiver/numChannels": source.values.shape[-3 if isinstance(source, SystemMatrix) else -2],
@@ -166,6 +169,21 @@ def _header(source: SystemMatrix | Measurement, n_periods: int) -> dict[str, Any
         "/measurement/isTransferFunctionCorrected": int(source.transfer_function_corrected),
     }
     return fields | _frequency_fields(source)
+
+
+def acquisition_metadata(matrix: SystemMatrix) -> dict[str, Any]:
+    """Drive field and selection field of a matrix, as metadata of a measurement made with the same scanner."""
+    fields = _drive_fields(matrix.sequence, matrix)
+    if matrix.scanner is not None:
+        fields |= _selection_fields(matrix.scanner)
+    return {path: hashable(np.asarray(item)) for path, item in fields.items()}
+
+
+def _selection_fields(scanner: Scanner) -> dict[str, Any]:
+    return {
+        "/acquisition/gradient": np.asarray(scanner.gradient, np.float64).reshape(1, 1, 3, 3),
+        "/acquisition/offsetField": np.asarray(scanner.offset_field, np.float64).reshape(1, 1, 3),
+    }
 
 
 def _frequency_fields(source: SystemMatrix | Measurement) -> dict[str, Any]:
@@ -216,7 +234,7 @@ def _frame_fields(foreground: int, background: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _writing(path: str | Path, n_bytes: int) -> Iterator[h5py.File]:
+def writing(path: str | Path, n_bytes: int) -> Iterator[h5py.File]:
     """A new file that appears under ``path`` only once it is complete.
 
     HDF5 that meets a full disk cannot close its file and brings the process down when it ends. So a file of moderate size is
@@ -241,7 +259,8 @@ def _writing(path: str | Path, n_bytes: int) -> Iterator[h5py.File]:
         raise OSError(code, f"cannot be written ({error}); nothing was written", str(path)) from None
 
 
-def _write_fields(file: h5py.File, fields: Mapping[str, Any]) -> None:
+def write_fields(file: h5py.File, fields: Mapping[str, Any]) -> None:
+    """Write a flat dict of MDF paths; texts, numbers and arrays of them."""
     for path, item in fields.items():
         try:
             array = np.asarray(item)

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from mpijax.core.files import atomic_path
@@ -70,12 +71,22 @@ def save(figure: Figure, path: str | Path, dpi: float = 200) -> None:
     Raises:
         ValueError: The suffix names no format that can be written.
     """
-    kind = Path(path).suffix.removeprefix(".").lower()
-    allowed = sorted(figure.canvas.get_supported_filetypes())
-    if kind not in allowed:
-        raise ValueError(f"{path}: the suffix names the format of a figure; allowed: {', '.join(allowed)}.")
+    kind = figure_format(path)
     with atomic_path(path) as temporary, matplotlib.rc_context(STYLE):
         figure.savefig(temporary, format=kind, dpi=dpi)
+
+
+def figure_format(path: str | Path) -> str:
+    """The format that a figure's suffix names, such as "png".
+
+    Raises:
+        ValueError: The suffix names no format that can be written.
+    """
+    kind = Path(path).suffix.removeprefix(".").lower()
+    allowed = sorted(FigureCanvasBase.get_supported_filetypes())
+    if kind not in allowed:
+        raise ValueError(f"{path}: the suffix names the format of a figure; allowed: {', '.join(allowed)}.")
+    return kind
 
 
 def label_axes_mm(axes: Axes, extent: Extent | None, left: bool, bottom: bool) -> None:

@@ -192,7 +192,7 @@ def test_full_disk_keeps_the_old_file_and_leaves_nothing_else(tmp_path, monkeypa
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(mdf_write, "_write_fields", full)
+    monkeypatch.setattr(mdf_write, "write_fields", full)
     with pytest.raises(OSError, match="disk is full") as caught:
         io.write_system_matrix(path, matrix())
     assert caught.value.errno == errno.ENOSPC and caught.value.__suppress_context__
