@@ -144,5 +144,5 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, files, tmp_path, argum
 def test_help_names_every_command():
     done = subprocess.run([sys.executable, "-m", "mpijax.cli", "--help"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0
-    for name in ("info", "inspect", "simulate", "train", "restore"):
+    for name in ("info", "inspect", "simulate", "measure", "reconstruct", "fit", "train", "restore"):
         assert name in done.stdout

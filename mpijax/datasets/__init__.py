@@ -19,6 +19,8 @@ from mpijax.datasets.masks import missing_block as missing_block
 from mpijax.datasets.masks import stride_mask as stride_mask
 from mpijax.datasets.measured import measured_images as measured_images
 from mpijax.datasets.measured import split_rows as split_rows
+from mpijax.datasets.measurements import phantom_on as phantom_on
+from mpijax.datasets.measurements import simulate_measurement as simulate_measurement
 from mpijax.datasets.normalize import channels_to_complex as channels_to_complex
 from mpijax.datasets.normalize import complex_to_channels as complex_to_channels
 from mpijax.datasets.normalize import denormalize as denormalize

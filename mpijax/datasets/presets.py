@@ -51,14 +51,22 @@ class Preset:
     concentration: float = 100.0
     max_order: int | None = None
 
-    def simulate(self) -> SystemMatrix:
+    @property
+    def grid(self) -> Grid:
+        """The calibration's voxels."""
+        return Grid.create(self.shape, self.fov)
+
+    def simulate(self, grid: Grid | None = None) -> SystemMatrix:
         """The noise-free system matrix [V].
+
+        Args:
+            grid: voxels in place of the preset's; the sample fills one.
 
         Raises:
             ValueError: as the containers and simulators.
         """
         self._check()
-        grid = Grid.create(self.shape, self.fov)
+        grid = self.grid if grid is None else grid
         particle = Particle.create(
             self.core_diameter,
             self.saturation_magnetization,

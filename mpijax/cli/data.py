@@ -1,0 +1,239 @@
+"""The two files of ``mpijax reconstruct``: which rows, which frames, which background."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mpijax as mj
+from mpijax.cli.options import by
+from mpijax.core.checks import check_choice
+from mpijax.reconstruction import Problem, patch_problem
+
+BACKGROUNDS = ("auto", "none", "mean", "interpolate")
+SNR = 2.0
+"""Least SNR of a row where the file has one and none is asked for: that of the Open MPI reference reconstructions."""
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """Which rows of the system matrix are used.
+
+    Attributes:
+        snr_threshold: least SNR of a row; not given = 2 where the file has SNR or background frames; 0 = all rows.
+        min_frequency: least frequency [kHz]; keeps out the filtered fundamental.
+        max_frequency: largest frequency [kHz].
+        max_order: largest mixing order.
+        channels: receive channels, counted from 0; not given = all.
+    """
+
+    snr_threshold: float | None = None
+    min_frequency: float = 80.0
+    max_frequency: float | None = None
+    max_order: int | None = None
+    channels: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which frames of the measurement are used, and their background.
+
+    Attributes:
+        background: subtracted from matrix and measurement: auto (mean of the background frames a file has, unless it has been
+            subtracted), none, mean or interpolate.
+        empty: MDF file of an empty scan; the mean of its frames is subtracted from the measurement instead.
+        frames: foreground frames, counted from 0: one (5) or a range (0:100, the end left out); not given = all.
+        average_frames: frames to average; 1 = an image of every frame, not given = one image of all.
+        period: period to reconstruct, counted from 0, of a measurement with several per frame.
+        correct_leakage: suppress what does not repeat from frame to frame (time-domain data).
+        transfer_function: divide by the transfer functions that the files hold.
+    """
+
+    background: str = "auto"
+    empty: Path | None = None
+    frames: str | None = None
+    average_frames: int | None = None
+    period: int | None = None
+    correct_leakage: bool = False
+    transfer_function: bool = True
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read: one matrix per patch and the measurement."""
+
+    matrices: list[mj.SystemMatrix]
+    measurement: mj.Measurement
+    snr_threshold: float
+    said: tuple[str, ...]
+    origin: dict[str, Any]
+
+    def problem(self, row_weights: str | None, drift_components: int) -> Problem:
+        """The equations of one patch, or of all patches together."""
+        options: dict[str, Any] = {"row_weights": row_weights, "drift_components": drift_components}
+        if len(self.matrices) == 1:
+            return Problem.create(self.matrices[0], self.measurement, **options)
+        return patch_problem(self.matrices, self.measurement, **options)
+
+    def describe(self, problem: Problem) -> str:
+        """Rows, frames and background in a few lines."""
+        frequencies = np.concatenate([np.asarray(m.frequencies) for m in self.matrices]) / 1e3
+        band = "unknown frequency"
+        if np.isfinite(frequencies).any():
+            band = f"{np.nanmin(frequencies):.4g} to {np.nanmax(frequencies):.4g} kHz"
+        snr = f", SNR at least {self.snr_threshold:g}" if self.snr_threshold else ""
+        patches = f", {len(self.matrices)} patches" if len(self.matrices) > 1 else ""
+        first = f"{len(problem.matrix)} rows of {band}{snr}; {by(problem.grid.shape)} voxels{patches}"
+        return "\n".join([first, *self.said])
+
+    def parameters(self, problem: Problem) -> dict[str, Any]:
+        """The same for the file that is written."""
+        return {"rows": len(problem.matrix), "snrThreshold": self.snr_threshold, **self.origin}
+
+
+def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: DataOptions) -> Inputs:
+    """Read the rows of the matrix and the averaged frames of the measurement that were asked for.
+
+    Raises:
+        FileNotFoundError, MDFError, ValueError: files or options that do not fit.
+    """
+    check_choice("background", data.background, BACKGROUNDS)
+    if data.empty is not None and data.background not in ("auto", "none"):
+        raise ValueError(f"background = {data.background!r} and an empty scan are both given; choose one.")
+    calibration, scan = mj.io.read_info(system_matrix), mj.io.read_info(measurement)
+    if not calibration.is_calibration:
+        swapped = " The two files seem to be swapped." if scan.is_calibration else ""
+        raise ValueError(f"{system_matrix} holds no calibration; the system matrix is the first file.{swapped}")
+    if scan.is_calibration:
+        raise ValueError(f"{measurement} is a calibration; the measurement is the second file.")
+    patches = range(calibration.n_periods)
+    periods, averaged = _periods(scan, calibration.n_periods, data.period)
+    snr = _snr_threshold(system_matrix, rows)
+    transfer: Any = "auto" if data.transfer_function else False
+    selection = {
+        "snr_threshold": snr or None,
+        "min_frequency": rows.min_frequency * 1e3 or None,
+        "max_frequency": None if rows.max_frequency is None else rows.max_frequency * 1e3,
+        "max_mixing_order": rows.max_order,
+        "channels": rows.channels,
+    }
+    matrices = [
+        mj.io.read_system_matrix(
+            system_matrix,
+            period=i,
+            background=_background(calibration, data.background),
+            apply_transfer_function=transfer,
+            **selection,
+        )
+        for i in patches
+    ]
+    frames = _frames(data.frames)
+    chosen = np.arange(scan.n_foreground_frames)[frames] if isinstance(frames, slice) else np.atleast_1d(frames)
+    average = len(chosen) if data.average_frames is None else data.average_frames
+    background = "none" if data.empty is not None else _background(scan, data.background)
+    read = mj.io.read_measurement(
+        measurement,
+        background=background,
+        empty_scan=data.empty,
+        frames=frames,
+        periods=periods,
+        average_frames=average,
+        average_periods=averaged,
+        apply_transfer_function=transfer,
+        correct_leakage=data.correct_leakage,
+    )
+    return Inputs(
+        [m for m in matrices if isinstance(m, mj.SystemMatrix)],
+        read,
+        snr,
+        (
+            _frames_text(scan, len(chosen), len(read.values), average, averaged),
+            _background_text(scan, data, background),
+        ),
+        {
+            "minFrequency": rows.min_frequency * 1e3,
+            "maxFrequency": selection["max_frequency"],
+            "maxMixingOrder": rows.max_order,
+            "channels": rows.channels,
+            "averageFrames": average,
+            "averagePeriods": averaged,
+            "background": background,
+            "emptyScan": None if data.empty is None else data.empty.name,
+            "systemMatrix": system_matrix.name,
+            "systemMatrixUuid": calibration.uuid,
+            "measurement": measurement.name,
+            "measurementUuid": scan.uuid,
+        },
+    )
+
+
+def _periods(scan: mj.io.MDFInfo, patches: int, period: int | None) -> tuple[Any, int]:
+    """Which periods of a frame to read, and how many of them to average."""
+    if period is not None:
+        if patches > 1:
+            raise ValueError(
+                f"the calibration has {patches} periods (patches), which are reconstructed together; leave out --period."
+            )
+        return period, 1
+    if patches > 1 and scan.n_periods != patches:
+        raise ValueError(
+            f"the calibration has {patches} periods (patches) and {scan.path} {scan.n_periods}; they must be the same patches."
+        )
+    if patches > 1 or scan.n_periods == 1:
+        return None, 1
+    fields = (scan.strengths, scan.phases, scan.gradients, scan.offset_fields)
+    if any(
+        field is not None and not np.array_equal(field, np.broadcast_to(field[:1], field.shape)) for field in fields
+    ):
+        raise ValueError(
+            f"{scan.path} holds {scan.n_periods} periods of different fields (patches) and the calibration one; choose "
+            f"one of them with --period 0 to {scan.n_periods - 1}, or give a calibration with all patches."
+        )
+    return None, scan.n_periods
+
+
+def _snr_threshold(path: Path, rows: RowOptions) -> float:
+    if rows.snr_threshold is not None:
+        if not rows.snr_threshold >= 0:
+            raise ValueError(f"snr_threshold = {rows.snr_threshold}; 0 (all rows) or more is expected.")
+        return rows.snr_threshold
+    info = mj.io.read_info(path)
+    return SNR if info.snrs is not None or info.n_background_frames else 0.0
+
+
+def _background(info: mj.io.MDFInfo, choice: str) -> str:
+    if choice != "auto":
+        return choice
+    has = info.n_background_frames > 0 and not info.flags["isBackgroundCorrected"]
+    return "mean" if has else "none"
+
+
+def _frames(text: str | None) -> Any:
+    if text is None:
+        return slice(None)
+    try:
+        parts = [int(part) if part else None for part in text.split(":")]
+        if len(parts) == 2:
+            return slice(*parts)
+        if len(parts) == 1 and parts[0] is not None:
+            return parts[0]
+    except ValueError:
+        pass
+    raise ValueError(f"frames = {text!r}; give one frame (5) or a range (0:100), counted from 0.")
+
+
+def _frames_text(scan: mj.io.MDFInfo, chosen: int, images: int, average: int, periods: int) -> str:
+    text = f"{chosen} of {scan.n_foreground_frames} frames"
+    text += f", averaged by {average} into {images}" if average > 1 else ""
+    return text + (f", mean of {periods} equal periods" if periods > 1 else "")
+
+
+def _background_text(scan: mj.io.MDFInfo, data: DataOptions, background: str) -> str:
+    if data.empty is not None:
+        return f"background: mean of {data.empty} subtracted"
+    if scan.flags["isBackgroundCorrected"]:
+        return "background: has been subtracted in the file"
+    if background == "none":
+        return "background: not subtracted"
+    return f"background: {background} of {scan.n_background_frames} frames subtracted"

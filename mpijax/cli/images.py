@@ -1,0 +1,210 @@
+"""``mpijax reconstruct``: from two MDF files to images."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+import mpijax as mj
+from mpijax.cli.data import DataOptions, RowOptions, read_inputs
+from mpijax.cli.options import Output, by, check_outputs
+from mpijax.core.checks import check_choice, check_count, check_range
+from mpijax.reconstruction import Problem
+
+METHODS = ("kaczmarz", "tikhonov", "admm", "neural")
+CONSTRAINTS = ("nonnegative", "real", "none")
+WEIGHTS = ("none", "row_norm", "whitening")
+LAMBDA = {"kaczmarz": 1e-2, "tikhonov": 1e-2, "admm": 1e-3}
+"""Relative regularization where none is given; the first with 10 sweeps is the Open MPI reference's for 2-D data."""
+
+MOST_FRAMES = 6
+"""Frames drawn side by side."""
+
+
+@dataclass(frozen=True)
+class SolverOptions:
+    """How the equations are solved.
+
+    Attributes:
+        regularization: lambda, the penalty on large concentrations; not given = 0.01, of ADMM 0.001; the neural field has none.
+        absolute: lambda as it is; otherwise relative to |W S|_F^2/n (ADMM: to the penalty that gives a zero image).
+        sweeps: of Kaczmarz over all rows.
+        iterations: of ADMM at most, or training steps of the neural field; not given = the method's own.
+        constraint: on the image: nonnegative, real or none. Tikhonov's is real in any case.
+        weights: of the rows: none, row_norm or whitening (by the background frames).
+        drift_components: principal components of the background frames that are fitted beside the image.
+        seed: of the neural field.
+    """
+
+    regularization: Annotated[float | None, arg(aliases=["--lambda"])] = None
+    absolute: bool = False
+    sweeps: int = 10
+    iterations: int | None = None
+    constraint: str = "nonnegative"
+    weights: str = "none"
+    drift_components: int = 0
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raise ValueError for what no method can take, before any file is read."""
+        if self.regularization is not None:
+            check_range("regularization", self.regularization, 0, float("inf"), "", "It is lambda, not its logarithm.")
+        elif self.absolute:
+            raise ValueError("an absolute lambda has no default; give it with --lambda.")
+        check_count("sweeps", self.sweeps)
+        check_count("drift_components", self.drift_components, 0)
+        if self.iterations is not None:
+            check_count("iterations", self.iterations)
+        check_choice("constraint", self.constraint, CONSTRAINTS)
+        check_choice("weights", self.weights, WEIGHTS)
+
+    def strength(self, method: str) -> float | None:
+        """Lambda of a method as it was given, or its default."""
+        return LAMBDA.get(method) if self.regularization is None or method not in LAMBDA else self.regularization
+
+    def solve(self, problem: Problem, method: str) -> mj.Solution:
+        """The images of one method, once they have arrived on the host."""
+        options: dict[str, Any] = {"constraint": None if self.constraint == "none" else self.constraint}
+        if method in LAMBDA:
+            options |= {"regularization": self.strength(method), "relative": not self.absolute}
+        if method == "kaczmarz":
+            options["sweeps"] = self.sweeps
+        if method == "admm" and self.constraint == "none":
+            options["constraint"] = "real"
+        if method == "neural":
+            options |= {"key": jax.random.key(self.seed), "progress": True}
+        if self.iterations is not None and method in ("admm", "neural"):
+            options["iterations" if method == "admm" else "steps"] = self.iterations
+        return jax.block_until_ready(mj.reconstruction.solve(problem, method, **options))
+
+    def parameters(self, method: str, stats: dict[str, Any]) -> dict[str, Any]:
+        """What was used, for the file that is written; None where it plays no part."""
+        used: dict[str, Any] = {
+            "method": method,
+            "regularization": self.strength(method),
+            "relative": not self.absolute if method in LAMBDA else None,
+            "sweeps": self.sweeps if method == "kaczmarz" else None,
+            "iterations": self.iterations if method in ("admm", "neural") else None,
+            "constraint": self.constraint,
+            "rowWeights": self.weights,
+            "driftComponents": self.drift_components,
+            "seed": self.seed if method == "neural" else None,
+        }
+        return used | {name: _number(stats[name]) for name in ("lambda", "l1", "tv") if name in stats}
+
+
+SOLVER, ROWS, DATA = SolverOptions(), RowOptions(), DataOptions()
+
+
+def reconstruct(
+    system_matrix: Annotated[Positional[Path], arg(metavar="SYSTEM_MATRIX")],
+    measurement: Annotated[Positional[Path], arg(metavar="MEASUREMENT")],
+    output: Output,
+    method: str = "kaczmarz",
+    compare: bool = False,
+    solver: SolverOptions = SOLVER,
+    rows: RowOptions = ROWS,
+    data: DataOptions = DATA,
+    nifti: Path | None = None,
+    png: Path | None = None,
+) -> None:
+    """Reconstruct a measurement; write the images [mmol(Fe)/L] as MDF and a picture of them.
+
+    Args:
+        system_matrix: MDF file with a calibration; one of several periods (patches) is reconstructed jointly.
+        measurement: MDF file with a measurement of the same sequence.
+        output: MDF file to write.
+        method: kaczmarz, tikhonov, admm (L1 norm and total variation) or neural (a network of the coordinates; minutes).
+        compare: draw kaczmarz, tikhonov, admm and the chosen method side by side; the file holds the chosen one.
+        solver: how the equations are solved.
+        rows: which rows are used.
+        data: which frames are used, and their background.
+        nifti: also write the images as NIfTI (.nii, .nii.gz).
+        png: picture to draw (.png, .pdf, .svg); not given = beside the output.
+    """
+    from mpijax import viz
+
+    check_choice("method", method, METHODS)
+    solver.check()
+    png = output.with_suffix(".png") if png is None else png
+    outputs = [output, png] if nifti is None else [output, png, nifti]
+    inputs = [system_matrix, measurement] if data.empty is None else [system_matrix, measurement, data.empty]
+    check_outputs(outputs, inputs)
+    viz.figure_format(png)
+    if nifti is not None:
+        mj.io.nifti.nifti_writer(nifti)
+
+    with _step("reading"):
+        found = read_inputs(system_matrix, measurement, rows, data)
+        problem = found.problem(None if solver.weights == "none" else solver.weights, solver.drift_components)
+    print(found.describe(problem))
+    methods = [method]
+    if compare:
+        methods = list(dict.fromkeys([*METHODS[:3], method]))
+    solutions, seconds = {}, {}
+    for name in methods:
+        start = time.perf_counter()
+        with _step(f"solving: {name}", quiet=name == "neural"):  # which draws its own progress
+            solutions[name] = solver.solve(problem, name)
+        seconds[name] = time.perf_counter() - start
+    _print_results(problem, solutions, seconds)
+
+    chosen = solutions[method]
+    images = np.asarray(chosen.value)
+    parameters = {
+        **solver.parameters(method, chosen.stats),
+        **found.parameters(problem),
+        "software": f"mpijax {mj.__version__}",
+    }
+    made = mj.io.Reconstruction.create(images, problem.grid, found.measurement, parameters=parameters)
+    if compare:
+        panels = {f"{n}\n{seconds[n]:.2g} s": np.asarray(solutions[n].value)[0] for n in methods}
+    else:
+        shown = sorted({round(i) for i in np.linspace(0, len(images) - 1, MOST_FRAMES)})
+        panels = {f"frame {i}" if len(images) > 1 else "": images[i] for i in shown}
+    mj.io.write_reconstruction(output, made)
+    viz.save(viz.plot_slices(panels, problem.grid, unit=made.unit), png)
+    if nifti is not None:
+        mj.io.write_nifti(nifti, made)
+    print(f"wrote {', '.join(map(str, outputs))}: {len(images)} frames of {by(problem.grid.shape)} voxels")
+
+
+@contextmanager
+def _step(text: str, quiet: bool = False) -> Iterator[None]:
+    if quiet:
+        yield
+        return
+    with Console(stderr=True).status(text):
+        yield
+
+
+def _print_results(problem: Problem, solutions: dict[str, mj.Solution], seconds: dict[str, float]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for title in ("method", "lambda", "residual", "largest / mmol(Fe)/L", "at x, y, z / mm", "seconds"):
+        table.add_column(title)
+    for name, solution in solutions.items():
+        images = np.asarray(solution.value)
+        position = np.asarray(problem.grid.positions)[int(np.argmax(images)) % problem.grid.size]
+        strength = solution.stats.get("lambda", solution.stats.get("l1"))
+        table.add_row(
+            name,
+            "" if strength is None else f"{np.max(np.asarray(strength)):.3g}",
+            f"{float(np.mean(np.asarray(solution.stats['residual']))):.2%}",
+            f"{images.max():.4g}",
+            ", ".join(f"{1e3 * p + 0.0:.1f}" for p in position),
+            f"{seconds[name]:.2f}",
+        )
+    Console().print(table)
+
+
+def _number(value: Any) -> Any:
+    array = np.asarray(value, np.float64)
+    return array.item() if array.size == 1 else tuple(array.ravel().tolist())

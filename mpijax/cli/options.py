@@ -1,0 +1,86 @@
+"""What several commands share: options, names of outputs, words."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+import mpijax as mj
+from mpijax.datasets import presets
+
+Output = Annotated[Path, arg(aliases=["-o"])]
+
+
+@dataclass(frozen=True)
+class ScannerOptions:
+    """What is not given is the preset's.
+
+    Attributes:
+        gradient: of the selection field along x, y, z [T/m]; the sum must vanish.
+        amplitude: of the drive field along x, y, z [mT]; 0 = axis not driven.
+        diameter: of the particle cores [nm].
+        anisotropy: anisotropy constant of the particles [J/m^3]; needs an easy axis or a modulation.
+        easy_axis: direction of the easy axes of immobilized particles.
+        modulation: exponent of fluid particles, whose axes follow the selection field.
+        shape: voxels of the calibration along x, y, z.
+        fov: field of view of the calibration [mm].
+        concentration: of the calibration sample [mmol(Fe)/L].
+    """
+
+    gradient: tuple[float, float, float] | None = None
+    amplitude: tuple[float, float, float] | None = None
+    diameter: float | None = None
+    anisotropy: float | None = None
+    easy_axis: tuple[float, float, float] | None = None
+    modulation: float | None = None
+    shape: tuple[int, int, int] | None = None
+    fov: tuple[float, float, float] | None = None
+    concentration: float | None = None
+
+    def preset(self, name: str) -> presets.Preset:
+        """The preset of this name with the given numbers in place of its own."""
+        return presets.preset(
+            name,
+            gradient=self.gradient,
+            amplitude=None if self.amplitude is None else tuple(a * 1e-3 for a in self.amplitude),
+            core_diameter=None if self.diameter is None else self.diameter * 1e-9,
+            anisotropy_constant=self.anisotropy,
+            easy_axis=self.easy_axis,
+            spatial_modulation=self.modulation,
+            shape=self.shape,
+            fov=None if self.fov is None else tuple(f * 1e-3 for f in self.fov),
+            concentration=self.concentration,
+        )
+
+
+AS_PRESET = ScannerOptions()
+
+
+def check_output(path: Path) -> None:
+    """Raise ValueError where no file can be written, before anything is computed."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give the name of the file to write.")
+
+
+def check_outputs(outputs: list[Path], inputs: list[Path]) -> None:
+    """The same for several files, which must differ from each other and from what is read."""
+    for i, path in enumerate(outputs):
+        check_output(path)
+        if path.resolve() in {other.resolve() for other in inputs}:
+            raise ValueError(f"{path} is read and would be overwritten; give another name for the output.")
+        if path.resolve() in {other.resolve() for other in outputs[:i]}:
+            raise ValueError(f"{path} is named for two outputs; give each its own name.")
+
+
+def one_patch(file: Path) -> mj.io.SystemMatrixFile:
+    """Open a calibration of one period."""
+    source = mj.io.open_system_matrix(file)
+    if source.info.n_periods > 1:
+        raise ValueError(f"{file} holds {source.info.n_periods} periods (patches); this command takes files of one.")
+    return source
+
+
+def by(shape: tuple[int, ...]) -> str:
+    """(32, 32, 1) as 32 x 32 x 1."""
+    return " x ".join(map(str, shape))
