@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.checks import check_choice, check_finite, check_shape, is_concrete
+from mpijax.core.checks import check_choice, check_finite, check_range, check_shape, is_concrete
 
 CONSTRAINTS = ("nonnegative", "real", None)
 
@@ -23,12 +23,36 @@ def check_matrix(matrix: Any) -> None:
         raise ValueError(f"matrix has shape {np.shape(matrix)}; expected (rows, voxels) with at least one of each.")
 
 
-def check_data(data: Any, rows: int) -> None:
+def check_problem(matrix: Any, data: Any) -> None:
+    """Raise unless matrix and data belong together: shapes, finite data, both complex or both real."""
+    check_matrix(matrix)
+    check_data(data, *np.shape(matrix))
+    check_same_field(is_complex(matrix), data)
+
+
+def is_complex(array: Any) -> bool:
+    """Whether an array holds complex numbers by its dtype."""
+    return bool(jnp.issubdtype(jnp.result_type(array), jnp.complexfloating))
+
+
+def check_same_field(matrix_is_complex: bool, data: Any) -> None:
+    """Raise TypeError unless data are complex for a complex matrix and real for a real one."""
+    names = {True: "complex", False: "real"}
+    if is_complex(data) != matrix_is_complex:
+        raise TypeError(
+            f"the matrix is {names[matrix_is_complex]} and the data are {names[is_complex(data)]} "
+            f"({jnp.result_type(data)}); expected both complex (spectra) or both real. Give the complex Fourier "
+            "coefficients of matrix and measurement, or stack the real and imaginary parts of both."
+        )
+
+
+def check_data(data: Any, rows: int, voxels: int | None = None) -> None:
     """Raise ValueError unless data is (rows,) or (frames, rows) and, where its values are known, finite."""
     shape = np.shape(data)
     if len(shape) not in (1, 2) or shape[-1] != rows or 0 in shape:
+        matrix = f"the matrix has {rows} rows" if voxels is None else f"the matrix has shape ({rows}, {voxels})"
         raise ValueError(
-            f"data has shape {shape}; expected ({rows},) or (frames, {rows}), because the matrix has {rows} rows. "
+            f"data has shape {shape}; expected ({rows},) or (frames, {rows}), because {matrix}. "
             "Select the same rows of matrix and measurement."
         )
     if is_concrete(data):
@@ -40,13 +64,23 @@ def check_data(data: Any, rows: int) -> None:
             )
 
 
-def check_regularization(regularization: Any) -> None:
-    """Raise unless the regularization is one real number, and not negative or NaN where its value is known."""
-    check_shape("regularization", regularization, ())
-    if jnp.issubdtype(jnp.result_type(regularization), jnp.complexfloating):
-        raise TypeError("regularization is complex; expected a real number >= 0.")
-    if is_concrete(regularization) and not 0 <= float(regularization) < np.inf:
+def check_regularization(regularization: Any, voxels: int | None = None) -> None:
+    """Raise unless the regularization is one real number >= 0 or, if ``voxels`` is given, (voxels,) numbers > 0."""
+    vector = voxels is not None and np.ndim(regularization) == 1
+    check_shape("regularization", regularization, (voxels,) if vector else ())  # type: ignore[arg-type]
+    if is_complex(regularization):
+        raise TypeError("regularization is complex; expected real numbers >= 0.")
+    if not is_concrete(regularization):
+        return
+    values = np.asarray(regularization)
+    if not vector and not 0 <= float(values) < np.inf:
         raise ValueError(f"regularization = {regularization}; expected a finite number >= 0.")
+    bad = np.count_nonzero(~((values > 0) & (values < np.inf)))
+    if vector and bad:
+        raise ValueError(
+            f"regularization has {bad} of {values.size} entries that are not positive and finite; with one number per "
+            "voxel all must be."
+        )
 
 
 def check_row_weights(row_weights: Any, rows: int) -> None:
@@ -60,7 +94,9 @@ def check_row_order(row_order: Any, rows: int) -> None:
     """Raise unless the order is None or a list of distinct row indices; rows left out are never used."""
     if row_order is None:
         return
-    if isinstance(row_order, str) or not jnp.issubdtype(jnp.result_type(row_order), jnp.integer):
+    if isinstance(row_order, str):
+        raise ValueError(f"row_order = {row_order!r}; allowed here: None or an integer array of row indices.")
+    if not jnp.issubdtype(jnp.result_type(row_order), jnp.integer):
         raise TypeError(f"row_order = {row_order!r}; expected None or an integer array of row indices.")
     if np.ndim(row_order) != 1 or np.size(row_order) == 0:
         raise ValueError(f"row_order has shape {np.shape(row_order)}; expected a non-empty vector of row indices.")
@@ -68,6 +104,18 @@ def check_row_order(row_order: Any, rows: int) -> None:
         order = np.asarray(row_order)
         if order.min() < 0 or order.max() >= rows or len(np.unique(order)) < len(order):
             raise ValueError(f"row_order must hold distinct row indices from 0 to {rows - 1}, each at most once.")
+
+
+def is_randomized(row_order: Any, key: Any) -> bool:
+    """Whether the order is "randomized"; raise ValueError where the key is missing, or given without need."""
+    randomized = isinstance(row_order, str) and row_order == "randomized"
+    if isinstance(row_order, str) and not randomized:
+        raise ValueError(f"row_order = {row_order!r}; allowed: None, 'randomized' or an integer array of row indices.")
+    if randomized and key is None:
+        raise ValueError("row_order = 'randomized' draws rows and needs a key; pass key=jax.random.key(seed).")
+    if key is not None and not randomized:
+        raise ValueError("key is given, but only row_order = 'randomized' draws rows; leave one out or give both.")
+    return randomized
 
 
 def check_init(init: Any, data_shape: tuple[int, ...], voxels: int) -> None:
@@ -81,10 +129,13 @@ def check_init(init: Any, data_shape: tuple[int, ...], voxels: int) -> None:
         check_finite("init", init)
 
 
-def check_iteration(sweeps: Any, constraint: Any) -> None:
-    """Raise ValueError unless sweeps is a positive integer and the constraint a known one."""
+def check_iteration(sweeps: Any, constraint: Any, tolerance: Any = None) -> None:
+    """Raise ValueError unless sweeps is a positive integer, the constraint a known one and the tolerance >= 0."""
     check_count("sweeps", sweeps)
     check_choice("constraint", constraint, CONSTRAINTS)
+    if tolerance is not None:
+        check_shape("tolerance", tolerance, ())
+        check_range("tolerance", tolerance, 0, np.inf, "")
 
 
 def check_count(name: str, value: Any) -> None:

@@ -1,113 +1,25 @@
-"""Regularized Kaczmarz by blocks of rows: the iterates of the row form, computed with matrix products.
+"""The sweeps of block Kaczmarz over prepared factors: all frames at once, a fixed count of sweeps or a tolerance.
 
-The row form visits row k and sets
-
-    alpha_k = (b_k - a_k x - v_k) / (|a_k|^2 + lambda),    x += alpha_k conj(a_k),    v_k += lambda alpha_k.
-
-Inside a block of B rows, the residual of a row depends on the earlier alphas only, so the vector y of all B alphas
-solves one lower-triangular system:
-
-    (tril(A_b A_b^H) + lambda I) y = b_b - A_b x - v_b,    x += A_b^H y,    v_b += lambda y.
-
-Its inverse T_b is made once per matrix. It is safe to form: with D = diag(A_b A_b^H) + lambda the triangle L satisfies
-L + L^H >= D, hence |D^(1/2) L^-1 D^(1/2)| <= 2 whatever the rows are. The state v is sqrt(lambda) times the usual one,
-so that no square root of lambda occurs and gradients are finite at lambda = 0. Complex numbers are kept as stacked real
-and imaginary parts, so that a product with a block is one real matrix product.
+Frames are kept as real parts of all frames, then imaginary parts: images (2F, n), rows of data (B, 2F). A product with
+a block (2B, n) is then one real matrix product.
 """
 
+from collections.abc import Callable
 from functools import partial
-from math import ceil
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-from mpijax.core.checks import is_concrete
-from mpijax.core.pytree import pytree, static
 from mpijax.core.solution import Solution
-from mpijax.core.typing import Array, Inexact, Num, Shaped
-from mpijax.reconstruction.inputs import (
-    check_count,
-    check_data,
-    check_init,
-    check_iteration,
-    check_matrix,
-    check_regularization,
-    check_row_order,
-    check_row_weights,
-    complex_pair,
-)
-
-DEFAULT_BLOCK_SIZE = 64
-_LEAF = 16  # triangles up to here are inverted row by row, larger ones put together from halves
+from mpijax.core.typing import Array, Num
+from mpijax.reconstruction.inputs import check_data, check_init, check_iteration, check_same_field
+from mpijax.reconstruction.kaczmarz_factors import KaczmarzFactors, to_blocks
+from mpijax.reconstruction.kaczmarz_factors import kaczmarz_factor as kaczmarz_factor
 
 _matmul = partial(jnp.matmul, precision="highest")
-
-
-@pytree
-class KaczmarzFactors:
-    """What ``kaczmarz_factor`` prepares for many frames.
-
-    Attributes:
-        blocks: (k, 2B, n) real, B weighted rows each, in visiting order: real parts, then imaginary parts.
-        inverses: (k, 2B, B) real, T_b = (tril(A_b A_b^H) + lambda I)^-1, stacked likewise; zero for empty rows.
-        regularization: lambda.
-        row_weights: (m,) or None.
-        row_order: (m',) or None.
-        n_rows: m, rows of the matrix (static).
-    """
-
-    blocks: Any
-    inverses: Any
-    regularization: Any
-    row_weights: Any
-    row_order: Any
-    n_rows: int = static()
-
-
-def kaczmarz_factor(
-    matrix: Inexact[Array, "m n"],
-    regularization: ArrayLike,
-    *,
-    row_weights: Shaped[Array, "..."] | None = None,
-    row_order: Shaped[Array, "..."] | None = None,
-    block_size: int | None = None,
-) -> KaczmarzFactors:
-    """Prepare a matrix for ``kaczmarz_solve``: T_b = (tril(A_b A_b^H) + lambda I)^-1 for every block of rows.
-
-    Memory: one copy of the matrix, and block_size / n of it for the inverses.
-
-    Args:
-        matrix: A, complex (m, n).
-        regularization: lambda >= 0 [unit of the matrix squared], see ``relative_lambda``.
-        row_weights: diagonal of W (m,), real; rows of weight 0 are skipped.
-        row_order: order of the visits, distinct row indices; rows left out are never used. None: 0 ... m-1.
-        block_size: rows per block; changes the speed, not the iterates. None: 64, good for many frames.
-
-    Returns:
-        The factors, a pytree.
-
-    Raises:
-        ValueError: wrong shapes, a negative lambda, NaN or infinite entries, an order with repeated or unknown rows.
-        TypeError: a row order that is not an integer array, a complex lambda.
-    """
-    check_matrix(matrix)
-    check_regularization(regularization)
-    check_row_weights(row_weights, matrix.shape[0])
-    check_row_order(row_order, matrix.shape[0])
-    block_size = DEFAULT_BLOCK_SIZE if block_size is None else block_size
-    check_count("block_size", block_size)
-    matrix, _ = complex_pair(matrix, matrix)
-    factors, peak = _factor(matrix, regularization, row_weights, row_order, block_size=block_size)
-    if is_concrete(peak) and not np.isfinite(peak):
-        bad = matrix.size - int(jnp.isfinite(jnp.square(jnp.abs(matrix))).sum())
-        raise ValueError(
-            f"matrix has {bad} of {matrix.size} entries that are NaN, infinite or too large to be squared."
-        )
-    return factors
 
 
 def kaczmarz_solve(
@@ -117,169 +29,177 @@ def kaczmarz_solve(
     sweeps: int = 3,
     constraint: str | None = "nonnegative",
     init: Num[Array, "..."] | None = None,
+    tolerance: ArrayLike | None = None,
 ) -> Solution:
     """Regularized Kaczmarz with prepared factors; all frames go through every block together.
 
     Args:
         factors: from ``kaczmarz_factor``.
         data: b, complex (m,) or (frames, m), without the row weights.
-        sweeps: passes over all rows.
+        sweeps: passes over all rows; with a tolerance the most of them.
         constraint: projection after every sweep, as in ``kaczmarz``.
         init: prior image (n,) or (frames, n), as in ``kaczmarz``.
+        tolerance: stop early, as in ``kaczmarz``.
 
     Returns:
         Solution as in ``kaczmarz``.
 
     Raises:
-        ValueError: wrong shapes, NaN or infinite data, an unknown constraint, sweeps < 1.
+        ValueError: wrong shapes, NaN or infinite data, an unknown constraint, sweeps < 1, a negative tolerance.
+        TypeError: real data for a complex matrix, or the reverse.
     """
-    check_data(data, factors.n_rows)
-    check_iteration(sweeps, constraint)
-    check_init(init, np.shape(data), factors.blocks.shape[-1])
-    value, residual = _solve(factors, data, init, sweeps=sweeps, constraint=constraint)
-    return Solution(value, {"residual": residual, "sweeps": sweeps})
-
-
-@partial(jax.jit, static_argnames="block_size")
-def _factor(matrix, regularization, row_weights, row_order, *, block_size):
-    n_rows, n_voxels = matrix.shape
-    if row_weights is not None:
-        row_weights = jnp.asarray(row_weights, matrix.real.dtype)
-        matrix = matrix * row_weights[:, None]
-    if row_order is not None:
-        matrix = matrix[row_order]
-    size = min(block_size, len(matrix))
-    count = ceil(len(matrix) / size)
-
-    def blocked(part):
-        return jnp.pad(part, ((0, count * size - len(part)), (0, 0))).reshape(count, size, n_voxels)
-
-    blocks = jnp.concatenate([blocked(matrix.real), blocked(matrix.imag)], axis=1)
-    regularization = jnp.asarray(regularization, blocks.dtype)
-
-    products = lax.map(lambda block: _matmul(block, block.T), blocks)  # on CPU faster than one batched product
-    gram = lax.complex(
-        products[:, :size, :size] + products[:, size:, size:], products[:, size:, :size] - products[:, :size, size:]
-    )
-    energy = jnp.diagonal(gram.real, axis1=1, axis2=2)
-    peak = lax.stop_gradient(jnp.max(energy))
-    used = energy > 0
-    # energies of signals in SI units are so small that the gradient of 1 / energy overflows
-    scale = _power_of_two(peak)
-    pivot = jnp.where(used, (energy + regularization) / scale, 1)
-    inverse = _lower_inverse(jnp.tril(gram, -1) / scale + pivot[:, :, None] * jnp.eye(size, dtype=blocks.dtype))
-    inverse = jnp.where(used[:, :, None] & used[:, None, :], inverse, 0)
-    inverses = jnp.concatenate([inverse.real, inverse.imag], axis=1) / scale
-    return KaczmarzFactors(blocks, inverses, regularization, row_weights, row_order, n_rows), peak
-
-
-def _power_of_two(value):
-    """The power of two just above a positive number, so that a division by it rounds nothing; 1 for 0."""
-    return jnp.ldexp(jnp.ones_like(value), jnp.frexp(value)[1])
-
-
-def _lower_inverse(lower):
-    """Inverse of lower-triangular matrices (k, B, B): leaves on the diagonal first, then pairs joined by products.
-
-    [[A, 0], [C, D]]^-1 = [[A', 0], [-D' C A', D']]. No LAPACK call: batched ones wait for the thread pool they run on,
-    and a few at a time can lock it up on a machine with few cores.
-    """
-    size = lower.shape[-1]
-    leaf = total = min(_LEAF, size)
-    while total < size:
-        total *= 2
-    lower = jnp.pad(lower, ((0, 0), (0, total - size), (0, total - size)))
-    lower = lower + jnp.diag(jnp.arange(total) >= size).astype(lower.dtype)
-    inverse = _leaf_inverse(jnp.stack([lower[:, i : i + leaf, i : i + leaf] for i in range(0, total, leaf)]))
-    while leaf < total:
-        corner = jnp.stack([lower[:, i + leaf : i + 2 * leaf, i : i + leaf] for i in range(0, total, 2 * leaf)])
-        first, second = inverse[0::2], inverse[1::2]
-        corner = -_matmul(_matmul(second, corner), first)
-        top = jnp.concatenate([first, jnp.zeros_like(first)], axis=-1)
-        inverse = jnp.concatenate([top, jnp.concatenate([corner, second], axis=-1)], axis=-2)
-        leaf *= 2
-    return inverse[0, :, :size, :size]
-
-
-def _leaf_inverse(lower):
-    """Inverse of small lower-triangular matrices (..., B, B) by forward substitution, all of them together."""
-    size = lower.shape[-1]
-    eye = jnp.eye(size, dtype=lower.dtype)
-
-    def substitute(inverse, k):
-        known = jnp.sum(lower[..., k, :, None] * inverse, axis=-2)  # rows from k on are still zero
-        return inverse.at[..., k, :].set((eye[k] - known) / lower[..., k, k, None]), None
-
-    return lax.scan(substitute, jnp.zeros_like(lower), jnp.arange(size))[0]
+    check_data(data, factors.n_rows, factors.blocks.shape[-1])
+    check_same_field(factors.complex_rows, data)
+    check_iteration(sweeps, constraint, tolerance)
+    check_init(init, data.shape, factors.blocks.shape[-1])
+    value, stats = _solve(factors, data, init, tolerance, sweeps=sweeps, constraint=constraint)
+    return Solution(value, {"sweeps": sweeps, **stats})
 
 
 @partial(jax.jit, static_argnames=("sweeps", "constraint"))
-def _solve(factors, data, init, *, sweeps, constraint):
-    blocks, inverses, regularization = factors.blocks, factors.inverses, factors.regularization
-    rhs = _blocked_data(factors, data)
-    n_frames, n_voxels = rhs.shape[1], blocks.shape[-1]
-
-    def block_step(x, block):
-        rows, inverse, b, v = block
-        y = _apply(inverse, b - _apply(rows, x) - v)
-        return x + _apply_adjoint(rows, y), v + regularization * y
-
-    def sweep(state, _):
-        x, v = state
-        x, v = lax.scan(block_step, x, (blocks, inverses, rhs, v))
-        return (_project(x, constraint), v), None
-
-    x = jnp.zeros((n_frames, 2, n_voxels), blocks.dtype)
-    if init is not None:
-        init = jnp.asarray(init)
-        x = x + jnp.stack([init.real, init.imag], axis=-2).astype(blocks.dtype)
-    (x, _), _ = lax.scan(sweep, (x, jnp.zeros_like(rhs)), None, length=sweeps)
-    value = x[:, 0] if constraint else lax.complex(x[:, 0], x[:, 1])
-    residual = _relative_residual(blocks, x, rhs, constraint)
-    return value.reshape(*data.shape[:-1], n_voxels), residual.reshape(data.shape[:-1])
-
-
-def _blocked_data(factors, data):
-    """Data (..., m) as real and imaginary parts of weighted rows in visiting order, (blocks, frames, 2, B)."""
-    count, size = factors.inverses.shape[0], factors.inverses.shape[2]
-    data = jnp.atleast_2d(data)
-    parts = jnp.stack([data.real, data.imag], axis=1).astype(factors.blocks.dtype)
-    if factors.row_weights is not None:
-        parts = parts * factors.row_weights
+def _solve(factors, data, init, tolerance, *, sweeps, constraint):
+    blocks = factors.blocks
+    columns = data_columns(data, factors.row_weights, blocks.dtype)
     if factors.row_order is not None:
-        parts = parts[..., factors.row_order]
-    parts = jnp.pad(parts, ((0, 0), (0, 0), (0, count * size - parts.shape[-1])))
-    return jnp.moveaxis(parts.reshape(*parts.shape[:2], count, size), 2, 0)
+        columns = columns[factors.row_order]
+    rhs = to_blocks(columns, len(blocks), factors.inverses.shape[-1])
+
+    def sweep(_, state):
+        x, v = sweep_blocks(blocks, factors.inverses, factors.regularization, factors.voxel_scale, rhs, *state)
+        return project(x, constraint), v
+
+    start = start_image(init, columns, blocks.shape[-1]), jnp.zeros_like(rhs)
+    (x, _), stats = iterate(sweep, start, sweeps, tolerance, frame_norm)
+    stats["residual"] = relative_residual(blocks, x, rhs, constraint)
+    return unpack(x, stats, data.shape[:-1], constraint)
 
 
-def _apply(stacked, x):
-    """Complex product of stacked parts [P; Q] (2B, n) with x (frames, 2, n), giving (frames, 2, B)."""
-    frames, _, n = x.shape
-    p = _matmul(x.reshape(2 * frames, n), stacked.T).reshape(frames, 2, 2, -1)
-    return jnp.stack([p[:, 0, 0] - p[:, 1, 1], p[:, 1, 0] + p[:, 0, 1]], axis=1)
+def sweep_blocks(
+    blocks: Any, inverses: Any, regularization: Any, voxel_scale: Any, rhs: Any, x: Any, v: Any
+) -> tuple[Any, Any]:
+    """One sweep without projection: y = T_b (b_b - A_b x - v_b), x += S A_b^H y, v_b += s y over all blocks b.
+
+    Args:
+        blocks, inverses, regularization, voxel_scale: as in ``KaczmarzFactors``.
+        rhs: weighted data (k, B, 2F).
+        x: images (2F, n).
+        v: states (k, B, 2F).
+    """
+    frames = len(x) // 2
+
+    def step(x, block):
+        rows, inverse, b, v = block
+        y = _combine(_matmul(inverse, b - _combine(_matmul(rows, x.T)) - v))
+        rotated = jnp.concatenate([y[:, frames:], -y[:, :frames]], axis=1)
+        change = _matmul(jnp.concatenate([y, rotated]).T, rows)
+        return x + (change if voxel_scale is None else change * voxel_scale), v + regularization * y
+
+    return lax.scan(step, x, (blocks, inverses, rhs, v))
 
 
-def _apply_adjoint(stacked, y):
-    """Adjoint product of stacked parts [P; Q] (2B, n) with y (frames, 2, B), giving (frames, 2, n)."""
-    frames, _, size = y.shape
-    rotated = jnp.stack([y[:, 1], -y[:, 0]], axis=1)
-    return _matmul(jnp.concatenate([y, rotated], axis=-1).reshape(2 * frames, 2 * size), stacked).reshape(frames, 2, -1)
+def _combine(products):
+    """[P; Q] [R, S] (..., 2B, 2F) as the complex product (P + iQ) (R + iS), (..., B, 2F)."""
+    size, frames = (n // 2 for n in products.shape[-2:])
+    upper, lower = products[..., :size, :], products[..., size:, :]
+    return jnp.concatenate(
+        [upper[..., :frames] - lower[..., frames:], upper[..., frames:] + lower[..., :frames]], axis=-1
+    )
 
 
-def _project(x, constraint):
-    """Real part, then positive part, of x (frames, 2, n)."""
+def iterate(
+    sweep: Callable[[Any, Any], Any], state: Any, sweeps: int, tolerance: Any, norm: Callable[[Any], Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Apply ``state = sweep(k, state)`` for k = 0, 1, ...; the state's first entry is the image x.
+
+    h_k = |x_(k+1) - x_k| / |x_(k+1)| per frame; with a tolerance stop as soon as max h_k <= tolerance.
+
+    Returns:
+        The last state; stats "history" (sweeps, frames), NaN for sweeps not done, and, with a tolerance, "sweeps" done.
+    """
+
+    def step(state, k):
+        new = sweep(k, state)
+        image, previous = lax.stop_gradient((new[0], state[0]))
+        return new, _ratio(norm(image - previous), norm(image))
+
+    if tolerance is None:
+        state, history = lax.scan(step, state, jnp.arange(sweeps))
+        return state, {"history": history}
+
+    def unfinished(carry):
+        _, k, change, _ = carry
+        return (k < sweeps) & (jnp.max(change) > tolerance)
+
+    def body(carry):
+        state, k, _, history = carry
+        state, change = step(state, k)
+        return state, k + 1, change, history.at[k].set(change)
+
+    change = jnp.full_like(norm(state[0]), jnp.inf)
+    history = jnp.full((sweeps, *change.shape), jnp.nan, change.dtype)
+    state, done, _, history = lax.while_loop(unfinished, body, (state, 0, change, history))
+    return state, {"history": history, "sweeps": done}
+
+
+def _ratio(part, whole):
+    """part / whole; 0 where both vanish, infinite where only the whole does."""
+    return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), jnp.where(part > 0, jnp.inf, 0))
+
+
+def data_columns(data: Any, row_weights: Any, dtype: Any) -> Any:
+    """Weighted data (..., m) as columns (m, 2F): real parts of all frames, then imaginary parts."""
+    data = jnp.atleast_2d(data)
+    columns = jnp.concatenate([data.real, data.imag]).astype(dtype).T
+    return columns if row_weights is None else columns * row_weights[:, None]
+
+
+def start_image(init: Any, columns: Any, n_voxels: int) -> Any:
+    """The prior, or zero, as images (2F, n)."""
+    frames = columns.shape[1] // 2
+    if init is None:
+        return jnp.zeros((2 * frames, n_voxels), columns.dtype)
+    init = jnp.broadcast_to(jnp.asarray(init), (frames, n_voxels))
+    return jnp.concatenate([init.real, init.imag]).astype(columns.dtype)
+
+
+def project(x: Any, constraint: str | None) -> Any:
+    """Real part, then positive part, of images (2F, n)."""
     if constraint is None:
         return x
-    real = x[:, 0] if constraint == "real" else jnp.maximum(x[:, 0], 0)
-    return jnp.stack([real, jnp.zeros_like(real)], axis=1)
+    real = x[: len(x) // 2]
+    real = real if constraint == "real" else jnp.maximum(real, 0)
+    return jnp.concatenate([real, jnp.zeros_like(real)])
 
 
-def _relative_residual(blocks, x, rhs, constraint):
+def frame_norm(x: Any) -> Any:
+    """Norm of every frame of images (2F, n)."""
+    return jnp.sqrt(jnp.sum(jnp.square(x).reshape(2, len(x) // 2, -1), axis=(0, 2)))
+
+
+def relative_residual(blocks: Any, x: Any, rhs: Any, constraint: str | None) -> Any:
     """|Ax - b| / |b| per frame, a constant under differentiation; 0 where b = 0."""
     blocks, x, rhs = lax.stop_gradient((blocks, x, rhs))
+    count, size, n_voxels = blocks.shape
+    columns = x.T if constraint is None else x[: len(x) // 2].T
+    product = _matmul(blocks.reshape(-1, n_voxels), columns).reshape(count, size, -1)
     if constraint is None:
-        product = jax.vmap(_apply, in_axes=(0, None))(blocks, x)
+        product = _combine(product)
     else:
-        product = jnp.moveaxis(_matmul(blocks, x[:, 0].T), -1, 1).reshape(rhs.shape)
-    norm, data_norm = (jnp.sqrt(jnp.sum(jnp.square(r), axis=(0, 2, 3))) for r in (product - rhs, rhs))
-    return jnp.where(data_norm > 0, norm / jnp.where(data_norm > 0, data_norm, 1), 0)
+        product = jnp.concatenate([product[:, : size // 2], product[:, size // 2 :]], axis=-1)
+    norms = [jnp.sum(jnp.square(r).reshape(-1, 2, r.shape[-1] // 2), axis=(0, 1)) for r in (product - rhs, rhs)]
+    misfit, norm = map(jnp.sqrt, norms)
+    return jnp.where(norm > 0, misfit / jnp.where(norm > 0, norm, 1), 0)
+
+
+def unpack(
+    x: Any, stats: dict[str, Any], frames: tuple[int, ...], constraint: str | None
+) -> tuple[Any, dict[str, Any]]:
+    """Images (2F, n) and per-frame stats in the shape of the data: (..., n), (...) and (sweeps, ...)."""
+    half = len(x) // 2
+    value = x[:half] if constraint else lax.complex(x[:half], x[half:])
+    stats = {
+        **stats,
+        "residual": stats["residual"].reshape(frames),
+        "history": stats["history"].reshape(-1, *frames),
+    }
+    return value.reshape(*frames, x.shape[1]), stats

@@ -2,9 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
-from mpijax.core.checks import check_range
+from mpijax.core.checks import is_concrete
 from mpijax.core.typing import Array, Float, Inexact, Shaped
 from mpijax.reconstruction.inputs import check_matrix, check_row_weights
 
@@ -55,6 +56,9 @@ def row_norm_weights(matrix: Inexact[Array, "m n"]) -> Float[jax.Array, " m"]:
 
     Returns:
         w (m,) [1 / unit of the matrix].
+
+    Raises:
+        ValueError: a matrix of wrong shape.
     """
     check_matrix(matrix)
     energies = row_energies(jnp.asarray(matrix))
@@ -72,10 +76,39 @@ def whitening_weights(noise_std: Float[Array, " m"]) -> Float[jax.Array, " m"]:
         w (m,) [1], at most 1.
 
     Raises:
-        ValueError: a standard deviation that is not positive.
+        ValueError: a standard deviation that is not positive and finite.
     """
-    check_range(
-        "noise_std", noise_std, float(jnp.finfo(noise_std.dtype).tiny), float(jnp.finfo(noise_std.dtype).max), ""
-    )
+    if is_concrete(noise_std):
+        sigma = np.asarray(jnp.asarray(noise_std))  # in the precision of the division
+        bad = np.flatnonzero(~((sigma >= np.finfo(sigma.dtype).tiny) & np.isfinite(sigma)))
+        if bad.size:
+            raise ValueError(
+                f"noise_std has {bad.size} of {sigma.size} rows without a positive, finite standard deviation (the "
+                f"first is row {bad[0]}: {sigma[bad[0]]:g}). Such rows saw no noise in the background frames and cannot "
+                "be whitened; leave them out, or estimate the noise from more background frames."
+            )
     noise_std = jnp.asarray(noise_std)
     return jnp.min(noise_std) / noise_std
+
+
+def composite_weights(*weights: Shaped[Array, "..."]) -> Float[jax.Array, " m"]:
+    """The product of several row weights, w_k = w1_k w2_k ...; for example whitening times a channel's weight.
+
+    Args:
+        weights: at least one vector (m,), all of one length.
+
+    Returns:
+        w (m,).
+
+    Raises:
+        ValueError: no weights, different lengths, NaN or infinite entries.
+    """
+    if not weights:
+        raise ValueError("composite_weights() got no weights; give at least one vector of row weights.")
+    rows = np.size(weights[0])
+    for given in weights:
+        check_row_weights(given, rows)
+    product = jnp.asarray(weights[0], jnp.result_type(float, *weights))
+    for given in weights[1:]:
+        product = product * given
+    return product

@@ -102,7 +102,7 @@ def test_wrong_shapes_and_values_are_refused():
     with pytest.raises(ValueError, match=r"data has 1 NaN or infinite entries in 1 of 1 frames"):
         kaczmarz_solve(factors, frames[2])
     for call in (kaczmarz, kaczmarz_rows):
-        with pytest.raises(ValueError, match=r"data has shape \(11,\); expected \(12,\)"):
+        with pytest.raises(ValueError, match=r"data has shape \(11,\); expected \(12,\).* matrix has shape \(12, 8\)"):
             call(MATRIX, DATA[:-1], LAM)
         with pytest.raises(ValueError, match="constraint = 'positive'; allowed: 'nonnegative', 'real', None"):
             call(MATRIX, DATA, LAM, constraint="positive")
@@ -110,8 +110,10 @@ def test_wrong_shapes_and_values_are_refused():
             call(MATRIX, DATA, -1.0)
         with pytest.raises(ValueError, match="regularization = nan"):
             call(MATRIX, DATA, np.nan)
-        with pytest.raises(ValueError, match="regularization has shape"):
-            call(MATRIX, DATA, np.ones(8))
+        with pytest.raises(ValueError, match=r"regularization has shape \(7,\); expected \(8,\)"):
+            call(MATRIX, DATA, np.ones(7))
+        with pytest.raises(ValueError, match="regularization has 1 of 8 entries that are not positive"):
+            call(MATRIX, DATA, np.arange(8.0))
         with pytest.raises(TypeError, match="complex"):
             call(MATRIX, DATA, 1j)
         with pytest.raises(ValueError, match="sweeps = 0"):
@@ -130,6 +132,22 @@ def test_wrong_shapes_and_values_are_refused():
             call(MATRIX, DATA, LAM, row_order=np.array([0, 12]))
         with pytest.raises(ValueError, match="non-empty vector"):
             call(MATRIX, DATA, LAM, row_order=np.zeros((2, 2), int))
+        with pytest.raises(TypeError, match=r"matrix is complex and the data are real \(float64\)"):
+            call(MATRIX, DATA.real, LAM)
+        with pytest.raises(TypeError, match="matrix is real and the data are complex"):
+            call(MATRIX.real, DATA, LAM)
+        with pytest.raises(ValueError, match="tolerance = -1"):
+            call(MATRIX, DATA, LAM, tolerance=-1.0)
+        with pytest.raises(ValueError, match="needs a key"):
+            call(MATRIX, DATA, LAM, row_order="randomized")
+        with pytest.raises(ValueError, match="row_order = 'random'; allowed"):
+            call(MATRIX, DATA, LAM, row_order="random")
+        with pytest.raises(ValueError, match="key is given"):
+            call(MATRIX, DATA, LAM, key=jax.random.key(0))
+        with pytest.raises(ValueError, match="only zeros"):
+            call(0 * MATRIX, DATA, LAM)
+        with pytest.raises(ValueError, match="only zeros"):
+            call(0 * MATRIX, DATA, LAM, row_order="randomized", key=jax.random.key(0))
     broken = MATRIX.copy()
     broken[0, 0] = np.nan
     with pytest.raises(ValueError, match="matrix has 1 of 96 entries"):
@@ -138,3 +156,7 @@ def test_wrong_shapes_and_values_are_refused():
         kaczmarz(MATRIX[:, :0], DATA, LAM)
     with pytest.raises(ValueError, match="block_size = 0"):
         kaczmarz(MATRIX, DATA, LAM, block_size=0)
+    with pytest.raises(TypeError, match="matrix is complex and the data are real"):
+        kaczmarz_solve(factors, DATA.real)
+    with pytest.raises(ValueError, match="row_order = 'randomized'; allowed here"):
+        kaczmarz_factor(MATRIX, LAM, row_order="randomized")

@@ -1,0 +1,66 @@
+"""Frames one by one: latency and frames per second of ``kaczmarz_stream``.
+
+python -m benchmarks.bench_streaming [--frames 60] [--json FILE]
+
+2-D (29 x 29) and 3-D (19 x 19 x 19) grids, 1,000 and 3,000 rows, 1 and 3 non-negative sweeps. A frame is a NumPy array
+when it comes and its image is a NumPy array when it is done. 3-D MPI delivers a frame every 21.5 ms.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.bench_kaczmarz import problem
+from benchmarks.common import machine, options
+from mpijax.reconstruction import kaczmarz_factor, kaczmarz_stream, relative_lambda
+
+PERIOD = 21.5e-3
+"""Time of one frame of the 3-D Lissajous sequence with dividers 102, 96 and 99 [s]."""
+
+
+def latencies(factors, frames: np.ndarray, count: int, sweeps: int) -> np.ndarray:
+    """Seconds from the arrival of a frame to its image, after a warm-up of three frames."""
+    arrivals = []
+
+    def source() -> Iterator[np.ndarray]:
+        for k in range(count + 3):
+            arrivals.append(time.perf_counter())
+            yield frames[k % len(frames)]
+
+    done = []
+    for solution in kaczmarz_stream(factors, source(), sweeps=sweeps):
+        np.asarray(solution.value)
+        done.append(time.perf_counter())
+    return (np.array(done) - np.array(arrivals))[3:]
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--frames", type=int, default=60, help="frames per case")
+    arguments = parser.parse_args()
+    columns = "voxels", "rows", "sweeps", "median ms", "p95 ms", "max ms", "frames/s", f"x {1e3 * PERIOD:.1f} ms"
+    table = Table(*columns, title="kaczmarz_stream, non-negative, one frame at a time")
+    results = []
+    for voxels, rows in product((29**2, 19**3), (1000, 3000)):
+        matrix, frames = problem(rows, voxels, 8)
+        factors = kaczmarz_factor(matrix, relative_lambda(matrix, 1e-3))
+        for sweeps in (1, 3):
+            seconds = latencies(factors, frames, arguments.frames, sweeps)
+            median, high, most = np.median(seconds), np.quantile(seconds, 0.95), seconds.max()
+            rate = len(seconds) / seconds.sum()
+            cells = *(f"{1e3 * t:.2f}" for t in (median, high, most)), f"{rate:.0f}", f"{PERIOD / median:.1f}"
+            table.add_row(str(voxels), str(rows), str(sweeps), *cells)
+            results.append({"voxels": voxels, "rows": rows, "sweeps": sweeps, "seconds": seconds.tolist()})
+    Console(width=100).print(table)
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps({"machine": machine(), "cases": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
