@@ -6,9 +6,10 @@ from typing import Any
 from flax import nnx
 
 from mpijax.models.layers import Network
+from mpijax.models.siren import Siren
 from mpijax.models.vrfnet import VRFNet
 
-_NETWORKS: dict[str, type[Network]] = {"vrfnet": VRFNet}
+_NETWORKS: dict[str, type[Network]] = {"siren": Siren, "vrfnet": VRFNet}
 _COMMON = ("channels", "scale", "input_shape")
 
 

@@ -1,20 +1,37 @@
 """From a system matrix and a measurement to images in mmol(Fe)/L: background, rows, weights, solver, units."""
 
-from dataclasses import replace
+import inspect
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.typing import ArrayLike
 
 from mpijax.core.checks import check_choice
 from mpijax.core.solution import Solution
+from mpijax.core.typing import Shaped
+from mpijax.reconstruction.admm import admm, penalty_scale
+from mpijax.reconstruction.inputs import CONSTRAINTS
 from mpijax.reconstruction.kaczmarz import kaczmarz
+from mpijax.reconstruction.neural import neural_implicit
+from mpijax.reconstruction.problem import Problem
 from mpijax.reconstruction.tikhonov import tikhonov
-from mpijax.reconstruction.weights import relative_lambda, row_norm_weights, whitening_weights
+from mpijax.reconstruction.weights import relative_lambda
 from mpijax.system import Measurement, SystemMatrix
 
-SOLVERS = ("kaczmarz", "tikhonov")
-WEIGHTS = ("row_norm", "whitening")
+FUNCTIONS: dict[str, Callable[..., Solution]] = {
+    "kaczmarz": kaczmarz,
+    "tikhonov": tikhonov,
+    "admm": admm,
+    "neural": neural_implicit,
+}
+SOLVERS = tuple(FUNCTIONS)
+
+L1, TV = 0.95, 0.05
+"""Shares of the two penalties of ADMM: A. Gungor et al. (TranSMS), IEEE Trans. Med. Imaging 41 (2022) 3562, section IV-D."""
+
+_OWN = ("regularization", "sweeps", "constraint", "row_weights", "key")
 
 
 def reconstruct(
@@ -22,98 +39,165 @@ def reconstruct(
     measurement: Measurement,
     *,
     solver: str = "kaczmarz",
-    regularization: float = 1e-3,
+    regularization: float | Shaped[ArrayLike, "..."] = 1e-3,
+    relative: bool = True,
     sweeps: int = 3,
     constraint: str | None = "nonnegative",
     row_weights: Any = None,
     empty: Measurement | None = None,
     period: int = 0,
+    drift_components: int = 0,
+    key: jax.Array | None = None,
+    **solver_options: Any,
 ) -> Solution:
     """Reconstruct every frame of a measurement.
 
-    Solves min_c |W (S c - u)|^2 + lambda |c|^2 with lambda = regularization * |W S|_F^2/n and scales the result to a
-    concentration.
+    Solves min_c |W (S c - u)|^2 + lambda |c|^2, or with ADMM's or the neural field's own regularization, and scales the
+    result to a concentration. :class:`Problem` makes the equations, :func:`solve` solves them.
 
     Args:
         system_matrix: matrix with the rows to use selected (:meth:`SystemMatrix.select`).
         measurement: frames; it must hold the matrix's frequencies.
-        solver: "kaczmarz" (``sweeps``, ``constraint``) or "tikhonov" (the minimiser itself, real part taken).
-        regularization: lambda relative to |W S|_F^2/n.
-        sweeps: of Kaczmarz; few sweeps regularise by stopping early.
-        constraint: "nonnegative", "real" or None (Kaczmarz).
-        row_weights: None, "row_norm" (1/|s_k|), "whitening" (min sigma/sigma_k from the matrix's background frames, or the
-            measurement's), or an array (m,).
-        empty: an empty scan; the mean of its frames is subtracted.
-        period: which period of the frames.
+        solver, regularization, relative, sweeps, constraint, key, solver_options: see :func:`solve`.
+        row_weights, empty, period, drift_components: see :meth:`Problem.create`.
 
     Returns:
-        Solution: images (frames, nz, ny, nx) in mmol(Fe)/L; the solver's stats and "lambda".
+        Solution: images (frames, nz, ny, nx) in mmol(Fe)/L; the solver's stats, its parameters and, with drift, the
+        coefficients "drift" (frames, drift_components).
 
     Raises:
-        ValueError: matrix and data of different sampling or transfer-function state, a background subtracted twice, weights
-            that cannot be computed, NaN in the data.
+        ValueError: matrix and data that do not belong together, a background subtracted twice, weights that cannot be
+            computed, NaN in the data, no background frames to find a drift from.
+        TypeError: an option that the solver does not have.
+    """
+    check_options(solver, solver_options)
+    problem = Problem.create(
+        system_matrix,
+        measurement,
+        row_weights=row_weights,
+        empty=empty,
+        period=period,
+        drift_components=drift_components,
+    )
+    return solve(
+        problem,
+        solver,
+        regularization=regularization,
+        relative=relative,
+        sweeps=sweeps,
+        constraint=constraint,
+        key=key,
+        **solver_options,
+    )
+
+
+def solve(
+    problem: Problem,
+    solver: str = "kaczmarz",
+    *,
+    regularization: float | Shaped[ArrayLike, "..."] = 1e-3,
+    relative: bool = True,
+    sweeps: int = 3,
+    constraint: str | None = "nonnegative",
+    key: jax.Array | None = None,
+    **solver_options: Any,
+) -> Solution:
+    """Solve a problem with one of the solvers and scale the solution to images in mmol(Fe)/L.
+
+    Args:
+        problem: the equations.
+        solver: "kaczmarz" (``sweeps``), "tikhonov" (the minimizer itself), "admm" (L1 and total variation) or "neural" (a
+            network of the coordinates: ``stats["field"].sample(shape)`` on any grid times ``stats["field_scale"]`` is in
+            mmol(Fe)/L).
+        regularization: strength. Kaczmarz, Tikhonov: lambda, one number or one per voxel. ADMM: of both penalties,
+            l1 = 0.95 and tv = 0.05 times it. The neural field has none.
+        relative: ``regularization`` is relative to |W S|_F^2/n (ADMM: to the largest :func:`penalty_scale` of the frames,
+            from which l1 on the images are zero); False: absolute.
+        sweeps: of Kaczmarz; few sweeps regularize by stopping early.
+        constraint: "nonnegative", "real" or None. Tikhonov's minimizer is real for "nonnegative" too, and can be negative;
+            without a constraint the real part is shown.
+        key: for what is random: the neural field's start, a randomized order of rows.
+        solver_options: further arguments of the solver's function. ADMM: ``l1`` and ``tv`` set the shares;
+            ``epsilon="noise"`` asks for |W(Sc - u)| <= the noise's expected norm (:meth:`Problem.noise_norm`) instead of a
+            penalty on the data. ``init`` is an image in mmol(Fe)/L.
+
+    Returns:
+        Solution: images (frames, nz, ny, nx), or (frames, contrasts, nz, ny, nx), in mmol(Fe)/L; stats.
+
+    Raises:
+        ValueError: an unknown solver, several contrasts with a solver that does not have them, a missing key.
+        TypeError: an option that the solver does not have.
+    """
+    check_options(solver, solver_options)
+    check_choice("constraint", constraint, CONSTRAINTS)
+    if problem.contrasts > 1 and solver not in ("kaczmarz", "tikhonov"):
+        raise ValueError(f"solver = {solver!r} reconstructs one contrast; use 'kaczmarz' or 'tikhonov' for several.")
+    matrix, data, weights = problem.equations()
+    options: dict[str, Any] = {"row_weights": weights, "constraint": constraint, **solver_options}
+    if options.get("init") is not None:
+        options["init"] = problem.unknowns(options["init"])
+    if solver == "neural" or solver_options.get("method") == "low_rank" or _is_randomized(solver_options):
+        options["key"] = key
+    if solver == "neural":
+        found = _neural(problem, matrix, data, options)
+    elif solver == "admm":
+        found = _admm(problem, matrix, data, regularization, relative, options)
+    else:
+        scale = relative_lambda(matrix, 1.0, weights) if relative else 1.0
+        absolute = jnp.asarray(regularization) * scale
+        if solver == "kaczmarz":
+            found = kaczmarz(matrix, data, absolute, sweeps=sweeps, **options)
+        else:
+            options["constraint"] = "real" if constraint else None
+            found = tikhonov(matrix, data, absolute, **options)
+        found = Solution(found.value, {**found.stats, "lambda": absolute})
+    drift = {} if problem.drift is None else {"drift": problem.drift_coefficients(found.value)}
+    return Solution(problem.images(found.value), {**found.stats, **drift})
+
+
+def check_options(solver: str, options: dict[str, Any], also: tuple[str, ...] = ()) -> None:
+    """Raise unless the solver is known and its function has the options, those in ``also`` apart.
+
+    Raises:
+        ValueError: another solver.
+        TypeError: an option that is not its own.
     """
     check_choice("solver", solver, SOLVERS)
-    check_compatible(system_matrix, measurement)
-    if empty is not None:
-        measurement = _subtract(measurement, empty)
-    index = system_matrix.row_index()
-    matrix, data = jnp.asarray(system_matrix.rows()), jnp.asarray(measurement.rows(index, period))
-    weights = _row_weights(row_weights, system_matrix, measurement, period)
-    absolute = relative_lambda(matrix, regularization, weights)
-    if solver == "kaczmarz":
-        solution = kaczmarz(matrix, data, absolute, sweeps=sweeps, constraint=constraint, row_weights=weights)
-    else:
-        w = jnp.ones(len(matrix)) if weights is None else jnp.asarray(weights)
-        solution = tikhonov(w[:, None].astype(matrix.dtype) * matrix, w.astype(data.dtype) * data, absolute)
-    image = system_matrix.to_concentration(jnp.real(solution.value))
-    return Solution(system_matrix.grid.to_image(image), {**solution.stats, "lambda": absolute})
+    allowed = [
+        name
+        for name, parameter in inspect.signature(FUNCTIONS[solver]).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in _OWN
+    ]
+    if unknown := sorted(set(options) - {*allowed, *also}):
+        raise TypeError(f"solver {solver!r} has no option {', '.join(unknown)}; it takes {', '.join(allowed)}.")
 
 
-def check_compatible(matrix: SystemMatrix, data: Measurement) -> None:
-    """Raise ValueError where a matrix and data differ in sampling or in the state of their transfer function."""
-    if matrix.n_samples != data.n_samples:
-        raise ValueError(
-            f"the matrix has {matrix.n_samples} samples per period and the measurement {data.n_samples}; their spectra have "
-            "different scales. Use a matrix of the measurement's sequence."
-        )
-    if matrix.transfer_function_corrected != data.transfer_function_corrected:
-        states = {True: "corrected for", False: "not corrected for"}
-        raise ValueError(
-            f"the matrix is {states[matrix.transfer_function_corrected]} the transfer function and the measurement is "
-            f"{states[data.transfer_function_corrected]} it; read both with the same apply_transfer_function."
-        )
+def _is_randomized(options: dict[str, Any]) -> bool:
+    return isinstance(options.get("row_order"), str)
 
 
-def _subtract(data: Measurement, empty: Measurement) -> Measurement:
-    if data.background_corrected:
-        raise ValueError(
-            "the measurement's background is already subtracted; give no empty scan, or read it with background='none'."
-        )
-    if empty.transfer_function_corrected != data.transfer_function_corrected or empty.n_samples != data.n_samples:
-        raise ValueError(
-            "the empty scan differs from the measurement in sampling or transfer-function state; read both alike."
-        )
-    if np.shape(empty.values)[1:] != np.shape(data.values)[1:]:
-        raise ValueError(
-            f"the empty scan has shape {empty.values.shape}, the measurement {data.values.shape}; only frames may differ."
-        )
-    return replace(data, values=data.values - empty.values.mean(0), background_corrected=True)
+def _admm(problem: Problem, matrix: Any, data: Any, strength: Any, relative: bool, options: dict) -> Solution:
+    """The penalized form scaled by ``regularization``, or the constrained form, where only l1 : tv matters."""
+    l1, tv = options.pop("l1", L1), options.pop("tv", TV)
+    epsilon = options.pop("epsilon", None)
+    if isinstance(epsilon, str):
+        check_choice("epsilon", epsilon, ("noise",))
+        epsilon = problem.noise_norm()
+    if epsilon is None:
+        factor = strength * (jnp.max(penalty_scale(matrix, data, options["row_weights"])) if relative else 1.0)
+        l1, tv = l1 * factor, tv * factor
+    options["constraint"] = options["constraint"] or "real"
+    found = admm(matrix, data, problem.grid.shape, l1=l1, tv=tv, epsilon=epsilon, **options)
+    chosen = {"l1": l1, "tv": tv} if epsilon is None else {"l1": l1, "tv": tv, "epsilon": epsilon}
+    return Solution(found.value, {**found.stats, **chosen})
 
 
-def _row_weights(choice: Any, matrix: SystemMatrix, data: Measurement, period: int) -> Any:
-    if choice is None or not isinstance(choice, str):
-        return choice
-    check_choice("row_weights", choice, WEIGHTS)
-    if choice == "row_norm":
-        return row_norm_weights(matrix.rows())
-    sigma = matrix.noise_std
-    if sigma is not None:
-        rows = matrix.row_values(sigma)
-    elif data.background is not None and len(data.background) > 1:
-        rows = np.std(replace(data, values=data.background).rows(matrix.row_index(), period), axis=0, ddof=1)
-    else:
-        raise ValueError(
-            "row_weights = 'whitening' needs background frames in the matrix or in the measurement; there are none."
-        )
-    return whitening_weights(rows)
+def _neural(problem: Problem, matrix: Any, data: Any, options: dict) -> Solution:
+    """Without weights the network's own, the rows' norms; drift rows are weighted already."""
+    if options["key"] is None:
+        raise ValueError("solver 'neural' starts at random; give key=jax.random.key(0).")
+    options.setdefault("nonnegative", options.pop("constraint") == "nonnegative")
+    if options["row_weights"] is None and problem.row_weights is None:
+        del options["row_weights"]
+    found = neural_implicit(matrix, data, problem.grid.shape, **options)
+    return Solution(found.value, {**found.stats, "field": found.field, "field_scale": problem.scale[0]})

@@ -1,78 +1,285 @@
-"""Tikhonov-regularized least squares by one Cholesky factorization."""
+"""Tikhonov-regularized least squares: one minimizer, by Cholesky factors, by conjugate gradients or compressed."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_factor, cho_solve
+import numpy as np
+from jax import lax
+from jax.scipy.linalg import cho_solve
 from jax.typing import ArrayLike
 
-from mpijax.core.checks import check_finite
+from mpijax.core.checks import check_choice, check_count, check_finite, is_concrete
+from mpijax.core.pytree import pytree, static
 from mpijax.core.solution import Solution
-from mpijax.core.typing import Array, Inexact, Num
-from mpijax.reconstruction.inputs import check_data, check_matrix, check_regularization, complex_pair
+from mpijax.core.typing import Array, Inexact, Num, Shaped
+from mpijax.reconstruction.cgnr import solve_augmented
+from mpijax.reconstruction.inputs import (
+    check_data,
+    check_matrix,
+    check_problem,
+    check_regularization,
+    check_row_weights,
+    complex_pair,
+)
+from mpijax.reconstruction.low_rank import check_rank, randomized_svd
+from mpijax.reconstruction.normal_equations import apply, apply_adjoint, gram, join, power_of_two, split, squares, stack
 
-_matmul = partial(jnp.matmul, precision="highest")
+METHODS = ("auto", "primal", "dual", "cgnr", "low_rank")
+CONSTRAINTS = ("real", None)
 
 
-def tikhonov(matrix: Inexact[Array, "m n"], data: Num[Array, "..."], regularization: ArrayLike) -> Solution:
-    """The minimizer of |Ax - b|^2 + lambda |x|^2.
+@pytree
+class TikhonovFactors:
+    """What ``tikhonov_factor`` prepares for many frames.
 
-    x = (A^H A + lambda I)^-1 A^H b = A^H (A A^H + lambda I)^-1 b
+    Attributes:
+        stacked: (2m, n) real, weighted and scaled matrix: real parts, then imaginary parts.
+        subspace: (2m, k) real, U of a low-rank compression, or None.
+        reduced: (2k, n) real, U^H A, or None.
+        regularization: lambda of the scaled matrix.
+        triangle: lower Cholesky factor of the normal matrix, or None (conjugate gradients).
+        scale: power of two, or per voxel (n,), that the matrix was divided by.
+        row_weights: (m,) or None.
+        dual: whether the normal matrix is that of the rows (static).
+        constraint: "real" or None (static).
+    """
 
-    The smaller of the two normal matrices is factored once for all frames. One step of iterative refinement with A
-    itself follows, because the rounding of a normal matrix is not small beside lambda in float32. Differentiable in
-    all arguments. With lambda = 0 the matrix needs full rank; where the normal matrix is singular in the working
-    precision the result is NaN.
+    stacked: Any
+    subspace: Any
+    reduced: Any
+    regularization: Any
+    triangle: Any
+    scale: Any
+    row_weights: Any
+    dual: bool = static()
+    constraint: str | None = static()
+
+
+def tikhonov(
+    matrix: Inexact[Array, "m n"],
+    data: Num[Array, "..."],
+    regularization: ArrayLike,
+    *,
+    method: str = "auto",
+    row_weights: Shaped[Array, "..."] | None = None,
+    constraint: str | None = None,
+    tolerance: ArrayLike | None = None,
+    max_iterations: int | None = None,
+    rank: int | None = None,
+    key: jax.Array | None = None,
+) -> Solution:
+    """The minimizer of |W(Ax - b)|^2 + lambda |x|^2, by every method the same.
+
+    x = (A^H A + lambda I)^-1 A^H b = A^H (A A^H + lambda I)^-1 b    (A, b weighted)
+
+    "primal" and "dual" factor a normal matrix once for all frames, "cgnr" takes products with A and A^H only,
+    "low_rank" solves the problem compressed to ``rank`` singular vectors. All end with conjugate gradients on the
+    unfactored matrix, for which the factor is a preconditioner: in single precision a normal matrix is rounded by more
+    than a small lambda. Matrix and data are scaled by powers of two, so that signals in SI units do not underflow.
+
+    With lambda = 0 a matrix of full rank gives the least-squares solution or, if it is wide, the image of least norm
+    that explains the data. Of a matrix that is not of full rank in the working precision the iterations keep the part
+    that they resolve: look at "normal_residual".
+
+    Differentiable in matrix, data, weights and lambda, in forward and reverse mode, at lambda = 0 as well if the matrix
+    has full rank; the derivatives are those of the minimizer, whatever the iterations. "low_rank" holds the singular
+    vectors U fixed. Frames go in as rows of ``data``: under ``jax.vmap`` over matrices or lambdas the Cholesky
+    factorization becomes a batched one, which is slow on a CPU; use "cgnr" or a loop there.
 
     Args:
         matrix: A, complex (m, n).
         data: b, complex (m,) or (frames, m).
-        regularization: lambda >= 0 [unit of the matrix squared], absolute; ``relative_lambda`` converts.
+        regularization: lambda >= 0 [unit of the matrix squared], absolute; ``relative_lambda`` converts. Or lambda_j > 0
+            per voxel (n,), for the penalty sum_j lambda_j |x_j|^2.
+        method: "auto" is "primal" or "dual", whose normal matrix is the smaller.
+        row_weights: diagonal of W (m,), real.
+        constraint: "real" for the exact minimizer among real images, or None.
+        tolerance: relative error of x at which a frame is done, as estimated with the factor or, for "cgnr", bounded by
+            the residual of the normal equations over lambda; None: 8 roundings, 1e-6 in single precision. Iterations end
+            as well where the residual is as small as rounding lets it be.
+        max_iterations: of conjugate gradients; None: 100 with a factor (2 to 10 are usual), 1000 for "cgnr", whose
+            iterations grow like sqrt(s_1^2 / lambda).
+        rank: of "low_rank".
+        key: of "low_rank", see ``randomized_svd``.
 
     Returns:
-        Solution: value complex (n,) or (frames, n); stats "residual" = |Ax - b| / |b| per frame (a constant under
-        differentiation).
+        Solution: value (n,) or (frames, n), real with a constraint, else complex; stats per frame, constants under
+        differentiation: "residual" = |W(Ax - b)| / |Wb| and "normal_residual" = |A^H(b - Ax) - lambda x| / |A^H b| of
+        the whole matrix, whatever the method; "iterations" of the slowest frame. The distance to the minimizer is at
+        most normal_residual |A^H b| / lambda. Not converged shows there; nothing is raised.
 
     Raises:
-        ValueError: wrong shapes, a negative lambda, NaN or infinite entries.
-        TypeError: a complex lambda.
+        ValueError: wrong shapes, a negative lambda, NaN or infinite entries, an unknown method or constraint, an
+            impossible rank.
+        TypeError: a complex lambda, real data for a complex matrix, a low rank without rank or key.
 
-    Source: Tikhonov (1963); normal equations in Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5.
+    Source: Tikhonov (1963); normal equations in Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5;
+        refinement by the augmented system: Bjorck, BIT 7 (1967) 1.
+    """
+    check_problem(matrix, data)
+    matrix, data = complex_pair(matrix, data)
+    factors = tikhonov_factor(
+        matrix, regularization, method=method, row_weights=row_weights, constraint=constraint, rank=rank, key=key
+    )
+    return tikhonov_solve(factors, data, tolerance=tolerance, max_iterations=max_iterations)
+
+
+def tikhonov_factor(
+    matrix: Inexact[Array, "m n"],
+    regularization: ArrayLike,
+    *,
+    method: str = "auto",
+    row_weights: Shaped[Array, "..."] | None = None,
+    constraint: str | None = None,
+    rank: int | None = None,
+    key: jax.Array | None = None,
+) -> TikhonovFactors:
+    """Prepare a matrix for ``tikhonov_solve``; arguments and errors as in ``tikhonov``.
+
+    Memory: one copy of the matrix and its smaller normal matrix.
     """
     check_matrix(matrix)
-    check_data(data, matrix.shape[0])
-    check_regularization(regularization)
+    check_choice("method", method, METHODS)
+    check_choice("constraint", constraint, CONSTRAINTS)
+    check_regularization(regularization, matrix.shape[1])
+    check_row_weights(row_weights, matrix.shape[0])
     check_finite("matrix", matrix)
-    value, residual = _tikhonov(*complex_pair(matrix, data), regularization)
-    return Solution(value, {"residual": residual})
+    matrix, _ = complex_pair(matrix, matrix)
+    scaled = _scale(matrix, regularization, row_weights)
+    basis = None
+    if method == "low_rank":
+        if rank is None or key is None:
+            raise TypeError("method = 'low_rank' needs rank= (how many singular vectors) and key=jax.random.key(0).")
+        check_rank(rank, matrix.shape)
+        basis = randomized_svd(lax.stop_gradient(_join_rows(scaled[0])), rank, key=key).u
+    return _factor(scaled, row_weights, basis, method=method, constraint=constraint)
+
+
+def tikhonov_solve(
+    factors: TikhonovFactors,
+    data: Num[Array, "..."],
+    *,
+    tolerance: ArrayLike | None = None,
+    max_iterations: int | None = None,
+) -> Solution:
+    """The minimizers for prepared factors, all frames together.
+
+    Args:
+        factors: from ``tikhonov_factor``.
+        data: b, complex (m,) or (frames, m), without the row weights.
+        tolerance, max_iterations: as in ``tikhonov``.
+
+    Returns:
+        Solution as in ``tikhonov``.
+
+    Raises:
+        ValueError: wrong shapes, NaN or infinite data, a tolerance that is not positive.
+    """
+    check_data(data, len(factors.stacked) // 2)
+    if tolerance is None:
+        tolerance = 8 * float(jnp.finfo(factors.stacked.dtype).eps)
+    if max_iterations is None:
+        max_iterations = 1000 if factors.triangle is None else 100
+    if is_concrete(tolerance) and not 0 < float(tolerance) < np.inf:
+        raise ValueError(f"tolerance = {tolerance}; expected a positive number, e.g. 1e-6.")
+    check_count("max_iterations", max_iterations)
+    value, stats = _solve(factors, data, tolerance, max_iterations)
+    return Solution(value, stats)
+
+
+def _join_rows(stacked):
+    """A of [P; Q]."""
+    return lax.complex(*jnp.split(stacked, 2))
 
 
 @jax.jit
-def _tikhonov(matrix, data, regularization):
-    m, n = matrix.shape
-    regularization = jnp.asarray(regularization, matrix.real.dtype)
-    columns = jnp.atleast_2d(data).T
-    adjoint = matrix.T.conj()
-    if n <= m:
-        factor = cho_factor(_gram(adjoint) + regularization * jnp.eye(n, dtype=matrix.dtype))
-        x = cho_solve(factor, _matmul(adjoint, columns))
-        x = x + cho_solve(factor, _matmul(adjoint, columns - _matmul(matrix, x)) - regularization * x)
-    else:
-        factor = cho_factor(_gram(matrix) + regularization * jnp.eye(m, dtype=matrix.dtype))
-        y = cho_solve(factor, columns)
-        y = y + cho_solve(factor, columns - _matmul(matrix, _matmul(adjoint, y)) - regularization * y)
-        x = _matmul(adjoint, y)
-    residual = jax.lax.stop_gradient(jnp.linalg.norm(_matmul(matrix, x) - columns, axis=0))
-    norm = jax.lax.stop_gradient(jnp.linalg.norm(columns, axis=0))
-    residual = jnp.where(norm > 0, residual / jnp.where(norm > 0, norm, 1), 0)
-    return x.T.reshape(*data.shape[:-1], n), residual.reshape(data.shape[:-1])
+def _scale(matrix, regularization, row_weights):
+    """Weighted matrix of largest entry about 1, its lambda and what its columns were divided by.
+
+    A penalty per voxel becomes lambda = max_j lambda_j by the substitution x_j = sqrt(lambda / lambda_j) x'_j.
+    """
+    stacked = stack(matrix)
+    if row_weights is not None:
+        stacked = stacked * jnp.tile(jnp.asarray(row_weights, stacked.dtype), 2)[:, None]
+    regularization = jnp.asarray(regularization, stacked.dtype)
+    scale = jnp.ones((), stacked.dtype)
+    if regularization.ndim:
+        largest = jnp.max(regularization)
+        scale = jnp.sqrt(regularization / largest)
+        stacked, regularization = stacked / scale, largest
+    power = power_of_two(jnp.max(jnp.abs(stacked)))
+    return stacked / power, regularization / power / power, scale * power
 
 
-def _gram(matrix):
-    """A A^H from one real matrix product: the complex product is slower, most of all on a CPU."""
-    rows = len(matrix)
-    parts = jnp.concatenate([matrix.real, matrix.imag])
-    products = _matmul(parts, parts.T)
-    imaginary = products[rows:, :rows]
-    return jax.lax.complex(products[:rows, :rows] + products[rows:, rows:], imaginary - imaginary.T)
+@partial(jax.jit, static_argnames=("method", "constraint"))
+def _factor(scaled, row_weights, basis, *, method, constraint):
+    stacked, regularization, scale = scaled
+    parts = 1 if constraint == "real" else 2
+    subspace = reduced = triangle = None
+    if basis is not None:
+        subspace = stack(basis)
+        reduced = stack(join(apply_adjoint(stacked, split(basis.T), 2)).conj())  # U^H A = (A^H U)^H
+    inner = stacked if reduced is None else reduced
+    rows = len(inner) // parts
+    dual = method == "dual" or (method in ("auto", "low_rank") and rows < inner.shape[1])
+    if method != "cgnr":
+        fixed = lax.stop_gradient(inner)
+        normal = gram(fixed, dual=dual, parts=parts)
+        # beyond lambda, so that the rounded normal matrix is positive; conjugate gradients take the shift out again
+        shift = 2 * jnp.finfo(fixed.dtype).eps * jnp.linalg.norm(normal)
+        triangle = jnp.linalg.cholesky(
+            normal + (lax.stop_gradient(regularization) + shift) * jnp.eye(len(normal), dtype=normal.dtype)
+        )
+    return TikhonovFactors(stacked, subspace, reduced, regularization, triangle, scale, row_weights, dual, constraint)
+
+
+@partial(jax.jit, static_argnames="max_iterations")
+def _solve(factors, data, tolerance, max_iterations):
+    stacked, regularization = factors.stacked, factors.regularization
+    parts = 1 if factors.constraint == "real" else 2
+    b = split(jnp.atleast_2d(data)).astype(stacked.dtype)
+    if factors.row_weights is not None:
+        b = b * jnp.asarray(factors.row_weights, b.dtype)
+    size = power_of_two(jnp.max(jnp.abs(b), axis=(1, 2), keepdims=True))
+    b = b / size
+    inner, rhs = stacked, b
+    if factors.reduced is not None:
+        inner, rhs = factors.reduced, apply_adjoint(factors.subspace, b, 2)
+    x, iterations = solve_augmented(
+        inner,
+        regularization,
+        rhs,
+        None if factors.triangle is None else partial(_precondition, factors.triangle),
+        dual=factors.dual,
+        parts=parts,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+    )
+    stats = lax.stop_gradient(_residuals(stacked, regularization, b, x))
+    stats = {name: value.reshape(data.shape[:-1]) for name, value in stats.items()}
+    value = join(x * size / factors.scale).reshape(*data.shape[:-1], stacked.shape[1])
+    return value, {**stats, "iterations": iterations}
+
+
+def _precondition(triangle, s):
+    """The factored inverse on every frame (frames, parts, k)."""
+    if jnp.iscomplexobj(triangle):
+        return split(cho_solve((triangle, True), join(s).T).T)
+    return cho_solve((triangle, True), s.reshape(len(s), -1).T).T.reshape(s.shape)
+
+
+def _residuals(stacked, regularization, b, x):
+    """Relative residuals of data and normal equations; 0 where b = 0."""
+    difference = b - apply(stacked, x)
+    normal = apply_adjoint(stacked, difference, x.shape[1]) - regularization * x
+
+    def relative(value, reference):
+        value, reference = jnp.sqrt(squares(value)), jnp.sqrt(squares(reference))
+        return jnp.where(reference > 0, value / jnp.where(reference > 0, reference, 1), 0)
+
+    return {
+        "residual": relative(difference, b),
+        "normal_residual": relative(normal, apply_adjoint(stacked, b, x.shape[1])),
+    }

@@ -1,0 +1,277 @@
+"""Sparse images by ADMM: L1 and total variation, under a bound of the residual or as a penalty."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.linalg import cho_solve
+from jax.typing import ArrayLike
+
+from mpijax.core.checks import check_choice, check_count, check_range, check_shape, is_concrete
+from mpijax.core.solution import Solution
+from mpijax.core.typing import Array, Float, Inexact, Num, Shaped
+from mpijax.reconstruction.admm_factor import (
+    AdmmFactors,
+    admm_factor,
+    check_nonnegative,
+    check_rho,
+    or_one,
+    stack_parts,
+    unit_frames,
+)
+from mpijax.reconstruction.admm_iteration import Terms, iterate, iterate_fixed, matmul, normal_inverse
+from mpijax.reconstruction.inputs import check_data, check_problem, check_row_weights, check_same_field
+from mpijax.reconstruction.prox import safe_norm
+
+CENTER = 1e-4
+"""Tikhonov parameter of the image that residuals are counted from, in units of |WA|^2; it only affects rounding."""
+
+
+def admm(
+    matrix: Inexact[Array, "m n"],
+    data: Num[Array, "..."],
+    image_shape: tuple[int, ...],
+    *,
+    l1: ArrayLike = 0.0,
+    tv: ArrayLike = 0.0,
+    epsilon: ArrayLike | None = None,
+    rho: ArrayLike | None = None,
+    iterations: int = 1000,
+    tolerance: float | None = 1e-4,
+    constraint: str = "nonnegative",
+    isotropic: bool = True,
+    row_weights: Shaped[Array, "..."] | None = None,
+) -> Solution:
+    """Real images of least L1 norm and total variation that explain the data.
+
+    min l1 |x|_1 + tv TV(x)  subject to  |W(Ax - b)|_2 <= epsilon,    or, with ``epsilon`` = None,
+    min 1/2 |W(Ax - b)|_2^2 + l1 |x|_1 + tv TV(x),
+
+    over x >= 0 or all real x. TV sums, over voxels, the length of the gradient (isotropic) or the absolute values of its
+    components. Only the ratio of ``l1`` and ``tv`` matters under a bound. With l1 = tv = 0 and no bound the result is the
+    (non-negative) least-squares image.
+
+    The iterations stop when the relative primal and dual residuals of all frames are below ``tolerance``; rho is then
+    balanced, unless given. With ``tolerance`` = None the number of iterations and rho are fixed and the result has
+    reverse-mode derivatives in matrix, data, l1, tv, epsilon and weights; a good rho is stats["rho"] of an earlier run.
+    Stack frames into ``data`` rather than mapping over them: they share one factorization.
+
+    Args:
+        matrix: A, (m, n), complex as a rule.
+        data: b, (m,) or (frames, m).
+        image_shape: (nx, ny, nz) = grid.shape, n voxels.
+        l1: weight of the L1 norm, >= 0, absolute [unit of A b]; from ``penalty_scale`` on the image is zero.
+        tv: weight of the total variation, >= 0, absolute, same unit.
+        epsilon: bound of the weighted residual's norm, [unit of W b], a scalar or (frames,); sqrt(m) after whitening to
+            unit variance of complex noise. None: the penalized form.
+        rho: > 0; penalty parameter in units of the squared scale of WA (penalized), or that makes 1 / rho
+            of the image's peak the threshold (bounded).
+            None: chosen and balanced.
+        iterations: most iterations.
+        tolerance: relative residual at which to stop, or None.
+        constraint: "nonnegative" or "real".
+        isotropic: which total variation.
+        row_weights: diagonal of W (m,), real; 1 / noise standard deviation whitens.
+
+    Returns:
+        Solution: value real (n,) or (frames, n); stats "iterations", "rho" (common to all frames) and, per frame,
+        "converged", "primal_residual", "dual_residual", "objective" and "residual" = |W(Ax - b)| / |Wb|. The statistics
+        are constants under differentiation.
+
+    Raises:
+        ValueError: shapes that do not fit, negative weights, NaN or infinite entries, a matrix of zeros, an epsilon below
+            the least residual of any real image (known values only; in traced code "converged" stays False).
+        TypeError: real data for a complex matrix, or complex data for a real one.
+
+    Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, sections 3.1 to 3.4; the bounded problem for MPI in
+        Gungor et al., IEEE Trans. Med. Imaging 41 (2022) 3562, eq. 3.
+    """
+    factors = admm_factor(
+        matrix,
+        image_shape,
+        total_variation=not _is_zero(tv),
+        rho=None if epsilon is not None else rho,
+        row_weights=row_weights,
+    )
+    return admm_solve(
+        factors,
+        data,
+        l1=l1,
+        tv=tv,
+        epsilon=epsilon,
+        rho=rho,
+        iterations=iterations,
+        tolerance=tolerance,
+        constraint=constraint,
+        isotropic=isotropic,
+    )
+
+
+def admm_solve(
+    factors: AdmmFactors,
+    data: Num[Array, "..."],
+    *,
+    l1: ArrayLike = 0.0,
+    tv: ArrayLike = 0.0,
+    epsilon: ArrayLike | None = None,
+    rho: ArrayLike | None = None,
+    iterations: int = 1000,
+    tolerance: float | None = 1e-4,
+    constraint: str = "nonnegative",
+    isotropic: bool = True,
+) -> Solution:
+    """ADMM with prepared factors; arguments, result and errors are those of ``admm``."""
+    check_data(data, factors.n_rows, factors.gram.shape[0])
+    check_same_field(factors.is_complex, data)
+    for name, value in (("l1", l1), ("tv", tv)):
+        check_shape(name, value, ())
+        check_nonnegative(name, value)
+    if not (factors.total_variation or _is_zero(tv)):
+        raise ValueError("tv > 0 needs factors with total_variation=True.")
+    if epsilon is not None:
+        if np.shape(epsilon) not in ((), np.shape(data)[:-1]):
+            raise ValueError(
+                f"epsilon has shape {np.shape(epsilon)}; allowed: () or {np.shape(data)[:-1]}, one per frame."
+            )
+        check_nonnegative("epsilon", epsilon)
+    check_rho(rho)
+    check_count("iterations", iterations)
+    if tolerance is not None:
+        check_range("tolerance", tolerance, 0, 1, "")
+    check_choice("constraint", constraint, ("nonnegative", "real"))
+    value, stats = _solve(
+        factors,
+        data,
+        l1,
+        tv,
+        epsilon,
+        rho,
+        iterations,
+        tolerance,
+        fixed=iterations if tolerance is None else None,
+        constraint=constraint,
+        isotropic=bool(isotropic),
+    )
+    if epsilon is not None and is_concrete((value, factors)):
+        _check_feasible(factors, data, epsilon, stats)
+    return Solution(value, stats)
+
+
+def penalty_scale(
+    matrix: Inexact[Array, "m n"], data: Num[Array, "..."], row_weights: Shaped[Array, "..."] | None = None
+) -> Float[jax.Array, "..."]:
+    """The L1 weight from which on the image of the penalized form is zero, max_j |Re (A^H W^2 b)_j|.
+
+    Relative weights are fractions of it.
+
+    Args:
+        matrix: A, (m, n).
+        data: b, (m,) or (frames, m).
+        row_weights: diagonal of W (m,), or None.
+
+    Returns:
+        The scale [unit of A b], a scalar or (frames,).
+
+    Raises:
+        ValueError: wrong shapes, NaN or infinite data.
+    """
+    check_problem(matrix, data)
+    check_row_weights(row_weights, matrix.shape[0])
+    return _penalty_scale(matrix, data, row_weights)
+
+
+@jax.jit
+def _penalty_scale(matrix, data, row_weights):
+    return jnp.max(jnp.abs(matmul(stack_parts(data, row_weights), stack_parts(matrix.T, row_weights).T)), axis=-1)
+
+
+@partial(jax.jit, static_argnames=("fixed", "constraint", "isotropic"))
+def _solve(factors, data, l1, tv, epsilon, rho, iterations, tolerance, *, fixed, constraint, isotropic):
+    operator, inverse = factors.operator, factors.inverse
+    b, unit = unit_frames(stack_parts(jnp.atleast_2d(data), factors.row_weights).astype(factors.parts.dtype))
+    image_unit = unit / factors.scale
+    l1, tv = (jnp.asarray(weight, b.dtype) for weight in (l1, tv))
+    back = matmul(b, factors.parts)
+    given = rho is not None
+    if epsilon is None:
+        weights = (l1 / factors.scale / unit, tv / factors.scale / unit)
+        bound = (None, None, None, None)
+        rho = jnp.asarray(rho if given else factors.rho, b.dtype)
+        if given:
+            inverse = lax.cond(rho == factors.rho, lambda: inverse, lambda: normal_inverse(factors.gram, rho, operator))
+    else:
+        center = _center(factors.gram, back)
+        peak = or_one(jnp.max(jnp.abs(center), axis=-1) / or_one(jnp.maximum(l1, tv)))
+        weights = (l1 * peak, tv * peak)
+        center = lax.stop_gradient(center)
+        rest = b - matmul(center, factors.parts.T)
+        bound = (jnp.asarray(epsilon, b.dtype) / unit, center, matmul(rest, factors.parts), jnp.sum(rest**2, -1))
+        rho = jnp.asarray(rho if given else 10.0, b.dtype)
+    terms = Terms(
+        factors.gram,
+        back,
+        weights[0][:, None],
+        weights[1][:, None, None] if operator else None,
+        bound[0],
+        1 / factors.rho,
+        *bound[1:],
+    )
+    if fixed is not None:
+        z, rho, count, found = iterate_fixed(terms, operator, inverse, rho, fixed, constraint, isotropic)
+        converged = jnp.full(unit.shape, False)
+    else:
+        z, rho, count, found = iterate(
+            terms, operator, inverse, rho, iterations, tolerance, constraint, isotropic, balance=not given
+        )
+        converged = jnp.maximum(*found) <= tolerance
+    x = z.image
+    misfit = safe_norm(matmul(x, factors.parts.T) - b)
+    sparsity = l1 * jnp.sum(jnp.abs(x), -1) + (tv * _variation(operator(x), isotropic) if operator else 0)
+    objective = sparsity * image_unit + (jnp.square(unit * misfit) / 2 if epsilon is None else 0)
+    norm = safe_norm(b)
+    per_frame = {
+        "converged": converged,
+        "primal_residual": found[0],
+        "dual_residual": found[1],
+        "objective": objective,
+        "residual": jnp.where(norm > 0, misfit / or_one(norm), 0),
+    }
+    stats = {name: s.reshape(data.shape[:-1]) for name, s in per_frame.items()}
+    stats |= {"iterations": count, "rho": rho}
+    return (x * image_unit[:, None]).reshape(*data.shape[:-1], x.shape[-1]), lax.stop_gradient(stats)
+
+
+def _center(gram, back):
+    """A Tikhonov image of every frame."""
+    factor = jnp.linalg.cholesky(gram + CENTER * jnp.eye(len(gram), dtype=gram.dtype))
+    return cho_solve((factor, True), back.T).T
+
+
+def _variation(differences, isotropic):
+    """TV per frame of differences (frames, d, n)."""
+    lengths = safe_norm(differences, axis=-2) if isotropic else jnp.sum(jnp.abs(differences), axis=-2)
+    return jnp.sum(lengths, axis=-1)
+
+
+def _is_zero(value):
+    return is_concrete(value) and np.ndim(value) == 0 and value == 0
+
+
+def _check_feasible(factors, data, epsilon, stats):
+    """Raise if frames missed the bound and their epsilon is below the least residual of any real image."""
+    parts = np.asarray(factors.parts, np.float64)
+    b = np.atleast_2d(np.asarray(stack_parts(data, factors.row_weights), np.float64))
+    epsilon = np.broadcast_to(np.asarray(epsilon, np.float64), len(b))
+    missed = np.flatnonzero(np.atleast_1d(stats["residual"]) * np.linalg.norm(b, axis=1) > 1.01 * epsilon)
+    if not len(missed):
+        return
+    image, *_ = np.linalg.lstsq(parts, b[missed].T)
+    least = np.linalg.norm(parts @ image - b[missed].T, axis=0)
+    for frame, value in zip(missed, least, strict=True):
+        if epsilon[frame] < value * (1 - 1e-6):
+            raise ValueError(
+                f"epsilon = {epsilon[frame]:.6g} for frame {frame}, but no real image has a weighted residual below "
+                f"{value:.6g}. Raise epsilon, or check the noise level and the row weights it was made from."
+            )

@@ -1,0 +1,108 @@
+"""Multi-contrast reconstruction: several tracers, or states of one, told apart by their system matrices."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from mpijax.core.solution import Solution
+from mpijax.reconstruction.pipeline import check_options, solve
+from mpijax.reconstruction.problem import Problem, Rows, unit
+from mpijax.system import Measurement, SystemMatrix
+
+
+def reconstruct_contrasts(
+    matrices: SystemMatrix | Sequence[SystemMatrix],
+    measurement: Measurement,
+    *,
+    empty: Measurement | None = None,
+    period: int = 0,
+    row_weights: Any = None,
+    drift_components: int = 0,
+    solver: str = "kaczmarz",
+    **options: Any,
+) -> Solution:
+    """Reconstruct one image per tracer from one measurement.
+
+    Args:
+        matrices, empty, period, row_weights, drift_components: see :func:`contrast_problem`.
+        solver, options: as :func:`solve`; "kaczmarz" or "tikhonov".
+
+    Returns:
+        Solution: images (frames, contrasts, nz, ny, nx) in mmol(Fe)/L, each in the unit of its own calibration sample.
+
+    Raises:
+        ValueError, TypeError: as :func:`contrast_problem` and :func:`solve`.
+    """
+    check_options(solver, options, ("regularization", "relative", "sweeps", "constraint", "key"))
+    problem = contrast_problem(
+        matrices,
+        measurement,
+        empty=empty,
+        period=period,
+        row_weights=row_weights,
+        drift_components=drift_components,
+    )
+    return solve(problem, solver, **options)
+
+
+def contrast_problem(
+    matrices: SystemMatrix | Sequence[SystemMatrix],
+    measurement: Measurement,
+    *,
+    empty: Measurement | None = None,
+    period: int = 0,
+    row_weights: Any = None,
+    drift_components: int = 0,
+) -> Problem:
+    """The problem [S_1 S_2 ..] (x_1; x_2; ..) = u, on the rows that all matrices keep.
+
+    Args:
+        matrices: one per tracer, on the same grid.
+        measurement, empty, period, row_weights, drift_components: see :meth:`Problem.create`. Weights as an array are those
+            of the common rows. Whitening takes the measurement's noise before the first matrix's.
+
+    Raises:
+        ValueError: fewer than two matrices, different grids, no common rows, or as :meth:`Problem.create`.
+
+    Source: J. Rahmer et al., First experimental evidence of the feasibility of multi-color MPI, Phys. Med. Biol. 60 (2015) 1775.
+    """
+    matrices = [matrices] if isinstance(matrices, SystemMatrix) else list(matrices)
+    if len(matrices) < 2:
+        raise ValueError(f"{len(matrices)} matrices given; expected one per tracer, at least two.")
+    grid = matrices[0].grid
+    for number, matrix in enumerate(matrices):
+        same = matrix.grid.shape == grid.shape and all(
+            np.allclose(a, b, rtol=0, atol=1e-3 * np.max(grid.fov))
+            for a, b in ((matrix.grid.fov, grid.fov), (matrix.grid.center, grid.center))
+        )
+        if not same:
+            raise ValueError(
+                f"matrix {number} is on a grid of {matrix.grid.shape} voxels, {matrix.grid.fov} m at {matrix.grid.center} m, "
+                f"matrix 0 on {grid.shape}, {grid.fov} m at {grid.center} m; bring it there with matrix.regrid(grid)."
+            )
+    labels = [_labels(matrix) for matrix in matrices]
+    common = labels[0]
+    for label in labels[1:]:
+        common = common[np.isin(common, label)]
+    if not len(common):
+        raise ValueError(f"the matrices keep {[len(x) for x in labels]} rows but none in common; select alike.")
+    parts = []
+    for matrix, label in zip(matrices, labels, strict=True):
+        rows = Rows.take(matrix, measurement, empty=empty, period=period, drift=drift_components > 0)
+        parts.append(rows.keep(np.argsort(label)[np.searchsorted(np.sort(label), common)]))
+    first = parts[0]
+    joint = replace(
+        first,
+        matrix=jnp.concatenate([rows.matrix for rows in parts], axis=1),
+        relative_std=first.relative_std if first.noise_std is None else first.noise_std,
+    )
+    return joint.problem(grid, tuple(unit(matrix) for matrix in matrices), row_weights, drift_components)
+
+
+def _labels(matrix: SystemMatrix) -> np.ndarray:
+    """One number for channel and frequency of each row."""
+    index = matrix.row_index()
+    return np.asarray(index.channel, np.int64) * matrix.n_samples + np.asarray(index.frequency_index)

@@ -1,0 +1,74 @@
+"""Complex least squares in real arithmetic: stacked parts, their products, exact scaling.
+
+A complex matrix A = P + iQ is kept as [P; Q] (2m, n), so that a product is one real matrix product. Images are
+(frames, parts, n) with parts = 2 (real, imaginary) or 1 (real images only), data (frames, 2, m). With one part the
+products are those of the real matrix [P; Q], whose normal matrix is Re(A^H A): its minimizer is the exact one among
+real images.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from mpijax.core.typing import Array, Complex, Float, Num
+
+matmul = partial(jnp.matmul, precision="highest")
+
+
+def stack(matrix: Complex[Array, "m n"]) -> Float[jax.Array, "rows n"]:
+    """[P; Q] of A = P + iQ."""
+    return jnp.concatenate([matrix.real, matrix.imag])
+
+
+def split(vectors: Complex[Array, "b k"]) -> Float[jax.Array, "b 2 k"]:
+    """Real and imaginary parts of vectors."""
+    return jnp.stack([vectors.real, vectors.imag], axis=1)
+
+
+def join(vectors: Float[Array, "b parts k"]) -> Num[Array, "b k"]:
+    """Complex vectors of two parts; real ones of one part."""
+    return vectors[:, 0] if vectors.shape[1] == 1 else lax.complex(vectors[:, 0], vectors[:, 1])
+
+
+def apply(stacked: Float[Array, "rows n"], images: Float[Array, "b parts n"]) -> Float[jax.Array, "b 2 m"]:
+    """A x."""
+    frames, parts, n = images.shape
+    products = matmul(images.reshape(frames * parts, n), stacked.T).reshape(frames, parts, 2, -1)
+    if parts == 1:
+        return products[:, 0]
+    return jnp.stack([products[:, 0, 0] - products[:, 1, 1], products[:, 1, 0] + products[:, 0, 1]], axis=1)
+
+
+def apply_adjoint(
+    stacked: Float[Array, "rows n"], data: Float[Array, "b 2 m"], parts: int
+) -> Float[jax.Array, "b parts n"]:
+    """A^H y; with one part its real part."""
+    turned = jnp.stack([data[:, 1], -data[:, 0]], axis=1)
+    rows = data[:, None] if parts == 1 else jnp.stack([data, turned], axis=1)
+    return matmul(rows.reshape(len(data) * parts, -1), stacked).reshape(len(data), parts, -1)
+
+
+def gram(stacked: Float[Array, "rows n"], *, dual: bool, parts: int) -> Num[jax.Array, "k k"]:
+    """A^H A (n, n) or, dual, A A^H (m, m); with one part [P; Q]^T [P; Q] (n, n) or [P; Q] [P; Q]^T (2m, 2m)."""
+    if parts == 1:
+        return matmul(stacked, stacked.T) if dual else matmul(stacked.T, stacked)
+    m = len(stacked) // 2
+    if dual:
+        products = matmul(stacked, stacked.T)
+        real, imaginary = products[:m, :m] + products[m:, m:], products[m:, :m]
+    else:
+        real, imaginary = matmul(stacked.T, stacked), matmul(stacked[:m].T, stacked[m:])
+    return lax.complex(real, imaginary - imaginary.T)
+
+
+def power_of_two(value: Float[Array, "*s"]) -> Float[jax.Array, "*s"]:
+    """The power of two just above positive numbers, so that a division by it rounds nothing; 1 for 0. A constant."""
+    value = lax.stop_gradient(value)
+    return jnp.ldexp(jnp.ones_like(value), jnp.frexp(value)[1])
+
+
+def squares(vectors: Float[Array, "b parts k"]) -> Float[jax.Array, "b 1 1"]:
+    """Squared norm per frame."""
+    return jnp.sum(jnp.square(vectors), axis=(1, 2), keepdims=True)

@@ -1,0 +1,281 @@
+"""One linear inverse problem: equations, grid and unit, made from a system matrix and a measurement."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpijax.core.checks import check_choice, check_finite, is_concrete
+from mpijax.core.pytree import pytree
+from mpijax.core.typing import Array, Complex, Float, Inexact, Shaped
+from mpijax.reconstruction.drift import drift_components as find_components
+from mpijax.reconstruction.drift import drift_free, orthonormal
+from mpijax.reconstruction.inputs import check_data, check_row_weights
+from mpijax.reconstruction.weights import row_norm_weights, whitening_weights
+from mpijax.system import Grid, Measurement, SystemMatrix
+
+WEIGHTS = ("row_norm", "whitening")
+
+
+@pytree
+class Problem:
+    """Find x with A x = b, where x times ``scale`` is a concentration. Make it with :meth:`create`.
+
+    Attributes:
+        matrix: A (m, n), complex; with several contrasts (m, contrasts n).
+        data: b (frames, m), complex.
+        grid: the n voxels.
+        scale: mmol(Fe)/L per unit of x, one per contrast (contrasts,).
+        row_weights: (m,) or None.
+        noise_std: complex standard deviation of each row of ``data`` (m,), or None where not known.
+        drift: columns D (m, q) whose coefficients are further unknowns, or None.
+    """
+
+    matrix: Any
+    data: Any
+    grid: Grid
+    scale: Any
+    row_weights: Any
+    noise_std: Any
+    drift: Any
+
+    @staticmethod
+    def create(
+        system_matrix: SystemMatrix,
+        measurement: Measurement,
+        *,
+        row_weights: Any = None,
+        empty: Measurement | None = None,
+        period: int = 0,
+        drift_components: int = 0,
+    ) -> "Problem":
+        """Check that a matrix and a measurement belong together and take the matrix's rows from both.
+
+        Args:
+            system_matrix: matrix with the rows to use selected (:meth:`SystemMatrix.select`).
+            measurement: frames; it must hold the matrix's frequencies.
+            row_weights: None, "row_norm" (1/|s_k|), "whitening" (min sigma/sigma_k from the matrix's background frames, or
+                else the measurement's), or an array (m,).
+            empty: an empty scan; the mean of its frames is subtracted.
+            period: which period of the frames.
+            drift_components: fit so many principal components of the background frames (the empty scan's, or else the
+                measurement's) beside the image. Their mean is subtracted where it has not been.
+
+        Raises:
+            ValueError: matrix and data of different sampling, frequencies, channels or transfer-function state, a background
+                subtracted twice, weights or components that cannot be computed, NaN.
+        """
+        rows = Rows.take(system_matrix, measurement, empty=empty, period=period, drift=drift_components > 0)
+        return rows.problem(system_matrix.grid, (unit(system_matrix),), row_weights, drift_components)
+
+    @property
+    def contrasts(self) -> int:
+        """Number of contrasts: images per frame."""
+        return len(self.scale)
+
+    def images(self, x: Inexact[Array, "frames n"]) -> Float[Array, "..."]:
+        """Solutions (frames, n) as images in mmol(Fe)/L: (frames, nz, ny, nx), or (frames, contrasts, nz, ny, nx)."""
+        x = jnp.real(x).reshape(len(x), self.contrasts, self.grid.size)
+        image = self.grid.to_image(x * jnp.asarray(self.scale, x.dtype)[:, None])
+        return image if self.contrasts > 1 else image[:, 0]
+
+    def unknowns(self, images: Shaped[Array, "..."]) -> Float[jax.Array, "..."]:
+        """The inverse of :meth:`images`, for one frame or several.
+
+        Raises:
+            ValueError: images of another grid.
+        """
+        shape = self.grid.shape[::-1] if self.contrasts == 1 else (self.contrasts, *self.grid.shape[::-1])
+        if np.shape(images)[-len(shape) :] != shape or np.ndim(images) > len(shape) + 1:
+            raise ValueError(f"init has shape {np.shape(images)}; expected {shape} in mmol(Fe)/L, or one per frame.")
+        lead = np.shape(images)[: np.ndim(images) - len(shape)]
+        x = jnp.asarray(images).reshape(*lead, self.contrasts, self.grid.size)
+        return (x / jnp.asarray(self.scale, x.dtype)[:, None]).reshape(*lead, -1)
+
+    def equations(self) -> tuple[Complex[Array, "m n"], Complex[Array, "frames m"], Shaped[Array, "..."] | None]:
+        """What a solver gets: matrix, data and row weights; with drift, weighted and projected, and no weights."""
+        if self.drift is None:
+            return self.matrix, self.data, self.row_weights
+        matrix, data = jnp.asarray(self.matrix), jnp.asarray(self.data)
+        if self.row_weights is not None:
+            weights = jnp.asarray(self.row_weights, matrix.real.dtype)
+            matrix, data = weights[:, None] * matrix, weights * data
+        return *drift_free(matrix, data, orthonormal(self._weigh(self.drift))), None
+
+    def drift_coefficients(self, x: Inexact[Array, "frames n"]) -> Complex[jax.Array, "frames q"]:
+        """Coefficients c of the drift that best explain what an image leaves: min over c of |W (A x + D c - b)|."""
+        matrix = jnp.asarray(self.matrix)
+        model = jnp.matmul(jnp.asarray(x, matrix.dtype), matrix.T, precision="highest")
+        solve = np.linalg.pinv(self._weigh(self.drift)) * self._weights()
+        return jnp.matmul(jnp.asarray(self.data) - model, jnp.asarray(solve.T, matrix.dtype), precision="highest")
+
+    def noise_norm(self) -> float:
+        """The norm that the noise of one frame is expected to have in the weighted equations.
+
+        epsilon = sqrt(sum_k w_k^2 sigma_k^2 (1 - |Q_k|^2)), Q an orthonormal basis of the drift (none: 0).
+
+        Raises:
+            ValueError: the noise is not known.
+        """
+        if self.noise_std is None:
+            raise ValueError(
+                "epsilon = 'noise' needs at least two background frames of the measurement, of an empty scan or of the "
+                "matrix; there are none. Give epsilon as a number."
+            )
+        kept = 1.0
+        if self.drift is not None:
+            kept = 1 - np.sum(np.abs(orthonormal(self._weigh(self.drift))) ** 2, axis=1)
+        return float(np.sqrt(np.sum(kept * (self._weights() * np.asarray(self.noise_std, float)) ** 2)))
+
+    def _weights(self) -> np.ndarray:
+        return np.ones(len(self.matrix)) if self.row_weights is None else np.asarray(self.row_weights, float)
+
+    def _weigh(self, columns: Any) -> np.ndarray:
+        return self._weights()[:, None] * columns
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one matrix in matrix and data, and what is known of their noise.
+
+    Attributes:
+        matrix: (m, n); data: (frames, m).
+        noise_std: of the data's rows (m,) or None.
+        relative_std: from which whitening takes the noise of the rows relative to each other (m,), or None.
+        background: frames (e, m), or None where no drift is asked for.
+    """
+
+    matrix: Any
+    data: Any
+    noise_std: np.ndarray | None
+    relative_std: np.ndarray | None
+    background: np.ndarray | None
+
+    @staticmethod
+    def take(
+        matrix: SystemMatrix, measurement: Measurement, *, empty: Measurement | None, period: int, drift: bool
+    ) -> "Rows":
+        """Check, subtract the background and take the rows; see :meth:`Problem.create`."""
+        check_compatible(matrix, measurement)
+        if empty is not None:
+            measurement = measurement.subtract_background(empty)
+        elif drift and not measurement.background_corrected:
+            _check_drift_frames(measurement)
+            measurement = measurement.subtract_background()
+        index = matrix.row_index()
+        if not len(index.channel):
+            raise ValueError("the matrix keeps no rows; select fewer restrictions.")
+        rows, data = jnp.asarray(matrix.rows()), jnp.asarray(measurement.rows(index, period))
+        check_finite("the system matrix", rows)
+        if is_concrete(rows) and not np.any(np.asarray(rows)):
+            raise ValueError(
+                f"all {len(rows)} rows of the system matrix are zero; nothing can be reconstructed from them."
+            )
+        check_data(data, len(rows))
+        background = None
+        if measurement.background is not None and len(measurement.background):
+            frames = replace(measurement, values=measurement.background)
+            background = np.asarray(frames.rows(index, period), np.complex128)
+        if drift:
+            _check_drift_frames(measurement)
+        of_matrix = None if matrix.noise_std is None else np.asarray(matrix.row_values(matrix.noise_std), float)
+        of_data = _noise(measurement, background)
+        if of_data is None and of_matrix is not None:
+            of_data = of_matrix * np.sqrt(_averages(matrix) / _averages(measurement))
+        return Rows(rows, data, of_data, of_data if of_matrix is None else of_matrix, background if drift else None)
+
+    def keep(self, rows: np.ndarray) -> "Rows":
+        """Some of the rows, by their positions."""
+        parts = {name: getattr(self, name) for name in ("data", "noise_std", "relative_std", "background")}
+        return Rows(self.matrix[rows], **{k: None if part is None else part[..., rows] for k, part in parts.items()})
+
+    def problem(self, grid: Grid, scale: tuple[Any, ...], row_weights: Any, drift_components: int) -> Problem:
+        """The problem with its weights and drift."""
+        weights = self._weights(row_weights)
+        drift, noise = None, self.noise_std
+        if drift_components:
+            assert self.background is not None
+            drift = find_components(self.background, drift_components)
+            noise = _noise_beside(self.background, drift, noise)
+        scales = jnp.stack([jnp.asarray(s, self.matrix.real.dtype) for s in scale])
+        return Problem(self.matrix, self.data, grid, scales, weights, noise, drift)
+
+    def _weights(self, choice: Any) -> Any:
+        if choice is None or not isinstance(choice, str):
+            check_row_weights(choice, len(self.matrix))
+            return choice
+        check_choice("row_weights", choice, WEIGHTS)
+        if choice == "row_norm":
+            return row_norm_weights(self.matrix)
+        if self.relative_std is None:
+            raise ValueError(
+                "row_weights = 'whitening' needs background frames in the matrix or in the measurement; there are none."
+            )
+        return whitening_weights(self.relative_std)
+
+
+def check_compatible(matrix: SystemMatrix, data: Measurement) -> None:
+    """Raise ValueError where a matrix and data differ in sampling, frequencies or the state of their transfer function."""
+    if matrix.n_samples != data.n_samples:
+        raise ValueError(
+            f"the matrix has {matrix.n_samples} samples per period and the measurement {data.n_samples}; their spectra have "
+            f"different scales (matrix of shape {np.shape(matrix.values)}, data {np.shape(data.values)}). Use a matrix of the "
+            "measurement's sequence."
+        )
+    if matrix.transfer_function_corrected != data.transfer_function_corrected:
+        states = {True: "corrected for", False: "not corrected for"}
+        raise ValueError(
+            f"the matrix is {states[matrix.transfer_function_corrected]} the transfer function and the measurement is "
+            f"{states[data.transfer_function_corrected]} it; read both with the same apply_transfer_function."
+        )
+    spacings = [_bin_width(matrix), _bin_width(data)]
+    if abs(spacings[0] - spacings[1]) > 1e-3 * abs(spacings[0]):
+        raise ValueError(
+            f"the matrix's frequencies are {spacings[0]:.6g} Hz apart and the measurement's {spacings[1]:.6g} Hz; they belong "
+            "to different sequences."
+        )
+
+
+def unit(matrix: SystemMatrix) -> Any:
+    """mmol(Fe)/L that one calibration sample per voxel amounts to."""
+    return matrix.to_concentration(np.ones(matrix.grid.size))[0]
+
+
+def _bin_width(source: SystemMatrix | Measurement) -> float:
+    """Frequency per rfft bin [Hz]; NaN where no frequency is known."""
+    bins, frequencies = np.asarray(source.frequency_indices, float), np.asarray(source.frequencies, float)
+    known = (bins > 0) & np.isfinite(frequencies)
+    return float(np.median(frequencies[known] / bins[known])) if known.any() else np.nan
+
+
+def _noise(measurement: Measurement, background: np.ndarray | None) -> np.ndarray | None:
+    """Standard deviation of the rows of one frame, that of the subtracted mean included."""
+    if background is None or len(background) < 2:
+        return None
+    share = 1 / measurement.averages + (1 / len(background) if measurement.background_corrected else 0)
+    return np.std(background, axis=0, ddof=1) * np.sqrt(share)
+
+
+def _noise_beside(background: np.ndarray, drift: np.ndarray, noise: np.ndarray | None) -> np.ndarray | None:
+    """What is left of the noise where the background frames' variation along the drift is not counted as such."""
+    freedom = len(background) - 1 - drift.shape[1]
+    if noise is None or freedom < 1:
+        return None
+    varying = background - background.mean(0)
+    left = varying - (varying @ drift.conj()) @ drift.T
+    ratio = np.linalg.norm(left, axis=0) / np.maximum(np.linalg.norm(varying, axis=0), np.finfo(float).tiny)
+    return noise * ratio * np.sqrt((len(background) - 1) / freedom)
+
+
+def _averages(source: SystemMatrix | Measurement) -> float:
+    """Averages that the source says each frame is made of; 1 where it says nothing."""
+    return float(source.metadata.get("/acquisition/numAverages", 1))
+
+
+def _check_drift_frames(measurement: Measurement) -> None:
+    if measurement.background is None or not len(measurement.background):
+        raise ValueError(
+            "drift_components needs background frames; give an empty scan, or a measurement that has background frames."
+        )
