@@ -23,6 +23,10 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.bench_separable
 	$(BIN)/python -m benchmarks.bench_coils
 	$(BIN)/python -m benchmarks.bench_kaczmarz
+	$(BIN)/python -m benchmarks.bench_tikhonov
+	$(BIN)/python -m benchmarks.bench_admm
+	$(BIN)/python -m benchmarks.bench_neural
+	$(BIN)/python -m benchmarks.bench_streaming
 	$(BIN)/python -m benchmarks.bench_stream
 
 $(BIN)/python:
