@@ -14,7 +14,8 @@ with lambda near theirs, and the best of each are compared.
 Hand-tuned settings and the learned step are chosen on the same validation phantoms by mean image nRMSE. Test phantoms are of
 the kinds trained on, from other keys; spirals were never trained on and are reported apart.
 
-Expected: EXPECTED
+Expected (quick): nRMSE 0.278 by hand and 0.268 learned at 40 sweeps, 0.268 and 0.265 at the best numbers of sweeps (640 and 160);
+2.5 minutes of processor time.
 """
 
 import json
@@ -30,14 +31,14 @@ import numpy as np
 import optax
 
 import mpijax as mj
-from experiments.support.phantom_scan import Phantoms, Scan, phantom_set, simulate_scan
+from experiments.support.learned_report import report_text, write_figures
+from experiments.support.phantom_scan import Phantoms, Scan, image_of, phantom_set, simulate_scan
 from experiments.support.random_phantoms import KINDS
-from experiments.support.run import csv_table, markdown_table, parse, run_main, write_record
+from experiments.support.run import csv_table, parse, run_main, write_record
 from mpijax.core.checks import check_range
 from mpijax.core.files import write_text
 from mpijax.physics import complex_normal
 from mpijax.reconstruction import ImplicitTikhonov, UnrolledKaczmarz
-from mpijax.viz import plot_learning_curve, plot_reconstructions, plot_row_weights, save
 
 TRAINED, UNSEEN = KINDS[:-1], KINDS[-1:]
 COARSE = 10.0 ** np.arange(-5, 1.1, 0.5)
@@ -120,16 +121,10 @@ def main(config: Config) -> dict[str, Any]:
     write_record(config.run_dir, "learned_weights", config)
     write_text(config.run_dir / "results.json", json.dumps(results, indent=2) + "\n")
     write_text(config.run_dir / "tuning.csv", csv_table(table))
-    _figures(scan, sets, tuned, learned, records, config.run_dir / "figures")
-    write_text(config.run_dir / "report.md", _text(config, results))
+    write_figures(scan, sets, tuned, learned, records, config.run_dir / "figures")
+    write_text(config.run_dir / "report.md", report_text(config, results, RESAMPLES))
     print((config.run_dir / "report.md").read_text(encoding="utf-8"))
     return results
-
-
-@jax.jit
-def image_of(layer: Any, matrix: Any, data: Any) -> jax.Array:
-    """Non-negative images (k, n) of a layer."""
-    return jnp.maximum(layer(matrix, data), 0)
 
 
 def image_errors(layer: Any, matrix: Any, data: Any, images: Any) -> jax.Array:
@@ -267,94 +262,6 @@ def describe(before: Any, after: Any, scan: Scan) -> dict[str, Any]:
         "spread of the factors": float(np.exp(factors.std())),
         "groups": groups,
     }
-
-
-def _figures(
-    scan: Scan,
-    sets: dict[str, Phantoms],
-    tuned: dict[str, Any],
-    learned: dict[str, Any],
-    records: dict[str, Any],
-    folder: Path,
-) -> None:
-    """Learning curves, learned weights, and of each set the images of the phantom with the median gain."""
-    save(plot_learning_curve(records, ["loss", "validation.nrmse"]), folder / "learning_curve.png")
-    factors = np.exp(np.asarray(learned["Kaczmarz"].log_weights - tuned["Kaczmarz"].log_weights))
-    save(plot_row_weights(factors, scan.frequencies, scan.snr, scan.orders), folder / "weights.png")
-    half = float(scan.grid.fov[0]) * 500
-    for number, phantoms in enumerate(sets.values()):
-        layers = {"Kaczmarz, tuned": tuned["Kaczmarz"], "Kaczmarz, learned": learned["Kaczmarz"]}
-        layers |= {"Tikhonov, tuned": tuned["Tikhonov"], "Tikhonov, learned": learned["Tikhonov"]}
-        images = {name: np.asarray(image_of(layer, scan.matrix, phantoms.data)) for name, layer in layers.items()}
-        errors = [np.asarray(mj.metrics.nrmse(image, phantoms.images, axis=-1)) for image in images.values()]
-        median = int(np.argsort(errors[1] / errors[0])[len(errors[0]) // 2])
-        shown = {name: scan.grid.to_image(image[median])[0] for name, image in images.items()}
-        truth = scan.grid.to_image(phantoms.images[median])[0]
-        save(plot_reconstructions(shown, truth, extent=(-half, half, -half, half)), folder / f"images_{number}.png")
-
-
-def _text(config: Config, results: dict[str, Any]) -> str:
-    comparison, learned = results["comparison"], results["learned"]
-    best = {
-        name: min((r for r in results["tuning"] if r["method"] == name), key=lambda r: r["nRMSE"]) for name in learned
-    }
-    shown = [
-        {
-            "phantoms": row["phantoms"],
-            "method": row["method"],
-            "sweeps": "-" if row["sweeps"][0] is None else " / ".join(map(str, row["sweeps"])),
-            "nRMSE": f"{row['nRMSE']['hand-tuned']:.4f} / {row['nRMSE']['learned']:.4f}",
-            "difference (95 %)": _interval(row["nRMSE"], 4),
-            "better on": f"{row['nRMSE']['better on']:.0%}",
-            "pSNR [dB]": f"{row['pSNR']['hand-tuned']:.2f} / {row['pSNR']['learned']:.2f}",
-            "difference (95 %) [dB]": _interval(row["pSNR"], 2),
-        }
-        for row in comparison
-    ]
-    lines = [
-        "# Learned row weights and lambda against the best hand-tuned setting",
-        "",
-        f"{results['rows']} rows, {results['voxels']} voxels; {config.training} phantoms to train on, {config.held_out} to "
-        f"choose on, {config.held_out} of each set to test. Hand-tuned / learned, means over phantoms; differences are paired, their intervals "
-        f"from {RESAMPLES:,} bootstrap resamples of the phantoms.",
-        "",
-        markdown_table(shown),
-        "",
-        *(
-            f"{name}: hand-tuned best with {row['weighting']} weights"
-            + (f", {row['sweeps']} sweeps" if row["sweeps"] != "-" else "")
-            + f", relative lambda {row['lambda, relative']:.3g}; learned lambda {learned[name]['lambda after']:.3g}, weights "
-            f"changed by factors that spread over {learned[name]['spread of the factors']:.2f}."
-            for name, row in best.items()
-        ),
-        "",
-        "## What was learned: mean factor on the weights of Kaczmarz",
-        "",
-        markdown_table([{"rows with": name, **group} for name, group in learned["Kaczmarz"]["groups"].items()]),
-        "",
-        "![weights](figures/weights.png)",
-        "",
-        "## Tuning by hand, on the validation phantoms",
-        "",
-        markdown_table(results["tuning"]),
-        "",
-        "## Images: the phantom with the median gain of each set",
-        "",
-        "![test phantom](figures/images_0.png)",
-        "",
-        "![unseen kind](figures/images_1.png)",
-        "",
-        "![learning curve](figures/learning_curve.png)",
-        "",
-        "Seconds: " + ", ".join(f"{name} {value:.0f}" for name, value in results["seconds"].items()) + ".",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _interval(figures: dict[str, Any], digits: int) -> str:
-    low, high = figures["interval"]
-    return f"{figures['difference']:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
 
 
 if __name__ == "__main__":

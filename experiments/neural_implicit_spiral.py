@@ -188,7 +188,9 @@ def main(config: Config) -> dict[str, Any]:
         "best_step": {SIREN: siren.stats["best_step"].tolist(), PUBLISHED: published.stats["best_step"].tolist()},
         "seconds": work.seconds,
         "scores": records,
-        "traces": {name: {k: v.tolist() for k, v in trace.items()} for name, trace in traces.items()},
+        "traces": {
+            name: {k: [_number(x) for x in v.tolist()] for k, v in trace.items()} for name, trace in traces.items()
+        },
     }
     _figures(config, images, siren.field, results)
     write_record(config.run_dir, "neural_implicit_spiral", config)
@@ -241,7 +243,12 @@ def _scores(n: int, methods: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
             "SSIM": float(mj.metrics.ssim(image, true, float(true.max()))),
         }
         records.append({"voxels": n, "method": name, **quality, **spiral.sharpness(image)})
-    return records
+    return [{key: _number(value) for key, value in record.items()} for record in records]
+
+
+def _number(value: Any) -> Any:
+    """None in place of NaN, which JSON does not know."""
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _figures(config: Config, images: Mapping[int, Mapping[str, np.ndarray]], field: Any, results: Any) -> None:
@@ -273,7 +280,7 @@ def _figures(config: Config, images: Mapping[int, Mapping[str, np.ndarray]], fie
         profiles[f"{n} x {n}"] = (1e3 * offsets, lines)
     figure = plot_cross_profiles(profiles, xlabel="across the winding / mm", ylabel="mean concentration / mmol(Fe)/L")
     save(figure, folder / "profiles.png")
-    curves = {name: (np.asarray(t["step"]), np.asarray(t["quantity"])) for name, t in results["traces"].items()}
+    curves = {name: (np.asarray(t["step"]), np.asarray(t["quantity"], float)) for name, t in results["traces"].items()}
     chosen = {name: float(np.mean(steps)) for name, steps in results["best_step"].items()}
     reference = 1e3 * spiral.TRUE_INNER_DIAMETER
     figure = plot_against_iterations(curves, ylabel="inner diameter / mm", reference=reference, chosen=chosen)
@@ -301,7 +308,7 @@ def _report(config: Config, results: dict[str, Any]) -> str:
         *_verdict(results["scores"]),
         "",
         "steepness [1/mm]: largest slope of the mean profile across both windings, relative to its maximum. gap contrast: 1 - "
-        "(mean halfway between the windings)/(mean on their center lines). width [mm]: of that profile at half maximum (nan: it "
+        "(mean halfway between the windings)/(mean on their center lines). width [mm]: of that profile at half maximum (None: it "
         "does not fall so low). inner diameter [mm]: where the profile of the inner winding has fallen to half on the inside. "
         "All images are scaled to the truth by one factor each; pSNR in dB.",
         "",
@@ -348,7 +355,7 @@ def _verdict(scores: list[dict[str, Any]]) -> list[str]:
         ours = here.pop(SIREN)
         true = here.pop("truth")
         for measure in ("steepness", "gap contrast"):
-            ahead = {name: r[measure] for name, r in here.items() if not r[measure] < ours[measure]}
+            ahead = {name: r[measure] for name, r in here.items() if r[measure] >= ours[measure]}
             best = max(here, key=lambda name: here[name][measure])
             text = f"{n} x {n}, {measure}: SIREN {ours[measure]:.3f}, truth {true[measure]:.3f}; "
             text += (

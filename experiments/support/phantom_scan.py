@@ -6,8 +6,10 @@ amplifier noise and interference.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import mpijax as mj
@@ -106,3 +108,9 @@ def phantom_set(scan: Scan, kinds: tuple[str, ...], count: int, key: jax.Array) 
     clean = fine @ scan.fine_rows.T
     noisy = clean + np.asarray(complex_normal(clean.shape, scan.noise, key=noise))
     return Phantoms(images, np.asarray(clean, np.complex64), np.asarray(noisy, np.complex64))
+
+
+@jax.jit
+def image_of(layer: Any, matrix: Any, data: Any) -> jax.Array:
+    """Non-negative images (k, n) of a layer."""
+    return jnp.maximum(layer(matrix, data), 0)

@@ -17,11 +17,10 @@ from mpijax.reconstruction.admm_factor import (
     admm_factor,
     check_nonnegative,
     check_rho,
-    or_one,
     stack_parts,
     unit_frames,
 )
-from mpijax.reconstruction.admm_iteration import Terms, iterate, iterate_fixed, matmul, normal_inverse
+from mpijax.reconstruction.admm_iteration import Terms, iterate, iterate_fixed, matmul, normal_inverse, or_one
 from mpijax.reconstruction.inputs import check_data, check_problem, check_row_weights, check_same_field
 from mpijax.reconstruction.prox import safe_norm
 
@@ -88,10 +87,12 @@ def admm(
     Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, sections 3.1 to 3.4; the bounded problem for MPI in
         Gungor et al., IEEE Trans. Med. Imaging 41 (2022) 3562, eq. 3.
     """
+    check_problem(matrix, data)
     factors = admm_factor(
         matrix,
         image_shape,
         total_variation=not _is_zero(tv),
+        bounded=epsilon is not None,
         rho=None if epsilon is not None else rho,
         row_weights=row_weights,
     )

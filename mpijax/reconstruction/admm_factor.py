@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from mpijax.core.checks import check_finite, check_range, check_shape, is_concrete
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Inexact, Shaped
-from mpijax.reconstruction.admm_iteration import matmul, normal_inverse
+from mpijax.reconstruction.admm_iteration import matmul, normal_inverse, or_one
 from mpijax.reconstruction.inputs import check_matrix, check_row_weights, is_complex
 from mpijax.reconstruction.operators import FiniteDifference, check_image_shape
 
@@ -168,8 +168,3 @@ def _largest_eigenvalue(gram, steps=10):
 
     v, _ = lax.scan(grow, gram[jnp.argmax(jnp.diagonal(gram))], None, length=steps)
     return jnp.linalg.norm(v)
-
-
-def or_one(value: jax.Array) -> jax.Array:
-    """A divisor that is one where the value is zero."""
-    return jnp.where(value > 0, value, 1)

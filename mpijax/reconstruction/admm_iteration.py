@@ -68,6 +68,25 @@ class Split(NamedTuple):
     back: Any
 
 
+class Iterate(NamedTuple):
+    """What one iteration leaves: v, the z before it and after it, and x."""
+
+    state: State
+    old: Split
+    z: Split
+    x: Any
+
+
+class Progress(NamedTuple):
+    """The state of the outer loop."""
+
+    now: Iterate
+    rho: Any
+    count: Any
+    due: Any  # the count from which on rho may change
+    residuals: Any  # (primal, dual), (frames,) each
+
+
 def normal_inverse(gram, rho, operator):
     """(A^T A / rho + I + D^T D)^-1 from one Cholesky factorization; D^T D is left out without an operator."""
     eye = jnp.eye(len(gram), dtype=gram.dtype)
@@ -78,13 +97,14 @@ def normal_inverse(gram, rho, operator):
 
 
 def start(terms, operator):
-    """v = 0 of all frames."""
+    """v = z = 0 of all frames."""
     image = jnp.zeros_like(terms.back)
-    return State(
-        image,
-        None if terms.tv is None else operator(image),
-        None if terms.epsilon is None else (image, jnp.zeros_like(image[:, 0])),
-    )
+    gradient = None if terms.tv is None else operator(image)
+    if terms.epsilon is None:
+        return Iterate(State(image, gradient, None), *2 * (Split(image, gradient, None, None),), image)
+    zero = jnp.zeros_like(image[:, 0])
+    z = Split(image, gradient, jnp.ones_like(zero), image)
+    return Iterate(State(image, gradient, (image, zero)), z, z, image)
 
 
 def split(terms, rho, constraint, isotropic, state):
@@ -100,8 +120,9 @@ def split(terms, rho, constraint, isotropic, state):
     return Split(image, gradient, factor, back)
 
 
-def step(terms, operator, inverse, z, rho, state):
-    """One iteration from v and its z: the new v, and x."""
+def advance(terms, operator, inverse, rho, constraint, isotropic, now):
+    """One iteration."""
+    state, z = now.state, now.z
     if state.ball is None:
         data = terms.back / rho
     else:
@@ -118,15 +139,17 @@ def step(terms, operator, inverse, z, rho, state):
         y, c = state.ball
         y = y + RELAXATION * (x - terms.center - z.factor[:, None] * y)
         ball = (y, c + RELAXATION * (1 - z.factor * c))
-    return State(image, gradient, ball), x
+    state = State(image, gradient, ball)
+    return Iterate(state, z, split(terms, rho, constraint, isotropic, state), x)
 
 
-def residuals(terms, operator, rho, old, new, state, x):
+def residuals(terms, operator, rho, now):
     """Relative primal |Hx - z| and dual |H^T (z - z_old)| residual per frame (Boyd et al. 2011, 3.3.1).
 
     The primal one is relative to the larger of |Hx| and |z|, the dual one to the larger of |u| as seen by x and the
     data's pull on x.
     """
+    state, old, new, x = now
     primal, size = _squared(x - new.image), jnp.maximum(_squared(x), _squared(new.image))
     change, dual = new.image - old.image, state.image - new.image
     pull = terms.back / rho
@@ -149,83 +172,77 @@ def residuals(terms, operator, rho, old, new, state, x):
     )
 
 
-def rescale(state, z, factor):
-    """v = z + factor u: the same z and unscaled dual for a rho divided by ``factor``."""
-    ball = None
+def rescale(now, factor):
+    """v = z + factor u: the same z and the same unscaled dual for a rho divided by ``factor``."""
+    state, z = now.state, now.z
+    gradient, ball = None, None
+    if state.gradient is not None:
+        gradient = z.gradient + factor * (state.gradient - z.gradient)
     if state.ball is not None:
-        stretch = z.factor + factor * (1 - z.factor)
+        stretch = z.factor + factor * (1 - z.factor)  # of d, while the shortened d stays
         ball = (state.ball[0] * stretch[:, None], state.ball[1] * stretch)
-    gradient = None if state.gradient is None else z.gradient + factor * (state.gradient - z.gradient)
-    return State(z.image + factor * (state.image - z.image), gradient, ball)
+        z = z._replace(factor=z.factor / or_one(stretch), back=z.back * stretch[:, None])
+    return now._replace(state=State(z.image + factor * (state.image - z.image), gradient, ball), z=z)
 
 
 def iterate_fixed(terms, operator, inverse, rho, iterations, constraint, isotropic):
     """A fixed number of iterations, differentiable in reverse; the outcome as in ``iterate``."""
-    prox = partial(split, terms, rho, constraint, isotropic)
 
-    def body(state, _):
-        return step(terms, operator, inverse, prox(state), rho, state)[0], None
+    def body(now, _):
+        return advance(terms, operator, inverse, rho, constraint, isotropic, now), None
 
-    state, _ = lax.scan(body, start(terms, operator), None, length=iterations - 1)
-    old = prox(state)
-    state, x = step(terms, operator, inverse, old, rho, state)
-    new = prox(state)
-    return new, rho, jnp.asarray(iterations), residuals(terms, operator, rho, old, new, state, x)
+    now, _ = lax.scan(body, start(terms, operator), None, length=iterations)
+    return now.z, rho, jnp.asarray(iterations), residuals(terms, operator, rho, now)
 
 
 def iterate(terms, operator, inverse, rho, iterations, tolerance, constraint, isotropic, balance):
     """Iterations until both residuals are below the tolerance; returns z, rho, the count and the residuals.
 
-    rho is multiplied by the root of primal / dual where the two differ by more than 4 times.
+    With ``balance``, rho is multiplied by the root of primal / dual residual where the two differ by more than four
+    times. In the penalized form another rho needs another inverse; a bound keeps its own.
     """
-    bounded = terms.epsilon is not None
-    prox = partial(split, terms, constraint=constraint, isotropic=isotropic)
-    first_rho = rho
+    first_rho, needs_inverse = rho, balance and terms.epsilon is None
 
-    def advance(carry, inverse):
-        state, rho, count, due, _ = carry
-        steps = jnp.minimum(CHECK_EVERY, iterations - count)
+    def running(progress):
+        return (progress.count < iterations) & jnp.any(jnp.maximum(*progress.residuals) > tolerance)
 
-        def body(_, state):
-            return step(terms, operator, inverse, prox(rho, state=state), rho, state)[0]
-
-        state = lax.fori_loop(0, steps - 1, body, state)
-        old = prox(rho, state=state)
-        state, x = step(terms, operator, inverse, old, rho, state)
-        found = residuals(terms, operator, rho, old, prox(rho, state=state), state, x)
-        return state, rho, count + steps, due, found
-
-    def running(carry):
-        _, _, count, _, (primal, dual) = carry
-        return (count < iterations) & jnp.any(jnp.maximum(primal, dual) > tolerance)
-
-    def imbalance(carry):
-        primal, dual = carry[4]
+    def imbalance(progress):
+        """Root of primal / dual, its geometric mean over the frames that are not done; 1 while unknown."""
+        primal, dual = progress.residuals
         tiny = jnp.finfo(primal.dtype).tiny
-        return jnp.exp(0.5 * jnp.mean(jnp.log(jnp.maximum(primal, tiny)) - jnp.log(jnp.maximum(dual, tiny))))
+        going = jnp.isfinite(primal) & (jnp.maximum(primal, dual) > tolerance)
+        logs = jnp.where(going, jnp.log(jnp.maximum(primal, tiny)) - jnp.log(jnp.maximum(dual, tiny)), 0)
+        return jnp.exp(0.5 * jnp.sum(logs) / jnp.maximum(jnp.sum(going), 1))
 
-    def unbalanced(carry):
-        change = imbalance(carry)
-        return (carry[2] >= carry[3]) & (jnp.maximum(change, 1 / change) > 2)
+    def balanced(progress):
+        change = imbalance(progress)
+        return (progress.count < progress.due) | (jnp.maximum(change, 1 / change) <= 2)
 
-    def stage(carry):
-        rho = carry[1]
-        current = inverse
-        if balance and not bounded:
-            current = lax.cond(rho == first_rho, lambda: inverse, lambda: normal_inverse(terms.gram, rho, operator))
-        keep_on = (lambda c: running(c) & ~unbalanced(c)) if balance else running
-        carry = lax.while_loop(keep_on, lambda c: advance(c, current), carry)
+    def some_steps(inverse, progress):
+        steps = jnp.minimum(CHECK_EVERY, iterations - progress.count)
+        one = partial(advance, terms, operator, inverse, progress.rho, constraint, isotropic)
+        now = lax.fori_loop(0, steps, lambda _, now: one(now), progress.now)
+        found = residuals(terms, operator, progress.rho, now)
+        return progress._replace(now=now, count=progress.count + steps, residuals=found)
+
+    def stage(progress):
+        """All steps with one rho."""
+        rho, current = progress.rho, inverse
+        if needs_inverse:
+            make = partial(normal_inverse, terms.gram, rho, operator)
+            current = lax.cond(rho == first_rho, lambda: inverse, make)
+        keep_on = (lambda p: running(p) & balanced(p)) if balance else running
+        progress = lax.while_loop(keep_on, partial(some_steps, current), progress)
         if not balance:
-            return carry
-        state, rho, count, due, found = carry
-        change = jnp.where(running(carry), jnp.clip(imbalance(carry), 0.1, 10), 1)
-        z = prox(rho, state=state)
-        return rescale(state, z, 1 / change), rho * change, count, 2 * count, found
+            return progress
+        change = jnp.where(running(progress), jnp.clip(imbalance(progress), 0.1, 10), 1)
+        return progress._replace(now=rescale(progress.now, 1 / change), rho=rho * change, due=2 * progress.count)
 
     unknown = jnp.full_like(terms.back[:, 0], jnp.inf)
-    carry = (start(terms, operator), rho, jnp.asarray(0), jnp.asarray(FIRST_BALANCE), (unknown, unknown))
-    state, rho, count, _, found = lax.while_loop(running, stage, carry)
-    return prox(rho, state=state), rho, count, found
+    count, due = jnp.asarray(0), jnp.asarray(FIRST_BALANCE)
+    progress = Progress(start(terms, operator), rho, count, due, (unknown, unknown))
+    progress = lax.while_loop(running, stage, progress)
+    return progress.now.z, progress.rho, progress.count, progress.residuals
 
 
 def rows(symmetric, x):
@@ -237,7 +254,12 @@ def _distance(terms, y, c):
     """|d| and A^T d of d = A y - c b_rest, by one product with A^T A."""
     back = rows(terms.gram, y) - c[:, None] * terms.back_rest
     squared = jnp.sum(y * (back - c[:, None] * terms.back_rest), axis=-1) + jnp.square(c) * terms.energy_rest
-    return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0), back
+    return jnp.where(squared > 0, jnp.sqrt(or_one(squared)), 0), back
+
+
+def or_one(value):
+    """A divisor that is one where the value is zero."""
+    return jnp.where(value > 0, value, 1)
 
 
 def _squared(values):
@@ -245,4 +267,4 @@ def _squared(values):
 
 
 def _ratio(value, size):
-    return jnp.where(size > 0, value / jnp.where(size > 0, size, 1), 0)
+    return jnp.where(size > 0, value / or_one(size), 0)

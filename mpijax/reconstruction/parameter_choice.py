@@ -148,7 +148,7 @@ def discrepancy(
     value, stats = lax.stop_gradient(_discrepancy(spectrum, jnp.asarray(noise_norm) * safety))
     if is_concrete(stats["attainable"]) and not stats["attainable"]:
         raise ValueError(
-            f"safety * noise_norm = {float(noise_norm) * safety:g} is not the residual of any lambda: residuals go from "
+            f"safety * noise_norm = {float(np.asarray(noise_norm)) * safety:g} is not the residual of any lambda: residuals go from "
             f"{stats['least_residual']:g} (lambda = 0) to {stats['data_norm']:g} (lambda infinite, image zero). "
             "Give the norm of the noise in the same rows and weights as the data."
         )

@@ -12,8 +12,8 @@ from jax.typing import ArrayLike
 from mpijax.core.checks import check_count, check_range, check_shape
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Inexact, Num, Shaped
-from mpijax.reconstruction.admm_factor import admm_factor, check_nonnegative, or_one, stack_parts, unit_frames
-from mpijax.reconstruction.admm_iteration import matmul, rows
+from mpijax.reconstruction.admm_factor import admm_factor, check_nonnegative, stack_parts, unit_frames
+from mpijax.reconstruction.admm_iteration import matmul, or_one, rows
 from mpijax.reconstruction.inputs import check_problem
 from mpijax.reconstruction.prox import safe_norm
 
@@ -65,7 +65,8 @@ def plug_and_play(
         ValueError: wrong shapes, a negative lambda, NaN or infinite entries, a denoiser that changes the shape.
         TypeError: real data for a complex matrix, or complex data for a real one.
 
-    Source: Venkatakrishnan et al., IEEE GlobalSIP (2013) 945; in MPI: Askin et al., IEEE Trans. Med. Imaging (2022).
+    Source: Venkatakrishnan et al., IEEE GlobalSIP (2013) 945; in MPI: Askin et al.,
+        PP-MPI, Machine Learning for Medical Image Reconstruction (2022), LNCS 13587.
     """
     check_problem(matrix, data)
     check_shape("regularization", regularization, ())

@@ -182,7 +182,7 @@ def tikhonov_solve(
         tolerance = 8 * float(jnp.finfo(factors.stacked.dtype).eps)
     if max_iterations is None:
         max_iterations = 1000 if factors.triangle is None else 100
-    if is_concrete(tolerance) and not 0 < float(tolerance) < np.inf:
+    if is_concrete(tolerance) and not 0 < float(np.asarray(tolerance)) < np.inf:
         raise ValueError(f"tolerance = {tolerance}; expected a positive number, e.g. 1e-6.")
     check_count("max_iterations", max_iterations)
     value, stats = _solve(factors, data, tolerance, max_iterations)

@@ -7,6 +7,7 @@ from mpijax.viz.gallery import plot_gallery as plot_gallery
 from mpijax.viz.image_table import plot_image_table as plot_image_table
 from mpijax.viz.images import plot_reconstructions as plot_reconstructions
 from mpijax.viz.inspect import inspect_figure as inspect_figure
+from mpijax.viz.l_curve import plot_l_curve as plot_l_curve
 from mpijax.viz.profiles import plot_profiles as plot_profiles
 from mpijax.viz.resolution import plot_against_iterations as plot_against_iterations
 from mpijax.viz.resolution import plot_cross_profiles as plot_cross_profiles

@@ -11,7 +11,7 @@ from mpijax.viz.style import new_figure, styled
 
 @styled
 def plot_image_table(
-    rows: Mapping[str, Sequence[Float[Array, "y x"]]],
+    rows: Mapping[str, Sequence[Float[Array, "_ _"]]],
     columns: Sequence[str],
     *,
     width: float,
@@ -41,7 +41,8 @@ def plot_image_table(
     if wrong or not rows:
         raise ValueError(f"rows {wrong or 'are missing'}; every row needs one image for each of {list(columns)}.")
     cell = 1.45
-    figure = new_figure(cell * len(columns) + 1.3, cell * len(rows) + 0.4)
+    figure = new_figure(cell * len(columns) + 1.5, cell * len(rows) + 0.4)
+    figure.set_layout_engine("compressed")  # square images leave no room between them
     table = figure.subplots(len(rows), len(columns), squeeze=False)
     high = max(float(np.max(image)) for images in rows.values() for image in images)
     low = min(float(np.min(image)) for images in rows.values() for image in images)

@@ -11,7 +11,7 @@ from mpijax.viz.style import COLORS, new_figure, styled
 
 @styled
 def plot_cross_profiles(
-    panels: Mapping[str, tuple[Float[Array, " t"], Mapping[str, Float[Array, " t"]]]], *, xlabel: str, ylabel: str
+    panels: Mapping[str, tuple[Float[Array, " _"], Mapping[str, Float[Array, " _"]]]], *, xlabel: str, ylabel: str
 ) -> Figure:
     """Profiles across a structure, one panel per grid, one line per method; the first line of a panel is the truth, black.
 
@@ -28,25 +28,25 @@ def plot_cross_profiles(
     """
     if not panels:
         raise ValueError("panels is empty; give the profiles of at least one grid.")
-    figure = new_figure(2.6 * len(panels) + 0.4, 2.9)
+    figure = new_figure(2.6 * len(panels) + 0.4, 3.3)
     for i, (axes, (title, (positions, profiles))) in enumerate(
         zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items(), strict=True)
     ):
         for j, (name, profile) in enumerate(profiles.items()):
-            look = {"color": "black", "lw": 1.6} if j == 0 else {"color": COLORS[(j - 1) % 6], "lw": 1.1}
-            axes.plot(positions, profile, label=name, **look)
+            color, style = ("black", "-") if j == 0 else (COLORS[(j - 1) % 6], "-" if j <= 6 else "--")
+            axes.plot(positions, profile, label=name, color=color, ls=style, lw=1.6 if j == 0 else 1.1)
         axes.set(title=title, xlabel=xlabel)
         axes.grid(alpha=0.3, linewidth=0.5)
         if i == 0:
             axes.set_ylabel(ylabel)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
 
 
 @styled
 def plot_against_iterations(
-    curves: Mapping[str, tuple[Num[Array, " k"], Float[Array, " k"]]],
+    curves: Mapping[str, tuple[Num[Array, " _"], Float[Array, " _"]]],
     *,
     ylabel: str,
     reference: float,

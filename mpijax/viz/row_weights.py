@@ -30,11 +30,10 @@ def plot_row_weights(
     figure = new_figure(7.0, 2.6)
     panels = figure.subplots(1, 2, sharey=True)
     known = np.maximum(orders, 1)
+    scale = LogNorm(known.min(), max(known.min() + 1, known.max()))
     for axes, values, label in ((panels[0], np.asarray(frequencies) / 1e3, "frequency / kHz"), (panels[1], snr, "SNR")):
         axes.axhline(1, color="0.6", linewidth=0.8)
-        drawn = axes.scatter(
-            values, factors, c=known, s=6, cmap="viridis", norm=LogNorm(known.min(), max(known.min() + 1, known.max()))
-        )
+        drawn = axes.scatter(values, factors, c=known, s=6, cmap="viridis", norm=scale)
         axes.set(xlabel=label, yscale="log")
         axes.grid(alpha=0.3, linewidth=0.5)
     panels[1].set_xscale("log")

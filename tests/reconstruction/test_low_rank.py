@@ -43,26 +43,25 @@ def test_a_full_rank_discards_nothing():
         np.testing.assert_allclose((found.u * found.s) @ found.vh, matrix, atol=1e-14)
 
 
-@pytest.mark.parametrize("constraint", [None, "real"])
-def test_the_compressed_image_is_within_the_bound(mpi, constraint):  # noqa: F811
+def test_the_compressed_image_is_within_the_bound(mpi):  # noqa: F811
+    """|x - x_k| <= |E| |b - A x_k| / lambda for real images too, on a simulated matrix."""
     matrix, data = mpi
-    lam = float(relative_lambda(matrix, 1e-2))
-    options = {"constraint": constraint}
-    full = np.asarray(tikhonov(matrix, data, lam, **options).value, complex)
+    lam = float(relative_lambda(matrix, 1e-1))
+    full = np.asarray(tikhonov(matrix, data, lam, constraint="real").value, float)
     errors = []
-    for rank in (10, 20, 50):
-        solution = tikhonov(matrix, data, lam, method="low_rank", rank=rank, key=KEY, **options)
+    for rank in (20, 100):
+        x = tikhonov(matrix, data, lam, constraint="real", method="low_rank", rank=rank, key=KEY).value
         found = randomized_svd(matrix, rank, key=KEY)
-        apart = tikhonov(found.matrix, found.compress(data), lam, **options).value
-        np.testing.assert_allclose(solution.value, apart, atol=1e-4 * np.abs(full).max())
-        x = np.asarray(solution.value, complex)
-        errors.append(np.linalg.norm(x - full) / np.linalg.norm(full))
-        u = np.asarray(found.u, complex)
+        apart = tikhonov(found.matrix, found.compress(data), lam, constraint="real").value
+        np.testing.assert_allclose(x, apart, atol=1e-4 * np.abs(full).max())
+        x, u = np.asarray(x, float), np.asarray(found.u, complex)
         left_out = np.linalg.norm(1e13 * (matrix - u @ (u.conj().T @ matrix)), 2)
         residual = np.linalg.norm(1e13 * (data - matrix.astype(complex) @ x))
-        bound = left_out * residual / (1e26 * lam) / np.linalg.norm(full)
-        assert errors[-1] < bound + 1e-4
-    assert errors[0] > errors[1] > errors[2] and errors[2] < 1e-3
+        error = np.linalg.norm(x - full)
+        assert error < left_out * residual / (1e26 * lam) + 1e-5 * np.linalg.norm(full)
+        errors.append(error / np.linalg.norm(full))
+    print(errors)
+    assert errors[1] < 1e-3 < errors[0]
 
 
 def test_compressed_frames_and_what_is_refused():
