@@ -34,16 +34,13 @@ import numpy as np
 
 import mpijax as mj
 from experiments.support import fields, spiral
-from experiments.support.run import csv_table, markdown_table, parse, run_main, write_record
+from experiments.support.run import csv_table, parse, run_main, write_record
+from experiments.support.spiral_report import PUBLISHED, SIREN, UPSAMPLING, figures, report
 from mpijax.core.files import write_text
 from mpijax.core.interpolation import keys_matrix
 from mpijax.reconstruction import kaczmarz, row_norm_weights
 from mpijax.system.regrid import regrid_rows
-from mpijax.viz import plot_against_iterations, plot_cross_profiles, plot_image_table, save
 
-SIREN, PUBLISHED = "SIREN", "SIREN, omega 30, unconstrained"
-UPSAMPLING = ("bilinear", "bicubic")
-MEASURES = ("steepness", "gap contrast", "width", "inner diameter")
 AVERAGE = 3
 """Points per axis and voxel over which a field is averaged, because the true voxels are means as well."""
 
@@ -68,7 +65,7 @@ class Config:
         progress: whether to draw progress bars.
     """
 
-    steps: int = 1200
+    steps: int = 1000
     width: int = 128
     learning_rate: float = 3e-4
     omegas: tuple[float, ...] = (5.0, 10.0, 20.0)
@@ -80,10 +77,10 @@ class Config:
     size: int = 29
     refinement: int = 5
     grids: tuple[int, ...] = (29, 54, 79, 104)
-    noise: float = 5e-4
+    noise: float = 2e-4
     background_frames: int = 100
     held_out: float = 0.2
-    regularizations: tuple[float, ...] = (5.0, 1.5, 0.5, 0.15, 0.05, 0.015)
+    regularizations: tuple[float, ...] = (1.5, 0.5, 0.15, 0.05, 0.015, 0.005)
     sweeps: tuple[int, ...] = (5, 20, 150)
     seed: int = 0
     run_dir: Path = Path("runs/neural_implicit_spiral")
@@ -132,7 +129,8 @@ class Comparison:
         """Kaczmarz on n x n voxels with the lambda and the sweeps of least residual on the held-out rows."""
         start = time.perf_counter()
         rows = self.scan.matrix
-        rows = rows if n == self.config.size else regrid_rows(rows, self.scan.grid, spiral.plane(n))
+        if n != self.config.size:
+            rows = np.asarray(regrid_rows(rows, self.scan.grid, spiral.plane(n)))
         weights = np.asarray(row_norm_weights(rows))
         trained = np.setdiff1d(np.arange(len(rows)), held)
         target = weights[held] * self.scan.data[held]
@@ -157,7 +155,7 @@ def upsample(image: np.ndarray, n: int, how: str) -> np.ndarray:
     if how == "bicubic":
         matrix = keys_matrix(len(image), n)
         return matrix @ image @ matrix.T
-    return regrid_rows(image.ravel(), spiral.plane(len(image)), spiral.plane(n)).reshape(n, n)
+    return np.asarray(regrid_rows(image.ravel(), spiral.plane(len(image)), spiral.plane(n))).reshape(n, n)
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -192,11 +190,11 @@ def main(config: Config) -> dict[str, Any]:
             name: {k: [_number(x) for x in v.tolist()] for k, v in trace.items()} for name, trace in traces.items()
         },
     }
-    _figures(config, images, siren.field, results)
+    figures(config.run_dir / "figures", images, siren.field, results)
     write_record(config.run_dir, "neural_implicit_spiral", config)
     write_text(config.run_dir / "tables" / "scores.csv", csv_table(records))
     write_text(config.run_dir / "results.json", json.dumps(results, indent=2) + "\n")
-    write_text(config.run_dir / "report.md", _report(config, results))
+    write_text(config.run_dir / "report.md", report(config, results))
     return results
 
 
@@ -249,122 +247,6 @@ def _scores(n: int, methods: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
 def _number(value: Any) -> Any:
     """None in place of NaN, which JSON does not know."""
     return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def _figures(config: Config, images: Mapping[int, Mapping[str, np.ndarray]], field: Any, results: Any) -> None:
-    folder, true = config.run_dir / "figures", {n: spiral.truth(n) for n in images}
-    rows = {
-        "truth": [true[n] for n in images],
-        "SIREN": [images[n][SIREN] for n in images],
-        "SIREN, omega 30,\nunconstrained": [images[n][PUBLISHED] for n in images],
-        "Kaczmarz, tuned,\nbicubic": [_either(images[n], "Kaczmarz, tuned", ", bicubic") for n in images],
-        "Kaczmarz,\nlambda 0.5, bicubic": [_either(images[n], "Kaczmarz, lambda 0.5", ", bicubic") for n in images],
-        "Kaczmarz on\nthe fine grid": [
-            _either(images[n], "Kaczmarz on the fine grid", "", "Kaczmarz, tuned") for n in images
-        ],
-    }
-    titles = [f"{n} x {n}" for n in images]
-    width = spiral.FOV * 1e3
-    save(plot_image_table(rows, titles, width=width, scale_bar=10.0, limit=50.0), folder / "images.png")
-    finest = max(images)
-    shape = (finest, finest, 1)
-    mean, std = (np.asarray(one(shape)).reshape(finest, finest) for one in (field.sample, field.sample_std))
-    scale = float(mj.metrics.best_scale(mean, true[finest]))
-    panels = {"SIREN": [scale * mean, scale * std, np.abs(scale * mean - true[finest])]}
-    titles = ["mean of the ensemble", "standard deviation", "|mean - truth|"]
-    save(plot_image_table(panels, titles, width=width, scale_bar=10.0, limit=50.0), folder / "uncertainty.png")
-    profiles = {}
-    for n in sorted(images)[-2:]:
-        offsets, black = spiral.mean_profile(true[n])
-        lines = {"truth": black} | {name: spiral.mean_profile(image)[1] for name, image in images[n].items()}
-        profiles[f"{n} x {n}"] = (1e3 * offsets, lines)
-    figure = plot_cross_profiles(profiles, xlabel="across the winding / mm", ylabel="mean concentration / mmol(Fe)/L")
-    save(figure, folder / "profiles.png")
-    curves = {name: (np.asarray(t["step"]), np.asarray(t["quantity"], float)) for name, t in results["traces"].items()}
-    chosen = {name: float(np.mean(steps)) for name, steps in results["best_step"].items()}
-    reference = 1e3 * spiral.TRUE_INNER_DIAMETER
-    figure = plot_against_iterations(curves, ylabel="inner diameter / mm", reference=reference, chosen=chosen)
-    save(figure, folder / "inner_diameter.png")
-
-
-def _either(methods: Mapping[str, np.ndarray], name: str, suffix: str, other: str | None = None) -> np.ndarray:
-    """An upsampled image, or the native one on the native grid."""
-    return methods[name + suffix] if name + suffix in methods else methods[other or name]
-
-
-def _report(config: Config, results: dict[str, Any]) -> str:
-    rows, chosen = results["rows"], results["chosen"]
-    choices = [
-        {"grid": name.removeprefix("Kaczmarz on "), **values} for name, values in chosen.items() if name != SIREN
-    ]
-    steps = {name: ", ".join(map(str, best)) for name, best in results["best_step"].items()}
-    lines = [
-        "# Neural implicit reconstruction of the spiral",
-        "",
-        f"{rows['kept']} of {rows['in band']} rows between 20 and 380 kHz have SNR >= {spiral.SNR_THRESHOLD}; "
-        f"{rows['held out']} are held out. Median |signal|/sigma of the kept data: {results['data_snr']:.0f}. "
-        f"Networks {config.width} wide, Adam at {config.learning_rate:g}, {config.steps} steps; seed {config.seed}.",
-        "",
-        *_verdict(results["scores"]),
-        "",
-        "steepness [1/mm]: largest slope of the mean profile across both windings, relative to its maximum. gap contrast: 1 - "
-        "(mean halfway between the windings)/(mean on their center lines). width [mm]: of that profile at half maximum (None: it "
-        "does not fall so low). inner diameter [mm]: where the profile of the inner winding has fallen to half on the inside. "
-        "All images are scaled to the truth by one factor each; pSNR in dB.",
-        "",
-    ]
-    for n in dict.fromkeys(record["voxels"] for record in results["scores"]):
-        table = [{k: v for k, v in r.items() if k != "voxels"} for r in results["scores"] if r["voxels"] == n]
-        lines += [f"## {n} x {n} voxels", "", markdown_table(table), ""]
-    lines += [
-        "![images](figures/images.png)",
-        "",
-        "![profiles](figures/profiles.png)",
-        "",
-        "## What the held-out rows chose",
-        "",
-        markdown_table(choices),
-        "",
-        f"SIREN: omega {chosen[SIREN]['omega']:g} (held-out loss "
-        + ", ".join(f"{loss:.4g} at {omega}" for omega, loss in chosen[SIREN]["held-out loss"].items())
-        + f"); stopped at {steps[SIREN]}; unconstrained with omega 30: {steps[PUBLISHED]}.",
-        "",
-        "## Inner diameter against iterations (Fig. 1e)",
-        "",
-        "Dots: where the held-out rows stop the fit. Without stopping the windings go on getting thinner.",
-        "",
-        "![inner diameter](figures/inner_diameter.png)",
-        "",
-        "## Uncertainty",
-        "",
-        f"Standard deviation over {config.ensemble} networks: what the initial weights leave open, not the noise of the data.",
-        "",
-        "![uncertainty](figures/uncertainty.png)",
-        "",
-        "Seconds of this run: " + ", ".join(f"{name} {value:.0f}" for name, value in results["seconds"].items()) + ".",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _verdict(scores: list[dict[str, Any]]) -> list[str]:
-    """Which rivals have less steep edges than SIREN, and which do not, on the two finest grids."""
-    lines = []
-    for n in sorted({record["voxels"] for record in scores})[-2:]:
-        here = {r["method"]: r for r in scores if r["voxels"] == n}
-        ours = here.pop(SIREN)
-        true = here.pop("truth")
-        for measure in ("steepness", "gap contrast"):
-            ahead = {name: r[measure] for name, r in here.items() if r[measure] >= ours[measure]}
-            best = max(here, key=lambda name: here[name][measure])
-            text = f"{n} x {n}, {measure}: SIREN {ours[measure]:.3f}, truth {true[measure]:.3f}; "
-            text += (
-                "not ahead of " + ", ".join(f"{name} ({value:.3f})" for name, value in ahead.items())
-                if ahead
-                else f"ahead of every rival, the next is {best} ({here[best][measure]:.3f})"
-            )
-            lines.append(f"- {text}.")
-    return lines
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def fit(
     def record(now: NeuralState, loss: np.ndarray, held: np.ndarray) -> None:
         trace.append((int(now.step), float(np.mean(loss)), float(np.mean(held)), quantity(now.field)))
         if int(now.step) % save_every == 0 or int(now.step) >= options["steps"]:
-            leaves = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(now))}
+            leaves: dict[str, Any] = {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(now))}
             with atomic_path(path) as temporary, open(temporary, "wb") as stream:
                 np.savez(stream, trace=np.asarray(trace), **leaves)
 

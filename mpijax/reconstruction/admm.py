@@ -198,7 +198,7 @@ def _solve(factors, data, l1, tv, epsilon, rho, iterations, tolerance, *, fixed,
     given = rho is not None
     if epsilon is None:
         weights = (l1 / factors.scale / unit, tv / factors.scale / unit)
-        bound = (None, None, None, None)
+        bound: tuple = (None, None, None, None)
         rho = jnp.asarray(rho if given else factors.rho, b.dtype)
         if given:
             inverse = lax.cond(rho == factors.rho, lambda: inverse, lambda: normal_inverse(factors.gram, rho, operator))

@@ -34,6 +34,9 @@ CHECK_EVERY = 10
 FIRST_BALANCE = 20
 """Iterations before rho may first change; the distance doubles with every change, so that few inverses are made."""
 
+FLOOR = 0.01
+"""Smallest scale of the residuals, see ``residuals``."""
+
 matmul = partial(jnp.matmul, precision="highest")
 
 
@@ -147,7 +150,8 @@ def residuals(terms, operator, rho, now):
     """Relative primal |Hx - z| and dual |H^T (z - z_old)| residual per frame (Boyd et al. 2011, 3.3.1).
 
     The primal one is relative to the larger of |Hx| and |z|, the dual one to the larger of |u| as seen by x and the
-    data's pull on x.
+    data's pull on x. Both scales have a floor, a hundredth of the data's pull or of the thresholds, so that an image of
+    zeros converges.
     """
     state, old, new, x = now
     primal, size = _squared(x - new.image), jnp.maximum(_squared(x), _squared(new.image))
@@ -166,10 +170,10 @@ def residuals(terms, operator, rho, now):
         size += terms.coupling * jnp.square(terms.epsilon)
         change += terms.coupling * (new.factor[:, None] * new.back - old.factor[:, None] * old.back)
         pull = terms.coupling * (1 - new.factor)[:, None] * new.back
-    return (
-        _ratio(jnp.sqrt(primal), jnp.sqrt(size)),
-        _ratio(jnp.sqrt(_squared(change)), jnp.sqrt(jnp.maximum(_squared(dual), _squared(pull)))),
-    )
+    thresholds = terms.l1[:, 0] if terms.tv is None else terms.l1[:, 0] + terms.tv[:, 0, 0]
+    size = jnp.maximum(size, jnp.square(FLOOR) * _squared(terms.back))
+    dual = jnp.maximum(jnp.maximum(_squared(dual), _squared(pull)), jnp.square(FLOOR * thresholds / rho))
+    return _root_ratio(primal, size), _root_ratio(_squared(change), dual)
 
 
 def rescale(now, factor):
@@ -266,5 +270,5 @@ def _squared(values):
     return jnp.sum(jnp.square(values), axis=tuple(range(1, values.ndim)))
 
 
-def _ratio(value, size):
-    return jnp.where(size > 0, value / or_one(size), 0)
+def _root_ratio(value, size):
+    return jnp.sqrt(jnp.where(size > 0, value / or_one(size), 0))

@@ -128,12 +128,7 @@ class ImplicitTikhonov:
         """
         matrix, data, weights = _scaled(self, matrix, data)
         regularization = relative_lambda(matrix, jnp.exp(self.log_regularization), weights)
-        matrix, data = weights[:, None] * matrix, weights * data
-        if self.constraint is None:
-            return tikhonov(matrix, data, regularization).value
-        # among real images: real and imaginary parts are equations of their own
-        matrix, data = (jnp.concatenate([a.real, a.imag], axis) for a, axis in ((matrix, 0), (data, -1)))
-        return tikhonov(matrix, data, regularization).value.real
+        return tikhonov(matrix, data, regularization, row_weights=weights, constraint=self.constraint).value
 
 
 def _logarithms(row_weights: Any, regularization: Any) -> tuple[jax.Array, jax.Array]:

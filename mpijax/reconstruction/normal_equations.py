@@ -7,11 +7,13 @@ real images.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mpijax.core.checks import is_concrete
 from mpijax.core.typing import Array, Complex, Float, Num
 
 matmul = partial(jnp.matmul, precision="highest")
@@ -72,3 +74,12 @@ def power_of_two(value: Float[Array, "*s"]) -> Float[jax.Array, "*s"]:
 def squares(vectors: Float[Array, "b parts k"]) -> Float[jax.Array, "b 1 1"]:
     """Squared norm per frame."""
     return jnp.sum(jnp.square(vectors), axis=(1, 2), keepdims=True)
+
+
+def check_not_empty(peak: Any, shape: tuple[int, ...]) -> None:
+    """Raise ValueError if the largest entry of a weighted matrix, where it is known, is zero."""
+    if is_concrete(peak) and not peak > 0:
+        raise ValueError(
+            f"matrix of shape {tuple(shape)} has only zeros in the rows of nonzero weight; it says nothing about the image. "
+            "Check which rows were selected."
+        )

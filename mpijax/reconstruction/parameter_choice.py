@@ -21,7 +21,7 @@ from mpijax.core.pytree import pytree
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Float, Inexact, Num, Shaped
 from mpijax.reconstruction.inputs import check_problem, check_row_weights, complex_pair
-from mpijax.reconstruction.normal_equations import join, matmul, power_of_two, split, stack
+from mpijax.reconstruction.normal_equations import check_not_empty, join, matmul, power_of_two, split, stack
 
 CONSTRAINTS = ("real", None)
 RELATIVE_LAMBDAS = (1e-8, 1e1, 121)
@@ -148,8 +148,8 @@ def discrepancy(
     value, stats = lax.stop_gradient(_discrepancy(spectrum, jnp.asarray(noise_norm) * safety))
     if is_concrete(stats["attainable"]) and not stats["attainable"]:
         raise ValueError(
-            f"safety * noise_norm = {float(np.asarray(noise_norm)) * safety:g} is not the residual of any lambda: residuals go from "
-            f"{stats['least_residual']:g} (lambda = 0) to {stats['data_norm']:g} (lambda infinite, image zero). "
+            f"safety * noise_norm = {float(np.asarray(noise_norm)) * safety:g} is not the residual of any lambda: residuals "
+            f"go from {stats['least_residual']:g} (lambda = 0) to {stats['data_norm']:g} (lambda infinite, image zero). "
             "Give the norm of the noise in the same rows and weights as the data."
         )
     return Solution(value, stats)
@@ -160,7 +160,9 @@ def _checked_spectrum(matrix, data, row_weights, constraint):
     check_row_weights(row_weights, matrix.shape[0])
     check_choice("constraint", constraint, CONSTRAINTS)
     check_finite("matrix", matrix)
-    return _spectrum(*complex_pair(matrix, data), row_weights, constraint=constraint)
+    spectrum = _spectrum(*complex_pair(matrix, data), row_weights, constraint=constraint)
+    check_not_empty(jnp.max(spectrum.values), matrix.shape)
+    return spectrum
 
 
 @partial(jax.jit, static_argnames="constraint")

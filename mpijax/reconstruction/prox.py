@@ -20,6 +20,7 @@ def soft_threshold(v: Float[Array, "..."], threshold: ArrayLike) -> Float[jax.Ar
     Returns:
         The prox, shaped as v.
     """
+    v = jnp.asarray(v)
     return v - jnp.clip(v, -jnp.asarray(threshold), threshold)
 
 
@@ -49,6 +50,7 @@ def group_soft_threshold(v: Float[Array, "..."], threshold: ArrayLike, axis: int
     Returns:
         The prox, shaped as v.
     """
+    v = jnp.asarray(v)
     norm = safe_norm(v, axis=axis, keepdims=True)
     kept = norm > threshold
     return v * jnp.where(kept, 1 - threshold / jnp.where(kept, norm, 1), 0)
@@ -65,6 +67,7 @@ def project_ball(v: Float[Array, "... m"], center: Float[Array, "..."], radius: 
     Returns:
         The nearest point of the ball, shaped as v.
     """
+    center = jnp.asarray(center)
     offset = v - center
     return center + ball_factor(safe_norm(offset), radius)[..., None] * offset
 

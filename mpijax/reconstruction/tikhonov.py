@@ -24,7 +24,17 @@ from mpijax.reconstruction.inputs import (
     complex_pair,
 )
 from mpijax.reconstruction.low_rank import check_rank, randomized_svd
-from mpijax.reconstruction.normal_equations import apply, apply_adjoint, gram, join, power_of_two, split, squares, stack
+from mpijax.reconstruction.normal_equations import (
+    apply,
+    apply_adjoint,
+    check_not_empty,
+    gram,
+    join,
+    power_of_two,
+    split,
+    squares,
+    stack,
+)
 
 METHODS = ("auto", "primal", "dual", "cgnr", "low_rank")
 CONSTRAINTS = ("real", None)
@@ -108,11 +118,12 @@ def tikhonov(
         Solution: value (n,) or (frames, n), real with a constraint, else complex; stats per frame, constants under
         differentiation: "residual" = |W(Ax - b)| / |Wb| and "normal_residual" = |A^H(b - Ax) - lambda x| / |A^H b| of
         the whole matrix, whatever the method; "iterations" of the slowest frame. The distance to the minimizer is at
-        most normal_residual |A^H b| / lambda. Not converged shows there; nothing is raised.
+        most normal_residual |A^H b| / lambda. Not converged shows there; nothing is raised. With a lambda per voxel the
+        normal equations are those of sqrt(lambda_j / max lambda) x_j.
 
     Raises:
-        ValueError: wrong shapes, a negative lambda, NaN or infinite entries, an unknown method or constraint, an
-            impossible rank.
+        ValueError: wrong shapes, a negative lambda, NaN or infinite entries, a matrix of zeros, an unknown method or
+            constraint, an impossible rank.
         TypeError: a complex lambda, real data for a complex matrix, a low rank without rank or key.
 
     Source: Tikhonov (1963); normal equations in Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5;
@@ -147,7 +158,8 @@ def tikhonov_factor(
     check_row_weights(row_weights, matrix.shape[0])
     check_finite("matrix", matrix)
     matrix, _ = complex_pair(matrix, matrix)
-    scaled = _scale(matrix, regularization, row_weights)
+    scaled, peak = _scale(matrix, regularization, row_weights)
+    check_not_empty(peak, matrix.shape)
     basis = None
     if method == "low_rank":
         if rank is None or key is None:
@@ -209,8 +221,9 @@ def _scale(matrix, regularization, row_weights):
         largest = jnp.max(regularization)
         scale = jnp.sqrt(regularization / largest)
         stacked, regularization = stacked / scale, largest
-    power = power_of_two(jnp.max(jnp.abs(stacked)))
-    return stacked / power, regularization / power / power, scale * power
+    peak = jnp.max(jnp.abs(stacked))
+    power = power_of_two(peak)
+    return (stacked / power, regularization / power / power, scale * power), peak
 
 
 @partial(jax.jit, static_argnames=("method", "constraint"))

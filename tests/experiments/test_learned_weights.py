@@ -20,7 +20,7 @@ def finished(tmp_path_factory):
         continued=(3,),
         training=12,
         held_out=8,
-        steps=12,
+        steps=5,
         batch=12,
         run_dir=tmp_path_factory.mktemp("learned"),
     )
@@ -76,5 +76,5 @@ def test_random_phantoms_are_functions_of_kind_and_key():
 
 
 def test_refusals(tmp_path):
-    with pytest.raises(ValueError, match="batch = 64"):
-        main(Config(training=32, run_dir=tmp_path))
+    with pytest.raises(ValueError, match="batch = 32"):
+        main(Config(training=31, run_dir=tmp_path))

@@ -60,7 +60,6 @@ def test_the_compressed_image_is_within_the_bound(mpi):  # noqa: F811
         error = np.linalg.norm(x - full)
         assert error < left_out * residual / (1e26 * lam) + 1e-5 * np.linalg.norm(full)
         errors.append(error / np.linalg.norm(full))
-    print(errors)
     assert errors[1] < 1e-3 < errors[0]
 
 

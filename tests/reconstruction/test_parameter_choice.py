@@ -152,6 +152,8 @@ def test_errors():
         l_curve(matrix, data, lambdas=np.array([0.0, 1.0, 2.0]))
     with pytest.raises(ValueError, match="constraint = 'nonnegative'"):
         l_curve(matrix, data, constraint="nonnegative")
+    with pytest.raises(ValueError, match="has only zeros"):
+        l_curve(0 * matrix, data)
     with pytest.raises(ValueError, match="noise_norm = -1"):
         discrepancy(matrix, data, -1.0)
     with pytest.raises(ValueError, match="data has shape"):

@@ -61,6 +61,9 @@ def test_all_methods_find_the_same_minimizer(problem, constraint):
             assert reference.error(solution.value, expected) < 1e-9, method
             assert solution.value.dtype == expected.dtype
             assert solution.stats["normal_residual"] < 1e-12
+    if (problem, constraint) in (("tall", "real"), ("wide", None)):
+        for method in METHODS:
+            kwargs = options(method, matrix) | {"row_weights": weights, "constraint": constraint}
             single = tikhonov(matrix.astype(np.complex64), data.astype(np.complex64), LAM, **kwargs)
             assert single.value.dtype == (np.float32 if constraint else np.complex64)
             assert reference.error(single.value, expected) < 1e-4, method
@@ -216,6 +219,8 @@ def test_errors():
         tikhonov(MATRIX, DATA, np.arange(8.0))
     with pytest.raises(ValueError, match="regularization has shape"):
         tikhonov(MATRIX, DATA, np.ones(7))
+    with pytest.raises(ValueError, match="has only zeros"):
+        tikhonov(0 * MATRIX, DATA, LAM)
     with pytest.raises(ValueError, match="tolerance = 0"):
         tikhonov(MATRIX, DATA, LAM, tolerance=0.0)
     with pytest.raises(ValueError, match="max_iterations = 0"):
