@@ -1,6 +1,6 @@
 """Figures and report of the spiral experiment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +98,9 @@ def report(config: Any, results: Mapping[str, Any]) -> str:
         + ", ".join(f"{loss:.4g} at {omega}" for omega, loss in chosen[SIREN]["held-out loss"].items())
         + f"); stopped at {steps[SIREN]}; unconstrained with omega 30: {steps[PUBLISHED]}.",
         "",
-        "## Inner diameter against iterations (Fig. 1e)",
+        "## Inner diameter against iterations (Fig. 1e of the paper)",
         "",
-        "Dots: where the held-out rows stop the fit. Without stopping the windings go on getting thinner.",
+        "Dots: where the held-out rows stop the fit. The longer the fit, the wider the hole and the thinner the windings.",
         "",
         "![inner diameter](figures/inner_diameter.png)",
         "",
@@ -116,21 +116,24 @@ def report(config: Any, results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _verdict(scores: list[dict[str, Any]]) -> list[str]:
-    """Which rivals have less steep edges than SIREN, and which do not, on the two finest grids."""
+def _verdict(scores: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where SIREN is ahead of every rival on the two finest grids, where it is not, and how wide its windings are."""
     lines = []
     for n in sorted({record["voxels"] for record in scores})[-2:]:
         here = {r["method"]: r for r in scores if r["voxels"] == n}
-        ours = here.pop(SIREN)
-        true = here.pop("truth")
-        for measure in ("steepness", "gap contrast"):
-            ahead = {name: r[measure] for name, r in here.items() if r[measure] >= ours[measure]}
-            best = max(here, key=lambda name: here[name][measure])
+        ours, true = here.pop(SIREN), here.pop("truth")
+        for measure, sign in (("steepness", 1), ("gap contrast", 1), ("nRMSE", -1)):
+            ahead = [
+                f"{name} ({r[measure]:.3f})" for name, r in here.items() if sign * r[measure] >= sign * ours[measure]
+            ]
+            best = max(here, key=lambda name: sign * here[name][measure])
             text = f"{n} x {n}, {measure}: SIREN {ours[measure]:.3f}, truth {true[measure]:.3f}; "
-            text += (
-                "not ahead of " + ", ".join(f"{name} ({value:.3f})" for name, value in ahead.items())
-                if ahead
-                else f"ahead of every rival, the next is {best} ({here[best][measure]:.3f})"
-            )
+            if ahead:
+                text += f"not ahead of {', '.join(ahead)}"
+            else:
+                text += f"ahead of every rival, the next is {best} ({here[best][measure]:.3f})"
             lines.append(f"- {text}.")
+        widths = {"truth": true, SIREN: ours, **here}
+        known = [f"{name} {r['width']:.2f}" for name, r in widths.items() if r["width"] is not None]
+        lines.append(f"- {n} x {n}, width in mm: {', '.join(known)}.")
     return lines

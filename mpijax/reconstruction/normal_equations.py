@@ -56,12 +56,11 @@ def gram(stacked: Float[Array, "rows n"], *, dual: bool, parts: int) -> Num[jax.
     """A^H A (n, n) or, dual, A A^H (m, m); with one part [P; Q]^T [P; Q] (n, n) or [P; Q] [P; Q]^T (2m, 2m)."""
     if parts == 1:
         return matmul(stacked, stacked.T) if dual else matmul(stacked.T, stacked)
-    m = len(stacked) // 2
+    p, q = jnp.split(stacked, 2)
     if dual:
-        products = matmul(stacked, stacked.T)
-        real, imaginary = products[:m, :m] + products[m:, m:], products[m:, :m]
+        real, imaginary = matmul(p, p.T) + matmul(q, q.T), matmul(q, p.T)
     else:
-        real, imaginary = matmul(stacked.T, stacked), matmul(stacked[:m].T, stacked[m:])
+        real, imaginary = matmul(stacked.T, stacked), matmul(p.T, q)
     return lax.complex(real, imaginary - imaginary.T)
 
 

@@ -109,8 +109,8 @@ def tikhonov(
         tolerance: relative error of x at which a frame is done, as estimated with the factor or, for "cgnr", bounded by
             the residual of the normal equations over lambda; None: 8 roundings, 1e-6 in single precision. Iterations end
             as well where the residual is as small as rounding lets it be.
-        max_iterations: of conjugate gradients; None: 100 with a factor (2 to 10 are usual), 1000 for "cgnr", whose
-            iterations grow like sqrt(s_1^2 / lambda).
+        max_iterations: of conjugate gradients; None: 100 with a factor (2 to 10 are usual; 1 is the factor's
+            solution unrefined, and faster), 1000 for "cgnr", whose iterations grow like sqrt(s_1^2 / lambda).
         rank: of "low_rank".
         key: of "low_rank", see ``randomized_svd``.
 
