@@ -133,7 +133,8 @@ def image_errors(layer: Any, matrix: Any, data: Any, images: Any) -> jax.Array:
 
 def tune(scan: Scan, validation: Phantoms, config: Config) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The best lambda of every weighting and number of sweeps, and the best layer of both methods."""
-    table, best = [], {}
+    table: list[dict[str, Any]] = []
+    best: dict[str, Any] = {}
     for method, sweeps in [("Kaczmarz", s) for s in config.sweeps] + [("Tikhonov", None)]:
         for weighting, weights in scan.weights.items():
 
@@ -171,7 +172,7 @@ def longer(layer: UnrolledKaczmarz, scan: Scan, validation: Phantoms, config: Co
 
 
 def _best_lambda(make: Callable[[float], Any], scan: Scan, phantoms: Phantoms) -> tuple[float, float]:
-    tried = {}
+    tried: dict[float, float] = {}
     for values in (COARSE, None):
         if values is None:
             values = min(tried, key=lambda v: tried[v]) * 10.0 ** (np.arange(-3, 4) / 8)

@@ -42,7 +42,7 @@ def random_phantom(kind: str, grid: mj.Grid, key: jax.Array) -> np.ndarray:
         "oversample": OVERSAMPLE,
     }
     image = grid.to_image(_DRAW[kind](grid, key, rng, options))[0]
-    image = np.rot90(image, rng.integers(4))
+    image = np.rot90(image, int(rng.integers(4)))
     return (image.T if rng.integers(2) else image).reshape(-1)
 
 

@@ -17,7 +17,6 @@ from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Num
 from mpijax.reconstruction.inputs import check_data, check_init, check_iteration, check_same_field
 from mpijax.reconstruction.kaczmarz_factors import KaczmarzFactors, to_blocks
-from mpijax.reconstruction.kaczmarz_factors import kaczmarz_factor as kaczmarz_factor
 
 _matmul = partial(jnp.matmul, precision="highest")
 
