@@ -78,6 +78,7 @@ def test_info(capsys, files):
     assert status == 0
     for word in ("16", "12", "mT", "kHz", "mm", "817"):
         assert word in text
+    assert "concentration 0 " not in text and "volume 0 " not in text
 
 
 def test_inspect_draws_and_train_then_restore(capsys, files, tmp_path):
@@ -131,13 +132,28 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["restore", "FINE", "-o", "OUT", "--model", "bicubic", "--task", "paint"], "upsample"),
         (["restore", "FINE", "-o", "OUT", "--model", "bicubic", "--snr-threshold", "1e9"], "keeps no row"),
         (["train", "FINE", "--run-dir", "OUT", "--snr-threshold", "1e9"], "keeps no row"),
+        (["simulate", "2d", "-o", "/proc/none/a.mdf"], "nothing can be made in /proc"),
+        (["simulate", "2d", "-o", "INSIDE"], "is a file, not a folder"),
+        (["simulate", "2d", "-o", "OUT", "--seed", "abc"], "'abc'. See mpijax simulate --help."),
+        (["simulate", "2d", "-o", "OUT", "--diameter", "abc"], "['abc']. See mpijax simulate --help."),
+        (["simulate", "2d"], "--output PATH MDF file to write. (required). See mpijax simulate --help."),
+        (
+            ["simulate", "2d", "-o", "OUT", "--peak-snrr", "9"],
+            "Perhaps you meant: --peak-snr FLOAT. See mpijax simulate",
+        ),
+        (["simulat", "2d"], "Available subcommands: info, inspect, simulate,"),
+        ([], "{info, inspect, simulate, measure, reconstruct, fit, train, restore}. See mpijax --help."),
+        (["info", "ROOT"], "is a folder"),
+        (["inspect", "ROOT"], "is a folder"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(capsys, files, tmp_path, arguments, message):
     out = tmp_path / "out"
-    names = {"OUT": out, "FINE": files / "fine.mdf", "README.md": ROOT / "README.md"}
+    fine = files / "fine.mdf"
+    names = {"OUT": out, "FINE": fine, "INSIDE": fine / "a.mdf", "ROOT": ROOT, "README.md": ROOT / "README.md"}
     status, text = run(capsys, *(names.get(a, a) for a in arguments))
-    assert status == 2 and text.count("error:") == 1 and message in text and "Traceback" not in text
+    assert status == 2 and text.count("error:") == 1 and message in text and "Traceback" not in text, text
+    assert text.splitlines()[-1].startswith("error:") and (arguments[:1] == ["train"] or text.count("\n") == 1), text
     assert os.listdir(tmp_path) == []
 
 
@@ -146,3 +162,4 @@ def test_help_names_every_command():
     assert done.returncode == 0
     for name in ("info", "inspect", "simulate", "measure", "reconstruct", "fit", "train", "restore"):
         assert name in done.stdout
+    assert done.stderr == "" and done.stdout.count("\n") > 10

@@ -151,6 +151,50 @@ def test_methods_side_by_side(capsys, files, tmp_path):
     assert made.parameters["method"] == "admm" and made.parameters["iterations"] == 60
 
 
+def test_admm_is_tuned_and_says_when_it_stops_early(capsys, files, tmp_path):
+    out = tmp_path / "image.mdf"
+    options = ["--method", "admm", "--l1", "0.2", "--tv", "0.8", "--iterations", "3", "--average-frames", "3"]
+    status, text = run(capsys, "reconstruct", files / "sm.mdf", files / "m.mdf", "-o", out, *options)
+    assert status == 0 and text.count("warning:") == 1, text
+    assert "warning: admm has not converged for 2 of 2 images after 3 iterations" in text
+    found = mj.io.read_reconstruction(out).parameters
+    assert found["tv"] == pytest.approx(4 * found["l1"]) and "epsilon" not in found
+
+
+@pytest.mark.parametrize("epsilon, passed", [("noise", "noise"), ("2.5", 2.5)])
+def test_epsilon_takes_the_place_of_lambda(capsys, files, tmp_path, monkeypatch, epsilon, passed):
+    asked = {}
+
+    def solve(problem, solver, **options):
+        asked.update(options)
+        return mj.Solution(np.ones((1, 1, 12, 12), np.float32), {"residual": np.zeros(1), "epsilon": 2.5})
+
+    monkeypatch.setattr(mj.reconstruction, "solve", solve)
+    out = tmp_path / "image.mdf"
+    options = ["--method", "admm", "--epsilon", epsilon]
+    status, text = run(capsys, "reconstruct", files / "sm.mdf", files / "m.mdf", "-o", out, *options)
+    assert status == 0 and "warning" not in text, text
+    assert asked == {"constraint": "nonnegative", "epsilon": passed}
+    found = mj.io.read_reconstruction(out).parameters
+    assert found["epsilon"] == 2.5 and not {"lambda", "regularization", "relative"} & set(found)
+
+
+def test_an_empty_scan_is_a_measurement_without_iron(capsys, files, tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(mj.viz, "plot_slices", lambda panels, grid, **_: drawn.update(panels))
+    monkeypatch.setattr(mj.viz, "save", lambda figure, path: None)
+    empty, out = tmp_path / "empty.mdf", tmp_path / "image.mdf"
+    scan = ["--frames", "3", "--background-frames", "2"]
+    status, text = run(capsys, "measure", "2d", "empty", "-o", empty, *PRESET, *scan)
+    assert status == 0, text
+    iron, noise = (np.abs(mj.io.read_measurement(path).values).max() for path in (files / "clean.mdf", empty))
+    assert 0 < noise < 0.05 * iron
+    options = ["--empty", empty, "--frames", "1:6", "--average-frames", "2"]
+    status, text = run(capsys, "reconstruct", files / "sm.mdf", files / "clean.mdf", "-o", out, *options)
+    assert status == 0 and f"mean of the 5 frames of {empty}" in text, text
+    assert list(drawn) == ["frames 1 to 2", "frames 3 to 4"]
+
+
 def test_the_neural_field_gets_its_key_and_steps(capsys, files, tmp_path, monkeypatch):
     asked = {}
 
@@ -261,13 +305,29 @@ def broken(files, folder):
         (["SM", "EMPTY", "-o", "OUT", "--background", "mean"], "background"),
         (["SM", "M", "-o", "OUT", "--empty", "SHORT"], "does not match"),
         (["SM", "M", "-o", "OUT", "--empty", "absent.mdf"], "absent.mdf"),
+        (["SM", "M", "-o", "OUT", "--empty", "SM"], "is a calibration"),
+        (["SM", "M", "-o", "OUT", "--empty", "M"], "is the measurement itself"),
+        (["SM", "M", "-o", "OUT", "--empty", "COPY"], "is the measurement itself"),
+        (["SM", "M", "-o", "OUT", "--nifti", "/proc/a.nii"], "nothing can be made in /proc"),
+        (["SM", "M", "-o", "OUT", "--lambda", "abc"], "['abc']. See mpijax reconstruct --help."),
+        (["SM", "M"], "--output PATH"),
+        (["SM", "M", "-o", "OUT", "--swepes", "3"], "Perhaps you meant: --sweeps INT."),
+        (["SM", "M", "-o", "OUT", "--tv", "0.5"], "an option of ADMM"),
+        (["SM", "M", "-o", "OUT", "--method", "admm", "--l1", "-1"], "l1 = -1"),
+        (["SM", "M", "-o", "OUT", "--method", "admm", "--l1", "0", "--tv", "0"], "no penalty"),
+        (["SM", "M", "-o", "OUT", "--method", "admm", "--epsilon", "loud"], "noise or a number"),
+        (["SM", "M", "-o", "OUT", "--method", "admm", "--epsilon", "1", "--lambda", "1"], "plays no part"),
+        (["SM", "M", "-o", "OUT", "--method", "neural", "--lambda", "3"], "no lambda"),
         (["SM", "M", "-o", "OUT", "--snr-threshold", "1e9"], "keeps no row"),
         (["SM", "M", "-o", "OUT", "--snr-threshold", "-2"], "snr_threshold = -2"),
         (["SM", "M", "-o", "OUT", "--min-frequency", "9000"], "keeps no row"),
         (["SM", "M", "-o", "OUT", "--channels", "7"], "channels 0 to 2"),
         (["SM", "M", "-o", "OUT", "--frames", "many"], "frames = 'many'"),
         (["SM", "M", "-o", "OUT", "--frames", "99"], "frames 0 to 5"),
-        (["SM", "M", "-o", "OUT", "--frames", "99:"], "frames"),
+        (["SM", "M", "-o", "OUT", "--frames", "99:"], "none of the 6 frames"),
+        (["SM", "M", "-o", "OUT", "--frames", "5:5"], "none of the 6 frames"),
+        (["SM", "M", "-o", "OUT", "--frames=-1"], "frames = '-1'"),
+        (["SM", "M", "-o", "OUT", "--frames=-2:"], "frames = '-2:'"),
         (["SM", "M", "-o", "OUT", "--average-frames", "7"], "only 6 frames"),
         (["SM", "M", "-o", "OUT", "--period", "3"], "periods 0 to 0"),
         (["SM", "EMPTY", "-o", "OUT", "--drift-components", "2"], "background frames"),
@@ -282,6 +342,8 @@ def test_a_mistake_costs_one_line_and_leaves_nothing(capsys, files, tmp_path, ar
     folder = tmp_path / "out"
     folder.mkdir()
     names |= {"OUT": folder / "image.mdf", "FOLDER": folder, "README.md": mj.__path__[0] + "/../README.md"}
+    if "COPY" in arguments:
+        names["COPY"] = changed(files / "m.mdf", tmp_path / "copy.mdf")
     status, text = run(capsys, "reconstruct", *(names.get(a, a) for a in arguments))
     assert status == 2 and text.count("error:") == 1 and message in text and "Traceback" not in text, text
     assert text.splitlines()[-1].startswith("error:")

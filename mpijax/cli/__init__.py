@@ -4,25 +4,22 @@ Units of the lab are used here and only here: mT, mm, nm, kHz.
 """
 
 import os
+import re
 import sys
-
-import tyro
-from tyro.extras import SubcommandApp
 
 from mpijax.cli.calibrations import fit, restore, train
 from mpijax.cli.images import reconstruct
 from mpijax.cli.look import info, inspect
+from mpijax.cli.parser import parse
 from mpijax.cli.simulated import measure, simulate
 
-app = SubcommandApp()
-for command in (info, inspect, simulate, measure, reconstruct, fit, train, restore):
-    app.command(command)
+COMMANDS = (info, inspect, simulate, measure, reconstruct, fit, train, restore)
 
 
 def main() -> None:
     """Entry point; every expected failure is one line on standard error."""
     try:
-        app.cli(prog="mpijax", description=(__doc__ or "").splitlines()[0], config=(tyro.conf.OmitArgPrefixes,))
+        parse(COMMANDS, (__doc__ or "").splitlines()[0])()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `| head` has seen enough
@@ -32,5 +29,6 @@ def main() -> None:
         print(f"error: not enough memory ({error}); choose fewer voxels (--shape) or frequencies.", file=sys.stderr)
         sys.exit(2)
     except (ValueError, TypeError, OSError, FloatingPointError, RuntimeError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        text = re.sub(r"\[Errno \d+\] ", "", str(error))
+        print(f"error: {text}", file=sys.stderr)
         sys.exit(2)

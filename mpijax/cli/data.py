@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import mpijax as mj
-from mpijax.cli.options import by
+from mpijax.cli.options import by, check_input
 from mpijax.core.checks import check_choice
 from mpijax.reconstruction import Problem, patch_problem
 
@@ -42,7 +42,7 @@ class DataOptions:
     Attributes:
         background: subtracted from matrix and measurement: auto (mean of the background frames a file has, unless it has been
             subtracted), none, mean or interpolate.
-        empty: MDF file of an empty scan; the mean of its frames is subtracted from the measurement instead.
+        empty: MDF file of an empty scan; the mean of all its frames is subtracted from the measurement instead.
         frames: foreground frames, counted from 0: one (5) or a range (0:100, the end left out); not given = all.
         average_frames: frames to average; 1 = an image of every frame, not given = one image of all.
         period: period to reconstruct, counted from 0, of a measurement with several per frame.
@@ -65,6 +65,8 @@ class Inputs:
 
     matrices: list[mj.SystemMatrix]
     measurement: mj.Measurement
+    titles: tuple[str, ...]
+    """The frames that each image is made of."""
     snr_threshold: float
     said: tuple[str, ...]
     origin: dict[str, Any]
@@ -98,6 +100,9 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
     Raises:
         FileNotFoundError, MDFError, ValueError: files or options that do not fit.
     """
+    for path in (system_matrix, measurement, data.empty):
+        if path is not None:
+            check_input(path)
     check_choice("background", data.background, BACKGROUNDS)
     if data.empty is not None and data.background not in ("auto", "none"):
         raise ValueError(f"background = {data.background!r} and an empty scan are both given; choose one.")
@@ -107,6 +112,7 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
         raise ValueError(f"{system_matrix} holds no calibration; the system matrix is the first file.{swapped}")
     if scan.is_calibration:
         raise ValueError(f"{measurement} is a calibration; the measurement is the second file.")
+    empty = None if data.empty is None else _empty_scan(data.empty, scan)
     patches = range(calibration.n_periods)
     periods, averaged = _periods(scan, calibration.n_periods, data.period)
     snr = _snr_threshold(system_matrix, rows)
@@ -130,6 +136,10 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
     ]
     frames = _frames(data.frames)
     chosen = np.arange(scan.n_foreground_frames)[frames] if isinstance(frames, slice) else np.atleast_1d(frames)
+    if not len(chosen):
+        raise ValueError(
+            f"frames = {data.frames!r} holds none of the {scan.n_foreground_frames} frames, counted from 0."
+        )
     average = len(chosen) if data.average_frames is None else data.average_frames
     background = "none" if data.empty is not None else _background(scan, data.background)
     read = mj.io.read_measurement(
@@ -146,10 +156,11 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
     return Inputs(
         [m for m in matrices if isinstance(m, mj.SystemMatrix)],
         read,
+        tuple(_title(chosen[i * average : (i + 1) * average]) for i in range(len(read.values))),
         snr,
         (
             _frames_text(scan, len(chosen), len(read.values), average, averaged),
-            _background_text(scan, data, background),
+            _background_text(scan, empty, background),
         ),
         {
             "minFrequency": rows.min_frequency * 1e3,
@@ -209,18 +220,33 @@ def _background(info: mj.io.MDFInfo, choice: str) -> str:
     return "mean" if has else "none"
 
 
+def _empty_scan(path: Path, scan: mj.io.MDFInfo) -> mj.io.MDFInfo:
+    """The header of an empty scan, which must be another measurement."""
+    info = mj.io.read_info(path)
+    if info.is_calibration:
+        raise ValueError(f"{path} is a calibration; an empty scan is a measurement without iron.")
+    if path.resolve() == scan.path.resolve() or (info.uuid is not None and info.uuid == scan.uuid):
+        raise ValueError(f"{path} is the measurement itself; give the file of an empty scan, or leave out --empty.")
+    return info
+
+
 def _frames(text: str | None) -> Any:
     if text is None:
         return slice(None)
     try:
         parts = [int(part) if part else None for part in text.split(":")]
+    except ValueError:
+        parts = []
+    if all(part is None or part >= 0 for part in parts):
         if len(parts) == 2:
             return slice(*parts)
         if len(parts) == 1 and parts[0] is not None:
             return parts[0]
-    except ValueError:
-        pass
     raise ValueError(f"frames = {text!r}; give one frame (5) or a range (0:100), counted from 0.")
+
+
+def _title(frames: np.ndarray) -> str:
+    return f"frame {frames[0]}" if len(frames) == 1 else f"frames {frames[0]} to {frames[-1]}"
 
 
 def _frames_text(scan: mj.io.MDFInfo, chosen: int, images: int, average: int, periods: int) -> str:
@@ -229,9 +255,9 @@ def _frames_text(scan: mj.io.MDFInfo, chosen: int, images: int, average: int, pe
     return text + (f", mean of {periods} equal periods" if periods > 1 else "")
 
 
-def _background_text(scan: mj.io.MDFInfo, data: DataOptions, background: str) -> str:
-    if data.empty is not None:
-        return f"background: mean of {data.empty} subtracted"
+def _background_text(scan: mj.io.MDFInfo, empty: mj.io.MDFInfo | None, background: str) -> str:
+    if empty is not None:
+        return f"background: mean of the {empty.n_frames} frames of {empty.path} subtracted"
     if scan.flags["isBackgroundCorrected"]:
         return "background: has been subtracted in the file"
     if background == "none":

@@ -1,5 +1,6 @@
 """``mpijax reconstruct``: from two MDF files to images."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,10 @@ class SolverOptions:
         regularization: lambda, the penalty on large concentrations; not given = 0.01, of ADMM 0.001; the neural field has none.
         absolute: lambda as it is; otherwise relative to |W S|_F^2/n (ADMM: to the penalty that gives a zero image).
         sweeps: of Kaczmarz over all rows.
+        l1: share of the L1 norm in ADMM's penalty, >= 0; not given = the library's.
+        tv: share of the total variation, >= 0; not given = the library's.
+        epsilon: ADMM bounds the residual instead of penalizing it, and lambda plays no part: noise (the norm that the noise is
+            expected to have) or a number, the norm of the weighted residual.
         iterations: of ADMM at most, or training steps of the neural field; not given = the method's own.
         constraint: on the image: nonnegative, real or none. Tikhonov's is real in any case.
         weights: of the rows: none, row_norm or whitening (by the background frames).
@@ -47,14 +52,28 @@ class SolverOptions:
     regularization: Annotated[float | None, arg(aliases=["--lambda"])] = None
     absolute: bool = False
     sweeps: int = 10
+    l1: float | None = None
+    tv: float | None = None
+    epsilon: str | None = None
     iterations: int | None = None
     constraint: str = "nonnegative"
     weights: str = "none"
     drift_components: int = 0
     seed: int = 0
 
-    def check(self) -> None:
-        """Raise ValueError for what no method can take, before any file is read."""
+    def check(self, methods: list[str]) -> None:
+        """Raise ValueError for what none of the methods can take, before any file is read."""
+        for name, bound in self.penalties.items():
+            if "admm" not in methods:
+                raise ValueError(f"{name} = {bound} is an option of ADMM; choose --method admm, or leave out --{name}.")
+            if bound != "noise":
+                check_range(name, bound, 0, float("inf"), "")
+        if self.penalties.get("l1") == 0 == self.penalties.get("tv"):
+            raise ValueError("l1 = 0 and tv = 0 leave no penalty; give one of them a share.")
+        if self.regularization is not None and not set(methods) & set(LAMBDA):
+            raise ValueError("the neural field has no lambda; leave out --lambda, or choose another method.")
+        if self.regularization is not None and methods == ["admm"] and self.epsilon is not None:
+            raise ValueError("lambda plays no part where epsilon bounds the residual; give --lambda or --epsilon.")
         if self.regularization is not None:
             check_range("regularization", self.regularization, 0, float("inf"), "", "It is lambda, not its logarithm.")
         elif self.absolute:
@@ -66,19 +85,33 @@ class SolverOptions:
         check_choice("constraint", self.constraint, CONSTRAINTS)
         check_choice("weights", self.weights, WEIGHTS)
 
+    @property
+    def penalties(self) -> dict[str, float | str]:
+        """What was given of ADMM's own: l1, tv and epsilon, "noise" or a number."""
+        given = {"l1": self.l1, "tv": self.tv, "epsilon": self.epsilon}
+        if self.epsilon not in (None, "noise"):
+            try:
+                given["epsilon"] = float(self.epsilon)
+            except ValueError:
+                raise ValueError(f"epsilon = {self.epsilon!r}; give noise or a number.") from None
+        return {name: item for name, item in given.items() if item is not None}
+
     def strength(self, method: str) -> float | None:
-        """Lambda of a method as it was given, or its default."""
-        return LAMBDA.get(method) if self.regularization is None or method not in LAMBDA else self.regularization
+        """Lambda of a method as it was given, or its default; None where it plays no part."""
+        if method not in LAMBDA or (method == "admm" and self.epsilon is not None):
+            return None
+        return LAMBDA[method] if self.regularization is None else self.regularization
 
     def solve(self, problem: Problem, method: str) -> mj.Solution:
         """The images of one method, once they have arrived on the host."""
         options: dict[str, Any] = {"constraint": None if self.constraint == "none" else self.constraint}
-        if method in LAMBDA:
+        if self.strength(method) is not None:
             options |= {"regularization": self.strength(method), "relative": not self.absolute}
         if method == "kaczmarz":
             options["sweeps"] = self.sweeps
-        if method == "admm" and self.constraint == "none":
-            options["constraint"] = "real"
+        if method == "admm":
+            options |= self.penalties
+            options["constraint"] = options["constraint"] or "real"
         if method == "neural":
             options |= {"key": jax.random.key(self.seed), "progress": True}
         if self.iterations is not None and method in ("admm", "neural"):
@@ -90,7 +123,7 @@ class SolverOptions:
         used: dict[str, Any] = {
             "method": method,
             "regularization": self.strength(method),
-            "relative": not self.absolute if method in LAMBDA else None,
+            "relative": None if self.strength(method) is None else not self.absolute,
             "sweeps": self.sweeps if method == "kaczmarz" else None,
             "iterations": self.iterations if method in ("admm", "neural") else None,
             "constraint": self.constraint,
@@ -98,7 +131,7 @@ class SolverOptions:
             "driftComponents": self.drift_components,
             "seed": self.seed if method == "neural" else None,
         }
-        return used | {name: _number(stats[name]) for name in ("lambda", "l1", "tv") if name in stats}
+        return used | {name: _number(stats[name]) for name in ("lambda", "l1", "tv", "epsilon") if name in stats}
 
 
 SOLVER, ROWS, DATA = SolverOptions(), RowOptions(), DataOptions()
@@ -133,7 +166,8 @@ def reconstruct(
     from mpijax import viz
 
     check_choice("method", method, METHODS)
-    solver.check()
+    methods = list(dict.fromkeys([*METHODS[:3], method])) if compare else [method]
+    solver.check(methods)
     png = output.with_suffix(".png") if png is None else png
     outputs = [output, png] if nifti is None else [output, png, nifti]
     inputs = [system_matrix, measurement] if data.empty is None else [system_matrix, measurement, data.empty]
@@ -146,9 +180,6 @@ def reconstruct(
         found = read_inputs(system_matrix, measurement, rows, data)
         problem = found.problem(None if solver.weights == "none" else solver.weights, solver.drift_components)
     print(found.describe(problem))
-    methods = [method]
-    if compare:
-        methods = list(dict.fromkeys([*METHODS[:3], method]))
     solutions, seconds = {}, {}
     for name in methods:
         start = time.perf_counter()
@@ -156,6 +187,7 @@ def reconstruct(
             solutions[name] = solver.solve(problem, name)
         seconds[name] = time.perf_counter() - start
     _print_results(problem, solutions, seconds)
+    _warn(solutions)
 
     chosen = solutions[method]
     images = np.asarray(chosen.value)
@@ -166,10 +198,10 @@ def reconstruct(
     }
     made = mj.io.Reconstruction.create(images, problem.grid, found.measurement, parameters=parameters)
     if compare:
-        panels = {f"{n}\n{seconds[n]:.2g} s": np.asarray(solutions[n].value)[0] for n in methods}
+        panels = {name: np.asarray(solutions[name].value)[0] for name in methods}
     else:
         shown = sorted({round(i) for i in np.linspace(0, len(images) - 1, MOST_FRAMES)})
-        panels = {f"frame {i}" if len(images) > 1 else "": images[i] for i in shown}
+        panels = {found.titles[i]: images[i] for i in shown}
     mj.io.write_reconstruction(output, made)
     viz.save(viz.plot_slices(panels, problem.grid, unit=made.unit), png)
     if nifti is not None:
@@ -188,21 +220,45 @@ def _step(text: str, quiet: bool = False) -> Iterator[None]:
 
 def _print_results(problem: Problem, solutions: dict[str, mj.Solution], seconds: dict[str, float]) -> None:
     table = Table(box=None, pad_edge=False)
-    for title in ("method", "lambda", "residual", "largest / mmol(Fe)/L", "at x, y, z / mm", "seconds"):
+    for title in (
+        "method",
+        "lambda",
+        "residual",
+        "largest / mmol(Fe)/L",
+        "at x, y, z / mm",
+        "seconds",
+    ):
         table.add_column(title)
     for name, solution in solutions.items():
         images = np.asarray(solution.value)
         position = np.asarray(problem.grid.positions)[int(np.argmax(images)) % problem.grid.size]
-        strength = solution.stats.get("lambda", solution.stats.get("l1"))
+        strength = ", ".join(
+            f"{'' if key == 'lambda' else key + ' '}{np.max(np.asarray(solution.stats[key])):.3g}"
+            for key in ("lambda", "l1", "tv", "epsilon")
+            if key in solution.stats
+        )
         table.add_row(
             name,
-            "" if strength is None else f"{np.max(np.asarray(strength)):.3g}",
+            strength,
             f"{float(np.mean(np.asarray(solution.stats['residual']))):.2%}",
             f"{images.max():.4g}",
             ", ".join(f"{1e3 * p + 0.0:.1f}" for p in position),
             f"{seconds[name]:.2f}",
         )
     Console().print(table)
+    print("seconds include compilation")
+
+
+def _warn(solutions: dict[str, mj.Solution]) -> None:
+    """One line for every method that stopped before it had converged."""
+    for name, solution in solutions.items():
+        converged = np.atleast_1d(np.asarray(solution.stats.get("converged", True)))
+        if not converged.all():
+            print(
+                f"warning: {name} has not converged for {np.count_nonzero(~converged)} of {converged.size} images after "
+                f"{int(solution.stats['iterations'])} iterations; raise --iterations or the penalty.",
+                file=sys.stderr,
+            )
 
 
 def _number(value: Any) -> Any:

@@ -7,6 +7,7 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 import mpijax as mj
+from mpijax.cli.options import check_input, check_output
 
 
 def info(file: Positional[Path]) -> None:
@@ -15,6 +16,7 @@ def info(file: Positional[Path]) -> None:
     Args:
         file: an MDF file.
     """
+    check_input(file)
     print(mj.io.describe(mj.io.read_info(file)))
 
 
@@ -33,6 +35,8 @@ def inspect(
     from mpijax.viz import inspect_figure, save
 
     output = Path(f"{file.stem}-inspect.png") if output is None else output
+    check_input(file)
+    check_output(output)
     with Console(stderr=True).status(f"reading {file}"):
         save(inspect_figure(file, rows=rows), output)
     print(f"wrote {output}")

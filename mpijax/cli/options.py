@@ -1,5 +1,6 @@
 """What several commands share: options, names of outputs, words."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -61,6 +62,21 @@ def check_output(path: Path) -> None:
     """Raise ValueError where no file can be written, before anything is computed."""
     if path.is_dir():
         raise ValueError(f"{path} is a folder; give the name of the file to write.")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} exists and is not a regular file; give the name of the file to write.")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is a file, not a folder; {path} cannot be written.")
+    try:
+        tempfile.TemporaryDirectory(prefix=".mpijax", dir=folder).cleanup()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: nothing can be made in {folder} ({error.strerror}).") from None
+
+
+def check_input(path: Path) -> None:
+    """Raise ValueError for a folder."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give the name of an MDF file.")
 
 
 def check_outputs(outputs: list[Path], inputs: list[Path]) -> None:
@@ -75,6 +91,7 @@ def check_outputs(outputs: list[Path], inputs: list[Path]) -> None:
 
 def one_patch(file: Path) -> mj.io.SystemMatrixFile:
     """Open a calibration of one period."""
+    check_input(file)
     source = mj.io.open_system_matrix(file)
     if source.info.n_periods > 1:
         raise ValueError(f"{file} holds {source.info.n_periods} periods (patches); this command takes files of one.")

@@ -56,7 +56,7 @@ def measure(
 
     Args:
         preset: as for simulate; give both commands the same options.
-        phantom: shape, resolution, concentration, dots, spiral, snake, stenosis, vessels or text.
+        phantom: shape, resolution, concentration, dots, spiral, snake, stenosis, vessels, text or empty (no iron: an empty scan).
         output: MDF file to write.
         scanner: in place of the preset's numbers.
         center: position of the phantom's center [mm].

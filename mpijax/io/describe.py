@@ -53,7 +53,7 @@ def _tracer(info: MDFInfo) -> list[str]:
         parts = [str(name)]
         for field, scale, unit in (("concentration", 1e3, "mmol/L"), ("volume", 1e6, "uL")):
             values = info.tracer.get(field, ())
-            if i < len(values) and isinstance(values[i], int | float):
+            if i < len(values) and isinstance(values[i], int | float) and values[i] > 0:  # 0 stands for unknown
                 parts.append(f"{field} {values[i] * scale:.4g} {unit}")
         lines.append(", ".join(parts))
     return lines

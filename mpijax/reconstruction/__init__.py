@@ -1,4 +1,8 @@
-"""Image reconstruction from a system matrix: regularized Kaczmarz and Tikhonov. Every solver returns a ``Solution``."""
+"""Image reconstruction from a system matrix; every solver returns a ``Solution``.
+
+``reconstruct`` goes from a measurement to images. Beneath it are Kaczmarz, Tikhonov, ADMM (also plug-and-play), neural
+fields, solvers as trainable layers, patches and contrasts, the choice of lambda, row weights and drift.
+"""
 
 from mpijax.reconstruction.admm import admm as admm
 from mpijax.reconstruction.admm import admm_solve as admm_solve

@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 from jax.scipy.linalg import cho_solve
 from jax.typing import ArrayLike
+from scipy.optimize import nnls
 
 from mpijax.core.checks import check_choice, check_count, check_range, check_shape, is_concrete
 from mpijax.core.solution import Solution
@@ -26,6 +27,8 @@ from mpijax.reconstruction.prox import safe_norm
 
 CENTER = 1e-4
 """Tikhonov parameter of the image that residuals are counted from, in units of |WA|^2; it only affects rounding."""
+ROUNDING = 1e-6
+"""Residuals below this part of |Wb| count as zero where a bound is compared with what an image can reach."""
 
 
 def admm(
@@ -37,7 +40,7 @@ def admm(
     tv: ArrayLike = 0.0,
     epsilon: ArrayLike | None = None,
     rho: ArrayLike | None = None,
-    iterations: int = 1000,
+    iterations: int = 5000,
     tolerance: float | None = 1e-4,
     constraint: str = "nonnegative",
     isotropic: bool = True,
@@ -81,7 +84,8 @@ def admm(
 
     Raises:
         ValueError: shapes that do not fit, negative weights, NaN or infinite entries, a matrix of zeros, an epsilon below
-            the least residual of any real image (known values only; in traced code "converged" stays False).
+            the least residual that an image under the constraint can reach (known values only; in traced code
+            "converged" stays False).
         TypeError: real data for a complex matrix, or complex data for a real one.
 
     Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, sections 3.1 to 3.4; the bounded problem for MPI in
@@ -118,7 +122,7 @@ def admm_solve(
     tv: ArrayLike = 0.0,
     epsilon: ArrayLike | None = None,
     rho: ArrayLike | None = None,
-    iterations: int = 1000,
+    iterations: int = 5000,
     tolerance: float | None = 1e-4,
     constraint: str = "nonnegative",
     isotropic: bool = True,
@@ -156,7 +160,7 @@ def admm_solve(
         isotropic=bool(isotropic),
     )
     if epsilon is not None and is_concrete((value, factors)):
-        _check_feasible(factors, data, epsilon, stats)
+        _check_feasible(factors, data, epsilon, stats, constraint)
     return Solution(value, stats)
 
 
@@ -260,19 +264,37 @@ def _is_zero(value):
     return is_concrete(value) and np.ndim(value) == 0 and value == 0
 
 
-def _check_feasible(factors, data, epsilon, stats):
-    """Raise if frames missed the bound and their epsilon is below the least residual of any real image."""
-    parts = np.asarray(factors.parts, np.float64)
+def _check_feasible(factors, data, epsilon, stats, constraint):
+    """Raise if frames missed the bound and no image under the constraint meets it.
+
+    Known matrix and data in float64: R of the QR decomposition has the same residuals but for the part of b outside of
+    the columns' space, so that the least residual costs about as much for many rows as for few.
+    """
     b = np.atleast_2d(np.asarray(stack_parts(data, factors.row_weights), np.float64))
+    norm = np.linalg.norm(b, axis=1)
     epsilon = np.broadcast_to(np.asarray(epsilon, np.float64), len(b))
-    missed = np.flatnonzero(np.atleast_1d(stats["residual"]) * np.linalg.norm(b, axis=1) > 1.01 * epsilon)
+    missed = np.flatnonzero(np.atleast_1d(stats["residual"]) * norm > 1.01 * epsilon + ROUNDING * norm)
     if not len(missed):
         return
-    image, *_ = np.linalg.lstsq(parts, b[missed].T)
-    least = np.linalg.norm(parts @ image - b[missed].T, axis=0)
-    for frame, value in zip(missed, least, strict=True):
-        if epsilon[frame] < value * (1 - 1e-6):
+    images = "non-negative" if constraint == "nonnegative" else "real"
+    for frame, least in zip(missed, _least_residuals(factors, b[missed], constraint), strict=True):
+        if epsilon[frame] < least - ROUNDING * norm[frame]:
             raise ValueError(
-                f"epsilon = {epsilon[frame]:.6g} for frame {frame}, but no real image has a weighted residual below "
-                f"{value:.6g}. Raise epsilon, or check the noise level and the row weights it was made from."
+                f"epsilon = {epsilon[frame]:.6g} for frame {frame}, but no {images} image has a weighted residual below "
+                f"{least:.6g}. Check the noise level and the row weights that epsilon was made from; if they are right, "
+                "the errors of the matrix itself (its noise, a coarse grid) exceed the noise: raise epsilon to that "
+                "residual or more, or use a penalty (epsilon = None)."
             )
+
+
+def _least_residuals(factors, b, constraint):
+    """Least |parts x - b| over x >= 0 or all x, for every row of b."""
+    parts = np.asarray(factors.parts, np.float64)
+    if constraint == "real":
+        return np.linalg.norm(parts @ np.linalg.lstsq(parts, b.T)[0] - b.T, axis=0)
+    q, r = np.linalg.qr(parts)
+    norm = np.linalg.norm(b, axis=1)
+    images = np.stack(
+        [nnls(r, q.T @ (frame / size), maxiter=30 * r.shape[1])[0] for frame, size in zip(b, norm, strict=True)]
+    )
+    return np.linalg.norm(images @ parts.T * norm[:, None] - b, axis=1)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.checks import check_choice, check_finite, check_range, check_shape, is_concrete
+from mpijax.core.checks import check_choice, check_finite, check_number, check_range, check_shape, is_concrete
 
 CONSTRAINTS = ("nonnegative", "real", None)
 
@@ -17,8 +17,17 @@ def complex_pair(matrix: Any, data: Any) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(matrix, dtype), jnp.asarray(data, dtype)
 
 
+def check_array(name: str, value: Any) -> None:
+    """Raise TypeError unless a value is an array of numbers; nothing else is converted."""
+    if not isinstance(value, jax.Array | np.ndarray):
+        raise TypeError(f"{name} is a {type(value).__name__}; give a NumPy or JAX array.")
+    if not jnp.issubdtype(value.dtype, jnp.number):
+        raise TypeError(f"{name} has dtype {value.dtype}; give an array of numbers.")
+
+
 def check_matrix(matrix: Any) -> None:
-    """Raise ValueError unless the matrix is two-dimensional and not empty."""
+    """Raise unless the matrix is a two-dimensional array of numbers and not empty."""
+    check_array("matrix", matrix)
     if np.ndim(matrix) != 2 or 0 in np.shape(matrix):
         raise ValueError(f"matrix has shape {np.shape(matrix)}; expected (rows, voxels) with at least one of each.")
 
@@ -47,7 +56,8 @@ def check_same_field(matrix_is_complex: bool, data: Any) -> None:
 
 
 def check_data(data: Any, rows: int, voxels: int | None = None) -> None:
-    """Raise ValueError unless data is (rows,) or (frames, rows) and, where its values are known, finite."""
+    """Raise unless data is an array (rows,) or (frames, rows) of numbers and, where its values are known, finite."""
+    check_array("data", data)
     shape = np.shape(data)
     if len(shape) not in (1, 2) or shape[-1] != rows or 0 in shape:
         matrix = f"the matrix has {rows} rows" if voxels is None else f"the matrix has shape ({rows}, {voxels})"
@@ -66,10 +76,11 @@ def check_data(data: Any, rows: int, voxels: int | None = None) -> None:
 
 def check_regularization(regularization: Any, voxels: int | None = None) -> None:
     """Raise unless the regularization is one real number >= 0 or, if ``voxels`` is given, (voxels,) numbers > 0."""
+    if np.iscomplexobj(regularization):
+        raise TypeError("regularization is complex; expected real numbers >= 0.")
+    check_number("regularization", regularization, "", "Give lambda >= 0.")
     vector = voxels is not None and np.ndim(regularization) == 1
     check_shape("regularization", regularization, (voxels,) if vector else ())  # type: ignore[arg-type]
-    if is_complex(regularization):
-        raise TypeError("regularization is complex; expected real numbers >= 0.")
     if not is_concrete(regularization):
         return
     values = np.asarray(regularization)
@@ -84,8 +95,11 @@ def check_regularization(regularization: Any, voxels: int | None = None) -> None
 
 
 def check_row_weights(row_weights: Any, rows: int) -> None:
-    """Raise ValueError unless there is one finite weight per row (or None)."""
+    """Raise unless there is one finite real weight per row (or None)."""
     if row_weights is not None:
+        if np.iscomplexobj(row_weights):
+            raise TypeError("row_weights is complex; expected one real number per row.")
+        check_number("row_weights", row_weights, "", f"Give one weight for each of the {rows} rows, or None.")
         check_shape("row_weights", row_weights, (rows,))
         check_finite("row_weights", row_weights)
 
@@ -107,7 +121,7 @@ def check_row_order(row_order: Any, rows: int) -> None:
 
 
 def is_randomized(row_order: Any, key: Any) -> bool:
-    """Whether the order is "randomized"; raise ValueError where the key is missing, or given without need."""
+    """Whether the order is "randomized"; raise where the key is missing, no key, or given without need."""
     randomized = isinstance(row_order, str) and row_order == "randomized"
     if isinstance(row_order, str) and not randomized:
         raise ValueError(f"row_order = {row_order!r}; allowed: None, 'randomized' or an integer array of row indices.")
@@ -115,17 +129,31 @@ def is_randomized(row_order: Any, key: Any) -> bool:
         raise ValueError("row_order = 'randomized' draws rows and needs a key; pass key=jax.random.key(seed).")
     if key is not None and not randomized:
         raise ValueError("key is given, but only row_order = 'randomized' draws rows; leave one out or give both.")
+    if randomized:
+        check_key(key)
     return randomized
 
 
-def check_init(init: Any, data_shape: tuple[int, ...], voxels: int) -> None:
-    """Raise ValueError unless the prior image is None, one image, or one image per frame."""
+def check_key(key: Any) -> None:
+    """Raise TypeError unless a value is one random key, of the new kind or the old one."""
+    if isinstance(key, jax.Array | np.ndarray):
+        typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+        if key.shape == () if typed else key.dtype == np.uint32 and key.shape in ((2,), (4,)):
+            return
+    raise TypeError(f"key = {key!r}; expected one random key, e.g. key=jax.random.key(0).")
+
+
+def check_init(init: Any, data_shape: tuple[int, ...], voxels: int, constraint: str | None) -> None:
+    """Raise unless the prior image is None, one image, or one image per frame, and real where a constraint is."""
     allowed = {(voxels,), (*data_shape[:-1], voxels)}
     if init is not None and np.shape(init) not in allowed:
         raise ValueError(
             f"init has shape {np.shape(init)}; allowed: {' or '.join(map(str, sorted(allowed, key=len)))}."
         )
     if init is not None:
+        if constraint is not None and np.iscomplexobj(init):
+            raise TypeError(f"init is complex, but constraint = {constraint!r} makes real images; give init.real.")
+        check_number("init", init.real if np.iscomplexobj(init) else init, "")
         check_finite("init", init)
 
 

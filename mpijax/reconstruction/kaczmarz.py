@@ -85,7 +85,8 @@ def kaczmarz(
     Raises:
         ValueError: wrong shapes, a negative lambda, NaN or infinite entries, a matrix whose rows are all empty, an
             unknown constraint or order, a randomized order without key.
-        TypeError: a row order that is not an integer array, a complex lambda, real data for a complex matrix.
+        TypeError: no arrays, a row order that is not an integer array, a complex lambda or row weight, real data for a
+            complex matrix, a complex prior with a constraint, a key that is none.
 
     Source: Kaczmarz, Bull. Acad. Polon. Sci. A35 (1937) 355; in MPI: Knopp et al., Phys. Med. Biol. 55 (2010) 1577;
         randomized: Strohmer and Vershynin, J. Fourier Anal. Appl. 15 (2009) 262.
@@ -115,7 +116,7 @@ def _check(matrix, data, regularization, row_weights, row_order, init, sweeps, c
     check_row_weights(row_weights, matrix.shape[0])
     check_row_order(row_order, matrix.shape[0])
     check_iteration(sweeps, constraint, tolerance)
-    check_init(init, data.shape, matrix.shape[1])
+    check_init(init, data.shape, matrix.shape[1], constraint)
 
 
 def kaczmarz_rows(

@@ -45,12 +45,12 @@ def kaczmarz_solve(
 
     Raises:
         ValueError: wrong shapes, NaN or infinite data, an unknown constraint, sweeps < 1, a negative tolerance.
-        TypeError: real data for a complex matrix, or the reverse.
+        TypeError: real data for a complex matrix, or the reverse; a complex prior with a constraint.
     """
     check_data(data, factors.n_rows, factors.blocks.shape[-1])
     check_same_field(factors.complex_rows, data)
     check_iteration(sweeps, constraint, tolerance)
-    check_init(init, data.shape, factors.blocks.shape[-1])
+    check_init(init, data.shape, factors.blocks.shape[-1], constraint)
     value, stats = _solve(factors, data, init, tolerance, sweeps=sweeps, constraint=constraint)
     return Solution(value, {"sweeps": sweeps, **stats})
 

@@ -100,7 +100,7 @@ def kaczmarz_factor(
     Raises:
         ValueError: wrong shapes, a negative lambda, NaN or infinite entries, a matrix whose rows are all empty, an order
             with repeated or unknown rows.
-        TypeError: a row order that is not an integer array, a complex lambda.
+        TypeError: no array, a row order that is not an integer array, a complex lambda or row weight.
     """
     check_matrix(matrix)
     check_regularization(regularization, matrix.shape[1])

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from mpijax.core.checks import check_choice, check_range, check_shape
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Inexact, Num, Shaped
-from mpijax.reconstruction.inputs import check_data, check_iteration, check_matrix, complex_pair
+from mpijax.reconstruction.inputs import check_iteration, check_problem, complex_pair
 from mpijax.reconstruction.kaczmarz_blocks import kaczmarz_solve
 from mpijax.reconstruction.kaczmarz_factors import kaczmarz_factor
 from mpijax.reconstruction.tikhonov import tikhonov
@@ -146,8 +146,7 @@ def _logarithms(row_weights: Any, regularization: Any) -> tuple[jax.Array, jax.A
 
 def _scaled(layer: Any, matrix: Any, data: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Matrix and data in units of the matrix's peak, whose squares do not underflow, and the weights."""
-    check_matrix(matrix)
-    check_data(data, np.shape(matrix)[0])
+    check_problem(matrix, data)
     check_shape("log_weights", layer.log_weights, np.shape(matrix)[:1])
     matrix, data = complex_pair(matrix, data)
     peak = jax.lax.stop_gradient(jnp.max(jnp.abs(matrix)))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from mpijax.core.checks import check_count, check_finite
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Complex, Float, Inexact, Num
-from mpijax.reconstruction.inputs import check_data, check_matrix, complex_pair
+from mpijax.reconstruction.inputs import check_data, check_key, check_matrix, complex_pair
 from mpijax.reconstruction.normal_equations import apply, apply_adjoint, join, power_of_two, split, stack
 
 PROBES = 10
@@ -77,6 +77,7 @@ def randomized_svd(
 
     Raises:
         ValueError: a rank beyond the matrix's, NaN or infinite entries.
+        TypeError: no array, no key.
 
     Source: Halko, Martinsson, Tropp, SIAM Rev. 53 (2011) 217, algorithms 4.4 and 5.1; in MPI:
         Kluth and Jin, Phys. Med. Biol. 64 (2019) 125026.
@@ -86,6 +87,7 @@ def randomized_svd(
     check_rank(rank, matrix.shape)
     check_count("oversample", oversample, 0)
     check_count("power_iterations", power_iterations, 0)
+    check_key(key)
     matrix, _ = complex_pair(matrix, matrix)
     size = min(rank + oversample, *matrix.shape)
     return _randomized_svd(matrix, key, rank=rank, size=size, power_iterations=power_iterations)

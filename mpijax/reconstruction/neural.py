@@ -13,7 +13,7 @@ from rich.progress import track
 from mpijax.core.checks import check_choice, check_count, check_finite, check_range
 from mpijax.core.typing import Array, Inexact, Num
 from mpijax.models.siren import PureSiren
-from mpijax.reconstruction.inputs import check_problem, check_row_weights
+from mpijax.reconstruction.inputs import check_key, check_problem, check_row_weights
 from mpijax.reconstruction.neural_field import (
     NeuralField,
     NeuralSolution,
@@ -97,7 +97,7 @@ def neural_implicit(
 
     Raises:
         ValueError: Shapes that do not agree, NaN, a matrix of zeros, or a setting out of range.
-        TypeError: Real data for a complex matrix, or the reverse.
+        TypeError: No arrays, real data for a complex matrix, or the reverse; a key or a state that is none.
 
     Source: A. Tsanda et al., IJMPI (2025), "Neural implicit representations for grid-agnostic MPI reconstructions", eq. 1;
     not stated there and chosen here: the network's size (Sitzmann et al. 2020), the square, the stopping rule, cell
@@ -106,6 +106,9 @@ def neural_implicit(
     check_problem(matrix, data)
     check_finite("matrix", matrix)
     shape = _image_shape(image_shape, np.shape(matrix)[1])
+    check_key(key)
+    if not isinstance(state, NeuralState | None):
+        raise TypeError(f"state = {state!r}; expected None or the NeuralState that a callback was given.")
     check_choice("preset", preset, tuple(NEURAL_PRESETS))
     settings = NEURAL_PRESETS[preset]
     steps = settings["steps"] if steps is None else steps

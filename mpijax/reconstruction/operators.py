@@ -12,9 +12,10 @@ from jax import lax
 from mpijax.core.typing import Array, Inexact
 
 
-def check_image_shape(image_shape: tuple[int, ...], voxels: int) -> None:
+def check_image_shape(image_shape: Any, voxels: int) -> None:
     """Raise ValueError unless image_shape is (nx, ny, nz) of that many voxels."""
-    whole = len(image_shape) == 3 and all(isinstance(size, int | np.integer) and size > 0 for size in image_shape)
+    whole = isinstance(image_shape, tuple | list) and len(image_shape) == 3
+    whole = whole and all(isinstance(size, int | np.integer) and size > 0 for size in image_shape)
     if not whole or prod(image_shape) != voxels:
         raise ValueError(
             f"image_shape = {image_shape}; expected (nx, ny, nz) with nx ny nz = {voxels}, the columns of the matrix "

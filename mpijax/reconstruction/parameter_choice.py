@@ -138,12 +138,13 @@ def discrepancy(
         constant under differentiation.
 
     Raises:
-        ValueError: wrong shapes, NaN or infinite entries, a concrete noise norm that no lambda attains.
+        ValueError: wrong shapes, NaN or infinite entries, a concrete noise norm that no lambda attains, safety
+            below 1.
 
     Source: Morozov, Soviet Math. Dokl. 7 (1966) 414.
     """
     check_range("noise_norm", noise_norm, 0, np.inf, "")
-    check_range("safety", safety, 0, np.inf, "")
+    check_range("safety", safety, 1, np.inf, "")
     spectrum = _checked_spectrum(matrix, data, row_weights, constraint)
     value, stats = lax.stop_gradient(_discrepancy(spectrum, jnp.asarray(noise_norm) * safety))
     if is_concrete(stats["attainable"]) and not stats["attainable"]:

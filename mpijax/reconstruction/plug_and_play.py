@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,8 @@ def plug_and_play(
 
     Raises:
         ValueError: wrong shapes, a negative lambda, NaN or infinite entries, a denoiser that changes the shape.
-        TypeError: real data for a complex matrix, or complex data for a real one.
+        TypeError: real data for a complex matrix, or complex data for a real one; a denoiser that is no function or whose
+            result is not one real array.
 
     Source: Venkatakrishnan et al., IEEE GlobalSIP (2013) 945; in MPI: Askin et al.,
         PP-MPI, Machine Learning for Medical Image Reconstruction (2022), LNCS 13587.
@@ -74,16 +76,31 @@ def plug_and_play(
     check_range("relaxation", relaxation, 0, 2, "")
     check_count("iterations", iterations)
     factors = admm_factor(matrix, image_shape, total_variation=False, rho=rho, row_weights=row_weights)
-    shape = jax.ShapeDtypeStruct(tuple(image_shape)[::-1], factors.gram.dtype)
-    given = jax.eval_shape(denoiser, shape, jax.ShapeDtypeStruct((), factors.gram.dtype))
-    if given.shape != shape.shape:
-        raise ValueError(
-            f"the denoiser returns shape {given.shape} for an image of shape {shape.shape}; they must agree."
-        )
+    check_denoiser(denoiser, jax.ShapeDtypeStruct(tuple(image_shape)[::-1], factors.gram.dtype))
     if not isinstance(denoiser, Partial):
         denoiser = Partial(denoiser)
     value, stats = _run(factors, data, denoiser, regularization, relaxation, iterations=int(iterations))
     return Solution(value, stats)
+
+
+def check_denoiser(denoiser: Any, image: jax.ShapeDtypeStruct) -> None:
+    """Raise unless a denoiser makes a real image of the same shape, by tracing it.
+
+    Raises:
+        ValueError: another shape.
+        TypeError: no function, or a result that is not one real array.
+    """
+    if not callable(denoiser):
+        raise TypeError(f"denoiser = {denoiser!r}; expected a function of an image (nz, ny, nx) and a strength.")
+    given = jax.eval_shape(denoiser, image, jax.ShapeDtypeStruct((), image.dtype))
+    if not hasattr(given, "shape"):
+        raise TypeError(f"the denoiser returns {type(given).__name__}; expected one array of shape {image.shape}.")
+    if given.shape != image.shape:
+        raise ValueError(
+            f"the denoiser returns shape {given.shape} for an image of shape {image.shape}; they must agree."
+        )
+    if jnp.issubdtype(given.dtype, jnp.complexfloating):
+        raise TypeError(f"the denoiser returns {given.dtype} for an image of {image.dtype}; return real values.")
 
 
 @partial(jax.jit, static_argnames="iterations")

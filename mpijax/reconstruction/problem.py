@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.checks import check_choice, check_finite, is_concrete
+from mpijax.core.checks import check_choice, check_count, check_finite, is_concrete
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Complex, Float, Inexact, Shaped
 from mpijax.reconstruction.drift import drift_components as find_components
@@ -66,7 +66,9 @@ class Problem:
         Raises:
             ValueError: matrix and data of different sampling, frequencies, channels or transfer-function state, a background
                 subtracted twice, weights or components that cannot be computed, NaN.
+            TypeError: no system matrix or measurement.
         """
+        check_count("drift_components", drift_components, 0)
         rows = Rows.take(system_matrix, measurement, empty=empty, period=period, drift=drift_components > 0)
         return rows.problem(system_matrix.grid, (unit(system_matrix),), row_weights, drift_components)
 
@@ -160,6 +162,8 @@ class Rows:
         """Check, subtract the background and take the rows; see :meth:`Problem.create`."""
         check_compatible(matrix, measurement)
         if empty is not None:
+            if not isinstance(empty, Measurement):
+                raise TypeError(f"empty is {_name(empty)}; expected a Measurement, the empty scan.")
             measurement = measurement.subtract_background(empty)
         elif drift and not measurement.background_corrected:
             _check_drift_frames(measurement)
@@ -217,7 +221,17 @@ class Rows:
 
 
 def check_compatible(matrix: SystemMatrix, data: Measurement) -> None:
-    """Raise ValueError where a matrix and data differ in sampling, frequencies or the state of their transfer function."""
+    """Raise where a matrix and data differ in sampling, frequencies or the state of their transfer function.
+
+    Raises:
+        ValueError: they differ.
+        TypeError: other objects, such as plain arrays.
+    """
+    if not (isinstance(matrix, SystemMatrix) and isinstance(data, Measurement)):
+        raise TypeError(
+            f"got {_name(matrix)} and {_name(data)}; expected a SystemMatrix and a Measurement, in this order. Plain arrays "
+            "go to a solver itself: kaczmarz(matrix, data, regularization), tikhonov() or admm()."
+        )
     if matrix.n_samples != data.n_samples:
         raise ValueError(
             f"the matrix has {matrix.n_samples} samples per period and the measurement {data.n_samples}; their spectra have "
@@ -241,6 +255,10 @@ def check_compatible(matrix: SystemMatrix, data: Measurement) -> None:
 def unit(matrix: SystemMatrix) -> Any:
     """mmol(Fe)/L that one calibration sample per voxel amounts to."""
     return matrix.to_concentration(np.ones(matrix.grid.size))[0]
+
+
+def _name(value: Any) -> str:
+    return f"a {type(value).__name__}"
 
 
 def _bin_width(source: SystemMatrix | Measurement) -> float:

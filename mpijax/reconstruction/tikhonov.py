@@ -17,11 +17,14 @@ from mpijax.core.typing import Array, Inexact, Num, Shaped
 from mpijax.reconstruction.cgnr import solve_augmented
 from mpijax.reconstruction.inputs import (
     check_data,
+    check_key,
     check_matrix,
     check_problem,
     check_regularization,
     check_row_weights,
+    check_same_field,
     complex_pair,
+    is_complex,
 )
 from mpijax.reconstruction.low_rank import check_rank, randomized_svd
 from mpijax.reconstruction.normal_equations import (
@@ -54,6 +57,7 @@ class TikhonovFactors:
         row_weights: (m,) or None.
         dual: whether the normal matrix is that of the rows (static).
         constraint: "real" or None (static).
+        complex_rows: whether the matrix was complex (static).
     """
 
     stacked: Any
@@ -65,6 +69,7 @@ class TikhonovFactors:
     row_weights: Any
     dual: bool = static()
     constraint: str | None = static()
+    complex_rows: bool = static()
 
 
 def tikhonov(
@@ -90,8 +95,11 @@ def tikhonov(
     than a small lambda. Matrix and data are scaled by powers of two, so that signals in SI units do not underflow.
 
     With lambda = 0 a matrix of full rank gives the least-squares solution or, if it is wide, the image of least norm
-    that explains the data. Of a matrix that is not of full rank in the working precision the iterations keep the part
-    that they resolve: look at "normal_residual".
+    that explains the data. The larger of its two normal matrices is singular then: "primal" of a wide matrix and "dual"
+    of a tall one are refused, and a traced lambda must not become 0 with them. Of a matrix that is not of full rank in
+    the working precision the iterations keep the part that they resolve: look at "normal_residual". A wide
+    matrix with empty or dependent rows that the data contradict needs lambda > 0 or "cgnr": the equations of "dual", and
+    so of "auto", have no solution then.
 
     Differentiable in matrix, data, weights and lambda, in forward and reverse mode, at lambda = 0 as well if the matrix
     has full rank; the derivatives are those of the minimizer, whatever the iterations. "low_rank" holds the singular
@@ -123,14 +131,16 @@ def tikhonov(
 
     Raises:
         ValueError: wrong shapes, a negative lambda, NaN or infinite entries, a matrix of zeros, an unknown method or
-            constraint, an impossible rank.
-        TypeError: a complex lambda, real data for a complex matrix, a low rank without rank or key.
+            constraint, an impossible rank, lambda = 0 with the singular normal matrix.
+        TypeError: no arrays, a complex lambda or row weight, real data for a complex matrix, a low rank without rank or
+            key, and the two with another method.
 
     Source: Tikhonov (1963); normal equations in Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5;
         refinement by the augmented system: Bjorck, BIT 7 (1967) 1.
     """
     check_problem(matrix, data)
-    matrix, data = complex_pair(matrix, data)
+    dtype = jnp.result_type(matrix, data)
+    matrix, data = jnp.asarray(matrix, dtype), jnp.asarray(data, dtype)
     factors = tikhonov_factor(
         matrix, regularization, method=method, row_weights=row_weights, constraint=constraint, rank=rank, key=key
     )
@@ -157,16 +167,36 @@ def tikhonov_factor(
     check_regularization(regularization, matrix.shape[1])
     check_row_weights(row_weights, matrix.shape[0])
     check_finite("matrix", matrix)
+    _check_method(method, regularization, matrix.shape, constraint, rank, key)
+    complex_rows = is_complex(matrix)
     matrix, _ = complex_pair(matrix, matrix)
     scaled, peak = _scale(matrix, regularization, row_weights)
     check_not_empty(peak, matrix.shape)
     basis = None
     if method == "low_rank":
+        assert rank is not None and key is not None
+        basis = randomized_svd(lax.stop_gradient(_join_rows(scaled[0])), rank, key=key).u
+    return _factor(scaled, row_weights, basis, method=method, constraint=constraint, complex_rows=complex_rows)
+
+
+def _check_method(method, regularization, shape, constraint, rank, key):
+    """Rank and key belong to "low_rank"; without lambda the larger normal matrix is singular."""
+    if method == "low_rank":
         if rank is None or key is None:
             raise TypeError("method = 'low_rank' needs rank= (how many singular vectors) and key=jax.random.key(0).")
-        check_rank(rank, matrix.shape)
-        basis = randomized_svd(lax.stop_gradient(_join_rows(scaled[0])), rank, key=key).u
-    return _factor(scaled, row_weights, basis, method=method, constraint=constraint)
+        check_rank(rank, shape)
+        check_key(key)
+    elif rank is not None or key is not None:
+        name = "key" if rank is None else "rank"
+        raise TypeError(f"{name} is given, but method = {method!r} has none; leave it out or use method='low_rank'.")
+    if is_concrete(regularization) and not np.any(np.asarray(regularization)):
+        rows, voxels = shape[0] * (2 if constraint == "real" else 1), shape[1]
+        better = {"primal": "dual", "dual": "primal"}.get(method)
+        if better and (rows < voxels if method == "primal" else rows > voxels):
+            raise ValueError(
+                f"regularization = 0 with method = {method!r}: the normal matrix of {rows} equations for {voxels} unknowns is "
+                f"singular in this form. Use method={better!r} or 'auto'."
+            )
 
 
 def tikhonov_solve(
@@ -188,8 +218,10 @@ def tikhonov_solve(
 
     Raises:
         ValueError: wrong shapes, NaN or infinite data, a tolerance that is not positive.
+        TypeError: real data for a complex matrix, or the reverse.
     """
     check_data(data, len(factors.stacked) // 2)
+    check_same_field(factors.complex_rows, data)
     if tolerance is None:
         tolerance = 8 * float(jnp.finfo(factors.stacked.dtype).eps)
     if max_iterations is None:
@@ -226,8 +258,8 @@ def _scale(matrix, regularization, row_weights):
     return (stacked / power, regularization / power / power, scale * power), peak
 
 
-@partial(jax.jit, static_argnames=("method", "constraint"))
-def _factor(scaled, row_weights, basis, *, method, constraint):
+@partial(jax.jit, static_argnames=("method", "constraint", "complex_rows"))
+def _factor(scaled, row_weights, basis, *, method, constraint, complex_rows):
     stacked, regularization, scale = scaled
     parts = 1 if constraint == "real" else 2
     subspace = reduced = triangle = None
@@ -245,7 +277,12 @@ def _factor(scaled, row_weights, basis, *, method, constraint):
         triangle = jnp.linalg.cholesky(
             normal + (lax.stop_gradient(regularization) + shift) * jnp.eye(len(normal), dtype=normal.dtype)
         )
-    return TikhonovFactors(stacked, subspace, reduced, regularization, triangle, scale, row_weights, dual, constraint)
+    return TikhonovFactors(
+        *(stacked, subspace, reduced, regularization, triangle, scale, row_weights),
+        dual=dual,
+        constraint=constraint,
+        complex_rows=complex_rows,
+    )
 
 
 @partial(jax.jit, static_argnames="max_iterations")

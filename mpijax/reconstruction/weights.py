@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from mpijax.core.checks import is_concrete
+from mpijax.core.checks import check_number, check_scalar, is_concrete
 from mpijax.core.typing import Array, Float, Inexact, Shaped
 from mpijax.reconstruction.inputs import check_matrix, check_row_weights
+from mpijax.reconstruction.normal_equations import power_of_two
 
 
 def relative_lambda(
@@ -26,21 +27,38 @@ def relative_lambda(
         lambda [unit of the matrix squared], a real scalar.
 
     Raises:
-        ValueError: wrong shape of matrix or weights.
+        ValueError: wrong shape of matrix or weights, a negative value, a lambda below the smallest number of the
+            precision.
+        TypeError: no array, complex weights.
 
     Source: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
     check_matrix(matrix)
     check_row_weights(row_weights, matrix.shape[0])
-    return _relative_lambda(matrix, value, row_weights)
+    check_scalar("value", value)
+    check_number("value", value, "")
+    if is_concrete(value) and not 0 <= float(np.asarray(value)) < np.inf:
+        raise ValueError(f"value = {value}; expected a finite relative regularization >= 0.")
+    found, scaled = _relative_lambda(matrix, value, row_weights)
+    tiny = jnp.finfo(found.dtype).tiny
+    if is_concrete((found, scaled)) and scaled > 0 and found < tiny:
+        raise ValueError(
+            f"lambda = {value} |W A|^2/n is below {tiny:.3g}, the smallest number of {found.dtype}. Multiply matrix and "
+            "data by a common power of two, which leaves the image as it is, or use double precision."
+        )
+    return found
 
 
 @jax.jit
 def _relative_lambda(matrix, value, row_weights):
-    energies = row_energies(jnp.asarray(matrix))
+    """lambda, and lambda of the weighted matrix scaled to a largest entry of about 1, which does not underflow."""
+    matrix = jnp.asarray(matrix, jnp.result_type(matrix, jnp.float32))
     if row_weights is not None:
-        energies = energies * jnp.square(jnp.asarray(row_weights, energies.dtype))
-    return jnp.asarray(value, energies.dtype) * jnp.sum(energies) / matrix.shape[1]
+        matrix = matrix * jnp.asarray(row_weights, matrix.real.dtype)[:, None]
+    peak = power_of_two(jnp.max(jnp.maximum(jnp.abs(matrix.real), jnp.abs(matrix.imag))))
+    energy = jnp.sum(row_energies(matrix / peak))
+    scaled = jnp.asarray(value, energy.dtype) * energy / matrix.shape[1]
+    return scaled * peak * peak, scaled
 
 
 def row_energies(matrix: Inexact[Array, "m n"]) -> Float[jax.Array, " m"]:
@@ -61,9 +79,11 @@ def row_norm_weights(matrix: Inexact[Array, "m n"]) -> Float[jax.Array, " m"]:
         ValueError: a matrix of wrong shape.
     """
     check_matrix(matrix)
-    energies = row_energies(jnp.asarray(matrix))
+    matrix = jnp.asarray(matrix, jnp.result_type(matrix, jnp.float32))
+    peaks = power_of_two(jnp.max(jnp.maximum(jnp.abs(matrix.real), jnp.abs(matrix.imag)), axis=1))
+    energies = row_energies(matrix / peaks[:, None])
     used = energies > 0
-    return jnp.where(used, 1 / jnp.sqrt(jnp.where(used, energies, 1)), 0)
+    return jnp.where(used, 1 / jnp.sqrt(jnp.where(used, energies, 1)) / peaks, 0)
 
 
 def whitening_weights(noise_std: Float[Array, " m"]) -> Float[jax.Array, " m"]:

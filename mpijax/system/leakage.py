@@ -38,7 +38,7 @@ def correct_leakage(frames: Shaped[Array, "..."]) -> Float[np.ndarray, "frames *
         frames: time samples of consecutive frames, without a gap in time between them.
 
     Returns:
-        Corrected frames, same shape.
+        Corrected frames, same shape; double precision for integers, else the precision of the frames.
 
     Raises:
         ValueError: no samples, fewer than two per frame, or complex values.
@@ -53,6 +53,8 @@ def correct_leakage(frames: Shaped[Array, "..."]) -> Float[np.ndarray, "frames *
 
 def windowed(neighbors: np.ndarray) -> np.ndarray:
     """The sum of one to three consecutive frames (p, .., V), each times its part of one window; one passes unchanged."""
+    if not np.issubdtype(neighbors.dtype, np.floating):
+        neighbors = neighbors.astype(np.float64)
     if len(neighbors) == 1:
         return neighbors[0]
     window = leakage_window(len(neighbors), neighbors.shape[-1]).astype(neighbors.dtype)

@@ -1,5 +1,7 @@
 """ADMM against independent solvers, its optimality conditions, and both total variations in two and three dimensions."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from scipy.optimize import lsq_linear, minimize, nnls
 
 from mpijax.reconstruction import admm, admm_factor, admm_solve, penalty_scale
+from mpijax.reconstruction.operators import check_image_shape
 from tests.reference import primal_dual as reference
 
 PLANE, VOLUME = (6, 5, 1), (3, 4, 3)
@@ -200,3 +203,51 @@ def test_a_real_problem_is_allowed():
     stacked = admm(STACKED, REAL_B, PLANE, l1=0.5, tv=1.0, tolerance=1e-8, iterations=20000)
     assert distance(stacked.value, admm(A, B, PLANE, l1=0.5, tv=1.0, tolerance=1e-8, iterations=20000).value) < 1e-6
     assert jnp.isrealobj(stacked.value)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-13])
+def test_a_bound_that_no_image_under_the_constraint_meets(scale):
+    matrix, data = scale * np.eye(3, dtype=np.complex64), scale * np.array([-1, -1, -1], np.complex64)
+    with pytest.raises(
+        ValueError, match=f"no non-negative image .* below {np.sqrt(3) * scale:.6g}.*errors of the matrix"
+    ):
+        admm(matrix, data, (3, 1, 1), l1=1.0, epsilon=0.1 * scale)
+    real = admm(matrix, data, (3, 1, 1), l1=1.0, epsilon=0.1 * scale, constraint="real")
+    assert real.stats["converged"] and np.all(real.value < 0)
+    loose = admm(matrix, data, (3, 1, 1), l1=1.0, epsilon=1.8 * scale)
+    assert loose.stats["converged"] and np.all(loose.value == 0)
+    # values are not known while tracing
+    traced = jax.jit(lambda data: admm(matrix, data, (3, 1, 1), l1=1.0, epsilon=0.1 * scale, iterations=50).stats)(data)
+    assert not traced["converged"]
+
+
+@pytest.mark.parametrize("constraint", ["nonnegative", "real"])
+def test_the_least_bound_is_that_of_least_squares(constraint):
+    solution = nnls(STACKED, REAL_B)[0] if constraint == "nonnegative" else lsq_linear(STACKED, REAL_B).x
+    least = np.linalg.norm(STACKED @ solution - REAL_B)
+    options = {"l1": 1.0, "tv": 0.1, "constraint": constraint}
+    with pytest.raises(ValueError, match=f"frame 1, but .* below {least:.6g}"):
+        admm(A, np.stack([B, B]), PLANE, epsilon=np.array([2, 0.95]) * least, **options)
+    few = admm(A, B, PLANE, epsilon=1.001 * least, iterations=1, **options)
+    assert few.stats["residual"] * np.linalg.norm(B) > 1.01 * least and not few.stats["converged"]
+
+
+@pytest.mark.parametrize("constraint", ["nonnegative", "real"])
+def test_basis_pursuit(constraint):
+    """Fewer rows than voxels and epsilon = 0: rounding of the least residual, zero, is no error, converged or not."""
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(5, 42)) + 1j * rng.normal(size=(5, 42))
+    image = np.zeros(42)
+    image[[3, 20]] = 1, 2
+    options = {"l1": 1.0, "epsilon": 0.0, "constraint": constraint}
+    for iterations in (1, 20):
+        early = admm(matrix, matrix @ image, (7, 6, 1), iterations=iterations, **options)
+        assert not early.stats["converged"]
+    found = admm(matrix, matrix @ image, (7, 6, 1), tolerance=1e-7, iterations=20000, **options)
+    assert found.stats["converged"] and distance(found.value, image) < 1e-5
+
+
+@pytest.mark.parametrize("image_shape", [30, None, "651", (6, 5)])
+def test_an_image_shape_that_is_none(image_shape):
+    with pytest.raises(ValueError, match=f"image_shape = {re.escape(str(image_shape))}; expected"):
+        check_image_shape(image_shape, 30)

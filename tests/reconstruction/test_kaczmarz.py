@@ -43,7 +43,7 @@ CASES = {
     "lam0.3_x0_none_s3": (LAM, 3, None, {"init": PRIOR}),
     "w_lam0.3_nonneg_s3": (LAM, 3, "nonnegative", {"row_weights": WEIGHTS}),
     "rownorm_lam0.5_nonneg_s3": (0.5, 3, "nonnegative", {"row_weights": ROW_NORM}),
-    "everything": (LAM, 3, "real", {"row_weights": WEIGHTS, "row_order": ORDER[:9], "init": PRIOR}),
+    "everything": (LAM, 3, "real", {"row_weights": WEIGHTS, "row_order": ORDER[:9], "init": PRIOR.real}),
 }
 
 
@@ -107,7 +107,7 @@ def test_block_size_does_not_change_the_iterates(block_size):
 @pytest.mark.parametrize("lam", [0.0, LAM])
 def test_frames_together_equal_frames_alone(lam):
     frames = np.stack([DATA, 2 * DATA, DATA + 1, 0 * DATA])
-    init = np.outer([2, 1, -1, 0], PRIOR)
+    init = np.outer([2, 1, -1, 0], PRIOR.real)
     together = kaczmarz(MATRIX, frames, lam, init=init, block_size=4)
     assert together.value.shape == (4, 8) and together.stats["residual"].shape == (4,)
     factors = kaczmarz_factor(MATRIX, lam, block_size=4)

@@ -8,6 +8,7 @@ from jax.tree_util import Partial
 from scipy.ndimage import gaussian_filter
 
 from mpijax.reconstruction import FiniteDifference, admm, plug_and_play
+from mpijax.reconstruction.plug_and_play import check_denoiser
 from mpijax.reconstruction.prox import group_soft_threshold, nonnegative_soft_threshold
 from tests.reconstruction.test_admm import IMAGE, PLANE, A, B, distance
 
@@ -105,3 +106,10 @@ def test_bad_input():
         plug_and_play(A, B, PLANE, identity, regularization=-1.0)
     with pytest.raises(TypeError, match="the data are real"):
         plug_and_play(A, B.real, PLANE, identity, regularization=1.0)
+    image = jax.ShapeDtypeStruct((1, 5, 6), np.float64)
+    with pytest.raises(TypeError, match="denoiser = 'tv'; expected a function"):
+        check_denoiser("tv", image)
+    with pytest.raises(TypeError, match="returns complex128 for an image of float64"):
+        plug_and_play(A, B, PLANE, lambda image, strength: 1j * image, regularization=1.0)
+    with pytest.raises(TypeError, match="returns tuple; expected one array"):
+        check_denoiser(lambda image, strength: (image, strength), image)

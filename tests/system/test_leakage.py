@@ -74,3 +74,13 @@ def test_a_tone_between_bins_leaks_less():
 def test_refusals(frames, message):
     with pytest.raises(ValueError, match=message):
         correct_leakage(frames)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int64])
+def test_integers_are_corrected_as_numbers(dtype):
+    counts = np.random.default_rng(1).integers(-1000, 1000, size=(3, 2, V)).astype(dtype)
+    corrected = correct_leakage(counts)
+    assert corrected.dtype == np.float64
+    np.testing.assert_array_equal(corrected, correct_leakage(counts.astype(float)))
+    assert np.abs(corrected[1]).max() > 0
+    assert correct_leakage(counts[:1]).dtype == np.float64

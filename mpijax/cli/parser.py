@@ -1,0 +1,62 @@
+"""From the words of the command line to a call, or to one line that says what is wrong with them."""
+
+import contextlib
+import functools
+import io
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tyro
+from tyro.extras import SubcommandApp
+
+
+def parse(commands: Sequence[Callable[..., None]], description: str) -> Callable[[], None]:
+    """The call that ``sys.argv`` asks for.
+
+    Args:
+        commands: functions whose names and arguments are those of the command line.
+        description: first line of the help.
+
+    Raises:
+        ValueError: words that ask for nothing.
+        SystemExit: after the help.
+    """
+    app = SubcommandApp()
+    for command in commands:
+        app.command(_deferred(command))
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            call: Callable[[], None] = app.cli(
+                prog="mpijax", description=description, config=(tyro.conf.OmitArgPrefixes,)
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        named = [c.__name__ for c in commands if c.__name__ in sys.argv[1:2]]
+        raise ValueError(f"{_condensed(said.getvalue())} See {' '.join(['mpijax', *named, '--help'])}.") from None
+    return call
+
+
+def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    """The command with its arguments bound, so that parsing ends before anything runs."""
+
+    @functools.wraps(command)
+    def bound(*args: Any, **options: Any) -> Callable[[], None]:
+        return functools.partial(command, *args, **options)
+
+    return bound
+
+
+def _condensed(box: str) -> str:
+    """The first paragraph of a framed message, then what it proposes first."""
+    plain = re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│─]|-{3,}", "", box)
+    text = "\n".join(line.strip() for line in plain.strip().splitlines()[1:])
+    text = text.replace("Error parsing", "cannot read").replace("{None}|", "")
+    found, *others = (part.splitlines() for part in re.split(r"\n{2,}", text.strip()))
+    proposal = next((part for part in others if part[0].startswith(("Perhaps", "Available"))), [])
+    if proposal and proposal[0].startswith("Perhaps"):
+        proposal = proposal[:2]
+    return " ".join(f"{' '.join(part).rstrip('.')}." for part in (found, proposal) if part)
