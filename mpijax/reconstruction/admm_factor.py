@@ -14,6 +14,7 @@ from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Inexact, Shaped
 from mpijax.reconstruction.admm_iteration import matmul, normal_inverse, or_one
 from mpijax.reconstruction.inputs import check_matrix, check_row_weights, is_complex
+from mpijax.reconstruction.normal_equations import power_of_two
 from mpijax.reconstruction.operators import FiniteDifference, check_image_shape
 
 FIRST_RHO = 1e-3
@@ -122,10 +123,10 @@ def check_nonnegative(name: str, value: Any) -> None:
 @partial(jax.jit, static_argnames=("image_shape", "total_variation", "bounded"))
 def _factor(matrix, row_weights, rho, *, image_shape, total_variation, bounded):
     parts = stack_parts(matrix.T, row_weights).T
-    coarse = _power_of_two(jnp.max(jnp.abs(parts)))
+    coarse = power_of_two(jnp.max(jnp.abs(parts)))
     parts = parts / coarse
     gram = matmul(parts.T, parts)
-    fine = _power_of_two(jnp.sqrt(_largest_eigenvalue(gram)))
+    fine = power_of_two(jnp.sqrt(_largest_eigenvalue(gram)))
     parts, gram = parts / fine, gram / fine**2
     if rho is None:
         rho = or_one(COUPLING_RHO * jnp.trace(gram) / len(gram)) if bounded else FIRST_RHO
@@ -147,15 +148,9 @@ def stack_parts(values: Any, row_weights: Any) -> jax.Array:
 
 def unit_frames(b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Frames divided by a power of two near their norm, and that power; in two stages, for norms of tiny values."""
-    coarse = _power_of_two(jnp.max(jnp.abs(b), axis=-1))
-    fine = _power_of_two(jnp.linalg.norm(lax.stop_gradient(b) / coarse[:, None], axis=-1))
+    coarse = power_of_two(jnp.max(jnp.abs(b), axis=-1))
+    fine = power_of_two(jnp.linalg.norm(lax.stop_gradient(b) / coarse[:, None], axis=-1))
     return b / (coarse * fine)[:, None], coarse * fine
-
-
-def _power_of_two(value):
-    """The power of two just above a positive number, so that a division by it rounds nothing; 1 for 0."""
-    value = lax.stop_gradient(value)
-    return jnp.ldexp(jnp.ones_like(value), jnp.frexp(value)[1])
 
 
 def _largest_eigenvalue(gram, steps=10):

@@ -42,6 +42,7 @@ from mpijax.reconstruction.inputs import (
     complex_pair,
     is_complex,
 )
+from mpijax.reconstruction.normal_equations import power_of_two
 
 DEFAULT_BLOCK_SIZE = 128
 _LEAF = 16  # triangles up to here are inverted row by row, larger ones put together from halves
@@ -152,7 +153,7 @@ def split_regularization(regularization, dtype):
     regularization = jnp.asarray(regularization, dtype)
     if regularization.ndim == 0:
         return regularization, None
-    scalar = _power_of_two(lax.stop_gradient(jnp.max(regularization)))
+    scalar = power_of_two(jnp.max(regularization))
     return scalar, scalar / regularization
 
 
@@ -171,7 +172,7 @@ def prepare(matrix, regularization, voxel_scale, block_size):
     peak = lax.stop_gradient(jnp.max(energy))
     used = energy > 0
     # energies of signals in SI units are so small that the gradient of 1 / energy overflows
-    scale = _power_of_two(peak)
+    scale = power_of_two(peak)
     pivot = jnp.where(used, (energy + regularization) / scale, 1)
     inverse = _lower_inverse(jnp.tril(gram, -1) / scale + pivot[:, :, None] * jnp.eye(size, dtype=blocks.dtype))
     inverse = jnp.where(used[:, :, None] & used[:, None, :], inverse, 0)
@@ -181,11 +182,6 @@ def prepare(matrix, regularization, voxel_scale, block_size):
 def to_blocks(rows, count, size):
     """Rows (m, n) as blocks (count, size, n), the last one filled with zeros."""
     return jnp.pad(rows, ((0, count * size - len(rows)), (0, 0))).reshape(count, size, rows.shape[1])
-
-
-def _power_of_two(value):
-    """The power of two just above a positive number, so that a division by it rounds nothing; 1 for 0."""
-    return jnp.ldexp(jnp.ones_like(value), jnp.frexp(value)[1])
 
 
 def _lower_inverse(lower):

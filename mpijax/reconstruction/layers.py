@@ -18,6 +18,7 @@ from mpijax.core.typing import Array, Inexact, Num, Shaped
 from mpijax.reconstruction.inputs import check_iteration, check_problem, complex_pair
 from mpijax.reconstruction.kaczmarz_blocks import kaczmarz_solve
 from mpijax.reconstruction.kaczmarz_factors import kaczmarz_factor
+from mpijax.reconstruction.normal_equations import power_of_two
 from mpijax.reconstruction.tikhonov import tikhonov
 from mpijax.reconstruction.weights import relative_lambda
 
@@ -149,6 +150,5 @@ def _scaled(layer: Any, matrix: Any, data: Any) -> tuple[jax.Array, jax.Array, j
     check_problem(matrix, data)
     check_shape("log_weights", layer.log_weights, np.shape(matrix)[:1])
     matrix, data = complex_pair(matrix, data)
-    peak = jax.lax.stop_gradient(jnp.max(jnp.abs(matrix)))
-    unit = jnp.ldexp(jnp.ones_like(peak), jnp.frexp(peak)[1])
+    unit = power_of_two(jnp.max(jnp.abs(matrix)))
     return matrix / unit, data / unit, jnp.exp(jnp.asarray(layer.log_weights, matrix.real.dtype))
