@@ -25,7 +25,6 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.bench_kaczmarz
 	$(BIN)/python -m benchmarks.bench_tikhonov
 	$(BIN)/python -m benchmarks.bench_admm
-	$(BIN)/python -m benchmarks.bench_neural
 	$(BIN)/python -m benchmarks.bench_streaming
 	$(BIN)/python -m benchmarks.bench_stream
 

@@ -1,8 +1,8 @@
 """How the cost of a reconstruction grows with rows, voxels and frames: measured, fitted, drawn.
 
 ``python -m benchmarks.reconstruction_scaling --figure docs/figures/reconstruction_scaling.png``: factor and solve apart,
-three sweeps, one frame unless frames grow. The exponent of a power law fitted to the upper half of every curve stands in
-its legend: 1 is linear.
+three sweeps or a hundred iterations, one frame unless frames grow. The exponent of a power law fitted to the upper half
+of every curve stands in its legend: 1 is linear.
 """
 
 import argparse
@@ -15,9 +15,10 @@ import jax.numpy as jnp
 
 from benchmarks.bench_kaczmarz import SWEEPS, problem
 from benchmarks.scaling import curve
-from mpijax.reconstruction import kaczmarz_factor, kaczmarz_solve, relative_lambda
+from mpijax.reconstruction import admm_factor, admm_solve, kaczmarz_factor, kaczmarz_solve, relative_lambda
 from mpijax.viz import plot_scaling, save
 
+ITERATIONS = 100
 CASES = {
     "rows": [(rows, 841, 1) for rows in (375, 750, 1500, 3000, 6000)],
     "voxels": [(1500, voxels, 1) for voxels in (441, 841, 1681, 3375, 6859)],
@@ -27,6 +28,10 @@ SOLVERS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "Kaczmarz": (
         lambda matrix, voxels: kaczmarz_factor(matrix, relative_lambda(matrix, 1e-3)),
         partial(kaczmarz_solve, sweeps=SWEEPS),
+    ),
+    f"ADMM, {ITERATIONS} iterations": (
+        lambda matrix, voxels: admm_factor(matrix, (voxels, 1, 1), total_variation=False),
+        partial(admm_solve, l1=1e-3, iterations=ITERATIONS, tolerance=None),
     ),
 }
 """name -> (factor(matrix, voxels), solve(factors, frames)); another solver is another line."""
