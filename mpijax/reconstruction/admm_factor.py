@@ -122,8 +122,11 @@ def check_nonnegative(name: str, value: Any) -> None:
 
 @partial(jax.jit, static_argnames=("image_shape", "total_variation", "bounded"))
 def _factor(matrix, row_weights, rho, *, image_shape, total_variation, bounded):
-    parts = stack_parts(matrix.T, row_weights).T
-    coarse = power_of_two(jnp.max(jnp.abs(parts)))
+    if row_weights is not None:
+        matrix = matrix * jnp.asarray(row_weights, matrix.real.dtype)[:, None]
+    parts = jnp.concatenate([matrix.real, matrix.imag]) if jnp.iscomplexobj(matrix) else matrix
+    peak = jnp.max(jnp.abs(parts))
+    coarse = power_of_two(peak)
     parts = parts / coarse
     gram = matmul(parts.T, parts)
     fine = power_of_two(jnp.sqrt(_largest_eigenvalue(gram)))
@@ -132,7 +135,7 @@ def _factor(matrix, row_weights, rho, *, image_shape, total_variation, bounded):
         rho = or_one(COUPLING_RHO * jnp.trace(gram) / len(gram)) if bounded else FIRST_RHO
     rho = jnp.asarray(rho, gram.dtype)
     inverse = normal_inverse(gram, rho, FiniteDifference(image_shape) if total_variation else None)
-    scale = jnp.where(jnp.any(parts != 0), coarse * fine, 0)
+    scale = jnp.where(peak > 0, coarse * fine, 0)
     kind = matrix.shape[0], is_complex(matrix)
     return AdmmFactors(parts, gram, inverse, scale, rho, row_weights, image_shape, total_variation, *kind)
 
