@@ -19,10 +19,10 @@ Kaczmarz is non-negative throughout. All tuning of a run is on the same held-out
 the scores only. Fixed for all runs, after trial runs of this scene: the noise, the candidates, and width, learning rate and
 steps of the quick preset; those of "paper" are the published ones.
 
-Expected time: quick 6.5 minutes of processor time, 4 to 7 minutes on two free cores; paper is meant for a GPU. Expected of quick:
+Expected time: quick 6.5 minutes of processor time, under 9 minutes on two busy cores; paper is meant for a GPU. Expected of quick:
 SIREN has the steepest edges at 79 and 104 voxels (1.21 and 1.25 per mm, next Kaczmarz on the fine grid with 1.04 and 1.05) and the
-least nRMSE (0.38 and 0.40 against 0.53 and 0.54); its windings are too thin (1.2 mm instead of 1.5 mm). A run directory continues
-where it stopped.
+least nRMSE (0.38 and 0.40 against 0.53 and 0.54); its windings are too thin (1.2 mm instead of 1.5 mm). With ``--noise 5e-4``
+Kaczmarz on the fine grid has the steeper edges. A run directory continues where it stopped.
 """
 
 import json
