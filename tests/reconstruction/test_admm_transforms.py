@@ -83,8 +83,8 @@ def test_an_epsilon_that_no_image_meets():
     stacked, data = np.concatenate([A.real, A.imag]), np.concatenate([B.real, B.imag])
     least = np.linalg.norm(stacked @ np.linalg.lstsq(stacked, data, rcond=None)[0] - data)
     with pytest.raises(ValueError, match=f"no real image has a weighted residual below {least:.4g}"):
-        admm(A, B, SHAPE, tv=1.0, epsilon=0.5 * least)
-    traced = jax.jit(lambda e: admm(A, B, SHAPE, tv=1.0, epsilon=e))(0.5 * least)
+        admm(A, B, SHAPE, tv=1.0, epsilon=0.5 * least, constraint="real")
+    traced = jax.jit(lambda e: admm(A, B, SHAPE, tv=1.0, epsilon=e, constraint="real"))(0.5 * least)
     assert not traced.stats["converged"]
     assert traced.stats["residual"] * np.linalg.norm(B) > 0.9 * least
 
