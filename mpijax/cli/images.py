@@ -19,8 +19,9 @@ from mpijax.cli.data import DataOptions, RowOptions, read_inputs
 from mpijax.cli.options import Output, by, check_outputs
 from mpijax.core.checks import check_choice, check_count, check_range
 from mpijax.reconstruction import Problem
+from mpijax.reconstruction.pipeline import SOLVERS
 
-METHODS = ("kaczmarz", "tikhonov", "admm", "neural")
+COMPARED = ("kaczmarz", "tikhonov", "admm")
 CONSTRAINTS = ("nonnegative", "real", "none")
 WEIGHTS = ("none", "row_norm", "whitening")
 LAMBDA = {"kaczmarz": 1e-2, "tikhonov": 1e-2, "admm": 1e-3}
@@ -165,8 +166,8 @@ def reconstruct(
     """
     from mpijax import viz
 
-    check_choice("method", method, METHODS)
-    methods = list(dict.fromkeys([*METHODS[:3], method])) if compare else [method]
+    check_choice("method", method, SOLVERS)
+    methods = list(dict.fromkeys([*COMPARED, method])) if compare else [method]
     solver.check(methods)
     png = output.with_suffix(".png") if png is None else png
     outputs = [output, png] if nifti is None else [output, png, nifti]
