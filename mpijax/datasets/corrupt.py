@@ -19,12 +19,12 @@ from mpijax.core.checks import check_choice, check_count, check_interval, check_
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Bool, Complex, Float
 from mpijax.datasets.degrade import degrade
-from mpijax.datasets.masks import block_mask
+from mpijax.datasets.masks import block_mask, stride_mask
 from mpijax.datasets.normalize import channels_to_complex, complex_to_channels, row_scale
 from mpijax.physics.noise import background_from_frames, background_surrogate, complex_normal
 from mpijax.physics.scan_order import scan_index, valid_voxels
 
-TASKS = ("denoise", "inpaint", "upsample")
+TASKS = ("denoise", "inpaint", "complete", "upsample", "any")
 NOISE = ("white", "surrogate", "frames")
 
 
@@ -113,25 +113,31 @@ class RestorationTask:
     """How a clean row becomes a training pair.
 
     Attributes:
-        task: "denoise" (A = 1), "inpaint" (A hides blocks of a scan, :func:`mpijax.datasets.block_mask`) or "upsample" (A
-            takes a coarser grid).
+        task: "denoise" (A = 1), "inpaint" (A hides blocks of a scan, :func:`mpijax.datasets.block_mask`), "complete" (A hides
+            all but every ``step``-th voxel per axis, on the same grid), "upsample" (A takes a coarser grid) or "any" (one of
+            the first three, with equal odds for every row).
         scale: upsampling factor per axis; 1 for the other tasks.
+        step: of "complete": one voxel of so many per driven axis is measured.
         method: of "upsample": "stride" (every n-th voxel from the first, ceil(extent / n) of them) or "box" (block means;
             what exceeds a multiple of n is cropped).
         noise: "white", "surrogate" (:func:`mpijax.physics.background_surrogate`) or "frames" (real empty frames, given to
             :meth:`pair`); the last two along a raster or, with p = 1/2, a meander, and each row scaled to its sigma.
-        noise_range: sigma ~ U, complex standard deviation where a maximum modulus of one is the unit.
+        noise_range: sigma = low + (high - low) u^noise_power with u ~ U(0, 1), complex standard deviation where a maximum
+            modulus of one is the unit.
+        noise_power: above one, more rows are nearly clean.
         scale_range: the maximum modulus of the clean row ~ U.
         patch: shape of the target (y, x) or (z, y, x); None = the box of the row.
         missing_range: share of the voxels that one block of "inpaint" hides ~ U; max_blocks: how many there are at most.
-        missing_weight: weight in the loss of the missing voxels of "inpaint"; known ones weigh one, padding zero.
+        missing_weight: weight in the loss of voxels inside the grid that are not measured; known ones weigh one, padding zero.
     """
 
     task: str = "denoise"
     scale: int = 1
+    step: int = 2
     method: str = "stride"
     noise: str = "white"
     noise_range: tuple[float, float] = (0.0, 0.3)
+    noise_power: float = 1.0
     scale_range: tuple[float, float] = (0.5, 1.0)
     patch: tuple[int, ...] | None = None
     missing_range: tuple[float, float] = (0.02, 0.2)
@@ -149,6 +155,8 @@ class RestorationTask:
         check_range("missing_range", self.missing_range, 0.0, 1.0, "", "It is (smallest, largest) share of the voxels.")
         check_count("max_blocks", self.max_blocks)
         check_count("scale", self.scale)
+        check_count("step", self.step)
+        check_range("noise_power", self.noise_power, 0.1, 10.0, "")
         check_range("missing_weight", self.missing_weight, 0.0, float("inf"), "")
         for name in ("noise_range", "scale_range", "missing_range"):
             low, high = getattr(self, name)
@@ -205,13 +213,11 @@ class RestorationTask:
         room = jnp.asarray(coarse_patch) - extent[: len(box)][::-1]
         shape = _shape3(coarse_box)
         noise = self._noise(noise_key, extent, shape, frames, concentration)
-        known = valid_voxels(extent, shape)
-        if self.task == "inpaint":
-            known = block_mask(extent, shape, key=mask_key, ratio_range=self.missing_range, max_blocks=self.max_blocks)
+        known = self._known(mask_key, extent, shape)
         return Corruption(
             phase=2 * jnp.pi * u[0],
             scale=scale_low + (scale_high - scale_low) * u[1],
-            sigma=sigma_low + (sigma_high - sigma_low) * u[2],
+            sigma=sigma_low + (sigma_high - sigma_low) * u[2] ** self.noise_power,
             noise=noise.reshape(coarse_box),
             known=known.reshape(coarse_box),
             offset=jnp.floor((room + 1) * u[3:]).astype(int),
@@ -226,11 +232,12 @@ class RestorationTask:
             extent: voxels per axis (nx, ny) or (nx, ny, nz) of the row, may be traced.
 
         Returns:
-            "input" (*patch / scale, 2) and "target" (*patch, 2); "mask" (*patch / scale, 1), one where the input is measured;
-            "weight" (*patch, 1) of the target in the loss, zero in the padding; "noise_level" (), sigma in the scale of the
-            input.
+            "input" (*patch / scale, 2) and "target" (*patch, 2); "mask" (*patch / scale, 2), one where the input is measured and
+            where it belongs to the grid; "weight" (*patch, 1) of the target in the loss, zero in the padding; "noise_level"
+            (), sigma in the scale of the input.
         """
-        patch, coarse_patch, _ = self._shapes(row.shape)
+        patch, coarse_patch, coarse_box = self._shapes(row.shape)
+        inside = _valid(self._coarse_extent(jnp.asarray(extent)[: row.ndim]), coarse_box)
         extent = self._fine_extent(jnp.asarray(extent)[: row.ndim])
         valid = _valid(extent, row.shape)
         row = jnp.where(valid, jnp.asarray(row), 0)
@@ -242,15 +249,31 @@ class RestorationTask:
         channels, placement = encode(corrupted, known, coarse_patch, offset)
 
         weight = valid.astype(channels.dtype)
-        if self.task == "inpaint":
+        if self.task in ("inpaint", "complete", "any"):
             weight = jnp.where(valid & ~known, self.missing_weight, weight)
         return {
             "input": channels,
             "target": complex_to_channels(_place(clean / placement.scale, patch, self.scale * offset)),
-            "mask": _place(known.astype(channels.dtype), coarse_patch, offset)[..., None],
+            "mask": jnp.stack(
+                [_place(m.astype(channels.dtype), coarse_patch, offset) for m in (known, inside)], axis=-1
+            ),
             "weight": _place(weight, patch, self.scale * offset)[..., None],
             "noise_level": corruption.sigma / placement.scale,
         }
+
+    def _known(self, key: jax.Array, extent: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
+        """The measured voxels (n,) of the corrupted row."""
+        everything = valid_voxels(extent, shape)
+        if self.task in ("denoise", "upsample"):
+            return everything
+        choice_key, block_key = jax.random.split(key)
+        if self.task == "complete":
+            return stride_mask(extent, shape, self.step)
+        blocks = block_mask(extent, shape, key=block_key, ratio_range=self.missing_range, max_blocks=self.max_blocks)
+        if self.task == "inpaint":
+            return blocks
+        masks = jnp.stack([everything, blocks, stride_mask(extent, shape, self.step)])
+        return masks[jax.random.randint(choice_key, (), 0, len(masks))]
 
     def _noise(
         self, key: jax.Array, extent: jax.Array, shape: tuple[int, int, int], frames: Any, concentration: Any

@@ -1,6 +1,6 @@
-"""Pieces shared by the networks: the base class, resampling and shuffling, the transformer encoder layer.
+"""Pieces shared by the networks: the base classes, resampling and shuffling, normalization, the transformer encoder layer.
 
-Feature maps are NHWC float32.
+Feature maps are NHWC (rows of 3-D grids NDHWC) float32.
 """
 
 from typing import Any
@@ -10,9 +10,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from mpijax.core.checks import check_choice, check_count
 from mpijax.core.interpolation import keys_matrix
 from mpijax.core.pytree import FrozenMapping
 from mpijax.core.typing import Array, Float
+from mpijax.models.convolution import Conv
 
 
 class Network(nnx.Module):
@@ -27,6 +29,72 @@ class Network(nnx.Module):
     def config(self) -> dict[str, Any]:
         """The resolved configuration including the network's name; survives a JSON round trip unchanged."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in self._config.items()}
+
+
+class GridNetwork(Network):
+    """Base of the networks that take rows of any 2-D or 3-D grid, placed in a box, with a mask.
+
+    Args:
+        channels: Channels of input and output; 2 = real and imaginary part.
+        input_shape: Kept for the record; any grid works.
+        dimensions: 2 for boxes (y, x) or 3 for boxes (z, y, x).
+        dtype: Of the computation, "bfloat16" or None = that of the input; weights, statistics and output are float32.
+        **options: The rest of the configuration.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        input_shape: tuple[int, ...] | None,
+        dimensions: int,
+        dtype: str | None,
+        **options: Any,
+    ):
+        check_count("channels", channels)
+        check_choice("dimensions", dimensions, (2, 3))
+        check_choice("dtype", dtype, (None, "float32", "bfloat16"))
+        if input_shape is not None and len(input_shape) != dimensions:
+            raise ValueError(
+                f"input_shape = {input_shape}; a network of dimensions={dimensions} takes {dimensions} sizes."
+            )
+        shape = None if input_shape is None else tuple(input_shape)
+        super().__init__(channels=channels, input_shape=shape, dimensions=dimensions, dtype=dtype, **options)
+        self.channels, self.dimensions, self.dtype = channels, dimensions, dtype
+
+    def masked(
+        self, x: Float[Array, "b *s c"], mask: Float[Array, "b *s m"] | None
+    ) -> tuple[Float[jax.Array, "b *s c"], Float[jax.Array, "b *s 1"], Float[jax.Array, "b *s 1"]]:
+        """Rows with zeros where nothing is known, the known voxels, and the voxels inside the grid.
+
+        Args:
+            x: Rows (b, *s, c); what they hold at unknown voxels and outside the grid (NaN, too) has no influence.
+            mask: (b, *s, 1 or 2): known voxels, and voxels inside the grid; one channel stands for both, None = all.
+
+        Returns:
+            Rows (b, *s, c), known (b, *s, 1) and inside (b, *s, 1), the latter two made of zeros and ones.
+
+        Raises:
+            ValueError: A shape that does not fit the network, or a mask that does not fit the rows.
+        """
+        x = jnp.asarray(x)
+        if x.ndim != self.dimensions + 2 or x.shape[-1] != self.channels:
+            axes = "y, x" if self.dimensions == 2 else "z, y, x"
+            raise ValueError(f"x has shape {x.shape}; this network takes rows (b, {axes}, {self.channels}).")
+        if mask is None:
+            everything = jnp.ones((*x.shape[:-1], 1), x.dtype)
+            return x, everything, everything
+        mask = jnp.asarray(mask)
+        if mask.ndim != x.ndim or mask.shape[-1] not in (1, 2):
+            raise ValueError(
+                f"mask has shape {mask.shape}; expected {x.shape[:-1]} and 1 or 2 channels (known, inside)."
+            )
+        inside = mask[..., -1:] > 0
+        known = inside & (mask[..., :1] > 0)
+        return jnp.where(known, x, 0), known.astype(x.dtype), inside.astype(x.dtype)
 
 
 def pixel_shuffle(x: Float[Array, "b h w k"], factor: int) -> Float[jax.Array, "b _ _ _"]:
@@ -57,6 +125,42 @@ def keys_upsample(x: Float[Array, "b h w c"], scale: int) -> Float[jax.Array, "b
     return jnp.einsum("yh,bhwc,xw->byxc", rows, x, columns, precision="highest")
 
 
+def nearest_upsample(x: Float[Array, "b *s k"], factor: int = 2) -> Float[jax.Array, "b *t k"]:
+    """Repeat every voxel along every spatial axis: out[f i + r] = x[i] for r = 0 .. f - 1.
+
+    Args:
+        x: Feature map (b, *s, k).
+        factor: Upsampling factor f per axis.
+
+    Returns:
+        Feature map (b, *(s f), k).
+    """
+    x = jnp.asarray(x)
+    for axis in range(1, x.ndim - 1):
+        x = jnp.repeat(x, factor, axis)
+    return x
+
+
+def conv(
+    n_in: int,
+    n_out: int,
+    kernel: int = 3,
+    *,
+    dimensions: int,
+    init: Any = None,
+    dtype: str | None = None,
+    rngs: nnx.Rngs,
+) -> nnx.Conv:
+    """A convolution of stride one that keeps the grid, in 2-D or 3-D, with bias.
+
+    ``init`` draws the kernel; None = U(+-1/sqrt(fan in)), PyTorch's default. The bias starts at zero.
+    """
+    init = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform") if init is None else init
+    if kernel == 3:
+        return Conv(n_in, n_out, dimensions, kernel_init=init, dtype=dtype, rngs=rngs)
+    return nnx.Conv(n_in, n_out, (kernel,) * dimensions, kernel_init=init, dtype=dtype, rngs=rngs)
+
+
 def conv3x3(n_in: int, n_out: int, *, rngs: nnx.Rngs, zero: bool = False) -> nnx.Conv:
     """A 3x3 convolution of stride one that keeps the grid; ``zero`` starts it at zero."""
     if zero:
@@ -67,6 +171,25 @@ def conv3x3(n_in: int, n_out: int, *, rngs: nnx.Rngs, zero: bool = False) -> nnx
 def batch_norm(features: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
     """Batch normalization with PyTorch's defaults: running averages keep 0.9 of their value a step, epsilon 1e-5."""
     return nnx.BatchNorm(features, momentum=0.9, epsilon=1e-5, rngs=rngs)
+
+
+class MaskedBatchNorm(nnx.BatchNorm):
+    """Batch normalization whose statistics leave out the voxels outside the grid.
+
+    Mean and variance are those of the voxels with ``inside`` > 0 of the whole batch, (x - mean) / sqrt(var + 1e-5) scale +
+    bias is applied everywhere. Running averages keep 0.9 of their value a step (PyTorch's momentum 0.1); the running variance
+    is the biased one, 1/n sum (x - mean)^2, where PyTorch keeps n/(n - 1) times it. Everything is computed in float32 at
+    least and returned in the type of x.
+    """
+
+    def __init__(self, features: int, *, rngs: nnx.Rngs):
+        super().__init__(features, momentum=0.9, epsilon=1e-5, use_fast_variance=False, rngs=rngs)
+
+    def __call__(  # type: ignore[override]
+        self, x: Float[jax.Array, "b *s k"], inside: Float[jax.Array, "b *s 1"]
+    ) -> Float[jax.Array, "b *s k"]:
+        """Feature map (b, *s, k) to feature map; ``inside`` (b, *s, 1) must hold a voxel."""
+        return super().__call__(x, mask=inside > 0).astype(x.dtype)
 
 
 class EncoderLayer(nnx.Module):

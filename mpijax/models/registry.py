@@ -5,11 +5,28 @@ from typing import Any
 
 from flax import nnx
 
+from mpijax.models.dncnn import DnCNN
 from mpijax.models.layers import Network
+from mpijax.models.pconv_unet import PConvUNet
+from mpijax.models.rdn import RDN
 from mpijax.models.siren import Siren
+from mpijax.models.smrnet import SMRnet
+from mpijax.models.swinir import SwinIR
+from mpijax.models.unet import UNet
 from mpijax.models.vrfnet import VRFNet
+from mpijax.models.wiener_unet import WienerUNet
 
-_NETWORKS: dict[str, type[Network]] = {"siren": Siren, "vrfnet": VRFNet}
+_NETWORKS: dict[str, type[Network]] = {
+    "dncnn": DnCNN,
+    "pconv_unet": PConvUNet,
+    "rdn": RDN,
+    "siren": Siren,
+    "smrnet": SMRnet,
+    "swinir": SwinIR,
+    "unet": UNet,
+    "vrfnet": VRFNet,
+    "wiener_unet": WienerUNet,
+}
 _COMMON = ("channels", "scale", "input_shape")
 
 

@@ -16,7 +16,8 @@ class TrainConfig:
         batch_size: Rows per step; the batch function must deliver as many.
         learning_rate: Learning rate of the first step.
         final_learning_rate: Learning rate of the last step.
-        schedule: How it decays, "exponential", "cosine" or "constant".
+        schedule: How it decays, "exponential", "cosine", "constant" or "multistep" (halved at 50, 75 and 90 % of the steps,
+            whatever ``final_learning_rate``).
         loss: Pixel loss, "mse" or "l1".
         ema_decay: Decay of the running mean of the weights; 0 keeps the current weights.
         log_every: Steps between two lines of metrics.jsonl.
@@ -54,7 +55,7 @@ class TrainConfig:
             )
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay = {self.ema_decay}; allowed is 0 <= ema_decay < 1.")
-        check_choice("schedule", self.schedule, ("exponential", "cosine", "constant"))
+        check_choice("schedule", self.schedule, ("exponential", "cosine", "constant", "multistep"))
         check_choice("loss", self.loss, ("mse", "l1"))
 
     def to_json(self) -> str:

@@ -18,6 +18,8 @@ CASES = {
     "stride": (RestorationTask("upsample", scale=2, patch=(12, 16)), BOX2, EXTENT2),
     "box": (RestorationTask("upsample", scale=2, method="box"), BOX3, EXTENT3),
     "inpaint": (RestorationTask("inpaint", patch=(5, 6, 9), noise_range=(0.1, 0.2)), BOX3, EXTENT3),
+    "complete": (RestorationTask("complete", step=3, patch=(10, 12)), BOX2, EXTENT2),
+    "any": (RestorationTask("any"), BOX3, EXTENT3),
 }
 case = pytest.mark.parametrize("name", CASES)
 
@@ -70,8 +72,8 @@ def twin(task, box, extent, row, corruption):
     return {
         "input": place(corrupted / peak, 1),
         "target": place(clean / peak, s),
-        "mask": place(known.astype(float), 1),
-        "weight": place(np.where(known, 1.0, task.missing_weight) if task.task == "inpaint" else np.ones(row.shape), s),
+        "mask": np.stack([place(known.astype(float), 1), place(np.ones(known.shape), 1)], -1),
+        "weight": place(np.where(known, 1.0, task.missing_weight) if s == 1 else np.ones(row.shape), s),
         "noise_level": float(corruption.sigma) / peak,
     }
 
@@ -87,8 +89,8 @@ def test_order_of_operations_is_that_of_the_numpy_twin(name):
         want = twin(task, box, extent, images[i], jax.tree.map(lambda x, i=i: x[i], corruption))
         for key in ("input", "target"):
             np.testing.assert_allclose(channels_to_complex(pair[key][i]), want[key], atol=2e-6, err_msg=key)
-        for key in ("mask", "weight"):
-            np.testing.assert_array_equal(pair[key][i, ..., 0], want[key], err_msg=key)
+        np.testing.assert_array_equal(pair["mask"][i], want["mask"])
+        np.testing.assert_array_equal(pair["weight"][i, ..., 0], want["weight"])
         np.testing.assert_allclose(pair["noise_level"][i], want["noise_level"], rtol=1e-5)
     assert all(value.dtype == jnp.float32 for value in pair.values())
 
@@ -106,9 +108,9 @@ def test_padding_is_never_read(name):
     for other in (cleared, spoiled):
         jax.tree.map(np.testing.assert_array_equal, apply(corruption, other, np.array(extent)), reference)
     # what the padding holds is neither shown to the network nor part of the loss
-    np.testing.assert_array_equal(reference["input"] * (1 - reference["mask"]), 0)
+    np.testing.assert_array_equal(reference["input"] * (1 - reference["mask"][..., :1]), 0)
     assert np.isfinite(float(pixel_loss(reference["target"] + 1, reference["target"], reference["weight"])))
-    voxels = {"stride": 63, "denoise": 63, "box": 6 * 4 * 2, "inpaint": 105}[name]
+    voxels = {"stride": 63, "denoise": 63, "box": 6 * 4 * 2, "inpaint": 105, "complete": 63, "any": 105}[name]
     np.testing.assert_array_equal(np.sum(np.asarray(reference["weight"]) > 0, axis=(*range(1, len(box) + 2),)), voxels)
 
 
@@ -132,6 +134,30 @@ def test_draws_have_their_ranges_and_offsets_use_all_the_room():
         assert low <= value.min() < low + 0.05 * (high - low) and high - 0.05 * (high - low) < value.max() <= high
     # 9 x 7 fine voxels are 5 x 4 coarse ones, in a coarse patch of 8 x 6
     assert set(map(tuple, np.asarray(many.offset))) == {(y, x) for y in range(3) for x in range(4)}
+
+
+def test_every_third_voxel_is_known_where_a_grid_is_to_be_completed():
+    task, box, extent = CASES["complete"]
+    known = np.asarray(compiled(task, box)[0](keys(), np.array(extent)).known)
+    want = np.zeros(box, bool)
+    want[:7:3, :9:3] = True  # 9 x 7 voxels along x and y
+    np.testing.assert_array_equal(known, np.broadcast_to(want, known.shape))
+
+
+def test_any_task_is_one_of_three_with_equal_odds():
+    task, box, extent = CASES["any"]
+    known = np.asarray(compiled(task, box)[0](keys(300), np.array(extent)).known)
+    counts = known.sum(axis=(1, 2, 3))
+    completed = np.count_nonzero(counts == 4 * 3 * 2)
+    whole = np.count_nonzero(counts == 105)
+    assert 70 < whole < 130 and 70 < completed < 130 and 70 < 300 - whole - completed < 130
+
+
+def test_noise_power_makes_more_rows_nearly_clean():
+    draw, _ = compiled(RestorationTask(noise_power=3.0), BOX2)
+    sigma = np.asarray(draw(keys(300), np.array(EXTENT2)).sigma)
+    uniform = np.asarray(compiled(RestorationTask(), BOX2)[0](keys(300), np.array(EXTENT2)).sigma)
+    np.testing.assert_allclose(sigma, 0.3 * (uniform / 0.3) ** 3, rtol=1e-4, atol=1e-7)
 
 
 def test_pair_is_draw_and_apply():
@@ -243,7 +269,9 @@ def test_extents_are_traced_inside_one_compiled_function():
 
 def test_bad_tasks_are_refused():
     for options, message in [
-        ({"task": "colorize"}, "'denoise', 'inpaint', 'upsample'"),
+        ({"task": "colorize"}, "'denoise', 'inpaint', 'complete', 'upsample', 'any'"),
+        ({"step": 0}, "step"),
+        ({"noise_power": 0.0}, "noise_power"),
         ({"task": "upsample"}, "needs 2 or more"),
         ({"scale": 2}, "needs 2 or more"),
         ({"noise": "pink"}, "'white', 'surrogate', 'frames'"),

@@ -1,0 +1,158 @@
+"""A denoiser that corrects a classical filter: local Wiener shrinkage of the cosine transform, then a U-Net."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from mpijax.core.typing import Array, Float
+from mpijax.models.layers import Network
+from mpijax.models.unet import Backbone, check_sizes, main_phase, rotate
+
+MARGIN = 1.5
+"""Multiple of the noise's power that the shrinkage takes off the local power of the coefficients."""
+
+SMOOTHING = (0.054, 0.242, 0.4, 0.242, 0.054)
+"""Weights of neighboring coefficients in the local power: a Gaussian of standard deviation one."""
+
+
+class WienerUNet(Network):
+    """Denoiser: out = e^{i phi} (W + N(y, W, sigma)), y = e^{-i phi} x, W = D^T (max(0, 1 - 1.5 s^2 / P) D y), N a U-Net.
+
+    phi is the row's main phase (:func:`mpijax.models.unet.main_phase`). D is the orthonormal DCT-II over the grid's own voxels,
+    wherever they lie in their box. Real and imaginary part are filtered apart, each with noise of variance s^2 = sigma^2/2; P is
+    the power of the coefficients, (D y)^2, smoothed over their neighbors. A row of a system matrix is sparse there, and its large
+    coefficients lie together. N starts at zero: the untrained network is the filter W, without noise the identity. Everything
+    outside the grid is zero at every layer, so that what lies there does not change the result; nor does padding behind a row in
+    the corner of its box.
+
+    Args:
+        channels: 2, real and imaginary part.
+        scale: 1 or None, it does not upsample.
+        input_shape: kept for the record; any grid works.
+        dimensions: 2 or 3.
+        features: width of each level, the finest first.
+        blocks: residual blocks per level and direction.
+        patch: voxels per axis merged into channels at the input.
+        dtype: of the computation inside N, e.g. "bfloat16"; None = float32.
+        rngs: random streams of the initial weights.
+
+    Raises:
+        ValueError: a value is out of range.
+
+    Source: this project's network; the filter generalizes the thresholds of A. Weber et al., IEEE Trans. Magn. 51 (2015).
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int = 2,
+        scale: int | None = None,
+        input_shape: tuple[int, ...] | None = None,
+        dimensions: int = 2,
+        features: tuple[int, ...] | list[int] = (64, 96, 128),
+        blocks: int = 1,
+        patch: int = 2,
+        dtype: str | None = None,
+        rngs: nnx.Rngs,
+    ):
+        if scale not in (None, 1):
+            raise ValueError(f"scale = {scale}; wiener_unet denoises and does not upsample.")
+        if dimensions not in (2, 3):
+            raise ValueError(f"dimensions = {dimensions}; allowed are 2 and 3.")
+        check_sizes(channels, features, blocks, patch)
+        super().__init__(
+            name="wiener_unet",
+            channels=channels,
+            scale=1,
+            input_shape=None if input_shape is None else tuple(input_shape),
+            dimensions=dimensions,
+            features=tuple(features),
+            blocks=blocks,
+            patch=patch,
+            dtype=dtype,
+        )
+        compute = jnp.dtype(jnp.float32 if dtype is None else dtype)
+        self.backbone = Backbone(
+            2 * channels + 2, channels, dimensions, tuple(features), blocks, patch, compute, rngs=rngs
+        )
+
+    def __call__(
+        self, x: Float[Array, "b *s c"], *, mask: Array | None = None, noise_level: Array | None = None
+    ) -> Float[Array, "b *s c"]:
+        """Rows (b, *s, c) to denoised rows (b, *s, c), zero outside the grid.
+
+        Args:
+            x: rows in their box, (y, x) or (z, y, x).
+            mask: (b, *s, 1 or 2): the last channel says which voxels belong to the grid, a block of them; None = all.
+            noise_level: complex standard deviation of the noise in the scale of x (b,); None = no noise.
+        """
+        x = jnp.asarray(x)
+        inside = jnp.ones((*x.shape[:-1], 1)) if mask is None else jnp.asarray(mask)[..., -1:]
+        level = jnp.zeros(x.shape[0]) if noise_level is None else jnp.asarray(noise_level)
+        level = level.reshape(-1, *(1,) * (x.ndim - 1))
+        phase = main_phase(x, inside)
+        rows = rotate(x * inside, -phase)
+        filtered = wiener_filter(rows, inside, level / math.sqrt(2))
+        correction = self.backbone(jnp.concatenate([rows, filtered, inside, level * inside], -1), inside)
+        return rotate(filtered + inside * correction, phase)
+
+
+def wiener_filter(
+    x: Float[Array, "b *s c"], inside: Float[Array, "b *s 1"], sigma: Float[Array, "..."]
+) -> Float[jax.Array, "b *s c"]:
+    """D^T (max(0, 1 - 1.5 sigma^2 / P) D x) of real images, with P the smoothed power of the coefficients D x.
+
+    Args:
+        x: images as channels (b, *s, c), zero outside the grid.
+        inside: one on the grid's voxels, a block of the box (b, *s, 1).
+        sigma: standard deviation of the noise of one real image (b, *1, 1).
+    """
+    x, inside, sigma = jnp.asarray(x), jnp.asarray(inside), jnp.asarray(sigma)
+    transforms, band = _transforms(inside[..., 0])
+    coefficients = _apply(transforms, x, forward=True)
+    local = _smooth(coefficients**2) / jnp.maximum(_smooth(band), 1e-6)
+    gain = jnp.maximum(0, local - MARGIN * sigma**2) / jnp.maximum(local, 1e-12)  # the floor keeps the gradient finite
+    return _apply(transforms, coefficients * jnp.where(sigma > 0, gain, 1), forward=False) * inside
+
+
+def _smooth(x: jax.Array) -> jax.Array:
+    """Weighted sums over neighbors along every spatial axis; zero beyond the box."""
+    reach = len(SMOOTHING) // 2
+    for axis in range(1, x.ndim - 1):
+        size = x.shape[axis]
+        padded = jnp.pad(x, [(reach, reach) if a == axis else (0, 0) for a in range(x.ndim)])
+        shifted = [w * jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i, w in enumerate(SMOOTHING)]
+        x = functools.reduce(jnp.add, shifted)
+    return x
+
+
+def _transforms(inside: jax.Array) -> tuple[list[jax.Array], jax.Array]:
+    """DCT of the block of voxels of each row: matrices (b, k, i) per axis, and the coefficients that exist (b, *k, 1)."""
+    axes = range(1, inside.ndim)
+    matrices, bands = [], []
+    for axis in axes:
+        present = jnp.max(inside, axis=tuple(a for a in axes if a != axis)) > 0
+        count = jnp.maximum(jnp.sum(present, axis=1), 1)[:, None, None]
+        i = jnp.arange(inside.shape[axis])[None, None, :] - jnp.argmax(present, axis=1)[:, None, None]
+        k = jnp.arange(inside.shape[axis])[None, :, None]
+        weight = jnp.sqrt(jnp.where(k == 0, 1.0, 2.0) / count)
+        # (2 i + 1) k mod 4 n in integers: the angle stays exact in single precision
+        angle = ((2 * i + 1) * k) % (4 * count) * (math.pi / 2) / count
+        band = k < count
+        matrices.append(jnp.where(band & present[:, None, :], weight * jnp.cos(angle), 0))
+        shape = [1] * inside.ndim
+        shape[0], shape[axis] = inside.shape[0], inside.shape[axis]
+        bands.append(band.astype(inside.dtype).reshape(shape))
+    return matrices, jnp.broadcast_to(math.prod(bands), inside.shape)[..., None]
+
+
+def _apply(matrices: list[jax.Array], x: jax.Array, *, forward: bool) -> jax.Array:
+    """D x along every spatial axis, or D^T x."""
+    for axis, matrix in enumerate(matrices, 1):
+        moved = jnp.moveaxis(x, axis, 1)
+        contract = "bki,bi...->bk..." if forward else "bki,bk...->bi..."
+        x = jnp.moveaxis(jnp.einsum(contract, matrix, moved, precision="highest"), 1, axis)
+    return x
