@@ -1,0 +1,116 @@
+"""How much noise a row carries: from the row itself, or from the background frames of its matrix."""
+
+import math
+
+import numpy as np
+from scipy.fft import dctn
+
+from mpijax.core.checks import check_finite
+from mpijax.core.typing import Array, Bool, Complex, Float
+from mpijax.restoration.inpaint import biharmonic_inpaint, known_rows
+from mpijax.restoration.transforms import SMALLEST, check_grid
+from mpijax.system import SystemMatrix
+
+CUT = 3.0
+START = 0.25
+FEWEST = 8
+"""The smallest quarter of the powers, and at least 8 of them, are taken for noise from the start."""
+CHUNK = 1 << 23
+"""Entries of rows that are transformed at once."""
+
+
+def estimate_noise(images: Complex[Array, " b *s"], known: Bool[Array, "..."] | None = None) -> Float[np.ndarray, " b"]:
+    """Complex standard deviation sqrt(E|n|^2) of the white noise in every row, from the row alone.
+
+    The powers p of the orthonormal DCT-II are sigma^2 times a unit exponential where a row holds noise only, which is nearly
+    everywhere: signal gathers in a few coefficients. Sorted, the smallest k of them estimate
+    s_k = mean(p_1 .. p_k) / (1 - t e^-t / (1 - e^-t)), t = 3; sigma^2 = s_k at the first k >= max(n/4, 8) with p_{k+1} > t s_k,
+    the fixed point of clipping everything above t sigma^2.
+
+    Where voxels are unknown, lines and planes without any known voxel are left out (the coarse grid of a completion remains),
+    the others are filled (:func:`mpijax.restoration.inpaint.biharmonic_inpaint`), and the power is divided by the known share,
+    since what is filled carries hardly any noise at high frequencies. Host side.
+
+    Median and 5 to 95 % of the estimate over the true value, 512 simulated planar rows of peak one: 1.07 (0.98 to 1.24) at
+    sigma = 0.06, 1.05 (0.98 to 1.20) at 0.1, 1.04 (0.96 to 1.14) at 0.2, 1.03 (0.96 to 1.12) at 0.3. Rows without noise give
+    0.0005 (95 %: below 0.007), their own fine structure. Of 4 x 4 voxels of mere noise it reads 12 % low.
+
+    Args:
+        images: rows (b, y, x) or (b, z, y, x); what they hold at unknown voxels is not read.
+        known: True = measured, for all rows (*s) or for each (b, *s); None = everything.
+
+    Returns:
+        Standard deviations (b,) [unit of the rows].
+
+    Raises:
+        ValueError: a row without known voxels, NaN or infinite values at known ones, shapes that do not fit, or a grid with
+            fewer than 4 voxels along an axis.
+    """
+    if known is None:
+        check_grid("images", images.shape)
+        check_finite("images", images)
+        return _clipped_deviation(np.asarray(images))
+    rows, masks = known_rows(np.asarray(images), np.asarray(known))
+    sigma = np.empty(len(rows), rows.real.dtype)
+    distinct, group = np.unique(masks.reshape(len(masks), -1), axis=0, return_inverse=True)
+    for index, flat in enumerate(distinct):
+        members = np.flatnonzero(group.reshape(-1) == index)
+        box = _occupied(flat.reshape(rows.shape[1:]))
+        mask = flat.reshape(rows.shape[1:])[box]
+        part = rows[members][(slice(None), *box)]
+        filled = part if mask.all() else biharmonic_inpaint(part, mask)
+        sigma[members] = _clipped_deviation(filled) / math.sqrt(mask.mean())
+    return sigma
+
+
+def background_noise(system_matrix: SystemMatrix) -> Float[np.ndarray, " m"] | None:
+    """Complex standard deviation of one voxel's value in every kept row, from the background frames of the file.
+
+    The sample standard deviation sqrt(sum |b_e - mean b|^2 / (E - 1)) of the E background frames b_e about their mean. A
+    calibration stores one frame per voxel, with as many averages as a background frame, so this is the noise of one voxel. It
+    counts every change of the background during the scan, slow drift included; a background that was subtracted by
+    interpolation has less, so the number is an upper bound there. Frames averaged differently than the voxels need a factor
+    sqrt(averages of a background frame / averages of a voxel).
+
+    Args:
+        system_matrix: any matrix.
+
+    Returns:
+        Standard deviations (m,) in the order of ``system_matrix.rows()`` [unit of the rows], or None with fewer than two
+        background frames.
+    """
+    noise = system_matrix.noise_std
+    return None if noise is None else np.asarray(system_matrix.row_values(noise))
+
+
+def _clipped_deviation(rows: np.ndarray) -> np.ndarray:
+    parts = np.array_split(rows, -(-rows.size // CHUNK))
+    return np.concatenate([_clipped_chunk(part) for part in parts])
+
+
+def _clipped_chunk(rows: np.ndarray) -> np.ndarray:
+    axes = tuple(range(1, rows.ndim))
+    peak = np.max(np.abs(rows), axis=axes, keepdims=True)
+    scale = np.where(peak > 0, peak, 1)  # squares of raw receive voltages underflow in single precision
+    dtype = rows.real.dtype
+    rows = rows / scale
+    real, imaginary = (dctn(part, axes=axes, norm="ortho") for part in (rows.real, rows.imag))
+    power = np.sort((real**2 + imaginary**2).reshape(len(rows), -1).astype(np.float64), axis=1)
+    n = power.shape[1]
+    share = 1 - CUT * math.exp(-CUT) / -math.expm1(-CUT)  # mean of a unit exponential below the cut
+    variance = np.cumsum(power, axis=1) / (np.arange(1, n + 1) * share)
+    above = np.full(power.shape, True)
+    above[:, :-1] = power[:, 1:] > CUT * variance[:, :-1]
+    above[:, : min(max(int(START * n), FEWEST), n) - 1] = False
+    count = np.argmax(above, axis=1)
+    return (scale.reshape(-1) * np.sqrt(variance[np.arange(len(rows)), count])).astype(dtype)
+
+
+def _occupied(mask: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Index of the sub-grid of the positions along each axis that hold a known voxel; axes that would become too short stay."""
+    indices = []
+    for axis, n in enumerate(mask.shape):
+        others = tuple(a for a in range(mask.ndim) if a != axis)
+        occupied = np.flatnonzero(mask.any(axis=others))
+        indices.append(occupied if len(occupied) >= SMALLEST or n == 1 else np.arange(n))
+    return np.ix_(*indices)
