@@ -7,10 +7,11 @@ import os
 import re
 import sys
 
-from mpijax.cli.calibrations import fit, restore, train
+from mpijax.cli.calibrations import fit, train
 from mpijax.cli.images import reconstruct
 from mpijax.cli.look import info, inspect
 from mpijax.cli.parser import parse
+from mpijax.cli.restore import restore
 from mpijax.cli.simulated import measure, simulate
 
 COMMANDS = (info, inspect, simulate, measure, reconstruct, fit, train, restore)

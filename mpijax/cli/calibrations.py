@@ -1,4 +1,4 @@
-"""``mpijax fit``, ``train`` and ``restore``: from one calibration to a finer one."""
+"""``mpijax fit`` and ``train``: models and networks from calibrations."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +9,7 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.options import Output, by, check_output, one_patch
-from mpijax.core.checks import check_choice, check_range
+from mpijax.cli.options import by, check_output, one_patch
 
 
 def fit(
@@ -129,36 +128,3 @@ def train(
     print(
         f"wrote {run_dir / 'weights.npz'}: nRMSE {min(scores):.4f} on the held-out rows ({scores[0]:.4f} before training)"
     )
-
-
-def restore(
-    file: Positional[Path],
-    output: Output,
-    model: str,
-    task: str = "upsample",
-    scale: int = 2,
-    sampling: str = "box",
-    snr_threshold: float = 0.0,
-) -> None:
-    """Restore a calibration and write it as MDF.
-
-    Args:
-        file: MDF file with a coarse calibration.
-        output: MDF file to write.
-        model: run directory or weights file of a trained network, or bicubic, or consistent-bicubic.
-        task: upsample.
-        scale: fine voxels per coarse voxel and axis.
-        sampling: box (the calibration sample fills the coarse voxel) or stride (a small sample at every scale-th position).
-        snr_threshold: leave out rows below this SNR (0 = keep all).
-    """
-    check_choice("task", task, ("upsample",))
-    check_range("snr_threshold", snr_threshold, 0, float("inf"), "")
-    check_output(output)
-    matrix = one_patch(file).select(snr_threshold=snr_threshold or None).read()
-    solution = mj.restore(matrix, task, scale=scale, sampling=sampling, model=model, progress=True)
-    mj.io.write_system_matrix(output, solution.value)
-    before, after = matrix.grid.shape, solution.value.grid.shape
-    residual = solution.stats["residual"]
-    print(f"wrote {output}: {len(residual)} rows, grid {by(before)} -> {by(after)}")
-    print(f"positions measured: {matrix.grid.size} instead of {solution.value.grid.size}")
-    print(f"distance from the measured coarse rows: median {np.median(residual):.2%}, largest {np.max(residual):.2%}")

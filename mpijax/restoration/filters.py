@@ -1,4 +1,4 @@
-"""Denoising rows by thresholds on their discrete cosine transform (DCT-F)."""
+"""Denoising rows by shrinking their discrete cosine transform: thresholds (DCT-F) and a local Wiener filter."""
 
 import functools
 import math
@@ -9,7 +9,9 @@ import jax.numpy as jnp
 
 from mpijax.core.checks import check_choice, check_range
 from mpijax.core.typing import Array, Complex
-from mpijax.datasets.normalize import denormalize, normalize, row_scale
+from mpijax.datasets.normalize import channels_to_complex, complex_to_channels, denormalize, normalize, row_scale
+from mpijax.models.unet import main_phase, rotate
+from mpijax.models.wiener_unet import wiener_filter
 from mpijax.restoration.transforms import check_grid, dct, inverse_dct
 
 THRESHOLDS = {"soft": 2.75, "hard": 2.5, "garrote": 2.0}
@@ -50,6 +52,40 @@ def dct_filter(
     check_range("threshold", threshold, 0, math.inf, "sigma")
     images = jnp.asarray(images)
     return _filter(images, threshold * row_sigma(sigma, images), rule)
+
+
+def local_wiener(images: Complex[Array, " b *s"], sigma: Any) -> Complex[jax.Array, " b *s"]:
+    """Wiener filter of the cosine transform with the power of neighboring coefficients, along the main phase of every row.
+
+    y = e^{-i phi} x with phi = arg(sum x^2)/2; c -> c max(0, 1 - 1.5 s^2/P) for the coefficients c of Re y and of Im y apart, each
+    with noise of variance s^2 = sigma^2/2, where P is c^2 smoothed over neighboring coefficients; and back. It is what the network
+    "wiener_unet" starts from. Rows of equilibrium models are real up to a phase, so that the noise across it goes, 3 dB.
+
+    Args:
+        images: complete rows (b, y, x) or (b, z, y, x) without padding.
+        sigma: complex standard deviation of the noise of every row (b,), or one number [unit of the rows].
+
+    Returns:
+        Filtered rows.
+
+    Raises:
+        ValueError: a negative sigma, or a grid with fewer than 4 voxels along an axis.
+
+    Source: this project's.
+    """
+    check_grid("images", images.shape)
+    images = jnp.asarray(images)
+    return _local_wiener(images, row_sigma(sigma, images))
+
+
+@jax.jit
+def _local_wiener(images: jax.Array, sigma: jax.Array) -> jax.Array:
+    scaled, scale = normalize(images, jax.lax.stop_gradient(row_scale(images)))
+    rows = complex_to_channels(scaled)
+    phase = main_phase(rows)
+    level = (sigma / scale / math.sqrt(2)).reshape(-1, *(1,) * (rows.ndim - 1))
+    filtered = wiener_filter(rotate(rows, -phase), jnp.ones((*images.shape, 1)), level)
+    return denormalize(channels_to_complex(rotate(filtered, phase)), scale)
 
 
 def row_sigma(sigma: Any, images: Complex[Array, " b *s"]) -> jax.Array:

@@ -11,6 +11,7 @@ from mpijax.viz.l_curve import plot_l_curve as plot_l_curve
 from mpijax.viz.profiles import plot_profiles as plot_profiles
 from mpijax.viz.resolution import plot_against_iterations as plot_against_iterations
 from mpijax.viz.resolution import plot_cross_profiles as plot_cross_profiles
+from mpijax.viz.restored import plot_restored as plot_restored
 from mpijax.viz.row_weights import plot_row_weights as plot_row_weights
 from mpijax.viz.rows import complex_to_rgb as complex_to_rgb
 from mpijax.viz.rows import plot_rows as plot_rows

@@ -5,7 +5,8 @@ import pytest
 from jax.test_util import check_grads
 from scipy.fft import dctn, idctn
 
-from mpijax.restoration.filters import THRESHOLDS, dct_filter
+from mpijax import models
+from mpijax.restoration.filters import THRESHOLDS, dct_filter, local_wiener
 from mpijax.restoration.transforms import dct, dct_matrix, inverse_dct
 
 
@@ -93,3 +94,27 @@ def test_bad_requests():
         dct_filter(images, np.ones(3))
     with pytest.raises(ValueError, match="sigma"):
         dct_filter(images, -0.1)
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 8), (2, 4, 5, 6)])
+def test_local_wiener_filter_is_the_untrained_network_and_commutes_with_scale_and_phase(shape):
+    images, sigma = rows(shape), np.array([0.8, 1.3], np.float32)
+    network = models.create("wiener_unet", dimensions=len(shape) - 1, features=(4,), rngs=0)
+    channels = np.stack([images.real, images.imag], -1)
+    out = np.asarray(local_wiener(images, sigma))
+    want = np.asarray(network(channels, noise_level=sigma))
+    np.testing.assert_allclose(out, want[..., 0] + 1j * want[..., 1], atol=5e-6)
+    turn = 1e-9 * np.exp(0.7j)
+    np.testing.assert_allclose(local_wiener((turn * images).astype(np.complex64), 1e-9 * sigma) / turn, out, atol=2e-5)
+    np.testing.assert_allclose(local_wiener(images, 0.0), images, atol=5e-6)
+
+
+def test_local_wiener_filter_gains_on_the_garrote_where_coefficients_lie_together():
+    y, x = np.mgrid[:20, :24]
+    clean = np.exp(-(((x - 11) / 5) ** 2) - ((y - 8) / 4) ** 2) * np.cos(0.9 * x + 0.5 * y) * np.exp(0.4j)
+    noisy = (clean + 0.1 * rows((4, *clean.shape))).astype(np.complex64)
+    sigma = 0.1 * np.sqrt(2)
+    errors = [
+        np.mean(np.abs(f - clean) ** 2) for f in (local_wiener(noisy, sigma), dct_filter(noisy, sigma, rule="garrote"))
+    ]
+    assert errors[0] < 0.6 * errors[1]

@@ -29,21 +29,21 @@ def test_bicubic_of_a_matrix_is_bicubic_of_its_slices():
 
 
 def test_consistent_bicubic_does_not_contradict_the_data():
-    solution = mj.restore(coarse_matrix(), scale=2, model="consistent-bicubic")
-    plain = mj.restore(coarse_matrix(), scale=2, model="bicubic")
+    solution = mj.restore(coarse_matrix(), "upsample", scale=2, model="consistent-bicubic")
+    plain = mj.restore(coarse_matrix(), "upsample", scale=2, model="bicubic")
     assert np.max(solution.stats["residual"]) < 0.2 * np.max(plain.stats["residual"])
 
 
 def test_stride_puts_the_first_fine_voxel_on_the_first_coarse_position():
     matrix = coarse_matrix()
-    fine = mj.restore(matrix, scale=4, sampling="stride", model="bicubic").value
+    fine = mj.restore(matrix, "upsample", scale=4, sampling="stride", model="bicubic").value
     np.testing.assert_allclose(np.asarray(fine.grid.positions)[0], np.asarray(matrix.grid.positions)[0], atol=1e-15)
     np.testing.assert_allclose(fine.images()[..., ::4, ::4], matrix.images(), atol=1e-5)
 
 
 def test_only_kept_rows_are_restored():
     matrix = coarse_matrix(snr=np.array([[1, 9, 9], [9, 1, 1.0]])).select(snr_threshold=5)
-    fine = mj.restore(matrix, scale=2, model="bicubic").value
+    fine = mj.restore(matrix, "upsample", scale=2, model="bicubic").value
     assert fine.rows().shape == (3, 16 * 12 * 2)
     np.testing.assert_array_equal(fine.row_index().frequency_index, [1, 2, 0])
 
@@ -60,24 +60,26 @@ def run_dir(tmp_path_factory):
 
 def test_untrained_network_is_bicubic_on_any_grid(run_dir):
     matrix = coarse_matrix()
-    fine = mj.restore(matrix, scale=2, model=run_dir).value
-    np.testing.assert_allclose(fine.images(), mj.restore(matrix, scale=2, model="bicubic").value.images(), atol=2e-5)
+    fine = mj.restore(matrix, "upsample", scale=2, model=run_dir).value
+    np.testing.assert_allclose(
+        fine.images(), mj.restore(matrix, "upsample", scale=2, model="bicubic").value.images(), atol=2e-5
+    )
 
 
 def test_bad_requests(run_dir, tmp_path):
     matrix = coarse_matrix()
     with pytest.raises(ValueError, match="trained for scale 2, but scale = 4"):
-        mj.restore(matrix, scale=4, model=run_dir)
+        mj.restore(matrix, "upsample", scale=4, model=run_dir)
     with pytest.raises(ValueError, match="trained on 'box' sampling"):
-        mj.restore(matrix, scale=2, model=run_dir, sampling="stride")
+        mj.restore(matrix, "upsample", scale=2, model=run_dir, sampling="stride")
     with pytest.raises(ValueError, match="'upsample'"):
         mj.restore(matrix, "paint", model=run_dir)
     with pytest.raises(ValueError, match="name a run directory"):
-        mj.restore(matrix)
+        mj.restore(matrix, "upsample", scale=4)
     with pytest.raises(ValueError, match="scale = 3"):
-        mj.restore(matrix, scale=3, model="bicubic")
+        mj.restore(matrix, "upsample", scale=3, model="bicubic")
     with pytest.raises(FileNotFoundError, match="does not exist"):
-        mj.restore(matrix, model=tmp_path)
+        mj.restore(matrix, "upsample", model=tmp_path)
     broken = matrix.with_rows(np.where(np.arange(96) == 3, np.nan, np.asarray(matrix.rows())))
     with pytest.raises(ValueError, match="NaN"):
-        mj.restore(broken, model="bicubic")
+        mj.restore(broken, "upsample", model="bicubic")

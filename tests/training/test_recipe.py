@@ -43,6 +43,13 @@ def test_schedules_go_from_the_first_to_the_last_rate():
     assert float(learning_rate(TrainConfig(steps=1))(0)) == pytest.approx(1e-3)
 
 
+def test_multistep_halves_the_rate_at_half_three_quarters_and_nine_tenths_of_the_run():
+    rate = learning_rate(TrainConfig(steps=100, schedule="multistep"))
+    rates = np.array([float(rate(t)) for t in range(100)])
+    expected = 1e-3 * np.repeat([1, 0.5, 0.25, 0.125], [50, 25, 15, 10])
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+
+
 def test_optimizer_is_adam_with_the_schedule():
     optimizer = adam(TrainConfig(steps=3, learning_rate=0.1, final_learning_rate=0.001))
     gradients = np.array([3.0, -1.0, 0.5])

@@ -1,0 +1,156 @@
+"""``mpijax restore``: a better calibration from a measured one."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tyro.conf import Positional
+
+import mpijax as mj
+from mpijax.cli.options import Output, by, check_outputs, one_patch
+from mpijax.core.checks import check_choice, check_range
+from mpijax.core.files import write_text
+from mpijax.restoration.network import TASKS
+from mpijax.restoration.record import averages_gained, calibration_time, counts, row_list
+
+
+def restore(
+    file: Positional[Path],
+    output: Output,
+    task: str,
+    model: str | None = None,
+    scale: int | None = None,
+    sampling: str | None = None,
+    missing: str | None = None,
+    noise_std: float | None = None,
+    background: str = "auto",
+    snr_threshold: float = 0.0,
+    min_frequency: float = 0.0,
+    trust: bool = True,
+    figure: Path | None = None,
+    draw: bool = True,
+) -> None:
+    """Restore a calibration and write it as MDF: remove noise, fill missing positions, or make the grid finer.
+
+    Rows not above the noise, and rows whose restoration the data contradict, are left as measured (where positions are filled: to
+    a classical method) and listed in a table beside the output.
+
+    Args:
+        file: MDF file with a calibration.
+        output: MDF file to write.
+        task: denoise, inpaint (fill missing positions), complete (a grid measured at every scale-th position, 10 -> 19) or
+            upsample (x and y, slice by slice, 10 -> 20).
+        model: run directory or weights file, or a classical method; not given = the weights that ship with mpijax.
+            denoise: dct-soft, dct-hard, dct-garrote. inpaint: biharmonic, compressed-sensing. complete: spline,
+            compressed-sensing. upsample: bicubic, consistent-bicubic, spline.
+        scale: fine voxels per coarse voxel and axis; not given = 2.
+        sampling: of upsample: box (the calibration sample fills the coarse voxel) or stride (a small sample at every scale-th
+            position); not given = what the model is made for.
+        missing: positions to fill: auto (found), a .npy file with a mask or a list, or a text file with one voxel number per
+            line, counted from 0, x fastest. Positions with NaN are always missing.
+        noise_std: complex standard deviation of the noise in the unit of the file; not given = from background frames, or the rows.
+        background: subtracted first: auto (mean of the background frames, unless done before), none, mean or interpolate.
+        snr_threshold: leave out rows below this SNR (0 = keep all).
+        min_frequency: leave out rows below this frequency [kHz].
+        trust: check every row; without it all rows above the noise are restored.
+        figure: picture of rows before and after; not given = the output's name with .png.
+        draw: whether to draw it.
+    """
+    from mpijax.viz import figure_format, plot_restored, save
+
+    check_choice("task", task, TASKS)
+    check_range("snr_threshold", snr_threshold, 0, float("inf"), "")
+    check_choice("background", background, ("auto", "none", "mean", "interpolate"))
+    picture = output.with_suffix(".png") if figure is None else figure
+    table = output.with_name(f"{output.stem}-left.tsv")
+    figure_format(picture)
+    check_outputs([output, *([picture] if draw else []), table], [file])
+    source = one_patch(file)
+    if background == "auto":
+        background = "mean" if source.info.n_background_frames else "none"
+    source = source.select(snr_threshold=snr_threshold or None, min_frequency=min_frequency * 1e3 or None)
+    matrix = source.read(background=background)
+    positions = _positions(missing)
+    start = time.perf_counter()
+    solution = mj.restore(
+        matrix, task, scale=scale, sampling=sampling, model=model, missing=positions, noise_std=noise_std, trust=trust,
+        progress=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    mj.io.write_system_matrix(output, solution.value)
+    stats, restored = solution.stats, solution.value
+    before, after = matrix.grid, restored.grid
+    print(f"wrote {output}: {len(stats['trusted'])} rows, grid {by(before.shape)} -> {by(after.shape)}")
+    print(f"{seconds:.1f} s, {len(stats['trusted']) / seconds:.0f} rows/s; {stats['noise_source']}")
+    for line in _rows(task, stats):
+        print(line)
+    for line in _savings(task, matrix, restored, stats):
+        print(line)
+    if not stats["trusted"].all():
+        write_text(table, row_list(matrix, stats))
+        print(f"wrote {table}: the rows that are not restored, and why")
+    if draw:
+        save(plot_restored(matrix, restored, stats), picture)
+        print(f"wrote {picture}: rows before and after")
+
+
+def _positions(missing: str | None) -> Any:
+    """What ``--missing`` names: None, "auto", or the content of a file."""
+    if missing in (None, "auto"):
+        return missing
+    path = Path(str(missing))
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; --missing takes auto or a file with positions.")
+    try:
+        return np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, np.int64, ndmin=1)
+    except (ValueError, EOFError, UnicodeDecodeError):
+        raise ValueError(
+            f"{path} cannot be read; --missing takes a .npy file with a mask or voxel numbers, or a text file with one voxel "
+            "number per line."
+        ) from None
+
+
+def _rows(task: str, stats: Mapping[str, Any]) -> list[str]:
+    """How many rows changed by how much, and which were left why."""
+    found = counts(stats)
+    restored = found.pop("restored", 0)
+    lines = [f"restored {restored} of {len(stats['trusted'])} rows"]
+    if restored:
+        low, middle, high = np.quantile(stats["residual"][stats["trusted"]], (0.05, 0.5, 0.95))
+        lines[0] += (
+            f"; distance from the measured values: median {middle:.2%}, 5 to 95 % of the rows {low:.2%} to {high:.2%}"
+        )
+    what = "left as measured" if task == "denoise" else "filled by a classical method"
+    return lines + [f"{what}: {n} rows {reason}" for reason, n in found.items()]
+
+
+def _savings(task: str, matrix: mj.SystemMatrix, restored: mj.SystemMatrix, stats: Mapping[str, Any]) -> list[str]:
+    """Positions and averages that need not be measured, and the time they take where it is known."""
+    lines = []
+    measured = int(matrix.grid.size - np.count_nonzero(stats["missing"]))
+    spared = restored.grid.size - measured
+    if spared:
+        lines.append(f"positions measured: {measured} instead of {restored.grid.size}{_time(matrix, spared)}")
+    gain = averages_gained(stats)
+    if gain is not None and abs(gain - 1) > 0.05:
+        text = f"noise of the restored rows at measured positions: {10 * np.log10(gain):.1f} dB less power"
+        if gain > 1:
+            text += f", as with {gain:.1f} times as many averages{_time(matrix, (gain - 1) * measured)}"
+        lines.append(text + " (estimated from the residuals, rows of SNR 2 and more)")
+    return lines
+
+
+def _time(matrix: mj.SystemMatrix, positions: float) -> str:
+    seconds = calibration_time(matrix, positions)
+    if seconds is None:
+        return ""
+    amount = (
+        f"{seconds:.1f} s"
+        if seconds < 120
+        else f"{seconds / 60:.1f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
+    return f", {amount} of signal not acquired"

@@ -1,0 +1,63 @@
+"""What was done to a matrix, in words: for the file that is written and for the one who waits."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mpijax.core.pytree import FrozenMapping
+from mpijax.restoration.trust import REASONS
+from mpijax.system import SystemMatrix
+
+
+def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:
+    """The matrix with ``text`` in its metadata: under /calibration/_restoration and at the end of the description."""
+    described = system_matrix.metadata.get("/experiment/description", "")
+    description = f"{described}; {text}" if described not in ("", "n.a.") else text
+    facts = {**system_matrix.metadata, "/calibration/_restoration": text, "/experiment/description": description}
+    return replace(system_matrix, metadata=FrozenMapping(facts))
+
+
+def counts(stats: Mapping[str, Any]) -> dict[str, int]:
+    """Reason -> how many rows, the restored ones first; only reasons that occur."""
+    found = np.bincount(stats["reason"], minlength=len(REASONS))
+    return {name: int(n) for name, n in zip(REASONS, found, strict=True) if n}
+
+
+def averages_gained(stats: Mapping[str, Any]) -> float | None:
+    """By how many times the noise power of the restored rows fell, as if so many times as many averages had been taken.
+
+    1 over the mean of the estimated remaining error of the restored rows; None where nothing was checked, or the estimate does
+    not differ from zero. Rows of SNR below 2 are left out: among them those are restored whose noise was underestimated.
+    """
+    error = stats["error"][stats["trusted"] & np.isfinite(stats["error"]) & (stats["snr"] >= 2)]
+    if len(error) < 2:
+        return None
+    mean, deviation = float(np.mean(error)), float(np.std(error) / np.sqrt(len(error)))
+    return 1 / mean if mean > 2 * deviation else None
+
+
+def row_list(system_matrix: SystemMatrix, stats: Mapping[str, Any]) -> str:
+    """A table of the rows that were not restored: channel, bin, frequency, noise and why; tabs between the columns."""
+    index = system_matrix.row_index()
+    table = np.broadcast_to(np.asarray(system_matrix.frequencies), system_matrix.values.shape[:2])
+    frequencies = system_matrix.row_values(table)
+    lines = ["channel\tbin\tfrequency_kHz\tnoise_over_maximum\treason"]
+    for i in np.flatnonzero(~stats["trusted"]):
+        lines.append(
+            f"{index.channel[i]}\t{index.frequency_index[i]}\t{frequencies[i] / 1e3:.4f}\t{stats['level'][i]:.4g}\t"
+            f"{REASONS[stats['reason'][i]]}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def calibration_time(system_matrix: SystemMatrix, positions: float | int) -> float | None:
+    """Seconds that a calibration of so many positions takes with the matrix's averages and period; None where unknown.
+
+    Positions x averages x period; moving the sample comes on top.
+    """
+    averages = system_matrix.metadata.get("/acquisition/numAverages")
+    if system_matrix.sequence is None or not averages:
+        return None
+    return float(positions * averages * np.asarray(system_matrix.sequence.period))

@@ -1,0 +1,118 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+import mpijax as mj
+from mpijax import models
+from mpijax.datasets import RestorationTask
+from mpijax.restoration import find_restorer, network
+from mpijax.training import save_weights, split
+from tests.restoration.matrices import noisy, smooth_matrix
+
+
+def save_unet(folder, task, dimensions=2, scale=1, random=False):
+    model = models.create(
+        "unet", scale=scale, dimensions=dimensions, features=(4,), blocks=1, patch=1, rngs=nnx.Rngs(0)
+    )
+    weights = split(model)[1]
+    if random:
+        rng = np.random.default_rng(3)
+        weights = jax.tree.map(
+            lambda w: np.asarray(w) + np.float32(0.2) * rng.normal(size=w.shape).astype(np.float32), weights
+        )
+    facts = dataclasses.asdict(RestorationTask(task, scale=scale))
+    save_weights(folder / "weights.npz", weights, model.config, metadata={"data": {"task": facts, "prior": {}}})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unet(tmp_path_factory):
+    return save_unet(tmp_path_factory.mktemp("any"), "any", random=True)
+
+
+def rows(shape=(2, 7, 9), seed=0):
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
+
+
+def test_average_over_phases_commutes_with_any_turn_and_members_do_not(unet):
+    restorer = find_restorer("denoise", 2, 1, model=unet)
+    x, known, sigma = rows(), np.ones((7, 9), bool), np.full(2, 0.1, np.float32)
+    mean, member, spread = network.phase_average(restorer, x, known, sigma)
+    for turn in np.exp(1j * np.array([0.5, 1.6, 2.7])).astype(np.complex64):
+        turned, turned_member, _ = network.phase_average(restorer, turn * x, known, sigma)
+        np.testing.assert_allclose(turned, turn * mean, atol=1e-5)
+    assert np.abs(turned_member - turn * member).max() > 1e-2
+    assert np.all(spread > 1e-3)
+    assert network.phase_average(find_restorer("denoise", 2, 1, model="dct-soft"), x, known, sigma)[2].max() == 0
+
+
+def test_unit_of_the_rows_and_what_lies_at_missing_voxels_do_not_matter(unet):
+    restorer = find_restorer("inpaint", 2, 1, model=unet)
+    x, known = rows(), np.arange(63).reshape(7, 9) % 5 > 0
+    out = np.asarray(restorer.apply(x, known, np.full(2, 0.1, np.float32)))
+    other = np.where(known, x, 1e3) * np.float32(1e-8)
+    np.testing.assert_allclose(
+        np.asarray(restorer.apply(other, known, np.full(2, 1e-9, np.float32))) * 1e8, out, atol=1e-6 * np.abs(out).max()
+    )
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_an_untrained_network_keeps_what_is_known(tmp_path, scale):
+    task = "denoise" if scale == 1 else "upsample"
+    restorer = find_restorer(task, 2, scale, model=save_unet(tmp_path, task, scale=scale))
+    x = rows((3, 5, 6))
+    out = np.asarray(restorer.apply(x, np.ones((5, 6), bool), np.zeros(3, np.float32)))
+    np.testing.assert_allclose(out[:, ::scale, ::scale], x, atol=1e-4)
+
+
+def test_networks_are_used_only_for_what_they_were_trained_for(unet, tmp_path):
+    for task, scale in (("denoise", 1), ("inpaint", 1), ("complete", 2)):
+        assert find_restorer(task, 2, scale, model=unet).trained
+    with pytest.raises(ValueError, match="trained for task denoise or inpaint or complete, but task = upsample"):
+        find_restorer("upsample", 2, 2, model=unet)
+    with pytest.raises(ValueError, match="trained for dimensions 2, but dimensions = 3"):
+        find_restorer("denoise", 3, 1, model=unet)
+    with pytest.raises(ValueError, match="trained for scale 2, but scale = 3"):
+        find_restorer("complete", 2, 3, model=unet)
+    up = save_unet(tmp_path, "upsample", scale=2)
+    assert find_restorer("upsample", 2, 2, model=up).sampling == "stride"
+    with pytest.raises(ValueError, match="trained for sampling stride, but sampling = box"):
+        find_restorer("upsample", 2, 2, model=up, sampling="box")
+
+
+def test_tasks_without_weights_say_which_there_are():
+    for task, dimensions, scale in (("upsample", 2, 4), ("upsample", 3, 2), ("complete", 3, 3)):
+        with pytest.raises(ValueError, match="there are some for denoise 2-D; upsample 2-D x2.*name a run directory"):
+            find_restorer(task, dimensions, scale)
+    with pytest.raises(FileNotFoundError, match="denoise knows the methods dct-soft, dct-hard, dct-garrote"):
+        find_restorer("denoise", 2, 1, model="bicubic")
+    with pytest.raises(ValueError, match="spline is defined for 'stride'"):
+        find_restorer("upsample", 2, 2, model="spline", sampling="box")
+
+
+def test_a_network_that_removes_no_noise_is_refused_by_the_check(tmp_path):
+    matrix = noisy(smooth_matrix(), 0.1, frames=40)
+    model = save_unet(tmp_path, "denoise")
+    same = mj.restore(matrix, "denoise", model=model, trust=False)
+    np.testing.assert_allclose(same.value.values, matrix.values, rtol=1e-5, atol=1e-6 * 1e-9)
+    tried = same.stats["trusted"].sum()
+    assert tried >= 16
+    with pytest.raises(ValueError, match=f"{tried} of {tried} rows fail .*worse than the measured one .*40 background"):
+        mj.restore(matrix, "denoise", model=model)
+
+
+def test_completing_by_an_untrained_network_falls_back_to_splines(tmp_path):
+    fine = smooth_matrix((9, 9, 7), rows=4, empty=0)
+    coarse = np.asarray(fine.images())[..., ::2, ::2, ::2].reshape(2, 2, -1)
+    grid = mj.Grid.create((5, 5, 4), np.array([10, 10, 8]) * 1e-3, fine.grid.center)
+    matrix = mj.SystemMatrix.create(coarse, fine.frequencies, grid, n_samples=64, bandwidth=32e3)
+    matrix = noisy(matrix, 0.01, frames=20)
+    solution = mj.restore(matrix, "complete", model=save_unet(tmp_path, "complete", dimensions=3))
+    np.testing.assert_allclose(solution.value.grid.positions, fine.grid.positions, atol=1e-12)
+    known = np.asarray(solution.value.images())[..., ::2, ::2, ::2].reshape(4, -1)
+    assert np.all(np.linalg.norm(known - matrix.rows(), axis=1) < 1e-4 * np.linalg.norm(matrix.rows(), axis=1))
+    assert "sha256" in solution.value.metadata["/calibration/_restoration"]

@@ -1,0 +1,130 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import mpijax as mj
+from mpijax.restoration import biharmonic_inpaint, record, trust
+from tests.restoration.matrices import UNIT, noisy, smooth_matrix
+
+
+def errors(estimate, truth):
+    return np.mean(np.abs(np.asarray(estimate.rows()) - np.asarray(truth.rows())) ** 2, axis=1)
+
+
+def test_denoising_removes_noise_and_leaves_rows_of_noise_alone_bit_for_bit():
+    truth = smooth_matrix()
+    matrix = noisy(truth, 0.1, frames=60)
+    solution = mj.restore(matrix, "denoise", model="dct-garrote")
+    stats = solution.stats
+    assert list(stats["reason"][:6]) == [trust.NOISE] * 6 and stats["trusted"][6:].sum() >= 17
+    left = ~stats["trusted"]
+    np.testing.assert_array_equal(np.asarray(solution.value.rows())[left], np.asarray(matrix.rows())[left])
+    assert np.all(stats["residual"][left] == 0) and np.all(stats["residual"][~left] > 0)
+    gain = (errors(matrix, truth) / errors(solution.value, truth))[~left]
+    assert np.median(gain) > 2
+    assert record.averages_gained(stats) == pytest.approx(1 / np.mean(1 / gain), rel=0.3)
+    np.testing.assert_allclose(stats["sigma"], matrix.row_values(matrix.noise_std), rtol=1e-5)
+    text = solution.value.metadata["/calibration/_restoration"]
+    assert "denoised by dct-garrote; noise from 60 background frames" in text and "6 not above the noise" in text
+    assert solution.value.values.dtype == np.complex64 and solution.value.background is matrix.background
+
+
+def test_noise_is_given_or_from_frames_or_from_the_rows():
+    truth = smooth_matrix((16, 16, 1))
+    matrix = noisy(truth, 0.1)
+    guessed = mj.restore(matrix, "denoise", model="dct-garrote")
+    assert "estimated from the rows" in guessed.stats["noise_source"]
+    assert np.median(guessed.stats["sigma"]) == pytest.approx(0.1 * UNIT, rel=0.25)
+    results = [
+        mj.restore(matrix, "denoise", model="dct-garrote", noise_std=sigma)
+        for sigma in (0.1 * UNIT, np.full(24, 0.1 * UNIT), np.full((2, 12), 0.1 * UNIT))
+    ]
+    for other in results[1:]:
+        np.testing.assert_array_equal(other.value.values, results[0].value.values)
+    with pytest.raises(ValueError, match=r"noise_std has shape \(5,\)"):
+        mj.restore(matrix, "denoise", model="dct-soft", noise_std=np.ones(5))
+
+
+def test_overstated_noise_is_noticed():
+    matrix = noisy(smooth_matrix((24, 24, 1), empty=0), 0.02)
+    with pytest.raises(ValueError, match="worse than the measured one .noise as given.*noise_std"):
+        mj.restore(matrix, "denoise", model="dct-garrote", noise_std=0.06 * UNIT)
+
+
+@pytest.mark.parametrize("shape", [(12, 10, 1), (9, 1, 8), (8, 7, 6)])
+def test_missing_positions_are_filled_however_they_are_named(shape):
+    truth = smooth_matrix(shape, empty=2)
+    matrix = noisy(truth, 0.01, frames=30)
+    size = truth.grid.size
+    holes = np.zeros(size, bool)
+    holes[size // 2 : size // 2 + 3] = True
+    broken = matrix.with_rows(np.where(holes, np.nan, np.asarray(matrix.rows())))
+    filled = mj.restore(broken, "inpaint", model="biharmonic")
+    rows = np.asarray(filled.value.rows())
+    used = tuple(n for n in shape[::-1] if n > 1)
+    want = biharmonic_inpaint(np.asarray(matrix.rows()).reshape(24, *used), ~holes.reshape(used)).reshape(24, -1)
+    np.testing.assert_allclose(rows, want, atol=1e-5 * UNIT)
+    np.testing.assert_array_equal(filled.stats["missing"], holes)
+    assert f"inpainted at 3 of {size} positions" in filled.value.metadata["/calibration/_restoration"]
+    for missing in (holes, holes.reshape(shape[::-1]), np.flatnonzero(holes)):
+        again = mj.restore(matrix, "inpaint", model="biharmonic", missing=missing)
+        np.testing.assert_allclose(again.value.rows(), rows, atol=1e-6 * UNIT)
+
+
+def test_outliers_are_found_and_repaired():
+    truth = smooth_matrix((16, 14, 1), rows=40, empty=4)
+    matrix = noisy(truth, 0.01, frames=30)
+    broken = np.array(matrix.rows())
+    broken[:, 100:103] = 0
+    solution = mj.restore(matrix.with_rows(broken), "inpaint", model="biharmonic", missing="auto")
+    assert solution.stats["missing"][100:103].all() and solution.stats["missing"].sum() < 12
+    rows, true = (np.asarray(m.rows())[:, 100:103] for m in (solution.value, truth))
+    assert np.linalg.norm(rows - true) < 0.2 * np.linalg.norm(true)
+    with pytest.raises(ValueError, match="no position is missing, as far as can be seen"):
+        mj.restore(matrix, "inpaint", model="biharmonic", missing="auto")
+
+
+def test_splines_complete_a_grid_measured_at_every_second_position():
+    fine = smooth_matrix((11, 9, 1), empty=0)
+    coarse = np.asarray(fine.images())[..., ::2, ::2].reshape(2, 12, -1)
+    grid = mj.Grid.create((6, 5, 1), np.array([12, 10, 1]) * 1e-3, fine.grid.center)
+    matrix = mj.SystemMatrix.create(coarse, fine.frequencies, grid, n_samples=64, bandwidth=32e3)
+    solution = mj.restore(matrix, "complete", model="spline", noise_std=1e-4 * UNIT)
+    assert solution.value.grid.shape == (11, 9, 1)
+    np.testing.assert_allclose(solution.value.grid.positions, fine.grid.positions, atol=1e-12)
+    np.testing.assert_allclose(
+        np.asarray(solution.value.images())[..., ::2, ::2].reshape(2, 12, -1), coarse, atol=1e-5 * UNIT
+    )
+    assert mj.metrics.nrmse(solution.value.rows(), fine.rows()) < 0.25
+
+
+def test_a_matrix_without_anything_to_restore_is_refused():
+    with pytest.raises(ValueError, match="no row would change: of 24 rows 24 are not above the noise"):
+        mj.restore(smooth_matrix(), "denoise", model="dct-soft", noise_std=10 * UNIT)
+
+
+def test_bad_requests():
+    matrix = smooth_matrix()
+    cases = [
+        (dict(task="paint"), "allowed: 'denoise', 'inpaint', 'upsample', 'complete'"),
+        (dict(task="denoise", scale=2), "denoise keeps the grid"),
+        (dict(task="denoise", sampling="box"), "option of 'upsample'"),
+        (dict(task="denoise", missing=[1]), "task 'inpaint'"),
+        (dict(task="inpaint", model="biharmonic"), "no position is missing; name positions"),
+        (dict(task="inpaint", model="biharmonic", missing=np.ones(7, bool)), r"mask of shape \(7,\)"),
+        (dict(task="inpaint", model="biharmonic", missing=[0, 120]), "from 0 to 119"),
+        (dict(task="inpaint", model="biharmonic", missing=np.arange(70)), "at most half"),
+        (dict(task="complete", scale=1), "scale = 1"),
+        (dict(task="upsample", scale=3, model="bicubic"), "scale = 3"),
+    ]  # fmt: skip
+    for options, message in cases:
+        with pytest.raises(ValueError, match=message):
+            mj.restore(matrix, **options)
+    with pytest.raises(ValueError, match="12 x 3 x 1 voxels; .* at least 4"):
+        mj.restore(smooth_matrix((12, 3, 1)), "denoise", model="dct-soft")
+    with pytest.raises(ValueError, match="12 x 1 x 1 voxels"):
+        mj.restore(smooth_matrix((12, 1, 1)), "denoise", model="dct-soft")
+    broken = replace(matrix, values=np.where(np.arange(120) == 3, np.nan, np.asarray(matrix.values)))
+    with pytest.raises(ValueError, match="24 entries .* at 1 positions are NaN .* 'inpaint' fills them"):
+        mj.restore(broken, "denoise", model="dct-soft")

@@ -1,0 +1,79 @@
+import numpy as np
+
+from mpijax.restoration import dct_filter, trust
+
+
+def complex_normal(rng, shape, sigma=1.0):
+    return ((rng.normal(size=shape) + 1j * rng.normal(size=shape)) * sigma / np.sqrt(2)).astype(np.complex64)
+
+
+def test_divergence_of_linear_maps_is_their_trace():
+    direction = trust.probe(np.arange(64), (12, 10))
+    np.testing.assert_allclose(np.abs(direction), 1, atol=1e-6)
+    step = np.full(64, 0.01)
+    np.testing.assert_allclose(trust.divergence(0.3 * 0.01 * direction, direction, step), 2 * 0.3 * 120, rtol=1e-4)
+    blurred = (np.roll(direction, 1, 1) + direction + np.roll(direction, -1, 2)) / 3
+    found = trust.divergence(0.01 * blurred, direction, step)
+    assert abs(found.mean() - 2 * 120 / 3) < 2  # 80, the shifted parts have no trace
+    assert found.std() < 2 * np.sqrt(120)
+
+
+def test_estimated_error_is_the_true_one_without_knowing_the_truth():
+    rng = np.random.default_rng(0)
+    x = np.cos(np.linspace(0, 3, 16))[:, None] * np.exp(1j * np.linspace(0, 2, 14))
+    clean = np.broadcast_to(x, (200, 16, 14)).astype(np.complex64)
+    for sigma in (0.05, 0.3):
+        y = clean + complex_normal(rng, clean.shape, sigma)
+        direction, step = trust.probe(np.arange(200), (16, 14)), np.full(200, 0.1 * sigma)
+
+        def f(rows, sigma=sigma):
+            return np.asarray(dct_filter(rows, sigma, rule="garrote"))
+
+        change = f((y + 0.1 * sigma * direction).astype(np.complex64)) - f(y)
+        residual = np.sum(np.abs(y - f(y)) ** 2, axis=(1, 2))
+        estimate = trust.remaining_error(residual, trust.divergence(change, direction, step), np.full(200, sigma), 224)
+        true = np.mean(np.abs(f(y) - clean) ** 2, axis=(1, 2)) / sigma**2
+        assert 0.02 < true.mean() < 0.2
+        assert abs(estimate.mean() - true.mean()) < 4 * estimate.std() / np.sqrt(200)
+        assert estimate.std() < 0.15
+
+
+def test_a_map_that_removes_signal_is_found_out_and_one_that_smooths_is_not():
+    count = 400
+    residual = np.array([0.95, 0.0, 5.0, 0.2]) * count  # good, identity, signal removed, noise overstated
+    divergence = np.array([0.1, 2.0, 0.1, 0.1]) * count
+    error = trust.remaining_error(residual, divergence, np.ones(4), count)
+    np.testing.assert_allclose(error, [0.05, 1.0, 4.1, -0.7])
+    level, power = np.full(4, 0.1), np.full(4, 50.0)
+    codes = trust.judge("denoise", error, np.zeros(4), level, power, None, count=count, frames=None)
+    assert list(codes) == [trust.RESTORED, trust.NOT_BELIEVED, trust.NOT_BELIEVED, trust.NOT_BELIEVED]
+    codes = trust.judge("denoise", error, np.zeros(4), np.full(4, 1e-3), power, None, count=count, frames=None)
+    assert list(codes[1:]) == [trust.CLEAN_ROW] * 3
+    codes = trust.judge("denoise", error, np.full(4, 1.5), level, power, None, count=count, frames=None)
+    assert codes[0] == trust.UNSTABLE
+    codes = trust.judge(
+        "complete", error, np.zeros(4), level, power, np.array([1, 1, 1, 0], bool), count=count, frames=None
+    )
+    assert list(codes) == [trust.RESTORED, trust.RESTORED, trust.NOT_BELIEVED, trust.NOT_PREDICTED]
+
+
+def test_rows_of_noise_are_seldom_taken_for_signal():
+    rng = np.random.default_rng(2)
+    for frames in (None, 12):
+        noise = complex_normal(rng, (20_000, 50))
+        background = complex_normal(rng, (20_000, 12))
+        sigma = np.ones(20_000) if frames is None else np.std(background, axis=1, ddof=1)
+        alarms = trust.present(np.mean(np.abs(noise) ** 2, 1), sigma, 50, frames).mean()
+        assert 0.3e-3 < alarms < 2e-3
+        signal = np.mean(np.abs(noise + 3) ** 2, 1)
+        assert trust.present(signal, sigma, 50, frames).mean() > 0.95
+
+
+def test_hidden_voxels_are_measured_ones():
+    missing = np.zeros((6, 8), bool)
+    missing[2, 3:] = missing[3, :2] = True
+    held = trust.hold_out(missing)
+    assert held.sum() == missing.sum() and not np.any(held & missing)
+    assert trust.hold_out(np.arange(48).reshape(6, 8) % 3 == 0) is None
+    sigma, power = np.ones(3), np.array([1000.0, 1000.0, 100.0])
+    assert list(trust.predicted(np.array([200.0, 900.0, 101.0]), power, sigma, 100)) == [True, False, True]
