@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.typing import Array, Bool, Float, Inexact, Num
+from mpijax.core.checks import check_count, check_range
+from mpijax.core.typing import Array, Bool, Float, Inexact, Num, Shaped
 
 Axis = int | tuple[int, ...] | None
 Mask = Bool[Array, "..."] | None
@@ -194,6 +195,54 @@ def best_scale(
     inner = _mean(jnp.conj(estimate) * reference, mask, axis)
     power = _mean(_abs2(estimate), mask, axis)
     return _ratio(inner, power, at_zero=jnp.zeros_like(inner))
+
+
+def bootstrap_mean(
+    values: Shaped[Array, "..."],
+    groups: Shaped[Array, "..."],
+    *,
+    key: jax.Array,
+    resamples: int = 10_000,
+    level: float = 0.95,
+) -> tuple[float, float, float]:
+    """The mean over all values with its bootstrap interval over groups: whole groups are drawn with replacement.
+
+    Rows of one system matrix share its particles and its scanner and are no independent samples; resampling matrices, not
+    rows, keeps the interval honest. Host side, float64.
+
+    Args:
+        values: one figure per row (n,).
+        groups: label of each row's matrix (n,).
+        key: random key.
+        resamples: number of draws.
+        level: probability that the interval holds, between the quantiles (1 - level)/2 and (1 + level)/2.
+
+    Returns:
+        Mean, lower and upper end. One group has no interval: both ends are NaN. No values: all three are.
+
+    Raises:
+        ValueError: values and groups of different lengths, or a level outside (0, 1).
+
+    Source: A. C. Davison and D. V. Hinkley, Bootstrap Methods (1997), section 3.8 (clustered data).
+    """
+    check_count("resamples", resamples)
+    check_range("level", level, 1e-9, 1 - 1e-9, "")
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or values.shape != np.shape(groups):
+        raise ValueError(
+            f"values has shape {values.shape} and groups {np.shape(groups)}; give one label per value, (n,) both."
+        )
+    if not values.size:
+        return np.nan, np.nan, np.nan
+    labels, group = np.unique(np.asarray(groups), return_inverse=True)
+    mean = float(np.mean(values))
+    if len(labels) == 1:
+        return mean, np.nan, np.nan
+    totals, counts = np.bincount(group, values), np.bincount(group)
+    chosen = np.asarray(jax.random.randint(key, (resamples, len(labels)), 0, len(labels)))
+    means = totals[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
+    low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
+    return mean, float(low), float(high)
 
 
 def _pair(estimate: Array, reference: Array) -> tuple[jax.Array, jax.Array]:

@@ -163,3 +163,27 @@ def test_gradient_is_finite_at_an_exact_estimate():
     reference = jnp.asarray(images(0, (3, 4)))
     np.testing.assert_array_equal(jax.grad(metrics.nrmse)(reference, reference), np.zeros((3, 4)))
     assert np.all(np.isfinite(jax.grad(metrics.nrmse)(jnp.ones(3), jnp.zeros(3))))
+
+
+def test_bootstrap_resamples_groups_and_not_rows():
+    """Four groups of equal rows: the interval is that of four numbers, however many rows repeat them."""
+    key = jax.random.key(0)
+    groups, values = np.repeat(np.arange(4), 50), np.repeat([1.0, 2.0, 3.0, 4.0], 50)
+    mean, low, high = metrics.bootstrap_mean(values, groups, key=key)
+    few = metrics.bootstrap_mean(np.array([1.0, 2.0, 3.0, 4.0]), np.arange(4), key=key)
+    assert (mean, low, high) == pytest.approx(few)
+    assert mean == 2.5 and low == pytest.approx(1.5, abs=0.13) and high == pytest.approx(3.5, abs=0.13)
+    _, narrow, wide = metrics.bootstrap_mean(values, np.arange(200), key=key)
+    assert wide - narrow < 0.5 * (high - low)
+
+
+def test_bootstrap_weighs_rows_and_says_where_it_knows_nothing():
+    key = jax.random.key(0)
+    assert metrics.bootstrap_mean(np.array([1.0, 1.0, 4.0]), np.array([5, 5, 7]), key=key)[0] == 2.0
+    mean, low, high = metrics.bootstrap_mean(np.array([1.0, 3.0]), np.zeros(2, int), key=key)
+    assert mean == 2.0 and np.isnan(low) and np.isnan(high)
+    assert np.isnan(metrics.bootstrap_mean(np.zeros(0), np.zeros(0, int), key=key)).all()
+    with pytest.raises(ValueError, match="one label per value"):
+        metrics.bootstrap_mean(np.zeros(3), np.zeros(2, int), key=key)
+    with pytest.raises(ValueError, match="level"):
+        metrics.bootstrap_mean(np.zeros(3), np.arange(3), key=key, level=1.5)

@@ -84,7 +84,7 @@ class Backbone(nnx.Module):
         self.patch = patch
         merged = patch**dimensions
 
-        def stack(width: int) -> nnx.List:
+        def stack(width: int) -> Any:
             return nnx.List([MaskedBlock(width, dimensions, dtype, rngs=rngs) for _ in range(blocks)])
 
         def linear(n_in: int, n_out: int) -> nnx.Linear:

@@ -1,0 +1,70 @@
+"""One 2-D network for all tasks, conditioned on mask and noise level, against networks for one task and classical methods.
+
+Command:  python -m experiments.restore_unified [--preset quick] [--networks restore_2d denoise_2d upsample_2d] [--run-dir DIR] ...
+
+Needs the fixed sets restoration_2d and upsampling_2d. Denoising and inpainting (a block of 10 %) on calibrations of Table 1 of the
+restoration paper; completing (every second voxel per axis is known) on the same, and on grids twice as fine, where it is what an
+upsampler is trained for. Every method sees the same corrupted rows. The specialists have the same form and were trained for
+about as long.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from experiments.support.restoration_eval import choose_rows, evaluate, fixed_task, load_set, summarize
+from experiments.support.restoration_methods import after_garrote, biharmonic, coarsened, dct_filter, interpolation
+from experiments.support.restoration_report import EvalConfig, boxes_of, finish, interval, load_networks
+from experiments.support.run import markdown_table, parse, run_main
+
+NETWORKS = ("restore_2d", "denoise_2d", "upsample_2d")
+PRESETS = {
+    "quick": EvalConfig(NETWORKS, (0.0, 0.1, 0.3), Path("runs/restore_unified"), rows_per_matrix=4),
+    "smoke": EvalConfig(NETWORKS, (0.1,), Path("runs/restore_unified_smoke"), smoke=True),
+}
+
+
+def main(config: EvalConfig) -> dict[str, Any]:
+    """Score and report; returns what ``results.json`` holds."""
+    if len(config.networks) != 3:
+        raise ValueError(f"networks = {config.networks}; give the one for all tasks, the denoiser and the upsampler.")
+    started, key = time.perf_counter(), jax.random.key(config.seed)
+    unified, denoiser, upsampler = load_networks(config).values()
+    one, spline = {"one for all": unified}, interpolation("spline")
+    splines = {"spline": spline, "spline after garrote": coarsened(after_garrote(spline))}
+    tables = {
+        ("denoise", "restoration_2d"): {**one, "denoiser": denoiser, "garrote 2": dct_filter(2.0, "garrote")},
+        ("inpaint", "restoration_2d"): {
+            **one,
+            "biharmonic": biharmonic(),
+            "biharmonic after garrote": biharmonic(denoise=True),
+        },
+        ("complete", "restoration_2d"): {**one, **splines},
+        ("complete", "upsampling_2d"): {**one, "upsampler": coarsened(upsampler), **splines},
+    }
+    results: dict[str, Any] = {}
+    lines = []
+    for (task, name), methods in tables.items():
+        rows = load_set(name, config.set_dir, config.matrices, config.smoke)
+        chosen = choose_rows(rows, config.matrices, config.rows_per_matrix)
+        for sigma in config.sigmas:
+            figures = evaluate(rows, chosen, boxes_of(name, config.smoke), fixed_task(task), sigma, methods, key)
+            results[f"{task}, {name}, {sigma:g}"] = records = summarize(figures, key=key)
+            for record in records:
+                columns = (("PSNR [dB] (95 %)", "psnr"), ("missing", "psnr_missing"), ("known", "psnr_known"))
+                shown = {title: interval(record.get(figure), 2) for title, figure in columns}
+                lines.append({"task": task, "set": name, "sigma": f"{sigma:g}", "method": record["method"], **shown})
+    sections = [
+        "# One network for all tasks",
+        "95 % intervals by bootstrap over matrices.",
+        markdown_table(lines),
+    ]
+    finish(config, "restore_unified", {"figures": results}, sections, time.perf_counter() - started)
+    return results
+
+
+if __name__ == "__main__":
+    settings = parse(PRESETS, None, __doc__ or "")
+    run_main(main, settings, settings.run_dir)
