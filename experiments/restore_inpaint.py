@@ -8,8 +8,8 @@ Needs ``python -m experiments.fixed_sets --name restoration_3d`` (or ``--matrice
 10 % of the positions along a scan in random order of the axes. All methods know mask and noise. "missing" and "known" are the
 PSNR over the masked and over the other voxels. A method that keeps the noisy known voxels cannot exceed 20.46 dB over all at
 sigma = 0.1 (90 % of the voxels carry a mean square error of 0.01). The paper prints 21.40 to 22.1 dB for such a method: its
-noise was weaker than its name by 1 dB or more, or its mean counts other voxels than these. Its rows "all" are also no average of its ranges with one set of weights: PSNR at
-0.1 asks for mostly small matrices, SSIM at 0.1 for mostly large ones.
+noise was weaker than its name by 1 dB or more, or its mean counts other voxels than these. Its rows "all" are also no average of
+its ranges with one set of weights: PSNR at 0.1 asks for mostly small matrices, SSIM at 0.1 for mostly large ones.
 
 The rectangles: 25 x 21 x 27 voxels on 50 x 42 x 27 mm, gradients -0.75, -0.75, 1.5 T/m, 50 averages of the matrix and 100 of the
 data, SNR >= 10, 10 Kaczmarz sweeps, lambda 1e-5 as it is; the lower left part of the phantom lies within the field of view, and one

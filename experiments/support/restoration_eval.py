@@ -135,7 +135,8 @@ def batches(rows: FixedRows, chosen: np.ndarray, boxes: Sequence[int]) -> Iterab
             clean = np.zeros((len(part), *(int(box),) * d), np.complex64)
             for i, row in enumerate(chosen[part]):
                 image = rows.image(int(row)).reshape(extents[part[i]])
-                clean[(i, *(slice(n) for n in image.shape))] = image / np.abs(image).max()
+                corner: Any = (i, *(slice(n) for n in image.shape))
+                clean[corner] = image / np.abs(image).max()
             yield Batch(chosen[part], rows.matrix[chosen[part]], extents[part], clean)
 
 
@@ -187,12 +188,11 @@ def per_grid(restore: Callable[..., Any]) -> Method:
         for number, fine in enumerate(grids):
             members = np.flatnonzero(group.reshape(-1) == number)
             coarse = problem.extents[members[0]]
-            cut = (members, *(slice(n) for n in coarse))
+            cut: Any = (members, *(slice(n) for n in coarse))
+            paste: Any = (members, *(slice(n) for n in fine))
             shape = tuple(int(n) for n in fine)
             images = np.ascontiguousarray(problem.images[cut])
-            result[(members, *(slice(n) for n in shape))] = restore(
-                images, problem.known[cut], problem.sigma[members], shape
-            )
+            result[paste] = restore(images, problem.known[cut], problem.sigma[members], shape)
         return result
 
     return method

@@ -142,7 +142,7 @@ def biharmonic(denoise: bool = False) -> Method:
     """Biharmonic inpainting, with ``denoise`` around a garrote at 2 sigma."""
 
     def restore(images: np.ndarray, known: np.ndarray, sigma: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        return inpaint_denoise(images, known, sigma) if denoise else biharmonic_inpaint(images, known)
+        return np.asarray(inpaint_denoise(images, known, sigma) if denoise else biharmonic_inpaint(images, known))
 
     return per_grid(restore)
 

@@ -110,8 +110,8 @@ def simulate_scan(
         spatial_modulation=None if immobilized else 0.8,
         reference_field=None if immobilized else float(np.linalg.norm(amplitude)),
     )
-    factors = tuple(refinement if n > 1 else 1 for n in grid.shape)
-    fine = grid.refine(factors)
+    fx, fy, fz = (refinement if n > 1 else 1 for n in grid.shape)
+    fine = grid.refine((fx, fy, fz))
     bins = np.arange(1, len(np.asarray(sequence.frequencies))) if bins is None else bins
     matrix = mj.simulate_system_matrix(
         mj.Scanner.create(gradient),
@@ -123,7 +123,7 @@ def simulate_scan(
         memory_limit=MEMORY if immobilized else None,
     )
     values = np.asarray(matrix.values)[:channels]
-    (nx, ny, nz), (fx, fy, fz) = grid.shape, factors
+    nx, ny, nz = grid.shape
     blocks = values.reshape(*values.shape[:2], nz, fz, ny, fy, nx, fx)
     clean = (blocks.mean((3, 5, 7), dtype=np.complex128) * (fx * fy * fz)).reshape(*values.shape[:2], -1)
     concentration = np.asarray(phantom(fine))

@@ -28,9 +28,6 @@ SHIPPED = {
     ("upsample", 2, 2): "upsample_2d",
     ("inpaint", 2, 1): "restore_2d",
     ("complete", 2, 2): "restore_2d",
-    ("denoise", 3, 1): "restore_3d",
-    ("inpaint", 3, 1): "restore_3d",
-    ("complete", 3, 2): "restore_3d",
 }
 """Task, dimensions and scale -> the weights that ship."""
 
