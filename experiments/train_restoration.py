@@ -91,7 +91,7 @@ PRESETS = {
     ),
     "restore_3d": Config(
         task="any", dimensions=3, model="unet", features=(48, 64, 96), noise_power=2.0, boxes=(24,), smallest=12, steps=3000,
-        batch_size=8, slots=24, rows_per_matrix=64, reuse=200, validation=3, run_dir=Path("runs/restore_3d"),
+        batch_size=8, slots=24, rows_per_matrix=64, reuse=200, validation=3, validate_every=250, run_dir=Path("runs/restore_3d"),
     ),
     "restore_2d": Config(task="any", model="unet", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/restore_2d")),
     "fluid_2d": Config(particles="fluid", model="unet", boxes=(32,), steps=3000, run_dir=Path("runs/fluid_2d")),
