@@ -94,6 +94,8 @@ def find_restorer(
     if str(model) in METHODS[task]:
         return classical(str(model), task, scale, sampling)
     if model is not None:
+        if any(str(model) in methods for methods in METHODS.values()):
+            raise ValueError(f"model = {model} is no method of {task}, which knows {', '.join(METHODS[task])}.")
         if not Path(model).exists():
             raise FileNotFoundError(
                 f"model = {model}: no run directory or weights file of this name, and no method; {task} knows the methods "

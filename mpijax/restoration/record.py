@@ -10,12 +10,15 @@ from mpijax.core.pytree import FrozenMapping
 from mpijax.restoration.trust import REASONS
 from mpijax.system import SystemMatrix
 
+RECORD = "/calibration/_restoration"
+"""Where the metadata of a restored matrix say what was done."""
+
 
 def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:
     """The matrix with ``text`` in its metadata: under /calibration/_restoration and at the end of the description."""
     described = system_matrix.metadata.get("/experiment/description", "")
     description = f"{described}; {text}" if described not in ("", "n.a.") else text
-    facts = {**system_matrix.metadata, "/calibration/_restoration": text, "/experiment/description": description}
+    facts = {**system_matrix.metadata, RECORD: text, "/experiment/description": description}
     return replace(system_matrix, metadata=FrozenMapping(facts))
 
 

@@ -13,7 +13,7 @@ from mpijax.restoration.job import VERBS, Job, finer
 from mpijax.restoration.network import TASKS, Restorer, describe, find_restorer
 from mpijax.restoration.noise import estimate_noise
 from mpijax.restoration.outliers import find_outliers
-from mpijax.restoration.record import counts, recorded
+from mpijax.restoration.record import RECORD, counts, recorded
 from mpijax.restoration.transforms import SMALLEST
 from mpijax.system import Grid, SystemMatrix
 
@@ -70,6 +70,11 @@ def restore(
     check_choice("task", task, TASKS)
     scale = _scale(task, scale)
     _check_options(task, sampling, missing)
+    if task == "denoise" and noise_std is None and RECORD in system_matrix.metadata:
+        raise ValueError(
+            f"this matrix has been restored before ({system_matrix.metadata[RECORD]}), and its background frames no longer say how "
+            "noisy it is; denoise the measured one, or say how noisy this one is with noise_std."
+        )
     images, slices = _images(system_matrix, task)
     restorer = find_restorer(task, images.ndim - 1, scale, sampling=sampling, model=model)
     if task == "upsample" and scale not in (2, 4, 8):
@@ -221,7 +226,7 @@ def _noise(
                 f"noise_std has shape {given.shape}; expected a number, ({len(unit)},) or {matrix.values.shape[:2]}."
             )
         sigma, source = np.broadcast_to(given, unit.shape) / unit, "noise as given"
-    elif (measured := matrix.noise_std) is not None:
+    elif RECORD not in matrix.metadata and (measured := matrix.noise_std) is not None:
         frames = matrix.background.shape[0]
         sigma, source = matrix.row_values(measured) / unit, f"noise from {frames} background frames"
     else:

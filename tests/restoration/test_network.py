@@ -89,7 +89,7 @@ def test_tasks_without_weights_say_which_there_are():
         with pytest.raises(ValueError, match="there are some for denoise 2-D; upsample 2-D x2.*name a run directory"):
             find_restorer(task, dimensions, scale)
     with pytest.raises(FileNotFoundError, match="denoise knows the methods dct-soft, dct-hard, dct-garrote"):
-        find_restorer("denoise", 2, 1, model="bicubic")
+        find_restorer("denoise", 2, 1, model="nowhere")
     with pytest.raises(ValueError, match="spline is defined for 'stride'"):
         find_restorer("upsample", 2, 2, model="spline", sampling="box")
 
@@ -116,3 +116,8 @@ def test_completing_by_an_untrained_network_falls_back_to_splines(tmp_path):
     known = np.asarray(solution.value.images())[..., ::2, ::2, ::2].reshape(4, -1)
     assert np.all(np.linalg.norm(known - matrix.rows(), axis=1) < 1e-4 * np.linalg.norm(matrix.rows(), axis=1))
     assert "sha256" in solution.value.metadata["/calibration/_restoration"]
+
+
+def test_a_method_of_another_task_is_named_as_such():
+    with pytest.raises(ValueError, match="spline is no method of denoise, which knows dct-soft"):
+        find_restorer("denoise", 2, 1, model="spline")

@@ -128,3 +128,14 @@ def test_bad_requests():
     broken = replace(matrix, values=np.where(np.arange(120) == 3, np.nan, np.asarray(matrix.values)))
     with pytest.raises(ValueError, match="24 entries .* at 1 positions are NaN .* 'inpaint' fills them"):
         mj.restore(broken, "denoise", model="dct-soft")
+
+
+def test_a_restored_matrix_is_not_restored_with_the_noise_it_no_longer_has():
+    matrix = noisy(smooth_matrix(), 0.1, frames=40)
+    once = mj.restore(matrix, "denoise", model="dct-garrote").value
+    with pytest.raises(ValueError, match="restored before .*denoised by dct-garrote"):
+        mj.restore(once, "denoise", model="dct-garrote")
+    again = mj.restore(once, "denoise", model="dct-garrote", noise_std=0.05 * UNIT, trust=False)
+    assert again.stats["noise_source"] == "noise as given"
+    finer = mj.restore(once, "upsample", model="spline", trust=False)
+    assert finer.stats["noise_source"] == "noise estimated from the rows themselves"
