@@ -74,11 +74,12 @@ def test_interrupted_runs_end_like_an_uninterrupted_one(model, batch_fn, validat
     crashed = fit(model, batch_fn, RECIPE, run_dir=tmp_path / "crash", validate=validate)
 
     # Ctrl-C during step 7 writes the checkpoint of step 7
+    handler = signal.getsignal(signal.SIGINT)
     interrupt = stopping(validate, 2, lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         fit(model, batch_fn, RECIPE, run_dir=tmp_path / "stop", validate=interrupt)
     assert steps_of(tmp_path / "stop") == [4, 7]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
     stopped = fit(model, batch_fn, RECIPE, run_dir=tmp_path / "stop", validate=validate)
 
     for name, resumed in {"crash": crashed, "stop": stopped}.items():
