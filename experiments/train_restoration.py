@@ -4,8 +4,8 @@ Paper: deep learning for restoring system matrices from simulated training data,
 
 Command:  python -m experiments.train_restoration --preset denoise_2d [--run-dir runs/denoise_2d] ...
 
-Each preset takes about an hour on two cores; a run directory that holds an unfinished run of the same settings is continued.
-The result, ``weights.npz`` with its card, is what ``mpijax restore --model RUN_DIR`` takes and what data/weights holds.
+The planar presets take 6 to 24 minutes on two cores; a run directory that holds an unfinished run of the same settings is
+continued. The result, ``weights.npz`` with its card, is what ``mpijax restore --model RUN_DIR`` takes and what data/weights holds.
 """
 
 import functools

@@ -13,10 +13,8 @@ from experiments.support.restoration_eval import Method, batches, corrupt
 from experiments.support.restoration_methods import find_weights, network
 from experiments.support.run import environment, write_record
 from mpijax.core.files import write_text
-from mpijax.datasets import FixedRows, RestorationTask
+from mpijax.datasets import FIXED_SETS, FixedRows, RestorationTask
 from mpijax.viz import plot_rows, save
-
-BOXES = {"restoration_2d": (32, 48, 64), "upsampling_2d": (64, 96), "restoration_3d": (16, 24, 32)}
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class EvalConfig:
         matrices: how many of the set's matrices, the first; None = all.
         rows_per_matrix: how many of each one's rows; None = all.
         dimensions: of the set, 2 or 3; only denoising has both.
-        members: global phases that a network's result is averaged over; `mpijax restore` takes 4, which costs four times the time.
+        members: global phases that a network's result is averaged over; `mpijax restore` takes 2, which costs twice the time.
         phantom: whether to reconstruct the phantom as well.
         smoke: stand-ins of the sets and coarse phantoms, for tests.
         set_dir: where ``experiments.fixed_sets`` wrote the sets.
@@ -59,7 +57,7 @@ def load_networks(config: EvalConfig) -> dict[str, Method]:
 
 def boxes_of(name: str, smoke: bool) -> tuple[int, ...]:
     """Sizes to which the rows of a set are padded."""
-    return BOXES[name] if not smoke else ((32,) if name == "upsampling_2d" else (16,))
+    return FIXED_SETS[name].boxes if not smoke else ((32,) if name == "upsampling_2d" else (16,))
 
 
 def interval(value: Sequence[float] | None, digits: int) -> str:

@@ -13,7 +13,7 @@ class Conv(nnx.Conv):
     """`flax.nnx.Conv` of kernel size 3, stride 1 and zero padding, in two or three dimensions.
 
     On a CPU a three-dimensional one runs as a two-dimensional convolution of the three neighbors along z laid side by side as
-    channels: the same sums, four times faster forward and backward with 32 channels on 16^3 voxels.
+    channels: the same sums, which XLA computes faster there.
 
     Args:
         n_in: input channels.

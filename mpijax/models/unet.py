@@ -10,7 +10,7 @@ from flax import nnx
 
 from mpijax.core.typing import Array, Float
 from mpijax.models.convolution import Conv
-from mpijax.models.layers import Network
+from mpijax.models.layers import GridNetwork
 
 
 class MaskedBlock(nnx.Module):
@@ -27,19 +27,17 @@ class MaskedBlock(nnx.Module):
         return x + self.second(nnx.relu(self.first(x)) * inside) * inside
 
 
-def main_phase(x: Float[Array, "b *s 2"], known: Float[Array, "b *s 1"] | None = None) -> Float[jax.Array, " b"]:
+def main_phase(x: Float[Array, "b *s 2"]) -> Float[jax.Array, " b"]:
     """Phase phi in (-pi/2, pi/2] of the line through the origin that a row's complex values lie along: arg(sum x^2)/2.
 
     A row of an equilibrium model with a drive field that is even in time is real up to one phase, so that half of the noise's
     power, that across the line, carries no signal. White noise does not bias the sum.
 
     Args:
-        x: real and imaginary parts.
-        known: one on voxels that count; None = all.
+        x: real and imaginary parts, zero at voxels that do not count.
     """
     axes = tuple(range(1, x.ndim - 1))
-    weight = 1.0 if known is None else jnp.asarray(known)[..., 0]
-    re, im = x[..., 0] * weight, x[..., 1] * weight
+    re, im = x[..., 0], x[..., 1]
     across, along = 2 * jnp.sum(re * im, axes), jnp.sum(re**2 - im**2, axes)
     silent = (across == 0) & (along == 0)
     return jnp.where(silent, 0, jnp.arctan2(across, jnp.where(silent, 1, along)) / 2)
@@ -124,7 +122,7 @@ class Backbone(nnx.Module):
         return out[(slice(None), *(slice(n) for n in sizes))]
 
 
-class UNet(Network):
+class UNet(GridNetwork):
     """Residual U-Net on rows of any grid, conditioned on the known voxels and the noise level.
 
     out = e^{i phi} (A y + N(y, known, sigma)), y = e^{-i phi} x, with phi the row's main phase (:func:`main_phase`). A is the
@@ -165,8 +163,6 @@ class UNet(Network):
         rngs: nnx.Rngs,
     ):
         scale = 1 if scale is None else scale
-        if dimensions not in (2, 3):
-            raise ValueError(f"dimensions = {dimensions}; allowed are 2 and 3.")
         if scale < 1 or scale & (scale - 1):
             raise ValueError(f"scale = {scale}; unet needs a power of two: 1, 2, 4, ...")
         check_sizes(channels, features, blocks, patch)
@@ -174,14 +170,14 @@ class UNet(Network):
             name="unet",
             channels=channels,
             scale=scale,
-            input_shape=None if input_shape is None else tuple(input_shape),
+            input_shape=input_shape,
             dimensions=dimensions,
             features=tuple(features),
             blocks=blocks,
             patch=patch,
             dtype=dtype,
         )
-        self.scale, self.dimensions = scale, dimensions
+        self.scale = scale
         compute = jnp.dtype(jnp.float32 if dtype is None else dtype)
         outputs = channels * scale**dimensions
         self.backbone = Backbone(channels + 2, outputs, dimensions, tuple(features), blocks, patch, compute, rngs=rngs)
@@ -205,15 +201,11 @@ class UNet(Network):
             mask: (b, *s, 1 or 2): known voxels, and voxels of the grid; one channel stands for both, None = all.
             noise_level: complex standard deviation of the noise in the scale of x (b,); None = no noise.
         """
-        x = jnp.asarray(x)
-        if x.ndim != self.dimensions + 2:
-            raise ValueError(f"x has shape {x.shape}; this network takes (b, {'z, ' * (self.dimensions == 3)}y, x, c).")
-        mask = jnp.ones((*x.shape[:-1], 1)) if mask is None else jnp.asarray(mask)
-        known, inside = mask[..., :1], mask[..., -1:]
-        level = jnp.zeros(x.shape[0]) if noise_level is None else jnp.asarray(noise_level)
-        level = level.reshape(-1, *(1,) * (x.ndim - 1)) * inside
-        phase = main_phase(x, known)
-        rows = rotate(x * known, -phase)
+        masked, known, inside = self.masked(x, mask)
+        level = jnp.zeros(len(masked)) if noise_level is None else jnp.asarray(noise_level)
+        level = level.reshape(-1, *(1,) * (masked.ndim - 1)) * inside
+        phase = main_phase(masked)
+        rows = rotate(masked, -phase)
 
         out = _spread(self.backbone(jnp.concatenate([rows, known, level], -1), inside), self.scale)
         return rotate(out + (rows if self.scale == 1 else _spread(self.skip(rows), self.scale)), phase)

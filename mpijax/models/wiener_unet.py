@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mpijax.core.typing import Array, Float
-from mpijax.models.layers import Network
+from mpijax.models.layers import GridNetwork
 from mpijax.models.unet import Backbone, check_sizes, main_phase, rotate
 
 MARGIN = 1.5
@@ -18,11 +18,11 @@ SMOOTHING = (0.054, 0.242, 0.4, 0.242, 0.054)
 """Weights of neighboring coefficients in the local power: a Gaussian of standard deviation one."""
 
 
-class WienerUNet(Network):
+class WienerUNet(GridNetwork):
     """Denoiser: out = e^{i phi} (W + N(y, W, sigma)), y = e^{-i phi} x, W = D^T (max(0, 1 - 1.5 s^2 / P) D y), N a U-Net.
 
-    phi is the row's main phase (:func:`mpijax.models.unet.main_phase`). D is the orthonormal DCT-II over the grid's own voxels,
-    wherever they lie in their box. Real and imaginary part are filtered apart, each with noise of variance s^2 = sigma^2/2; P is
+    phi is the row's main phase (:func:`mpijax.models.unet.main_phase`). D is the orthonormal DCT-II over the grid's own voxels.
+    Real and imaginary part are filtered apart, each with noise of variance s^2 = sigma^2/2; P is
     the power of the coefficients, (D y)^2, smoothed over their neighbors. A row of a system matrix is sparse there, and its large
     coefficients lie together. N starts at zero: the untrained network is the filter W, without noise the identity. Everything
     outside the grid is zero at every layer, so that what lies there does not change the result; nor does padding behind a row in
@@ -60,14 +60,12 @@ class WienerUNet(Network):
     ):
         if scale not in (None, 1):
             raise ValueError(f"scale = {scale}; wiener_unet denoises and does not upsample.")
-        if dimensions not in (2, 3):
-            raise ValueError(f"dimensions = {dimensions}; allowed are 2 and 3.")
         check_sizes(channels, features, blocks, patch)
         super().__init__(
             name="wiener_unet",
             channels=channels,
             scale=1,
-            input_shape=None if input_shape is None else tuple(input_shape),
+            input_shape=input_shape,
             dimensions=dimensions,
             features=tuple(features),
             blocks=blocks,
@@ -89,12 +87,11 @@ class WienerUNet(Network):
             mask: (b, *s, 1 or 2): the last channel says which voxels belong to the grid, a block of them; None = all.
             noise_level: complex standard deviation of the noise in the scale of x (b,); None = no noise.
         """
-        x = jnp.asarray(x)
-        inside = jnp.ones((*x.shape[:-1], 1)) if mask is None else jnp.asarray(mask)[..., -1:]
-        level = jnp.zeros(x.shape[0]) if noise_level is None else jnp.asarray(noise_level)
-        level = level.reshape(-1, *(1,) * (x.ndim - 1))
-        phase = main_phase(x, inside)
-        rows = rotate(x * inside, -phase)
+        masked, _, inside = self.masked(x, mask)
+        level = jnp.zeros(len(masked)) if noise_level is None else jnp.asarray(noise_level)
+        level = level.reshape(-1, *(1,) * (masked.ndim - 1))
+        phase = main_phase(masked)
+        rows = rotate(masked, -phase)
         filtered = wiener_filter(rows, inside, level / math.sqrt(2))
         correction = self.backbone(jnp.concatenate([rows, filtered, inside, level * inside], -1), inside)
         return rotate(filtered + inside * correction, phase)

@@ -77,8 +77,6 @@ def restore(
         )
     images, slices = _images(system_matrix, task)
     restorer = find_restorer(task, images.ndim - 1, scale, sampling=sampling, model=model)
-    if task == "upsample" and scale not in (2, 4, 8):
-        check_choice("scale", scale, (2, 4, 8))
     known = _known(task, images, missing)
     images = np.where(known, images, 0)
     peak = np.abs(images).reshape(len(images) // slices, -1).max(axis=1).astype(np.float64)
@@ -131,6 +129,8 @@ def _scale(task: str, scale: int | None) -> int:
         return 1
     scale = 2 if scale is None else scale
     check_count("scale", scale, 2)
+    if task == "upsample":
+        check_choice("scale", scale, (2, 4, 8))
     return scale
 
 
