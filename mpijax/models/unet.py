@@ -125,9 +125,10 @@ class Backbone(nnx.Module):
 class UNet(GridNetwork):
     """Residual U-Net on rows of any grid, conditioned on the known voxels and the noise level.
 
-    out = e^{i phi} (A y + N(y, known, sigma)), y = e^{-i phi} x, with phi the row's main phase (:func:`main_phase`). A is the
-    identity at scale 1, and a trained linear interpolation (9 taps per axis, started as windowed sinc aligned to the first
-    index) at a larger scale; N, a :class:`Backbone`, starts at zero.
+    out = e^{i phi} (A y + g N(y, known, sigma)), y = e^{-i phi} x, with phi the row's main phase (:func:`main_phase`). At measured
+    voxels A y = y and g = sigma/(sigma + 0.01), so that they hardly change where the noise is low, and not at all without. At the
+    others g = 1; A y is zero at scale 1, and a trained linear interpolation (9 taps per axis, started as windowed sinc aligned to
+    the first index) at a larger scale. N, a :class:`Backbone`, starts at zero.
 
     Everything outside the grid is zero at every layer, so that neither what lies there nor the amount of padding behind a row in
     the corner of its box changes the result.
@@ -203,12 +204,20 @@ class UNet(GridNetwork):
         """
         masked, known, inside = self.masked(x, mask)
         level = jnp.zeros(len(masked)) if noise_level is None else jnp.asarray(noise_level)
-        level = level.reshape(-1, *(1,) * (masked.ndim - 1)) * inside
+        level = level.reshape(-1, *(1,) * (masked.ndim - 1))
         phase = main_phase(masked)
         rows = rotate(masked, -phase)
 
-        out = _spread(self.backbone(jnp.concatenate([rows, known, level], -1), inside), self.scale)
-        return rotate(out + (rows if self.scale == 1 else _spread(self.skip(rows), self.scale)), phase)
+        correction = self.backbone(jnp.concatenate([rows, known, level * inside], -1), inside)
+        measured, base = known, rows
+        if self.scale > 1:
+            block = self.scale**self.dimensions
+            others = jnp.zeros((*known.shape[:-1], block - 1), known.dtype)
+            measured = _spread(jnp.concatenate([known, others], -1), self.scale)
+            nearest, smooth = (_spread(a, self.scale) for a in (jnp.repeat(rows, block, -1), self.skip(rows)))
+            base = jnp.where(measured > 0, nearest, smooth)
+        gain = jnp.where(measured > 0, level / (level + LOW_NOISE), 1)
+        return rotate(base + gain * _spread(correction, self.scale), phase)
 
 
 def check_sizes(channels: int, features: tuple[int, ...] | list[int], blocks: int, patch: int) -> None:
@@ -220,6 +229,9 @@ def check_sizes(channels: int, features: tuple[int, ...] | list[int], blocks: in
     if patch < 1 or blocks < 1 or not features or min(features) < 1:
         raise ValueError(f"features = {features}, blocks = {blocks}, patch = {patch}; all must be at least 1.")
 
+
+LOW_NOISE = 0.01
+"""Noise level at which measured voxels are corrected by half of what the network says."""
 
 TAPS = 9
 """Coarse voxels per axis that the linear interpolation looks at."""

@@ -9,7 +9,7 @@ from flax import nnx
 
 from mpijax.core.typing import Array, Float
 from mpijax.models.layers import GridNetwork
-from mpijax.models.unet import Backbone, check_sizes, main_phase, rotate
+from mpijax.models.unet import LOW_NOISE, Backbone, check_sizes, main_phase, rotate
 
 MARGIN = 1.5
 """Multiple of the noise's power that the shrinkage takes off the local power of the coefficients."""
@@ -19,14 +19,14 @@ SMOOTHING = (0.054, 0.242, 0.4, 0.242, 0.054)
 
 
 class WienerUNet(GridNetwork):
-    """Denoiser: out = e^{i phi} (W + N(y, W, sigma)), y = e^{-i phi} x, W = D^T (max(0, 1 - 1.5 s^2 / P) D y), N a U-Net.
+    """Denoiser: out = e^{i phi} (W + g N(y, W, sigma)), y = e^{-i phi} x, W = D^T (max(0, 1 - 1.5 s^2 / P) D y), N a U-Net.
 
     phi is the row's main phase (:func:`mpijax.models.unet.main_phase`). D is the orthonormal DCT-II over the grid's own voxels.
-    Real and imaginary part are filtered apart, each with noise of variance s^2 = sigma^2/2; P is
-    the power of the coefficients, (D y)^2, smoothed over their neighbors. A row of a system matrix is sparse there, and its large
-    coefficients lie together. N starts at zero: the untrained network is the filter W, without noise the identity. Everything
-    outside the grid is zero at every layer, so that what lies there does not change the result; nor does padding behind a row in
-    the corner of its box.
+    Real and imaginary part are filtered apart, each with noise of variance s^2 = sigma^2/2; P is the power of the coefficients,
+    (D y)^2, smoothed over their neighbors. A row of a system matrix is sparse there, and its large coefficients lie together. N
+    starts at zero: the untrained network is the filter W. Without noise, g = sigma/(sigma + 0.01) = 0 and the row is returned as
+    it is. Everything outside the grid is zero at every layer, so that what lies there does not change the result; nor does
+    padding behind a row in the corner of its box.
 
     Args:
         channels: 2, real and imaginary part.
@@ -94,7 +94,7 @@ class WienerUNet(GridNetwork):
         rows = rotate(masked, -phase)
         filtered = wiener_filter(rows, inside, level / math.sqrt(2))
         correction = self.backbone(jnp.concatenate([rows, filtered, inside, level * inside], -1), inside)
-        return rotate(filtered + inside * correction, phase)
+        return rotate(filtered + level / (level + LOW_NOISE) * inside * correction, phase)
 
 
 def wiener_filter(

@@ -91,8 +91,22 @@ def test_one_mask_stands_for_known_and_inside():
 def test_noise_level_is_heard():
     network, x = awake(), row((6, 6))
     np.testing.assert_array_equal(network(x), network(x, noise_level=jnp.zeros(2)))
-    assert float(jnp.abs(network(x) - x).max()) > 1e-3
     assert float(jnp.abs(network(x, noise_level=jnp.array([0.3, 0.3])) - network(x)).max()) > 1e-3
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_measured_voxels_change_with_the_noise_alone(scale):
+    """Without noise they are kept, whatever the weights; the others are made by the network."""
+    network = awake(scale=scale, patch=1)
+    x = row((6, 8))
+    known = jnp.ones((2, 6, 8, 1)).at[:, 2:4].set(0)
+    mask = jnp.concatenate([known, jnp.ones_like(known)], -1)
+    every = (slice(None), slice(None, None, scale), slice(None, None, scale))
+    clean, slight, noisy = (network(x, mask=mask, noise_level=jnp.full(2, level))[every] for level in (0, 1e-3, 0.1))
+    np.testing.assert_allclose(clean * known, x * known, atol=1e-5)
+    changes = [float(jnp.abs((out - x) * known).max()) for out in (slight, noisy)]
+    assert 0 < changes[0] < 0.02 < changes[1]
+    assert float(jnp.abs(clean * (1 - known)).max()) > 1e-2
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -128,10 +142,11 @@ def test_bfloat16_computes_close_to_float32_with_float32_weights():
     low = models.create(**(network.config | {"dtype": "bfloat16"}), rngs=0)
     nnx.update(low, nnx.state(network))
     x = row((6, 6))
-    out = low(x)
+    level = jnp.array([0.3, 0.3])
+    out = low(x, noise_level=level)
     assert out.dtype == jnp.float32
     chex.assert_trees_all_equal_dtypes(nnx.to_pure_dict(nnx.state(low)), nnx.to_pure_dict(nnx.state(network)))
-    difference = float(jnp.abs(out - network(x)).max())
+    difference = float(jnp.abs(out - network(x, noise_level=level)).max())
     assert 0 < difference < 0.05 * float(jnp.abs(out).max())
 
 
