@@ -21,6 +21,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.bench_simulate
 	$(BIN)/python -m benchmarks.bench_anisotropy
 	$(BIN)/python -m benchmarks.bench_separable
+	$(BIN)/python -m benchmarks.bench_phase_nodes
 	$(BIN)/python -m benchmarks.bench_coils
 	$(BIN)/python -m benchmarks.bench_kaczmarz
 	$(BIN)/python -m benchmarks.bench_tikhonov

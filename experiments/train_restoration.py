@@ -51,6 +51,7 @@ class Config:
         slots: matrices in the reservoir of each box.
         rows_per_matrix: rows kept of each.
         reuse: steps between two new matrices.
+        nodes: drive phases per axis at which moments are simulated; None = the samples of a period.
         validation: matrices to validate on.
         validate_every: steps between two validations.
         run_dir: receives weights, metrics and checkpoints.
@@ -76,6 +77,7 @@ class Config:
     slots: int = 64
     rows_per_matrix: int = 32
     reuse: int = 8
+    nodes: int | None = None
     validation: int = 24
     validate_every: int = 1000
     run_dir: Path = Path("runs/train_restoration")
@@ -91,7 +93,8 @@ PRESETS = {
     ),
     "restore_3d": Config(
         task="any", dimensions=3, model="unet", features=(48, 64, 96), noise_power=2.0, boxes=(24,), smallest=12, steps=3000,
-        batch_size=8, slots=24, rows_per_matrix=64, reuse=200, validation=3, validate_every=250, run_dir=Path("runs/restore_3d"),
+        batch_size=8, slots=32, rows_per_matrix=64, reuse=15, nodes=20, validation=3, validate_every=500,
+        run_dir=Path("runs/restore_3d"),
     ),
     "restore_2d": Config(task="any", model="unet", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/restore_2d")),
     "fluid_2d": Config(particles="fluid", model="unet", boxes=(32,), steps=3000, run_dir=Path("runs/fluid_2d")),
@@ -128,6 +131,7 @@ def main(config: Config) -> Result:
         rows_per_matrix=config.rows_per_matrix,
         reuse=config.reuse,
         draws=1024 if config.dimensions == 3 else 256,
+        nodes=config.nodes,
     )
     recipe = TrainConfig(
         steps=config.steps,

@@ -115,7 +115,7 @@ def simulate_field_free_line(
         rule=moment_rule(particle),
         indices=tuple(indices.tolist()),
         dtype=dtype,
-        chunk=time_chunk(particle, sequence, grid.size, 1, dtype, memory_limit, traced=True),
+        chunk=time_chunk(particle, sequence.n_samples, grid.size, 1, dtype, memory_limit, traced=True),
     )
     frequencies = sequence.frequencies[indices]
     sample_volume = grid.voxel_volume if sample_volume is None else sample_volume

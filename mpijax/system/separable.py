@@ -128,22 +128,25 @@ def plan(sequence: LissajousSequence, indices: np.ndarray, extent: Extent) -> Pl
     nearest = sequence.mixing_orders()[unique]
     smallest = np.abs(nearest[nearest[:, 0] != UNREACHED]).sum(1)  # a bin that no order reaches stays zero
     orders, row = _contributions(sequence, unique, int(max(smallest.max(initial=0), extent.order)))
-    slots = np.zeros(len(unique), np.int64)
-    position = np.empty(len(row), np.int64)
-    for i, r in enumerate(row):
-        position[i] = slots[r]
-        slots[r] += 1
-    width = max(1, int(slots.max()))
-    table, valid = np.zeros((len(unique), width, 3), np.int64), np.zeros((len(unique), width), bool)
-    table[row, position], valid[row, position] = orders, True
-
-    modulus = np.abs(orders)
+    table, valid = order_table(orders, row, len(unique))
+    modulus = np.abs(table[valid])
     distinct, pair = np.unique(modulus[:, :2], axis=0, return_inverse=True)
-    image = np.zeros((len(unique), width), np.int64)
-    image[row, position] = modulus[:, 2] * len(distinct) + pair
+    image = np.zeros(valid.shape, np.int64)
+    image[valid] = modulus[:, 2] * len(distinct) + pair
     z_orders = int(modulus[:, 2].max()) + 1
     pairs = tuple((a, b) for a, b in distinct.tolist())
     return Plan(extent.nodes, pairs, z_orders, image[inverse], table[inverse], valid[inverse])
+
+
+def order_table(orders: np.ndarray, row: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mixing orders (k, 3) by the row (k,) they belong to: padded (n_rows, j, 3), and which entries hold one (n_rows, j)."""
+    by_row = np.argsort(row, kind="stable")
+    orders, row = orders[by_row], row[by_row]
+    position = np.arange(len(row)) - np.searchsorted(row, row)
+    shape = n_rows, int(position.max(initial=0)) + 1
+    table, valid = np.zeros((*shape, 3), np.int64), np.zeros(shape, bool)
+    table[row, position], valid[row, position] = orders, True
+    return table, valid
 
 
 def _contributions(sequence: LissajousSequence, indices: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
@@ -210,7 +213,7 @@ def synthesize(
     images = capped_map(planes_of, z_matrix.swapaxes(0, 1), planes)
     image, orders, valid = (jnp.asarray(a) for a in rows)
     weight = jnp.where(valid, 0.5 ** jnp.sum(orders != 0, -1), 0).astype(dtype)
-    angle = jnp.sum(orders * _phases(sequence, dtype), -1)
+    angle = jnp.sum(orders * phases(sequence, dtype), -1)
     weight = jax.lax.complex(weight * jnp.cos(angle), weight * jnp.sin(angle))
     sensitivity = None
     if coils is not None:
@@ -250,30 +253,30 @@ def _axis(
     low, high = jnp.min(static) - amplitude, jnp.max(static) + amplitude
     middle, half = (low + high) / 2, (high - low) / 2
     samples = max(nodes, top + 1)
-    u = (static[:, None] + amplitude * jnp.asarray(_cosines(samples)[1], dtype) - middle) / half
+    u = (static[:, None] + amplitude * jnp.asarray(cosines(samples)[1], dtype) - middle) / half
 
     def next_polynomial(pair: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], Any]:
         last, now = pair
         return (now, 2 * u * now - last), last
 
     _, polynomials = jax.lax.scan(next_polynomial, (jnp.ones_like(u), u), None, length=nodes)  # (k, v, j)
-    harmonics = jnp.asarray(_transform(samples)[: top + 1], dtype)
-    values = jnp.asarray(_transform(nodes), dtype)
+    harmonics = jnp.asarray(transform(samples)[: top + 1], dtype)
+    values = jnp.asarray(transform(nodes), dtype)
     matrix = jnp.einsum("aj,kvj,kp->avp", harmonics, polynomials, values, precision="highest")
-    return middle + half * jnp.asarray(_cosines(nodes)[1], dtype), matrix
+    return middle + half * jnp.asarray(cosines(nodes)[1], dtype), matrix
 
 
-def _cosines(n: int) -> np.ndarray:
+def cosines(n: int) -> np.ndarray:
     """cos(k angle_j) at the n Chebyshev angles, (k, j)."""
     return np.cos(np.arange(n)[:, None] * (np.arange(n) + 0.5) * np.pi / n)
 
 
-def _transform(n: int) -> np.ndarray:
+def transform(n: int) -> np.ndarray:
     """Cosine coefficients from samples at the n Chebyshev angles, (k, j)."""
-    return np.where(np.arange(n) == 0, 1, 2)[:, None] / n * _cosines(n)
+    return np.where(np.arange(n) == 0, 1, 2)[:, None] / n * cosines(n)
 
 
-def _phases(sequence: LissajousSequence, dtype: Any) -> jax.Array:
+def phases(sequence: LissajousSequence, dtype: Any) -> jax.Array:
     """Phase of each axis against a cosine [rad], (3,)."""
     if sequence.phase is not None:
         return jnp.asarray(sequence.phase, dtype) - math.pi / 2

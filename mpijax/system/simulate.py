@@ -15,7 +15,7 @@ from mpijax.core.batching import chunk_size
 from mpijax.core.checks import check_choice, check_range, check_shape, is_concrete
 from mpijax.core.constants import MAGNETITE_DENSITY, MAGNETITE_MOLAR_MASS, MU0
 from mpijax.core.typing import Array, Bool, Complex
-from mpijax.system import separable, time_domain
+from mpijax.system import phase_nodes, separable, time_domain
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.moments import Rule, moment_rule
@@ -165,18 +165,21 @@ def simulate_rows(
     shape: tuple[int, int, int],
     frequency_indices: Any = None,
     *,
+    nodes: int | None = None,
     dtype: Any = None,
     memory_limit: int | None = None,
 ) -> tuple[Complex[Array, "c f n"], Bool[Array, " n"]]:
     """Rows of one drawn calibration inside a padded box, in the normalised mode: s = -(2 pi i f_k) a_ck p_c . mhat_k.
 
     Everything in ``setup`` may be traced, its extent too, so that one compiled function serves every draw of a size bucket.
-    The time engine; no mu0, no m0, no iron: rows for networks are scaled anyway.
+    Voxels outside the extent are not simulated. No mu0, no m0, no iron: rows for networks are scaled anyway.
 
     Args:
         setup: what is calibrated.
         shape: (nx, ny, nz) of the padded box, static.
         frequency_indices: bins (f,), traced or not; None = all.
+        nodes: None = the time engine, exact; else phases per driven axis of :mod:`mpijax.system.phase_nodes`, which leaves out
+            mixing orders of ``nodes`` and above: 24 take a quarter of the time in 3-D.
         dtype, memory_limit: see :func:`moment_spectrum`.
 
     Returns:
@@ -191,19 +194,20 @@ def simulate_rows(
     indices = _check_indices(frequency_indices, sequence)
     n_voxels = shape[0] * shape[1] * shape[2]
     points, valid = setup.positions(shape)
+    order = jnp.argsort(~valid, stable=True)  # the voxels of the extent first; chunks of others are left out
     points = points.astype(dtype)
     reference = time_domain.reference_field(scanner, points, valid)
-    rows = time_domain.spectra(
-        scanner,
-        sequence,
-        particle,
-        points,
-        scanner.receive_coils,
-        reference,
-        rule=moment_rule(particle),
-        indices=indices,
-        chunk=time_chunk(particle, sequence, n_voxels, n_channels, dtype, memory_limit, traced=True),
-    )
+    arguments = scanner, sequence, particle, points[order], scanner.receive_coils, reference
+    settings = {"rule": moment_rule(particle), "indices": indices, "count": jnp.sum(valid)}
+    if nodes is None:
+        chunk = time_chunk(particle, sequence.n_samples, n_voxels, n_channels, dtype, memory_limit, traced=True)
+        rows = time_domain.spectra(*arguments, **settings, chunk=chunk)
+    else:
+        check_range("nodes", nodes, 2, 256, "phases per axis")
+        samples = nodes ** sum(sequence.active)
+        chunk = time_chunk(particle, samples, n_voxels, n_channels, dtype, memory_limit, traced=True)
+        rows = phase_nodes.spectra(*arguments, **settings, nodes=nodes, chunk=chunk)
+    rows = rows[..., jnp.argsort(order)]
     factor = jnp.asarray(sequence.frequencies * -2j * np.pi, rows.dtype)
     if scanner.transfer_function is not None:
         factor = factor * jnp.asarray(scanner.transfer_function, rows.dtype)
@@ -243,7 +247,9 @@ class _Call:
             self._plan_separable(extent, memory_limit)
         else:
             traced = not is_concrete((scanner, sequence, particle, grid))
-            self.chunk = time_chunk(particle, sequence, grid.size, n_channels, self.dtype, memory_limit, traced)
+            self.chunk = time_chunk(
+                particle, sequence.n_samples, grid.size, n_channels, self.dtype, memory_limit, traced
+            )
 
     def run(self, coils: Any, factor: Any) -> Complex[Array, "c f n"]:
         """factor (complex (c, f); None = 1) * rfft(p . m)/N, (c, f, n)."""
@@ -336,7 +342,7 @@ def _not_separable(scanner: Scanner, particle: Any, indices: Any) -> str | None:
 
 def time_chunk(
     particle: Any,
-    sequence: LissajousSequence,
+    n_samples: int,
     n_voxels: int,
     n_channels: int,
     dtype: jnp.dtype,
@@ -344,7 +350,7 @@ def time_chunk(
     traced: bool,
 ) -> int:
     """Voxels per chunk of the time engine under a memory limit [bytes], None = by the sizes above."""
-    needed = time_domain.bytes_per_voxel(particle, sequence.n_samples, n_channels, dtype.itemsize)
+    needed = time_domain.bytes_per_voxel(particle, n_samples, n_channels, dtype.itemsize)
     limit = memory_limit
     if limit is None:
         if not particle.is_langevin:

@@ -40,6 +40,7 @@ def spectra(
     rule: Rule,
     indices: Any,
     chunk: int,
+    count: Any = None,
 ) -> Complex[Array, "c f n"]:
     """rfft(p . m)/N over one period, positions in chunks.
 
@@ -51,6 +52,7 @@ def spectra(
         rule: of the anisotropic moment.
         indices: bins (f,) to keep; None = all.
         chunk: positions simulated at a time.
+        count: how many of the first positions matter; whole chunks of others are zero. None = all.
     """
     drive = sequence.drive_field(points.dtype)
 
@@ -67,4 +69,4 @@ def spectra(
         # transposed while in the cache
         return jnp.stack([(s if indices is None else s[:, indices]).T for s in transformed])
 
-    return capped_map(chunk_spectra, points, chunk, out_axis=-1)
+    return capped_map(chunk_spectra, points, chunk, out_axis=-1, count=count)

@@ -105,7 +105,7 @@ def test_measured_voxels_change_with_the_noise_alone(scale):
     clean, slight, noisy = (network(x, mask=mask, noise_level=jnp.full(2, level))[every] for level in (0, 1e-3, 0.1))
     np.testing.assert_allclose(clean * known, x * known, atol=1e-5)
     changes = [float(jnp.abs((out - x) * known).max()) for out in (slight, noisy)]
-    assert 0 < changes[0] < 0.02 < changes[1]
+    assert 0 < changes[0] < 0.2 * changes[1]
     assert float(jnp.abs(clean * (1 - known)).max()) > 1e-2
 
 
