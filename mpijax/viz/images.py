@@ -1,5 +1,6 @@
 """Reconstructed tracer distributions beside the truth."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,7 +48,7 @@ def plot_reconstructions(
     aspect = (
         first.shape[0] / first.shape[1] if extent is None else abs((extent[3] - extent[2]) / (extent[1] - extent[0]))
     )
-    cell = min(1.9, 7.0 / columns)
+    cell = min(1.9, max(1.4, 7.0 / columns))  # titles of less would run into each other
     figure = new_figure(cell * columns + 0.9, (cell * aspect + 0.35) * rows + 0.5)
     table = figure.subplots(rows, columns, squeeze=False)
     low, largest_value = min(p.min() for p in panels.values()), max(p.max() for p in panels.values())
@@ -57,7 +58,8 @@ def plot_reconstructions(
     for j, (name, panel) in enumerate(panels.items()):
         axes = table[0, j]
         drawn = axes.imshow(panel, vmin=0, vmax=high, cmap="viridis", **settings)
-        axes.set_title(f"{name}\n{_score(panel, true)}" if true is not None and name in errors else name)
+        title = textwrap.fill(name, 18)
+        axes.set_title(f"{title}\n{_score(panel, true)}" if true is not None and name in errors else title)
         label_axes_mm(axes, extent, left=j == 0, bottom=rows == 1 or name not in errors)
         if rows == 2 and name in errors:
             drawn_error = table[1, j].imshow(errors[name], vmin=-largest, vmax=largest, cmap="RdBu_r", **settings)
