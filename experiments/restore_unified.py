@@ -1,11 +1,12 @@
 """One 2-D network for all tasks, conditioned on mask and noise level, against networks for one task and classical methods.
 
-Command:  python -m experiments.restore_unified [--preset quick] [--networks restore_2d denoise_2d upsample_2d] [--run-dir DIR] ...
+Command:  python -m experiments.restore_unified [--preset quick] [--run-dir DIR] ...
 
-Needs the fixed sets restoration_2d and upsampling_2d. Denoising and inpainting (a block of 10 %) on calibrations of Table 1 of the
+Needs the fixed sets restoration_2d and upsampling_2d, and ``python -m experiments.train_restoration --preset inpaint_2d`` and
+``complete_2d``, which do not ship. Denoising and inpainting (a block of 10 %) on calibrations of Table 1 of the
 restoration paper; completing (every second voxel per axis is known) on the same, and on grids twice as fine, where it is what an
-upsampler is trained for. Every method sees the same corrupted rows. The specialists have the same form and were trained for
-about as long.
+upsampler is trained for. Every method sees the same corrupted rows. The inpainter and the completer have the form and the recipe
+of the network for all tasks; denoiser and upsampler are those that ship, with other forms and longer training.
 """
 
 import time
@@ -19,7 +20,7 @@ from experiments.support.restoration_methods import after_garrote, biharmonic, c
 from experiments.support.restoration_report import EvalConfig, boxes_of, finish, interval, load_networks
 from experiments.support.run import markdown_table, parse, run_main
 
-NETWORKS = ("restore_2d", "denoise_2d", "upsample_2d")
+NETWORKS = ("restore_2d", "denoise_2d", "inpaint_2d", "complete_2d", "upsample_2d")
 PRESETS = {
     "quick": EvalConfig(NETWORKS, (0.0, 0.1, 0.3), Path("runs/restore_unified"), rows_per_matrix=4),
     "smoke": EvalConfig(NETWORKS, (0.1,), Path("runs/restore_unified_smoke"), smoke=True),
@@ -28,21 +29,24 @@ PRESETS = {
 
 def main(config: EvalConfig) -> dict[str, Any]:
     """Score and report; returns what ``results.json`` holds."""
-    if len(config.networks) != 3:
-        raise ValueError(f"networks = {config.networks}; give the one for all tasks, the denoiser and the upsampler.")
+    if len(config.networks) != len(NETWORKS):
+        raise ValueError(
+            f"networks = {config.networks}; give those for all tasks, denoise, inpaint, complete and upsample."
+        )
     started, key = time.perf_counter(), jax.random.key(config.seed)
-    unified, denoiser, upsampler = load_networks(config).values()
+    unified, denoiser, inpainter, completer, upsampler = load_networks(config).values()
     one, spline = {"one for all": unified}, interpolation("spline")
     splines = {"spline": spline, "spline after garrote": coarsened(after_garrote(spline))}
     tables = {
         ("denoise", "restoration_2d"): {**one, "denoiser": denoiser, "garrote 2": dct_filter(2.0, "garrote")},
         ("inpaint", "restoration_2d"): {
             **one,
+            "inpainter": inpainter,
             "biharmonic": biharmonic(),
             "biharmonic after garrote": biharmonic(denoise=True),
         },
-        ("complete", "restoration_2d"): {**one, **splines},
-        ("complete", "upsampling_2d"): {**one, "upsampler": coarsened(upsampler), **splines},
+        ("complete", "restoration_2d"): {**one, "completer": completer, **splines},
+        ("complete", "upsampling_2d"): {**one, "completer": completer, "upsampler": coarsened(upsampler), **splines},
     }
     results: dict[str, Any] = {}
     lines = []

@@ -97,6 +97,10 @@ PRESETS = {
         run_dir=Path("runs/restore_3d"),
     ),
     "restore_2d": Config(task="any", model="unet", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/restore_2d")),
+    "inpaint_2d": Config(task="inpaint", model="unet", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/inpaint_2d")),
+    "complete_2d": Config(
+        task="complete", model="unet", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/complete_2d")
+    ),
     "fluid_2d": Config(particles="fluid", model="unet", boxes=(32,), steps=3000, run_dir=Path("runs/fluid_2d")),
     "langevin_2d": Config(particles="langevin", model="unet", boxes=(32,), steps=3000, run_dir=Path("runs/langevin_2d")),
     "smoke": Config(

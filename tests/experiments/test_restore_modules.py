@@ -95,7 +95,7 @@ def test_ablation(weights, tmp_path):
 
 def test_unified(weights, tmp_path):
     config = dataclasses.replace(
-        restore_unified.PRESETS["smoke"], networks=(weights[2, 1], weights[2, 1], weights[2, 2]), run_dir=tmp_path
+        restore_unified.PRESETS["smoke"], networks=(weights[2, 1],) * 4 + (weights[2, 2],), run_dir=tmp_path
     )
     results = restore_unified.main(config)
     denoise = results["denoise, restoration_2d, 0.1"]
