@@ -47,6 +47,7 @@ class Config:
         batch_size: rows per step.
         learning_rate: of the first step.
         final_learning_rate: of the last step.
+        clip_norm: largest norm of the gradient; None = no limit.
         schedule: cosine, multistep, exponential or constant.
         slots: matrices in the reservoir of each box.
         rows_per_matrix: rows kept of each.
@@ -73,6 +74,7 @@ class Config:
     batch_size: int = 16
     learning_rate: float = 1e-3
     final_learning_rate: float = 2e-6
+    clip_norm: float | None = None
     schedule: str = "cosine"
     slots: int = 64
     rows_per_matrix: int = 32
@@ -93,8 +95,8 @@ PRESETS = {
     ),
     "restore_3d": Config(
         task="any", dimensions=3, model="unet", features=(48, 64, 96), noise_power=2.0, boxes=(24,), smallest=12, steps=3000,
-        batch_size=8, slots=32, rows_per_matrix=64, reuse=15, nodes=20, validation=3, validate_every=500,
-        run_dir=Path("runs/restore_3d"),
+        batch_size=8, learning_rate=5e-4, clip_norm=0.1, slots=32, rows_per_matrix=64, reuse=30, nodes=20, validation=3,
+        validate_every=500, run_dir=Path("runs/restore_3d"),
     ),
     "restore_2d": Config(task="any", model="unet", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/restore_2d")),
     "inpaint_2d": Config(task="inpaint", model="unet", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/inpaint_2d")),
@@ -143,6 +145,7 @@ def main(config: Config) -> Result:
         learning_rate=config.learning_rate,
         final_learning_rate=config.final_learning_rate,
         schedule=config.schedule,
+        clip_norm=config.clip_norm,
         loss="l1",
         monitor="-psnr",
         validate_every=config.validate_every,

@@ -50,6 +50,35 @@ def rotate(x: Float[Array, "b *s 2"], phase: Float[Array, " b"]) -> Float[jax.Ar
     return jnp.stack([cos * x[..., 0] - sin * x[..., 1], sin * x[..., 0] + cos * x[..., 1]], -1)
 
 
+def fill(
+    x: Float[Array, "b *s c"], known: Float[Array, "b *s 1"], inside: Float[Array, "b *s 1"]
+) -> Float[jax.Array, "b *s c"]:
+    """Missing voxels as the mean of their known neighbors, weights 1/2 per step along an axis, layer by layer from the known ones.
+
+    Where every second voxel is known that is the multilinear interpolation. What lies deeper than 16 layers stays zero.
+
+    Args:
+        x: rows, zero at missing voxels.
+        known: 1 at known voxels; inside: 1 at voxels of the grid.
+    """
+
+    def blur(values: jax.Array) -> jax.Array:
+        for axis in range(1, values.ndim - 1):
+            n = values.shape[axis]
+            wide = jnp.pad(values, [(int(a == axis),) * 2 for a in range(values.ndim)])
+            before, after = (jax.lax.slice_in_dim(wide, start, start + n, axis=axis) for start in (0, 2))
+            values = values + (before + after) / 2
+        return values
+
+    def grow(_: Any, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        values, have = state
+        weight = blur(have)
+        new = (have == 0) & (inside > 0) & (weight > 0)
+        return jnp.where(new, blur(values) / jnp.where(new, weight, 1), values), jnp.where(new, 1, have)
+
+    return jax.lax.fori_loop(0, LAYERS, grow, (x, known))[0]
+
+
 class Backbone(nnx.Module):
     """Levels of residual blocks between a first and a last convolution; everything outside the grid is zero at every layer.
 
@@ -127,8 +156,8 @@ class UNet(GridNetwork):
 
     out = e^{i phi} (A y + g N(y, known, sigma)), y = e^{-i phi} x, with phi the row's main phase (:func:`main_phase`). At measured
     voxels A y = y and g = sigma/(sigma + 0.01), so that they hardly change where the noise is low, and not at all without. At the
-    others g = 1; A y is zero at scale 1, and a trained linear interpolation (9 taps per axis, started as windowed sinc aligned to
-    the first index) at a larger scale. N, a :class:`Backbone`, starts at zero.
+    others g = 1; A y is :func:`fill` at scale 1, and a trained linear interpolation (9 taps per axis, started as windowed sinc
+    aligned to the first index) at a larger scale. N, a :class:`Backbone`, starts at zero.
 
     Everything outside the grid is zero at every layer, so that neither what lies there nor the amount of padding behind a row in
     the corner of its box changes the result.
@@ -206,7 +235,7 @@ class UNet(GridNetwork):
         level = jnp.zeros(len(masked)) if noise_level is None else jnp.asarray(noise_level)
         level = level.reshape(-1, *(1,) * (masked.ndim - 1))
         phase = main_phase(masked)
-        rows = rotate(masked, -phase)
+        rows = fill(rotate(masked, -phase), known, inside)
 
         correction = self.backbone(jnp.concatenate([rows, known, level * inside], -1), inside)
         measured, base = known, rows
@@ -229,6 +258,9 @@ def check_sizes(channels: int, features: tuple[int, ...] | list[int], blocks: in
     if patch < 1 or blocks < 1 or not features or min(features) < 1:
         raise ValueError(f"features = {features}, blocks = {blocks}, patch = {patch}; all must be at least 1.")
 
+
+LAYERS = 16
+"""Depth of missing voxels that :func:`fill` reaches."""
 
 LOW_NOISE = 0.01
 """Noise level at which measured voxels are corrected by half of what the network says."""

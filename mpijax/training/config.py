@@ -19,6 +19,7 @@ class TrainConfig:
         schedule: How it decays, "exponential", "cosine", "constant" or "multistep" (halved at 50, 75 and 90 % of the steps,
             whatever ``final_learning_rate``).
         loss: Pixel loss, "mse" or "l1".
+        clip_norm: Largest norm of the gradient, longer ones are shortened; None = no limit.
         ema_decay: Decay of the running mean of the weights; 0 keeps the current weights.
         log_every: Steps between two lines of metrics.jsonl.
         validate_every: Steps between two validations (also at step 0 and at the end).
@@ -37,6 +38,7 @@ class TrainConfig:
     final_learning_rate: float = 1e-7
     schedule: str = "exponential"
     loss: str = "mse"
+    clip_norm: float | None = None
     ema_decay: float = 0.999
     log_every: int = 50
     validate_every: int = 1000
@@ -53,6 +55,8 @@ class TrainConfig:
                 f"learning_rate = {self.learning_rate}, final_learning_rate = {self.final_learning_rate}; "
                 "allowed is 0 < final_learning_rate <= learning_rate."
             )
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"clip_norm = {self.clip_norm}; give a positive norm, or None for no limit.")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay = {self.ema_decay}; allowed is 0 <= ema_decay < 1.")
         check_choice("schedule", self.schedule, ("exponential", "cosine", "constant", "multistep"))

@@ -31,5 +31,8 @@ def learning_rate(config: TrainConfig) -> optax.Schedule:
 
 
 def adam(config: TrainConfig) -> optax.GradientTransformation:
-    """Adam with the schedule of `learning_rate`."""
-    return optax.adam(learning_rate(config))
+    """Adam with the schedule of `learning_rate`, after gradients longer than ``clip_norm`` have been shortened to it."""
+    optimizer = optax.adam(learning_rate(config))
+    if config.clip_norm is None:
+        return optimizer
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)

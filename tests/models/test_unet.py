@@ -9,7 +9,7 @@ from flax import nnx
 
 from mpijax import models
 from mpijax.models.convolution import Conv
-from mpijax.models.unet import main_phase, rotate
+from mpijax.models.unet import fill, main_phase, rotate
 
 
 def awake(seed: int = 0, **options) -> nnx.Module:
@@ -77,6 +77,27 @@ def test_a_global_phase_goes_through_up_to_the_sign_of_the_row(name):
 
     turn = jnp.array([0.7, 2.9])
     np.testing.assert_allclose(odd(rotate(x, turn)), rotate(odd(x), turn), atol=1e-5)
+
+
+def test_filling_is_multilinear_between_every_second_voxel_and_stays_on_the_grid():
+    z, y, x = np.meshgrid(np.arange(5.0), np.arange(7.0), np.arange(4.0), indexing="ij")
+    rows = np.stack([1 + z + 2 * y - x + y * z, x * y - 3 * z], -1)[None].astype(np.float32)
+    inside = np.ones((1, 5, 7, 4, 1), np.float32)
+    inside[..., 3:, :] = 0
+    known = np.zeros_like(inside)
+    known[:, ::2, ::2, ::2] = inside[:, ::2, ::2, ::2]
+    filled = fill(rows * known, known, inside)
+    np.testing.assert_allclose(filled[..., :3, :], rows[..., :3, :], atol=1e-5)
+    assert not np.any(filled[..., 3:, :])
+
+
+def test_filling_goes_on_layer_by_layer():
+    """A gap between two constants: each side grows until they meet; nothing known gives nothing."""
+    known = jnp.ones((1, 1, 9, 1)).at[:, :, 2:7].set(0)
+    rows = jnp.ones((1, 1, 9, 2)).at[:, :, 7:].set(3)
+    filled = fill(rows * known, known, jnp.ones_like(known))
+    np.testing.assert_allclose(filled[0, 0, :, 0], [1, 1, 1, 1, 2, 3, 3, 3, 3], atol=1e-6)
+    assert not np.any(fill(rows * 0, known * 0, jnp.ones_like(known)))
 
 
 def test_one_mask_stands_for_known_and_inside():

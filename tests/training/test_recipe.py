@@ -20,6 +20,7 @@ def test_config_round_trip():
         (dict(steps=1, learning_rate=1e-8), "final_learning_rate <= learning_rate"),
         (dict(steps=1, learning_rate=float("nan")), "learning_rate = nan"),
         (dict(steps=1, ema_decay=1.0), "ema_decay = 1.0"),
+        (dict(steps=1, clip_norm=0.0), "clip_norm = 0.0"),
         (dict(steps=1, schedule="step"), "schedule = 'step'; allowed: 'exponential'"),
         (dict(steps=1, loss="huber"), "loss = 'huber'"),
     ],
@@ -61,6 +62,15 @@ def test_optimizer_is_adam_with_the_schedule():
         unbiased = (mean / (1 - 0.9 ** (t + 1))) / (np.sqrt(square / (1 - 0.999 ** (t + 1))) + 1e-8)
         expected -= 0.1 * 0.1**t * unbiased
     np.testing.assert_allclose(x, expected, rtol=1e-4)
+
+
+def test_long_gradients_are_shortened():
+    """Momentum after a gradient of length 10 is that of one of length 2 in its direction; a short one goes through."""
+    optimizer = adam(TrainConfig(steps=3, clip_norm=2.0))
+    start = optimizer.init(jnp.zeros(2))
+    for gradient, clipped in (((6.0, 8.0), (1.2, 1.6)), ((0.6, 0.8), (0.6, 0.8))):
+        _, state = optimizer.update(jnp.array(gradient), start)
+        np.testing.assert_allclose(state[1][0].mu, 0.1 * np.array(clipped), rtol=1e-6)
 
 
 def test_pixel_loss_weighs_pixels():
