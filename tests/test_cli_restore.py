@@ -93,6 +93,23 @@ def test_positions_are_filled_and_grids_refined(capsys, calibration, tmp_path):
     assert status == 0 and "13 x 13 x 1 -> 26 x 26 x 1" in text and not list(tmp_path.glob("*.png")), text
 
 
+def test_what_is_told_is_what_was_done(capsys, calibration, tmp_path):
+    common = ["--min-frequency", "40", "--no-draw"]
+    out = tmp_path / "new" / "a.mdf"
+    options = ["--task", "complete", "--model", "spline"]
+    status, text = run(capsys, "restore", calibration, "-o", out, *options, *common)
+    assert status == 0 and "filled by spline: " in text and "classical method" not in text, text
+    assert sorted(os.listdir(out.parent)) == ["a-left.tsv", "a.mdf"]
+    assert "hidden" not in text
+    options = ["--task", "inpaint", "--model", "biharmonic-garrote", "--missing", tmp_path / "failed.txt"]
+    (tmp_path / "failed.txt").write_text("84\n")
+    status, text = run(capsys, "restore", calibration, "-o", out, *options, *common)
+    assert status == 0 and "checked at 1 measured voxels that were hidden" in text, text
+    options = ["--task", "denoise", "--model", "dct-garrote", "--no-trust", "--noise-std", "1e-30"]
+    status, text = run(capsys, "restore", calibration, "-o", out, *options, *common)
+    assert status == 0 and os.listdir(out.parent) == ["a.mdf"], text  # the table of rows is not that of another run
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

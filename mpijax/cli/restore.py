@@ -13,7 +13,7 @@ from mpijax.cli.options import Output, by, check_outputs, one_patch
 from mpijax.core.checks import check_choice, check_range
 from mpijax.core.files import write_text
 from mpijax.restoration.network import TASKS
-from mpijax.restoration.record import averages_gained, calibration_time, counts, row_list
+from mpijax.restoration.record import averages_gained, calibration_time, counts, hidden_text, row_list
 
 
 def restore(
@@ -43,14 +43,15 @@ def restore(
         task: denoise, inpaint (fill missing positions), complete (a grid measured at every scale-th position, 10 -> 19) or
             upsample (x and y, slice by slice, 10 -> 20).
         model: run directory or weights file, or a classical method; not given = the weights that ship with mpijax.
-            denoise: dct-soft, dct-hard, dct-garrote, wiener. inpaint: biharmonic, compressed-sensing. complete: spline.
-            upsample: bicubic, consistent-bicubic, spline.
+            denoise: dct-soft, dct-hard, dct-garrote, wiener. inpaint: biharmonic, biharmonic-garrote, compressed-sensing.
+            complete: spline. upsample: bicubic, consistent-bicubic, spline.
         scale: fine voxels per coarse voxel and axis; not given = 2.
         sampling: of upsample: box (the calibration sample fills the coarse voxel) or stride (a small sample at every scale-th
             position); not given = what the model is made for.
         missing: positions to fill: auto (found), a .npy file with a mask or a list, or a text file with one voxel number per
             line, counted from 0, x fastest. Positions with NaN are always missing.
-        noise_std: complex standard deviation of the noise in the unit of the file; not given = from background frames, or the rows.
+        noise_std: complex standard deviation of the noise in the unit of the file; not given = from background frames (with fewer
+            than 20 also from the rows), else from the rows.
         background: subtracted first: auto (mean of the background frames, unless done before), none, mean or interpolate.
         snr_threshold: leave out rows below this SNR (0 = keep all).
         min_frequency: leave out rows below this frequency [kHz].
@@ -84,11 +85,15 @@ def restore(
     before, after = matrix.grid, restored.grid
     print(f"wrote {output}: {len(stats['trusted'])} rows, grid {by(before.shape)} -> {by(after.shape)}")
     print(f"{seconds:.1f} s, {len(stats['trusted']) / seconds:.0f} rows/s; {stats['noise_source']}")
-    for line in _rows(task, stats):
+    for line in _rows(stats):
         print(line)
+    if task == "inpaint" and trust:
+        print(hidden_text(stats["hidden"]))
     for line in _savings(task, matrix, restored, stats):
         print(line)
-    if not stats["trusted"].all():
+    if stats["trusted"].all():
+        table.unlink(missing_ok=True)  # of an earlier run
+    else:
         write_text(table, row_list(matrix, stats))
         print(f"wrote {table}: the rows that are not restored, and why")
     if draw:
@@ -112,7 +117,7 @@ def _positions(missing: str | None) -> Any:
         ) from None
 
 
-def _rows(task: str, stats: Mapping[str, Any]) -> list[str]:
+def _rows(stats: Mapping[str, Any]) -> list[str]:
     """How many rows changed by how much, and which were left why."""
     found = counts(stats)
     restored = found.pop("restored", 0)
@@ -122,8 +127,7 @@ def _rows(task: str, stats: Mapping[str, Any]) -> list[str]:
         lines[0] += (
             f"; distance from the measured values: median {middle:.2%}, 5 to 95 % of the rows {low:.2%} to {high:.2%}"
         )
-    what = "left as measured" if task == "denoise" else "filled by a classical method"
-    return lines + [f"{what}: {n} rows {reason}" for reason, n in found.items()]
+    return lines + [f"{stats['instead']}: {n} rows {reason}" for reason, n in found.items()]
 
 
 def _savings(task: str, matrix: mj.SystemMatrix, restored: mj.SystemMatrix, stats: Mapping[str, Any]) -> list[str]:

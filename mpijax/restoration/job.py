@@ -1,13 +1,13 @@
 """One method applied to all rows of a matrix, with what the checks need to know."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mpijax.core.typing import Array, Bool, Complex, Float
+from mpijax.core.typing import Array, Bool, Complex, Float, Int
 from mpijax.datasets.degrade import degrade
 from mpijax.restoration import trust as judge
 from mpijax.restoration.network import Restorer, batch_rows, classical, coarse, phase_average
@@ -15,16 +15,23 @@ from mpijax.restoration.network import Restorer, batch_rows, classical, coarse, 
 VERBS = {"denoise": "denoised", "inpaint": "inpainted", "upsample": "upsampled", "complete": "completed"}
 """What a task does, in the past tense."""
 
+ENTRIES = 1 << 22
+"""Entries of restored rows that a classical method fills at once."""
+
 
 @dataclass
 class Evidence:
-    """What a run over all rows brought, per row: the restored slices, and sums over measured voxels."""
+    """What a run over all rows brought, per row: the restored slices, and sums over measured voxels.
+
+    ``held_out`` has the codes of :func:`mpijax.restoration.trust.predicted` from ``hidden`` voxels; None and 0 where none were.
+    """
 
     restored: np.ndarray
     residual: np.ndarray
     divergence: np.ndarray
     spread: np.ndarray
-    predicted: np.ndarray | None
+    held_out: np.ndarray | None
+    hidden: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,20 @@ class Job:
     slices: int
     trust: bool
     progress: bool
+
+    @property
+    def stand_in(self) -> Restorer:
+        """The classical method of the rows that the method is not believed in; a classical method is its own."""
+        if not self.restorer.trained or self.task == "denoise":
+            return self.restorer
+        box = self.task == "upsample" and self.restorer.sampling == "box"
+        name = "biharmonic-garrote" if self.task == "inpaint" else "bicubic" if box else "spline"
+        return classical(name, self.task, self.scale, self.restorer.sampling)
+
+    @property
+    def instead(self) -> str:
+        """What becomes of those rows, in words."""
+        return "left as measured" if self.task == "denoise" else f"filled by {self.stand_in.name}"
 
     def rowwise(self, values: Float[np.ndarray, " b *s"]) -> Float[np.ndarray, " m"]:
         """Sum over the voxels and slices of each row."""
@@ -79,7 +100,8 @@ class Job:
         restored = np.zeros((len(images), *fine), np.complex64)
         residual, change, spread = np.zeros((3, len(images)))
         held = judge.hold_out(~self.known) if self.trust and self.task == "inpaint" else None
-        predicted = np.zeros((2, len(images)))
+        single = replace(self.restorer, members=1)
+        guessed = np.zeros(len(images))
         chosen, step = np.flatnonzero(tried), batch_rows(fine)
         console = Console(stderr=True)
         starts = track(
@@ -99,40 +121,55 @@ class Job:
             length = np.maximum(judge.STEP * noise, 1e-3)
             direction = judge.probe(part, shape) * self.known
             stepped = rows + length.reshape(-1, *(1,) * len(shape)) * direction
-            single = _single(self.restorer)
             moved = self.observed(self.apply(single, stepped.astype(np.complex64), noise)[0]) - self.observed(member)
             change[part] = judge.divergence(moved, direction, length)
             if held is not None:
                 guess = self.apply(single, rows, noise, known=self.known & ~held)[0]
-                predicted[:, part] = _energy((guess - rows) * held), _energy(rows * held)
-        believed = None
+                guessed[part] = _energy((guess - rows) * held)
+        codes, hidden = None, 0
         if held is not None:
-            error, power = (self.rowwise(p) for p in predicted)
-            believed = judge.predicted(error, power, sigma[:: self.slices], int(np.count_nonzero(held)))
+            hidden = int(np.count_nonzero(held))
+            rival = self.rival_error(images, sigma, chosen, held) if self.restorer.trained else None
+            codes = judge.predicted(guessed, _energy(images * held), sigma, hidden, rival)
         return Evidence(
             restored,
             residual=self.rowwise(residual),
             divergence=self.rowwise(change),
             spread=np.sqrt(self.rowwise(spread**2) / self.slices),
-            predicted=believed,
+            held_out=codes,
+            hidden=hidden,
         )
+
+    def rival_error(
+        self,
+        images: Complex[np.ndarray, " b *s"],
+        sigma: Float[np.ndarray, " b"],
+        chosen: Int[np.ndarray, " k"],
+        held: Bool[np.ndarray, " *s"],
+    ) -> Float[np.ndarray, " b"]:
+        """Squared error of the stand-in at hidden voxels, of the chosen rows."""
+        error, rival = np.zeros(len(images)), self.stand_in
+        for part in _parts(chosen, held.size):
+            guess = self.apply(rival, images[part], sigma[part], known=self.known & ~held)[0]
+            error[part] = _energy((guess - images[part]) * held)
+        return error
 
     def without(
         self, images: Complex[np.ndarray, " b *s"], restored: Complex[np.ndarray, " b *t"], sigma: Any, left: Any
     ) -> Complex[np.ndarray, " b *t"]:
-        """The restored rows with those that are left in their place: as measured, or filled by a classical method."""
+        """The restored rows with those that are left in their place: as measured, or filled by a classical method.
+
+        Where that stands in for a network, measured voxels stay as they are.
+        """
         left = np.repeat(left, self.slices)
         if self.task == "denoise":
             restored[left] = images[left]
             return restored
-        stand_in = self.restorer
-        if stand_in.trained:
-            box = self.task == "upsample" and stand_in.sampling == "box"
-            name = "biharmonic" if self.task == "inpaint" else "bicubic" if box else "spline"
-            stand_in = classical(name, self.task, self.scale, stand_in.sampling)
-        chosen, noise = np.flatnonzero(left), np.repeat(sigma, self.slices)
-        for part in np.array_split(chosen, -(-len(chosen) // batch_rows(restored.shape[1:]))) if len(chosen) else ():
-            restored[part] = self.apply(stand_in, images[part], noise[part])[0]
+        stand_in, noise = self.stand_in, np.repeat(sigma, self.slices)
+        for part in _parts(np.flatnonzero(left), restored[0].size):
+            filled = self.apply(stand_in, images[part], noise[part])[0]
+            keep = self.task == "inpaint" and self.restorer.trained
+            restored[part] = np.where(self.known, images[part], filled) if keep else filled
         return restored
 
 
@@ -141,9 +178,9 @@ def _energy(values: Complex[Array, " b *s"]) -> Float[np.ndarray, " b"]:
     return np.asarray(np.sum(np.abs(values).reshape(len(values), -1) ** 2, axis=1, dtype=np.float64))
 
 
-def _single(restorer: Restorer) -> Restorer:
-    """The method without its ensemble."""
-    return Restorer(restorer.name, restorer.apply, restorer.sampling, restorer.noise_limit)
+def _parts(chosen: Int[np.ndarray, " k"], size: int) -> list[np.ndarray]:
+    """The chosen rows in parts that a classical method fills at once; ``size`` entries per row."""
+    return np.array_split(chosen, -(-len(chosen) * size // ENTRIES)) if len(chosen) else []
 
 
 def finer(shape: tuple[int, ...], scale: int) -> tuple[int, ...]:

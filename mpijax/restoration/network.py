@@ -13,7 +13,7 @@ from mpijax.core.checks import check_choice
 from mpijax.core.typing import Array, Bool, Complex, Float
 from mpijax.datasets.normalize import channels_to_complex, complex_to_channels, denormalize, normalize, row_scale
 from mpijax.restoration.filters import dct_filter, local_wiener
-from mpijax.restoration.inpaint import biharmonic_inpaint, compressed_sensing
+from mpijax.restoration.inpaint import biharmonic_inpaint, compressed_sensing, inpaint_denoise
 from mpijax.restoration.interpolate import spline_upsample
 from mpijax.restoration.upsample import CLASSICAL as UPSAMPLERS
 from mpijax.restoration.upsample import load_upsampler
@@ -33,7 +33,7 @@ SHIPPED = {
 
 METHODS = {
     "denoise": ("dct-soft", "dct-hard", "dct-garrote", "wiener"),
-    "inpaint": ("biharmonic", "compressed-sensing"),
+    "inpaint": ("biharmonic", "biharmonic-garrote", "compressed-sensing"),
     "upsample": (*UPSAMPLERS, "spline"),
     "complete": ("spline",),
 }
@@ -183,6 +183,8 @@ def classical(name: str, task: str, scale: int, sampling: str | None) -> Restore
         return Restorer(name, lambda rows, known, sigma: spline_upsample(coarse(rows, scale), rows.shape[1:]))
     if name == "biharmonic":
         return Restorer(name, lambda rows, known, sigma: biharmonic_inpaint(rows, known))
+    if name == "biharmonic-garrote":
+        return Restorer(name, inpaint_denoise)
     if name == "compressed-sensing":
         return Restorer(name, compressed_sensing)
     if name == "wiener":

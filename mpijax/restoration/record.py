@@ -7,11 +7,18 @@ from typing import Any
 import numpy as np
 
 from mpijax.core.pytree import FrozenMapping
+from mpijax.core.typing import Float, Int
 from mpijax.restoration.trust import REASONS
 from mpijax.system import SystemMatrix
 
 RECORD = "/calibration/_restoration"
 """Where the metadata of a restored matrix say what was done."""
+
+OWN_NOISE = "the rows themselves"
+"""Says in the source of the noise that it comes from the rows, or partly."""
+
+NAMED = 3
+"""Rows that a message names."""
 
 
 def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:
@@ -28,12 +35,22 @@ def counts(stats: Mapping[str, Any]) -> dict[str, int]:
     return {name: int(n) for name, n in zip(REASONS, found, strict=True) if n}
 
 
+def hidden_text(hidden: int) -> str:
+    """What the check of "inpaint" rests on."""
+    if hidden:
+        return f"checked at {hidden} measured voxels that were hidden"
+    return "not checked at hidden voxels, there is no room for them"
+
+
 def averages_gained(stats: Mapping[str, Any]) -> float | None:
     """By how many times the noise power of the restored rows fell, as if so many times as many averages had been taken.
 
-    1 over the mean of the estimated remaining error of the restored rows; None where nothing was checked, or the estimate does
-    not differ from zero. Rows of SNR below 2 are left out: among them those are restored whose noise was underestimated.
+    1 over the mean of the estimated remaining error of the restored rows; None where nothing was checked, the estimate does not
+    differ from zero, or the noise is from the rows themselves: that is too large for most rows, by a few per cent, and the gain
+    would be much too large. Rows of SNR below 2 are left out: among them those are restored whose noise was underestimated.
     """
+    if OWN_NOISE in stats["noise_source"]:
+        return None
     error = stats["error"][stats["trusted"] & np.isfinite(stats["error"]) & (stats["snr"] >= 2)]
     if len(error) < 2:
         return None
@@ -41,11 +58,21 @@ def averages_gained(stats: Mapping[str, Any]) -> float | None:
     return 1 / mean if mean > 2 * deviation else None
 
 
+def row_names(system_matrix: SystemMatrix, rows: Int[np.ndarray, " k"]) -> str:
+    """The first of the given rows by number, channel and frequency, and how many there are beyond."""
+    index, table = system_matrix.row_index(), _frequencies(system_matrix)
+    names = [
+        f"row {i} (channel {index.channel[i]}, bin {index.frequency_index[i]}, {table[i] / 1e3:.2f} kHz)"
+        for i in rows[:NAMED]
+    ]
+    more = len(rows) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
 def row_list(system_matrix: SystemMatrix, stats: Mapping[str, Any]) -> str:
     """A table of the rows that were not restored: channel, bin, frequency, noise and why; tabs between the columns."""
     index = system_matrix.row_index()
-    table = np.broadcast_to(np.asarray(system_matrix.frequencies), system_matrix.values.shape[:2])
-    frequencies = system_matrix.row_values(table)
+    frequencies = _frequencies(system_matrix)
     lines = ["channel\tbin\tfrequency_kHz\tnoise_over_maximum\treason"]
     for i in np.flatnonzero(~stats["trusted"]):
         lines.append(
@@ -64,3 +91,9 @@ def calibration_time(system_matrix: SystemMatrix, positions: float | int) -> flo
     if system_matrix.sequence is None or not averages:
         return None
     return float(positions * averages * np.asarray(system_matrix.sequence.period))
+
+
+def _frequencies(system_matrix: SystemMatrix) -> Float[np.ndarray, " m"]:
+    """Frequency of every kept row [Hz]."""
+    table = np.broadcast_to(np.asarray(system_matrix.frequencies), system_matrix.values.shape[:2])
+    return np.asarray(system_matrix.row_values(table))

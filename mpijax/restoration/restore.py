@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from mpijax.core.checks import check_choice, check_count, check_range
+from mpijax.core.checks import check_choice, check_count
 from mpijax.core.solution import Solution
-from mpijax.core.typing import Bool, Complex, Float
+from mpijax.core.typing import Bool, Complex
 from mpijax.restoration import trust as judge
 from mpijax.restoration.job import VERBS, Job, finer
-from mpijax.restoration.network import TASKS, Restorer, describe, find_restorer
-from mpijax.restoration.noise import estimate_noise
+from mpijax.restoration.network import TASKS, describe, find_restorer
+from mpijax.restoration.noise import row_noise
 from mpijax.restoration.outliers import find_outliers
-from mpijax.restoration.record import RECORD, counts, recorded
+from mpijax.restoration.record import RECORD, counts, hidden_text, recorded, row_names
 from mpijax.restoration.transforms import SMALLEST
 from mpijax.system import Grid, SystemMatrix
 
@@ -36,9 +36,9 @@ def restore(
     """Restore the kept rows of a calibration: remove noise, fill positions, or make the grid finer.
 
     Every row is restored on its own, in units of its largest modulus and told its noise: that of ``noise_std``, else of the
-    background frames, else estimated from the row itself. Rows not above the noise, rows noisier than the network's training,
-    and rows whose restoration fails the check of :mod:`mpijax.restoration.trust` are left as measured ("denoise") or filled by
-    a classical method (biharmonic, spline or bicubic), and named in the stats.
+    background frames (with fewer than 20 of them also from the row), else estimated from the row itself. Rows not above the noise,
+    rows noisier than the network's training, and rows whose restoration fails the check of :mod:`mpijax.restoration.trust` are left
+    as measured ("denoise") or filled by a classical method (biharmonic-garrote, spline or bicubic), and named in the stats.
 
     Args:
         system_matrix: matrix, rows selected; a plane or a volume of at least 4 voxels along each axis in use.
@@ -60,11 +60,12 @@ def restore(
         one at measured positions over the norm of the latter; ``trusted``; ``reason``, a code of
         :data:`mpijax.restoration.trust.REASONS`; ``sigma`` [unit of the values]; ``level``, sigma over the largest modulus;
         ``snr``, rms signal over sigma; ``error``, the estimated remaining error power over sigma^2; ``spread`` of the ensemble
-        over sigma. Further ``missing`` (n,), and ``noise_source``, a text.
+        over sigma. Further ``missing`` (n,); ``noise_source`` and ``instead``, what became of the other rows, texts; and
+        ``hidden``, the measured voxels that were hidden for the check of "inpaint" (0 = none: no check asked for, or no room).
 
     Raises:
         ValueError: an unknown task, options that do not fit it or the grid, NaN values, no weights for this task, dimension
-            and scale, or a matrix of which less than half of the rows that were tried could be believed.
+            and scale, or a matrix to denoise of which less than half of the rows that were tried could be believed.
         FileNotFoundError: no such run directory or weights file.
     """
     check_choice("task", task, TASKS)
@@ -77,12 +78,13 @@ def restore(
         )
     images, slices = _images(system_matrix, task)
     restorer = find_restorer(task, images.ndim - 1, scale, sampling=sampling, model=model)
-    known = _known(task, images, missing)
+    known = _known(task, images, missing, system_matrix, slices)
     images = np.where(known, images, 0)
     peak = np.abs(images).reshape(len(images) // slices, -1).max(axis=1).astype(np.float64)
     unit = np.where(peak > 0, peak, 1)
     images = images / np.repeat(unit, slices).reshape(-1, *(1,) * (images.ndim - 1)).astype(images.real.dtype)
-    sigma, source, frames = _noise(system_matrix, images, known, noise_std, unit)
+    sigma, source, frames = row_noise(system_matrix, images, known, noise_std, unit)
+    sigma = np.maximum(sigma, LEAST_NOISE)
     job = Job(task, scale, restorer, known, slices, trust, progress)
 
     count = slices * int(np.count_nonzero(known))
@@ -100,23 +102,22 @@ def restore(
         error = judge.remaining_error(evidence.residual, evidence.divergence, sigma, count, frames)
         spread = evidence.spread / sigma
         stats["error"][tried], stats["spread"][tried] = error[tried], spread[tried]
-        codes = judge.judge(
-            task, error, spread, sigma, power / sigma**2, evidence.predicted, count=count, frames=frames
-        )
+        codes = judge.judge(task, error, spread, sigma, power / sigma**2, evidence.held_out, count=count, frames=frames)
         reason[tried] = codes[tried]
     if task == "denoise":
-        _check_worth(reason, tried, source)
+        _check_worth(reason, tried, source, system_matrix)
     left = reason != judge.RESTORED
     restored = job.without(images, restored, sigma, left)
     change = job.rowwise(np.abs(job.observed(restored) - images * known) ** 2)
     stats["residual"] = np.sqrt(change / np.where(power > 0, power * count, 1))
     stats |= {"trusted": ~left, "reason": reason, "missing": ~known.reshape(-1), "noise_source": source}
+    stats |= {"instead": job.instead, "hidden": evidence.hidden}
 
     grid = _grid(system_matrix.grid, task, scale, restorer.sampling)
     rows = (restored.reshape(len(unit), -1) * unit[:, None]).astype(np.asarray(system_matrix.values[:0]).dtype)
     if task == "denoise":
         rows[left] = np.asarray(system_matrix.rows())[left]  # bit for bit
-    text = _text(task, scale, restorer, source, stats)
+    text = _text(job, source, stats)
     return Solution(recorded(system_matrix.with_rows(rows, grid), text), stats)
 
 
@@ -129,8 +130,10 @@ def _scale(task: str, scale: int | None) -> int:
         return 1
     scale = 2 if scale is None else scale
     check_count("scale", scale, 2)
-    if task == "upsample":
-        check_choice("scale", scale, (2, 4, 8))
+    if task == "upsample" and scale not in (2, 4, 8):
+        raise ValueError(
+            f"scale = {scale}; upsample takes 2, 4 or 8, with splines, too. Only 'complete' takes any scale."
+        )
     return scale
 
 
@@ -160,18 +163,26 @@ def _images(matrix: SystemMatrix, task: str) -> tuple[Complex[np.ndarray, " b *s
     return images.reshape(-1, *used), slices
 
 
-def _known(task: str, images: Complex[np.ndarray, " b *s"], missing: Any) -> Bool[np.ndarray, " *s"]:
+def _known(
+    task: str, images: Complex[np.ndarray, " b *s"], missing: Any, matrix: SystemMatrix, slices: int
+) -> Bool[np.ndarray, " *s"]:
     """The measured positions."""
     finite = np.isfinite(images)
     positions = finite.all(axis=0)
+    where = ""
+    if not positions.all():
+        broken = np.flatnonzero(~finite.reshape(len(images) // slices, -1).all(axis=1))
+        which = "all rows" if len(broken) == len(images) // slices else row_names(matrix, broken)
+        where = (
+            f"{np.count_nonzero(~finite)} entries of the system matrix at {np.count_nonzero(~positions)} positions are NaN or "
+            f"infinite, in {which}"
+        )
     if task != "inpaint":
-        if not positions.all():
-            raise ValueError(
-                f"{np.count_nonzero(~finite)} entries of the system matrix at {np.count_nonzero(~positions)} positions are NaN or "
-                "infinite; the task 'inpaint' fills them."
-            )
+        if where:
+            raise ValueError(f"{where}; leave rows out, or fill positions: the task 'inpaint' fills them.")
         return positions
-    if isinstance(missing, str):
+    automatic = isinstance(missing, str)
+    if automatic:
         check_choice("missing", missing, ("auto",))
         known = ~find_outliers(images)
     else:
@@ -179,13 +190,15 @@ def _known(task: str, images: Complex[np.ndarray, " b *s"], missing: Any) -> Boo
     lost = np.count_nonzero(~known)
     if lost == 0:
         raise ValueError(
-            "no position is missing" + ("" if missing is None else ", as far as can be seen")
-            + "; name positions with missing=, or look for them with missing='auto'."
+            "no position is missing"
+            + (", as far as can be seen" if automatic else "")
+            + "; name positions with missing="
+            + ("." if automatic else ", or look for them with missing='auto'.")
         )  # fmt: skip
     if lost > known.size // 2:
         raise ValueError(
-            f"{lost} of {known.size} positions are missing or NaN in some row; at most half can be filled. Leave out broken rows, "
-            "or use the task 'complete' for a grid measured at every n-th position."
+            f"{lost} of {known.size} positions are missing or NaN in some row; at most half can be filled. Leave out broken rows"
+            f"{f' ({where})' if where else ''}, or use the task 'complete' for a grid measured at every n-th position."
         )
     return known
 
@@ -203,51 +216,29 @@ def _positions(missing: Any, shape: tuple[int, ...]) -> Bool[np.ndarray, " *s"]:
                 f"missing is a mask of shape {given.shape}; expected one per voxel, ({mask.size},) or {shape}, True = missing."
             )
         return given.reshape(shape)
-    if given.ndim != 1 or given.dtype.kind not in "iu" or np.any((given < 0) | (given >= mask.size)):
-        raise ValueError(
-            f"missing is neither a mask of {mask.size} voxels nor a list of whole numbers from 0 to {mask.size - 1}, x fastest."
-        )
+    allowed = f"expected a mask of {mask.size} voxels or a list of whole numbers from 0 to {mask.size - 1}, x fastest."
+    if given.ndim != 1 or given.dtype.kind not in "iu":
+        raise ValueError(f"missing has shape {given.shape} and type {given.dtype}; {allowed}")
+    outside = given[(given < 0) | (given >= mask.size)]
+    if outside.size:
+        raise ValueError(f"missing names voxel {outside[0]}, which the grid does not have; {allowed}")
     mask.reshape(-1)[given] = True
     return mask
 
 
-def _noise(
-    matrix: SystemMatrix, images: Complex[np.ndarray, " b *s"], known: np.ndarray, noise_std: Any, unit: np.ndarray
-) -> tuple[Float[np.ndarray, " m"], str, int | None]:
-    """Noise of every row over its largest modulus, where it is from, and how many background frames it is from."""
-    frames = None
-    if noise_std is not None:
-        check_range("noise_std", noise_std, 0, float("inf"), "")
-        given: Any = np.asarray(noise_std, np.float64)
-        if given.shape == matrix.values.shape[:2]:
-            given = matrix.row_values(given)
-        elif given.shape not in ((), unit.shape):
-            raise ValueError(
-                f"noise_std has shape {given.shape}; expected a number, ({len(unit)},) or {matrix.values.shape[:2]}."
-            )
-        sigma, source = np.broadcast_to(given, unit.shape) / unit, "noise as given"
-    elif RECORD not in matrix.metadata and (measured := matrix.noise_std) is not None:
-        frames = matrix.background.shape[0]
-        sigma, source = matrix.row_values(measured) / unit, f"noise from {frames} background frames"
-    else:
-        guess = np.asarray(estimate_noise(images, None if known.all() else known), np.float64)
-        sigma = np.sqrt(np.mean(guess.reshape(len(unit), -1) ** 2, axis=1))
-        source = "noise estimated from the rows themselves"
-    return np.maximum(sigma, LEAST_NOISE), source, frames
-
-
-def _check_worth(reason: np.ndarray, tried: np.ndarray, source: str) -> None:
+def _check_worth(reason: np.ndarray, tried: np.ndarray, source: str, matrix: SystemMatrix) -> None:
     """Raise ValueError where no row is denoised, or most rows that were tried and have something to gain fail their check."""
     if not np.any(reason == judge.RESTORED) and np.all(~tried | (reason == judge.CLEAN_ROW)):
         why = ", ".join(f"{n} are {text}" for text, n in counts({"reason": reason}).items())
         raise ValueError(f"no row would change: of {len(reason)} rows {why} ({source}).")
-    asked = np.count_nonzero(tried & (reason != judge.CLEAN_ROW))
-    failed = asked - np.count_nonzero(reason == judge.RESTORED)
-    if 2 * failed > asked:
+    asked = tried & (reason != judge.CLEAN_ROW)
+    failed = np.flatnonzero(asked & (reason != judge.RESTORED))
+    if 2 * len(failed) > np.count_nonzero(asked):
         raise ValueError(
-            f"{failed} of {asked} rows fail the check of their own residual, so that the denoised matrix would be worse than the "
-            f"measured one ({source}). Say how noisy the rows are with noise_std, choose rows by SNR or frequency, or "
-            "another model."
+            f"{len(failed)} of {np.count_nonzero(asked)} rows fail the check of their own residual, more than half, so that "
+            f"nothing is denoised ({source}): {row_names(matrix, failed)}. The noise is not what was taken for it, or the rows are "
+            "not of the kind that the method is made for: a network may not know the tracer or the scanner. Say how noisy the rows "
+            "are with noise_std, choose rows by SNR or frequency, or another model."
         )
 
 
@@ -266,23 +257,22 @@ def _grid(grid: Grid, task: str, scale: int, sampling: str) -> Grid:
     return Grid((nx, ny, nz), fine, center)
 
 
-def _text(task: str, scale: int, restorer: Restorer, source: str, stats: dict[str, Any]) -> str:
+def _text(job: Job, source: str, stats: dict[str, Any]) -> str:
     """What was done, in one line."""
     how = {
         "denoise": "",
         "inpaint": f" at {np.count_nonzero(stats['missing'])} of {stats['missing'].size} positions",
-        "upsample": f" {scale} x in x and y ({restorer.sampling} sampling)",
-        "complete": f" from every {scale}. position per axis",
-    }[task]
-    instead = "left as measured" if task == "denoise" else "filled by a classical method"
+        "upsample": f" {job.scale} x in x and y ({job.restorer.sampling} sampling)",
+        "complete": f" from every {job.scale}. position per axis",
+    }[job.task]
     found = counts(stats)
-    restored = found.pop("restored", 0)
-    left = (
-        ""
-        if not found or not restorer.trained and task != "denoise"
-        else f"; {instead}: " + ", ".join(f"{n} {why}" for why, n in found.items())
-    )
-    return (
-        f"{VERBS[task]}{how} by {describe(restorer)}; {source}; {restored} of {len(stats['reason'])} rows restored{left}; "
-        "SNR and background frames are those of the measured rows"
-    )
+    parts = [
+        f"{VERBS[job.task]}{how} by {describe(job.restorer)}",
+        source,
+        f"{found.pop('restored', 0)} of {len(stats['reason'])} rows restored",
+    ]
+    if found and (job.restorer.trained or job.task == "denoise"):
+        parts.append(f"{job.instead}: " + ", ".join(f"{n} {why}" for why, n in found.items()))
+    if job.task == "inpaint" and job.trust:
+        parts.append(hidden_text(stats["hidden"]))
+    return "; ".join([*parts, "SNR and background frames are those of the measured rows"])

@@ -9,7 +9,7 @@ residual larger than noise and is found out; what only smooths the noise is not.
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import ndimage, signal, stats
 
 from mpijax.core.typing import Array, Bool, Complex, Float, Int
 
@@ -20,23 +20,28 @@ MARGIN = 3.0
 """Standard deviations of what a check can tell that are granted to a row."""
 
 CLEAN = 0.01
-"""Noise over largest modulus below which a failed check means that there is nothing to gain."""
+"""Noise over largest modulus below which a failed check of "denoise" is put down to the row having so little of it."""
 
 WORTH = 0.9
 """Remaining error power over sigma^2 above which no row is denoised, however little the check can tell."""
 
+OVERSTATED = 0.5
+"""Negative remaining error below which no row is believed, however little the check can tell: twice the noise power that there is,
+where all of it is removed."""
+
 STEP = 0.1
 """Length of the step that the derivative is taken with, in units of sigma."""
 
-RESTORED, NOISE, TOO_NOISY, CLEAN_ROW, NOT_BELIEVED, UNSTABLE, NOT_PREDICTED = range(7)
+RESTORED, NOISE, TOO_NOISY, CLEAN_ROW, NOT_BELIEVED, UNSTABLE, NOT_PREDICTED, RIVAL = range(8)
 REASONS = (
     "restored",
     "not above the noise",
     "noisier than what the network was trained for",
-    "clean already, nothing to gain",
+    "so clean that the check sees no gain",
     "the check of the residual fails",
     "the ensemble disagrees by more than the noise",
     "held-out voxels are not predicted",
+    "a classical method predicts held-out voxels better",
 )
 """What became of a row, by its code."""
 
@@ -120,16 +125,17 @@ def judge(
     spread: Float[np.ndarray, " m"],
     level: Float[np.ndarray, " m"],
     power: Float[np.ndarray, " m"],
-    held_out: Any,
+    held_out: Int[np.ndarray, " m"] | None,
     *,
     count: int,
     frames: int | None,
 ) -> np.ndarray:
     """A code of ``REASONS`` for every row that was tried, all in units of the row's noise.
 
-    With u of :func:`uncertainty`, a denoised row is believed where its remaining error lies between -(1/4 + 3 u) and 1/2 + 3 u (at
-    most 0.9): at least 3 dB better than measured, and not so much better that the noise must be overstated. A filled row must be no
-    worse than measured at measured voxels, 1 + 3 u, or within 5 % of the row's rms. Members of the ensemble may differ by sigma.
+    With u of :func:`uncertainty`, a denoised row is believed where its remaining error is below 1/2 + 3 u, at most 0.9: better than
+    measured, by 3 dB where the noise is well known. A filled row must be no worse than measured at measured voxels, 1 + 3 u, or
+    within 5 % of the row's rms. Neither may lie below -(1/4 + 3 u), at least -1/2: the noise must be overstated then. Members of
+    the ensemble may differ by sigma.
 
     Args:
         task: "denoise" or a filling one.
@@ -137,48 +143,69 @@ def judge(
         spread: of the ensemble over sigma.
         level: sigma over the largest modulus.
         power: mean |y|^2 over sigma^2.
-        held_out: whether held-out voxels were predicted (m,), or None.
+        held_out: codes of :func:`predicted` (m,), or None.
         count, frames: see :func:`uncertainty`.
     """
     margin = MARGIN * uncertainty(count, frames)
     if task == "denoise":
-        good, steady = (error > -0.25 - margin) & (error < min(0.5 + margin, WORTH)), spread < 1
+        most: Any = min(0.5 + margin, WORTH)
+        apart: Any = 1.0
     else:
         least = 0.05**2 * np.maximum(power - 1, 0)
-        good, steady = (
-            (error < np.maximum(1 + margin, least)) & (error > -1 - margin),
-            spread < np.maximum(1, np.sqrt(4 * least)),
-        )
-    codes = np.full(len(error), RESTORED)
-    if held_out is not None:
-        codes[~held_out] = NOT_PREDICTED
-    codes[~steady] = UNSTABLE
-    codes[~good] = NOT_BELIEVED
-    codes[(codes != RESTORED) & (level < CLEAN) & (task == "denoise")] = CLEAN_ROW
+        most = np.maximum(1 + margin, least)
+        apart = np.maximum(1, np.sqrt(4 * least))
+    codes = np.full(len(error), RESTORED) if held_out is None else held_out.copy()
+    codes[spread >= apart] = UNSTABLE
+    codes[(error >= most) | (error <= -min(0.25 + margin, OVERSTATED))] = NOT_BELIEVED
+    if task == "denoise":
+        codes[(codes != RESTORED) & (level < CLEAN)] = CLEAN_ROW
     return codes
 
 
 def predicted(
-    error: Float[np.ndarray, " b"], power: Float[np.ndarray, " b"], sigma: Float[np.ndarray, " b"], count: int
-) -> Bool[np.ndarray, " b"]:
-    """Whether measured voxels that were hidden have been predicted: at least half of their power beyond the noise.
+    error: Float[np.ndarray, " b"],
+    power: Float[np.ndarray, " b"],
+    sigma: Float[np.ndarray, " b"],
+    count: int,
+    rival: Float[np.ndarray, " b"] | None = None,
+) -> Int[np.ndarray, " b"]:
+    """Whether measured voxels that were hidden have been predicted: ``RESTORED``, ``NOT_PREDICTED`` or ``RIVAL``.
 
-    error < N sigma^2 (1 + 3/sqrt N) + max(0, power - N sigma^2)/2, with sums over the N hidden voxels.
+    At least half of their power beyond the noise must be, error < N sigma^2 (1 + 3/sqrt N) + max(0, power - N sigma^2)/2, with sums
+    over the N hidden voxels, and the error must not exceed that of the rival. Both contain the noise of the hidden values.
+
+    Args:
+        error: sum of |prediction - measured|^2 (b,).
+        power: sum of |measured|^2 (b,).
+        sigma: noise (b,).
+        count: hidden voxels N.
+        rival: error of a classical method at the same voxels (b,); None = there is none.
     """
     noise = count * sigma**2
-    return error < noise * (1 + MARGIN / np.sqrt(count)) + np.maximum(power - noise, 0) / 2
+    codes = np.full(len(error), RESTORED)
+    if rival is not None:
+        codes[error > rival] = RIVAL
+    codes[error >= noise * (1 + MARGIN / np.sqrt(count)) + np.maximum(power - noise, 0) / 2] = NOT_PREDICTED
+    return codes
 
 
 def hold_out(missing: Bool[np.ndarray, " *s"]) -> Bool[np.ndarray, " *s"] | None:
-    """Measured voxels to hide: the missing ones moved along the scan by the least distance at which they do not overlap.
+    """Measured voxels to hide: the missing ones, moved as a whole to where most of them are clear of the missing ones.
 
-    None where there is no room for them.
+    Clear = inside the grid, measured, and no neighbor along an axis of a missing voxel; of several such places the nearest. Those
+    that fall outside the grid or on missing ones are dropped. None where more than half of them would be, or more than a quarter of
+    the grid is missing.
     """
-    flat = missing.reshape(-1)
-    if 2 * np.count_nonzero(flat) > len(flat) // 2:
+    lost = np.count_nonzero(missing)
+    if 4 * lost > missing.size:
         return None
-    for shift in range(1, len(flat)):
-        moved = np.roll(flat, shift)
-        if not np.any(moved & flat):
-            return moved.reshape(missing.shape)
-    return None
+    clear = ~ndimage.binary_dilation(missing)
+    found = np.rint(signal.correlate(clear.astype(float), missing.astype(float), mode="full"))  # clear voxels per move
+    moves = np.argwhere(found == found.max()) - (np.array(missing.shape) - 1)
+    move = moves[np.argmin(np.sum(moves**2, axis=1))]
+    moved = np.argwhere(missing) + move
+    moved = moved[np.all((moved >= 0) & (moved < missing.shape), axis=1)]
+    held = np.zeros_like(missing)
+    held[tuple(moved.T)] = True
+    held &= ~missing
+    return held if 2 * np.count_nonzero(held) >= lost else None

@@ -17,7 +17,7 @@ from mpijax.viz.style import new_figure, order_text, styled
 def plot_restored(before: SystemMatrix, after: SystemMatrix, stats: Mapping[str, Any], *, rows: int = 6) -> Figure:
     """Measured rows above restored ones, from the least to the most noisy, and what was taken away.
 
-    Most columns are restored rows, evenly spaced over their noise; where rows were left, the last column is one of them. Full
+    Most columns are restored rows, evenly spaced over their noise; where some were not restored, the last column is one. Full
     brightness is the largest modulus of the measured row. Where the grid stayed the same, the third line shows measured minus
     restored: noise, and no trace of the row. Missing positions are gray. Volumes show their central slice.
 
@@ -90,6 +90,6 @@ def _titles(matrix: SystemMatrix, stats: Mapping[str, Any], rows: np.ndarray) ->
         lines.append(f"channel {index.channel[row]}" + ("" if orders is None else f"  {order_text(orders[j])}"))
         lines.append(f"noise {stats['level'][row]:.1%} of maximum")
         if not stats["trusted"][row]:
-            lines.append(textwrap.fill("left: " + REASONS[stats["reason"][row]], 26))
+            lines.append(textwrap.fill("not restored: " + REASONS[stats["reason"][row]], 26))
         titles.append("\n".join(lines))
     return titles

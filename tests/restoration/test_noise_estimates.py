@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import mpijax as mj
-from mpijax.restoration.noise import background_noise, estimate_noise
+from mpijax.restoration.noise import background_noise, estimate_noise, pooled_noise, row_noise
+from tests.restoration.matrices import UNIT, noisy, smooth_matrix
 
 
 def white(shape, sigma, seed=0):
@@ -100,3 +101,40 @@ def test_background_frames_say_the_noise_of_a_voxel():
     np.testing.assert_allclose(got, sigma.reshape(-1)[1:], rtol=0.06)
     np.testing.assert_allclose(estimate_noise(np.asarray(grid.to_image(matrix.rows()))), got, rtol=0.15)
     assert background_noise(replace(matrix, background=None)) is None
+    tiny = replace(matrix, background=np.asarray(matrix.background) * np.complex64(1e-30))
+    np.testing.assert_allclose(background_noise(tiny), got * 1e-30, rtol=1e-4)
+
+
+@pytest.mark.parametrize("level", [0.06, 0.1, 0.3])
+def test_five_frames_and_the_row_together_know_the_noise(level):
+    matrix = mj.simulate_system_matrix(
+        mj.Scanner.create(gradient=(-1.0, -1.0, 2.0)),
+        mj.LissajousSequence.create(amplitude=(12e-3, 12e-3, 0.0)),
+        mj.Particle.create(20e-9, anisotropy_constant=3500.0, spatial_modulation=0.8),
+        mj.Grid.create((13, 11, 1), (34e-3, 30e-3, 1e-3)),
+    )
+    images = np.asarray(matrix.images()).reshape(-1, 11, 13)
+    peak = np.abs(images).max((1, 2))
+    strong = np.argsort(peak)[-300:]
+    images = images[strong] / peak[strong, None, None]
+    own = estimate_noise((images + white(images.shape, level)).astype(np.complex64)).astype(float)
+    measured = np.std(white((5, 300), level, 1), axis=0, ddof=1)
+    assert np.std(measured) > 0.2 * level
+    sigma, frames = pooled_noise(measured, own, 5, 143)
+    assert frames == 20 and abs(np.mean(sigma) / level - 1) < 0.1 and np.std(sigma) < 0.15 * level
+    assert pooled_noise(measured, own, 5, 16)[1] == 9
+    fine_structure = np.full(300, 0.009)
+    np.testing.assert_array_equal(pooled_noise(measured * 1e-3, fine_structure, 5, 143)[0], measured * 1e-3)
+
+
+def test_twenty_frames_are_enough():
+    matrix = noisy(smooth_matrix(empty=0), 0.1, frames=20)
+    images = np.asarray(matrix.images()).reshape(24, 10, 12)
+    unit, known = np.full(24, UNIT), np.ones((10, 12), bool)
+    sigma, source, frames = row_noise(matrix, images / UNIT, known, None, unit)
+    np.testing.assert_allclose(sigma, background_noise(matrix) / UNIT, rtol=1e-6)
+    assert source == "noise from 20 background frames" and frames == 20
+    fewer = replace(matrix, background=np.asarray(matrix.background)[:6])
+    sigma, source, frames = row_noise(fewer, images / UNIT, known, None, unit)
+    assert source == "noise from 6 background frames and the rows themselves" and frames == 20
+    assert np.all(np.abs(sigma / 0.1 - 1) < 0.5) and np.std(sigma) < np.std(background_noise(fewer) / UNIT)

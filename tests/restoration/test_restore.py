@@ -1,10 +1,12 @@
+import importlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import mpijax as mj
-from mpijax.restoration import biharmonic_inpaint, record, trust
+from mpijax.restoration import biharmonic_inpaint, inpaint_denoise, record, trust
+from mpijax.restoration.network import Restorer
 from tests.restoration.matrices import UNIT, noisy, smooth_matrix
 
 
@@ -48,7 +50,9 @@ def test_noise_is_given_or_from_frames_or_from_the_rows():
 
 def test_overstated_noise_is_noticed():
     matrix = noisy(smooth_matrix((24, 24, 1), empty=0), 0.02)
-    with pytest.raises(ValueError, match="worse than the measured one .noise as given.*noise_std"):
+    with pytest.raises(
+        ValueError, match="nothing is denoised .noise as given.*row 0 .channel 0, bin 0, 0.00 kHz.*noise_std"
+    ):
         mj.restore(matrix, "denoise", model="dct-garrote", noise_std=0.06 * UNIT)
 
 
@@ -81,7 +85,9 @@ def test_outliers_are_found_and_repaired():
     assert solution.stats["missing"][100:103].all() and solution.stats["missing"].sum() < 12
     rows, true = (np.asarray(m.rows())[:, 100:103] for m in (solution.value, truth))
     assert np.linalg.norm(rows - true) < 0.2 * np.linalg.norm(true)
-    with pytest.raises(ValueError, match="no position is missing, as far as can be seen"):
+    with pytest.raises(
+        ValueError, match="no position is missing, as far as can be seen; name positions with missing=.$"
+    ):
         mj.restore(matrix, "inpaint", model="biharmonic", missing="auto")
 
 
@@ -113,10 +119,12 @@ def test_bad_requests():
         (dict(task="denoise", missing=[1]), "task 'inpaint'"),
         (dict(task="inpaint", model="biharmonic"), "no position is missing; name positions"),
         (dict(task="inpaint", model="biharmonic", missing=np.ones(7, bool)), r"mask of shape \(7,\)"),
-        (dict(task="inpaint", model="biharmonic", missing=[0, 120]), "from 0 to 119"),
+        (dict(task="inpaint", model="biharmonic", missing=[0, 120]), "names voxel 120, .*from 0 to 119"),
+        (dict(task="inpaint", model="biharmonic", missing=[0.5]), "type float64; .*from 0 to 119"),
         (dict(task="inpaint", model="biharmonic", missing=np.arange(70)), "at most half"),
         (dict(task="complete", scale=1), "scale = 1"),
-        (dict(task="upsample", scale=3, model="bicubic"), "scale = 3"),
+        (dict(task="upsample", scale=3, model="bicubic"), "scale = 3; upsample takes 2, 4 or 8"),
+        (dict(task="upsample", scale=3, model="spline"), "with splines, too"),
     ]  # fmt: skip
     for options, message in cases:
         with pytest.raises(ValueError, match=message):
@@ -126,8 +134,17 @@ def test_bad_requests():
     with pytest.raises(ValueError, match="12 x 1 x 1 voxels"):
         mj.restore(smooth_matrix((12, 1, 1)), "denoise", model="dct-soft")
     broken = replace(matrix, values=np.where(np.arange(120) == 3, np.nan, np.asarray(matrix.values)))
-    with pytest.raises(ValueError, match="24 entries .* at 1 positions are NaN .* 'inpaint' fills them"):
+    with pytest.raises(ValueError, match="24 entries .* at 1 positions are NaN .*all rows.* 'inpaint' fills them"):
         mj.restore(broken, "denoise", model="dct-soft")
+    values = np.array(matrix.values)
+    values[1, 2] = np.nan
+    broken = replace(matrix, values=values)
+    with pytest.raises(
+        ValueError, match=r"120 positions are NaN or infinite, in row 14 \(channel 1, bin 2, 2.00 kHz\)"
+    ):
+        mj.restore(broken, "denoise", model="dct-soft")
+    with pytest.raises(ValueError, match="at most half can be filled. Leave out broken rows .*row 14 "):
+        mj.restore(broken, "inpaint", model="biharmonic")
 
 
 def test_a_restored_matrix_is_not_restored_with_the_noise_it_no_longer_has():
@@ -139,3 +156,68 @@ def test_a_restored_matrix_is_not_restored_with_the_noise_it_no_longer_has():
     assert again.stats["noise_source"] == "noise as given"
     finer = mj.restore(once, "upsample", model="spline", trust=False)
     assert finer.stats["noise_source"] == "noise estimated from the rows themselves"
+
+
+@pytest.mark.parametrize("error", [0.4, 0.0])
+def test_a_network_fills_only_rows_that_it_predicts_better_than_a_classical_method(monkeypatch, error):
+    pattern = np.asarray(smooth_matrix((14, 13, 1), rows=2, empty=0).rows())[0].reshape(13, 14)
+    pattern = pattern / np.abs(pattern).max()
+    rng = np.random.default_rng(0)
+    weights = np.exp(2j * np.pi * rng.uniform(size=24))
+    weights[:2] = 0
+    clean = weights[:, None, None] * pattern
+    matrix = smooth_matrix((14, 13, 1))
+    matrix = noisy(matrix.with_rows((UNIT * clean).reshape(24, -1).astype(np.complex64)), 0.05, frames=40)
+    holes = np.zeros((13, 14), bool)
+    holes[5:8, 6:9] = True
+
+    def apply(rows, known, sigma):
+        """Knows the pattern, and is wrong by a share of it where it fills."""
+        fit = (rows * known * pattern.conj()).sum((1, 2)) / (np.abs(pattern) ** 2 * known).sum()
+        return (fit[:, None, None] * pattern * np.where(known, 1, 1 + error)).astype(np.complex64)
+
+    network = Restorer("fake.npz", apply, noise_limit=0.3, sha256="0")
+    module = importlib.import_module("mpijax.restoration.restore")  # the package has the function under this name
+    monkeypatch.setattr(module, "find_restorer", lambda *_, **__: network)
+    solution = mj.restore(matrix, "inpaint", missing=holes)
+    stats, rows = solution.stats, np.asarray(solution.value.images()).reshape(24, 13, 14)
+    assert stats["hidden"] == 9 and list(stats["reason"][:2]) == [trust.NOISE] * 2
+    assert np.mean(stats["reason"][2:] == (trust.RIVAL if error else trust.RESTORED)) > 0.8
+    left = ~stats["trusted"]
+    measured = np.asarray(matrix.images()).reshape(24, 13, 14)
+    np.testing.assert_allclose(rows[left][:, ~holes], measured[left][:, ~holes], rtol=1e-5)
+    want = np.asarray(inpaint_denoise(measured / UNIT, ~holes, stats["sigma"] / UNIT)) * UNIT
+    np.testing.assert_allclose(rows[left][:, holes], want[left][:, holes], atol=1e-4 * UNIT)
+    text = solution.value.metadata["/calibration/_restoration"]
+    assert (
+        "checked at 9 measured voxels that were hidden" in text and "filled by biharmonic-garrote: 2 not above" in text
+    )
+
+
+def test_where_no_voxels_can_be_hidden_the_record_says_so():
+    matrix = noisy(smooth_matrix(empty=0), 0.05, frames=40)
+    solution = mj.restore(matrix, "inpaint", model="biharmonic-garrote", missing=np.arange(0, 120, 3))
+    assert solution.stats["hidden"] == 0
+    assert "not checked at hidden voxels" in solution.value.metadata["/calibration/_restoration"]
+    unchecked = mj.restore(matrix, "inpaint", model="biharmonic-garrote", missing=[50], trust=False)
+    assert "hidden" not in unchecked.value.metadata["/calibration/_restoration"]
+
+
+def test_no_gain_is_claimed_from_noise_that_the_rows_themselves_say():
+    truth = smooth_matrix()
+    for frames, told in ((40, True), (5, False), (0, False)):
+        stats = mj.restore(noisy(truth, 0.1, frames=frames), "denoise", model="dct-garrote").stats
+        assert (record.averages_gained(stats) is not None) == told
+        assert (record.OWN_NOISE in stats["noise_source"]) != told
+
+
+def test_the_unit_of_the_matrix_does_not_matter():
+    matrix = noisy(smooth_matrix(), 0.1, frames=30)
+    want = mj.restore(matrix, "denoise", model="dct-garrote")
+    factor = np.complex64(1e-21)
+    tiny = replace(
+        matrix, values=np.asarray(matrix.values) * factor, background=np.asarray(matrix.background) * factor
+    )  # 1e-30
+    got = mj.restore(tiny, "denoise", model="dct-garrote")
+    np.testing.assert_array_equal(got.stats["reason"], want.stats["reason"])
+    np.testing.assert_allclose(np.asarray(got.value.values) / factor, want.value.values, atol=1e-3 * UNIT)

@@ -52,9 +52,9 @@ def test_a_map_that_removes_signal_is_found_out_and_one_that_smooths_is_not():
     codes = trust.judge("denoise", error, np.full(4, 1.5), level, power, None, count=count, frames=None)
     assert codes[0] == trust.UNSTABLE
     codes = trust.judge(
-        "complete", error, np.zeros(4), level, power, np.array([1, 1, 1, 0], bool), count=count, frames=None
+        "complete", error, np.zeros(4), level, power, np.array([trust.RIVAL, 0, 0, 0]), count=count, frames=None
     )
-    assert list(codes) == [trust.RESTORED, trust.RESTORED, trust.NOT_BELIEVED, trust.NOT_PREDICTED]
+    assert list(codes) == [trust.RIVAL, trust.RESTORED, trust.NOT_BELIEVED, trust.NOT_BELIEVED]
 
 
 def test_rows_of_noise_are_seldom_taken_for_signal():
@@ -69,11 +69,44 @@ def test_rows_of_noise_are_seldom_taken_for_signal():
         assert trust.present(signal, sigma, 50, frames).mean() > 0.95
 
 
+def test_few_frames_do_not_make_the_check_void():
+    error = np.array([-0.45, -0.55, 0.85, 0.95])
+    arguments = (np.zeros(4), np.full(4, 0.1), np.full(4, 50.0), None)
+    codes = trust.judge("denoise", error, *arguments, count=200, frames=3)
+    assert list(codes == trust.RESTORED) == [True, False, True, False]
+    codes = trust.judge("inpaint", error, *arguments, count=200, frames=3)
+    assert list(codes == trust.RESTORED) == [True, False, True, True]
+
+
 def test_hidden_voxels_are_measured_ones():
     missing = np.zeros((6, 8), bool)
-    missing[2, 3:] = missing[3, :2] = True
+    missing[2, 3:5] = missing[3, 3] = True
     held = trust.hold_out(missing)
-    assert held.sum() == missing.sum() and not np.any(held & missing)
+    assert held.sum() == 3 and not np.any(held & missing)
+    near = np.argwhere(held).mean(0) - np.argwhere(missing).mean(0)
+    assert np.abs(near).sum() <= 3
     assert trust.hold_out(np.arange(48).reshape(6, 8) % 3 == 0) is None
-    sigma, power = np.ones(3), np.array([1000.0, 1000.0, 100.0])
-    assert list(trust.predicted(np.array([200.0, 900.0, 101.0]), power, sigma, 100)) == [True, False, True]
+
+
+def test_hidden_voxels_have_the_shape_of_the_missing_ones_and_do_not_go_round_the_edge():
+    for corner in ((0, 0), (0, 7), (7, 0), (7, 7)):
+        missing = np.zeros((10, 10), bool)
+        missing[corner[0] : corner[0] + 3, corner[1] : corner[1] + 3] = True
+        rows, columns = np.nonzero(trust.hold_out(missing))
+        assert len(rows) == 9 and np.ptp(rows) == np.ptp(columns) == 2
+    line = np.zeros((9, 10), bool)
+    line[8] = True
+    assert np.all(np.nonzero(trust.hold_out(line))[0] == 6)
+    scattered = np.random.default_rng(0).random((12, 11, 10)) < 0.1
+    held = trust.hold_out(scattered)
+    assert not np.any(held & scattered) and held.sum() >= scattered.sum() / 2
+    assert trust.hold_out(np.indices((10, 10)).sum(0) % 3 == 0) is None
+
+
+def test_hidden_voxels_must_be_predicted_and_no_worse_than_by_the_rival():
+    sigma, power = np.ones(4), np.array([1000.0, 1000.0, 100.0, 1000.0])
+    error = np.array([200.0, 900.0, 101.0, 200.0])
+    codes = trust.predicted(error, power, sigma, 100)
+    assert list(codes) == [trust.RESTORED, trust.NOT_PREDICTED, trust.RESTORED, trust.RESTORED]
+    codes = trust.predicted(error, power, sigma, 100, np.array([150.0, 100.0, 101.0, 250.0]))
+    assert list(codes) == [trust.RIVAL, trust.NOT_PREDICTED, trust.RESTORED, trust.RESTORED]
