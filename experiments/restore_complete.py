@@ -31,7 +31,7 @@ from experiments.support.restoration_eval import (
     load_set,
     summarize,
 )
-from experiments.support.restoration_methods import interpolation, on_grid
+from experiments.support.restoration_methods import interpolation, on_grid, wiener
 from experiments.support.restoration_report import (
     EvalConfig,
     boxes_of,
@@ -65,7 +65,7 @@ def main(config: EvalConfig) -> dict[str, Any]:
     rows = load_set("restoration_3d", config.set_dir, config.matrices, config.smoke)
     chosen = choose_rows(rows, config.matrices, config.rows_per_matrix)
     boxes, task = boxes_of("restoration_3d", config.smoke), fixed_task("complete")
-    methods = {"tricubic": interpolation("spline"), **load_networks(config)}
+    methods = {"tricubic": interpolation("spline"), "wiener": wiener(3), **load_networks(config)}
     results: dict[str, Any] = {"rows": len(chosen), "matrices": len(np.unique(rows.matrix[chosen]))}
     scored = {f"{sigma:g}": evaluate(rows, chosen, boxes, task, sigma, methods, key) for sigma in config.sigmas}
     results["figures"] = {sigma: summarize(figures, paper.RANGES, key=key) for sigma, figures in scored.items()}

@@ -1,4 +1,4 @@
-"""Filling failed calibration positions in 3-D: biharmonic, the same around a garrote, and a network; nested rectangles.
+"""Filling failed calibration positions in 3-D: biharmonic, with a garrote, annealed Wiener filters, a network; nested rectangles.
 
 Paper: A. Tsanda et al., Phys. Med. Biol. 71, 095029 (2026), Table 5 and Fig. 6, with a simulated scan for the measured one.
 
@@ -28,7 +28,7 @@ import numpy as np
 import mpijax as mj
 from experiments.support import restoration_paper as paper
 from experiments.support.restoration_eval import Method, choose_rows, evaluate, fixed_task, load_set, summarize
-from experiments.support.restoration_methods import biharmonic, on_grid
+from experiments.support.restoration_methods import biharmonic, on_grid, wiener
 from experiments.support.restoration_report import (
     EvalConfig,
     boxes_of,
@@ -67,6 +67,7 @@ def main(config: EvalConfig) -> dict[str, Any]:
     methods = {
         "biharmonic": biharmonic(),
         "biharmonic after garrote": biharmonic(denoise=True),
+        "wiener": wiener(3),
         **load_networks(config),
     }
     results: dict[str, Any] = {"rows": len(chosen), "matrices": len(np.unique(rows.matrix[chosen]))}

@@ -16,7 +16,14 @@ from typing import Any
 import jax
 
 from experiments.support.restoration_eval import choose_rows, evaluate, fixed_task, load_set, summarize
-from experiments.support.restoration_methods import after_garrote, biharmonic, coarsened, dct_filter, interpolation
+from experiments.support.restoration_methods import (
+    after_garrote,
+    biharmonic,
+    coarsened,
+    dct_filter,
+    interpolation,
+    wiener,
+)
 from experiments.support.restoration_report import EvalConfig, boxes_of, finish, interval, load_networks
 from experiments.support.run import markdown_table, parse, run_main
 
@@ -36,7 +43,7 @@ def main(config: EvalConfig) -> dict[str, Any]:
     started, key = time.perf_counter(), jax.random.key(config.seed)
     unified, denoiser, inpainter, completer, upsampler = load_networks(config).values()
     one, spline = {"one for all": unified}, interpolation("spline")
-    splines = {"spline": spline, "spline after garrote": coarsened(after_garrote(spline))}
+    splines = {"wiener": wiener(2), "spline": spline, "spline after garrote": coarsened(after_garrote(spline))}
     tables = {
         ("denoise", "restoration_2d"): {**one, "denoiser": denoiser, "garrote 2": dct_filter(2.0, "garrote")},
         ("inpaint", "restoration_2d"): {
@@ -44,6 +51,7 @@ def main(config: EvalConfig) -> dict[str, Any]:
             "inpainter": inpainter,
             "biharmonic": biharmonic(),
             "biharmonic after garrote": biharmonic(denoise=True),
+            "wiener": wiener(2),
         },
         ("complete", "restoration_2d"): {**one, "completer": completer, **splines},
         ("complete", "upsampling_2d"): {**one, "completer": completer, "upsampler": coarsened(upsampler), **splines},

@@ -94,15 +94,13 @@ PRESETS = {
         run_dir=Path("runs/upsample_2d"),
     ),
     "restore_3d": Config(
-        task="any", dimensions=3, model="unet", features=(48, 64, 96), noise_power=2.0, boxes=(24,), smallest=12, steps=3000,
-        batch_size=8, learning_rate=5e-4, clip_norm=0.1, slots=32, rows_per_matrix=64, reuse=30, nodes=20, validation=3,
-        validate_every=500, run_dir=Path("runs/restore_3d"),
+        task="any", dimensions=3, features=(48, 64, 96), noise_power=2.0, boxes=(24,), smallest=12, steps=2500, batch_size=8,
+        learning_rate=5e-4, clip_norm=0.1, slots=32, rows_per_matrix=64, reuse=30, nodes=20, validation=3, validate_every=500,
+        run_dir=Path("runs/restore_3d"),
     ),
-    "restore_2d": Config(task="any", model="unet", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/restore_2d")),
-    "inpaint_2d": Config(task="inpaint", model="unet", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/inpaint_2d")),
-    "complete_2d": Config(
-        task="complete", model="unet", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/complete_2d")
-    ),
+    "restore_2d": Config(task="any", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/restore_2d")),
+    "inpaint_2d": Config(task="inpaint", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/inpaint_2d")),
+    "complete_2d": Config(task="complete", noise_power=2.0, boxes=(32,), steps=5000, run_dir=Path("runs/complete_2d")),
     "fluid_2d": Config(particles="fluid", model="unet", boxes=(32,), steps=3000, run_dir=Path("runs/fluid_2d")),
     "langevin_2d": Config(particles="langevin", model="unet", boxes=(32,), steps=3000, run_dir=Path("runs/langevin_2d")),
     "smoke": Config(

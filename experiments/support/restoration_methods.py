@@ -9,12 +9,14 @@ import numpy as np
 import scipy.fft
 
 from experiments.support.restoration_eval import Method, Problem, per_grid
+from mpijax import models
 from mpijax.core.assets import asset_path
 from mpijax.core.interpolation import keys_matrix
 from mpijax.datasets.resample import stride_matrix
 from mpijax.restoration.inpaint import biharmonic_inpaint, inpaint_denoise
 from mpijax.restoration.interpolate import spline_matrix
 from mpijax.training import load_weights, make_predict
+from mpijax.training.state import split
 
 BATCH = {2: 64, 3: 8}
 
@@ -47,14 +49,23 @@ def network(path: Path, members: int = 1) -> Method:
     Raises:
         ValueError: from the method, where the network is of another scale or dimension than the task.
     """
-    config, weights = load_weights(path)
+    return _network(*load_weights(path), members, str(path))
+
+
+def wiener(dimensions: int) -> Method:
+    """`mpijax.restoration.wiener_inpaint`, which is the untrained network "wiener_unet", on padded boxes."""
+    model = models.create("wiener_unet", dimensions=dimensions, features=(8,), rngs=0)
+    return _network(model.config, split(model)[1], 1, "wiener")
+
+
+def _network(config: dict[str, Any], weights: Any, members: int, name: str) -> Method:
     dimensions, factor = config.get("dimensions", 2), config.get("scale") or 1
     predict = make_predict(config, weights, batch_size=BATCH[dimensions])
     turns = np.exp(2j * np.pi * np.arange(members) / members).astype(np.complex64)
 
     def method(problem: Problem) -> np.ndarray:
         if factor != problem.scale or problem.images.ndim - 1 != dimensions:
-            raise ValueError(f"{path} restores {dimensions}-D rows at scale {factor}; this task is another.")
+            raise ValueError(f"{name} restores {dimensions}-D rows at scale {factor}; this task is another.")
         images = np.where(problem.known, problem.images, 0)
         peak = np.abs(images).reshape(len(images), -1).max(axis=1)
         scale = np.where(peak > 0, peak, 1).reshape(-1, *(1,) * dimensions)

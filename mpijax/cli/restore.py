@@ -43,7 +43,7 @@ def restore(
         task: denoise, inpaint (fill missing positions), complete (a grid measured at every scale-th position, 10 -> 19) or
             upsample (x and y, slice by slice, 10 -> 20).
         model: run directory or weights file, or a classical method; not given = the weights that ship with mpijax.
-            denoise: dct-soft, dct-hard, dct-garrote, wiener. inpaint: biharmonic, biharmonic-garrote, compressed-sensing.
+            denoise: dct-soft, dct-hard, dct-garrote, wiener. inpaint: wiener, biharmonic, biharmonic-garrote, compressed-sensing.
             complete: spline. upsample: bicubic, consistent-bicubic, spline.
         scale: fine voxels per coarse voxel and axis; not given = 2.
         sampling: of upsample: box (the calibration sample fills the coarse voxel) or stride (a small sample at every scale-th
@@ -139,7 +139,8 @@ def _savings(task: str, matrix: mj.SystemMatrix, restored: mj.SystemMatrix, stat
         lines.append(f"positions measured: {measured} instead of {restored.grid.size}{_time(matrix, spared)}")
     gain = averages_gained(stats)
     if gain is not None and abs(gain - 1) > 0.05:
-        text = f"noise of the restored rows at measured positions: {10 * np.log10(gain):.1f} dB less power"
+        change = 10 * np.log10(gain)
+        text = f"error of the restored rows at measured positions: {abs(change):.1f} dB {'less' if gain > 1 else 'more'} power"
         if gain > 1:
             text += f", as with {gain:.1f} times as many averages{_time(matrix, (gain - 1) * measured)}"
         lines.append(text + " (estimated from the residuals, rows of SNR 2 and more)")

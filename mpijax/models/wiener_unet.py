@@ -1,7 +1,8 @@
-"""A denoiser that corrects a classical filter: local Wiener shrinkage of the cosine transform, then a U-Net."""
+"""Denoising and filling that correct a classical filter: local Wiener shrinkage of the cosine transform, then a U-Net."""
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,10 @@ from flax import nnx
 
 from mpijax.core.typing import Array, Float
 from mpijax.models.layers import GridNetwork
-from mpijax.models.unet import LOW_NOISE, Backbone, check_sizes, main_phase, rotate
+from mpijax.models.unet import LOW_NOISE, Backbone, check_sizes, fill, main_phase, rotate
+
+ROUNDS, FIRST, LAST = 16, 0.3, 0.003
+"""Of :func:`wiener_fill`: how often it filters, and its first and least noise level over the largest modulus."""
 
 MARGIN = 1.5
 """Multiple of the noise's power that the shrinkage takes off the local power of the coefficients."""
@@ -19,14 +23,15 @@ SMOOTHING = (0.054, 0.242, 0.4, 0.242, 0.054)
 
 
 class WienerUNet(GridNetwork):
-    """Denoiser: out = e^{i phi} (W + g N(y, W, sigma)), y = e^{-i phi} x, W = D^T (max(0, 1 - 1.5 s^2 / P) D y), N a U-Net.
+    """Restores rows: out = e^{i phi} (W + g N(f, W, known, sigma)), W = D^T (max(0, 1 - 1.5 s^2 / P) D f), N a U-Net.
 
-    phi is the row's main phase (:func:`mpijax.models.unet.main_phase`). D is the orthonormal DCT-II over the grid's own voxels.
-    Real and imaginary part are filtered apart, each with noise of variance s^2 = sigma^2/2; P is the power of the coefficients,
-    (D y)^2, smoothed over their neighbors. A row of a system matrix is sparse there, and its large coefficients lie together. N
-    starts at zero: the untrained network is the filter W. Without noise, g = sigma/(sigma + 0.01) = 0 and the row is returned as
-    it is. Everything outside the grid is zero at every layer, so that what lies there does not change the result; nor does
-    padding behind a row in the corner of its box.
+    f is the row y = e^{-i phi} x with its missing voxels filled (:func:`wiener_fill`), phi its main phase
+    (:func:`mpijax.models.unet.main_phase`). D is the orthonormal DCT-II over the grid's own voxels. Real and imaginary part are
+    filtered apart, each with noise of variance s^2 = sigma^2/2; P is the power of the coefficients, (D f)^2, smoothed over their
+    neighbors. A row of a system matrix is sparse there, and its large coefficients lie together. N starts at zero: the untrained
+    network is the filter. At measured voxels g = sigma/(sigma + 0.01), so that a row without noise stays as it is; at others g = 1.
+    Everything outside the grid is zero at every layer, so that what lies there does not change the result; nor does padding
+    behind a row in the corner of its box.
 
     Args:
         channels: 2, real and imaginary part.
@@ -80,21 +85,22 @@ class WienerUNet(GridNetwork):
     def __call__(
         self, x: Float[Array, "b *s c"], *, mask: Array | None = None, noise_level: Array | None = None
     ) -> Float[Array, "b *s c"]:
-        """Rows (b, *s, c) to denoised rows (b, *s, c), zero outside the grid.
+        """Rows (b, *s, c) to restored rows (b, *s, c), zero outside the grid.
 
         Args:
-            x: rows in their box, (y, x) or (z, y, x).
-            mask: (b, *s, 1 or 2): the last channel says which voxels belong to the grid, a block of them; None = all.
+            x: rows in their box, (y, x) or (z, y, x); only known voxels are looked at.
+            mask: (b, *s, 1 or 2): known voxels, and voxels of the grid, a block of them; one channel stands for both, None = all.
             noise_level: complex standard deviation of the noise in the scale of x (b,); None = no noise.
         """
-        masked, _, inside = self.masked(x, mask)
+        masked, known, inside = self.masked(x, mask)
         level = jnp.zeros(len(masked)) if noise_level is None else jnp.asarray(noise_level)
         level = level.reshape(-1, *(1,) * (masked.ndim - 1))
         phase = main_phase(masked)
-        rows = rotate(masked, -phase)
+        rows = wiener_fill(rotate(masked, -phase), known, inside, level)
         filtered = wiener_filter(rows, inside, level / math.sqrt(2))
-        correction = self.backbone(jnp.concatenate([rows, filtered, inside, level * inside], -1), inside)
-        return rotate(filtered + level / (level + LOW_NOISE) * inside * correction, phase)
+        correction = self.backbone(jnp.concatenate([rows, filtered, known, level * inside], -1), inside)
+        gain = jnp.where(known > 0, level / (level + LOW_NOISE), 1)
+        return rotate(filtered + gain * inside * correction, phase)
 
 
 def wiener_filter(
@@ -108,11 +114,46 @@ def wiener_filter(
         sigma: standard deviation of the noise of one real image (b, *1, 1).
     """
     x, inside, sigma = jnp.asarray(x), jnp.asarray(inside), jnp.asarray(sigma)
-    transforms, band = _transforms(inside[..., 0])
+    return _shrink(x, *_transforms(inside[..., 0]), sigma) * inside
+
+
+def wiener_fill(
+    x: Float[Array, "b *s c"], known: Float[Array, "b *s 1"], inside: Float[Array, "b *s 1"], sigma: Float[Array, "..."]
+) -> Float[jax.Array, "b *s c"]:
+    """Missing voxels by annealed filtering: f_0 = :func:`mpijax.models.unet.fill`, f_{k+1} = x where known, else W_k f_k.
+
+    W_k is :func:`wiener_filter` for the noise level s_k = 0.3 (max(sigma, 0.003)/0.3)^(k/15), k = 0 .. 15: strong structure is
+    continued into the gaps first, finer one as the level falls. Known voxels are kept as they are.
+
+    Args:
+        x: main-phase rows as two channels (b, *s, 2), largest modulus about one, zero at missing voxels.
+        known: one at known voxels; inside: one on the grid's voxels, a block of the box (b, *s, 1).
+        sigma: complex standard deviation of the noise (b, *1, 1).
+
+    Source: this project's method, after the falling thresholds of M. Elad, J.-L. Starck, P. Querre, D. Donoho, Appl. Comput.
+        Harmon. Anal. 19 (2005) 340.
+    """
+    x, known, inside = (jnp.asarray(a) for a in (x, known, inside))
+    last = jnp.maximum(jnp.asarray(sigma), LAST)
+
+    def gaps(start: jax.Array) -> jax.Array:
+        transforms, band = _transforms(inside[..., 0])
+
+        def filtered(number: Any, values: jax.Array) -> jax.Array:
+            level = FIRST * (last / FIRST) ** (number / (ROUNDS - 1))
+            return jnp.where(known > 0, start, _shrink(values, transforms, band, level / math.sqrt(2)) * inside)
+
+        return jax.lax.fori_loop(0, ROUNDS, filtered, fill(start, known, inside))
+
+    return jax.lax.cond(jnp.any((inside > 0) & (known == 0)), gaps, lambda start: start, x)
+
+
+def _shrink(x: jax.Array, transforms: list[jax.Array], band: jax.Array, sigma: jax.Array) -> jax.Array:
+    """Local Wiener shrinkage of the coefficients; the identity where sigma is zero."""
     coefficients = _apply(transforms, x, forward=True)
     local = _smooth(coefficients**2) / jnp.maximum(_smooth(band), 1e-6)
     gain = jnp.maximum(0, local - MARGIN * sigma**2) / jnp.maximum(local, 1e-12)  # the floor keeps the gradient finite
-    return _apply(transforms, coefficients * jnp.where(sigma > 0, gain, 1), forward=False) * inside
+    return _apply(transforms, coefficients * jnp.where(sigma > 0, gain, 1), forward=False)
 
 
 def _smooth(x: jax.Array) -> jax.Array:

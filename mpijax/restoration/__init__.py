@@ -5,6 +5,7 @@ from mpijax.restoration.filters import local_wiener as local_wiener
 from mpijax.restoration.inpaint import biharmonic_inpaint as biharmonic_inpaint
 from mpijax.restoration.inpaint import compressed_sensing as compressed_sensing
 from mpijax.restoration.inpaint import inpaint_denoise as inpaint_denoise
+from mpijax.restoration.inpaint import wiener_inpaint as wiener_inpaint
 from mpijax.restoration.interpolate import spline_upsample as spline_upsample
 from mpijax.restoration.network import find_restorer as find_restorer
 from mpijax.restoration.noise import background_noise as background_noise

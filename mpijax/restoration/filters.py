@@ -11,7 +11,7 @@ from mpijax.core.checks import check_choice, check_range
 from mpijax.core.typing import Array, Complex
 from mpijax.datasets.normalize import channels_to_complex, complex_to_channels, denormalize, normalize, row_scale
 from mpijax.models.unet import main_phase, rotate
-from mpijax.models.wiener_unet import wiener_filter
+from mpijax.models.wiener_unet import wiener_fill, wiener_filter
 from mpijax.restoration.transforms import check_grid, dct, inverse_dct
 
 THRESHOLDS = {"soft": 2.75, "hard": 2.5, "garrote": 2.0}
@@ -75,16 +75,19 @@ def local_wiener(images: Complex[Array, " b *s"], sigma: Any) -> Complex[jax.Arr
     """
     check_grid("images", images.shape)
     images = jnp.asarray(images)
-    return _local_wiener(images, row_sigma(sigma, images))
+    return fill_and_filter(images, jnp.ones(images.shape, bool), row_sigma(sigma, images))
 
 
 @jax.jit
-def _local_wiener(images: jax.Array, sigma: jax.Array) -> jax.Array:
+def fill_and_filter(images: jax.Array, known: jax.Array, sigma: jax.Array) -> jax.Array:
+    """The filter of :func:`local_wiener` on rows (b, *s) whose missing voxels are filled first; masks (b, *s), noise (b,)."""
+    images = jnp.where(known, images, 0)
     scaled, scale = normalize(images, jax.lax.stop_gradient(row_scale(images)))
     rows = complex_to_channels(scaled)
-    phase = main_phase(rows)
-    level = (sigma / scale / math.sqrt(2)).reshape(-1, *(1,) * (rows.ndim - 1))
-    filtered = wiener_filter(rotate(rows, -phase), jnp.ones((*images.shape, 1)), level)
+    phase, inside = main_phase(rows), jnp.ones((*images.shape, 1), rows.dtype)
+    level = (sigma / scale).reshape(-1, *(1,) * (rows.ndim - 1))
+    filled = wiener_fill(rotate(rows, -phase), known[..., None].astype(rows.dtype), inside, level)
+    filtered = wiener_filter(filled, inside, level / math.sqrt(2))
     return denormalize(channels_to_complex(rotate(filtered, phase)), scale)
 
 

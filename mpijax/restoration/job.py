@@ -52,7 +52,7 @@ class Job:
         if not self.restorer.trained or self.task == "denoise":
             return self.restorer
         box = self.task == "upsample" and self.restorer.sampling == "box"
-        name = "biharmonic-garrote" if self.task == "inpaint" else "bicubic" if box else "spline"
+        name = "wiener" if self.task == "inpaint" else "bicubic" if box else "spline"
         return classical(name, self.task, self.scale, self.restorer.sampling)
 
     @property

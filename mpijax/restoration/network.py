@@ -12,8 +12,8 @@ from mpijax.core.assets import asset_path
 from mpijax.core.checks import check_choice
 from mpijax.core.typing import Array, Bool, Complex, Float
 from mpijax.datasets.normalize import channels_to_complex, complex_to_channels, denormalize, normalize, row_scale
-from mpijax.restoration.filters import dct_filter, local_wiener
-from mpijax.restoration.inpaint import biharmonic_inpaint, compressed_sensing, inpaint_denoise
+from mpijax.restoration.filters import dct_filter
+from mpijax.restoration.inpaint import biharmonic_inpaint, compressed_sensing, inpaint_denoise, wiener_inpaint
 from mpijax.restoration.interpolate import spline_upsample
 from mpijax.restoration.upsample import CLASSICAL as UPSAMPLERS
 from mpijax.restoration.upsample import load_upsampler
@@ -28,14 +28,17 @@ SHIPPED = {
     ("upsample", 2, 2): "upsample_2d",
     ("inpaint", 2, 1): "restore_2d",
     ("complete", 2, 2): "restore_2d",
+    ("denoise", 3, 1): "restore_3d",
+    ("inpaint", 3, 1): "restore_3d",
+    ("complete", 3, 2): "restore_3d",
 }
 """Task, dimensions and scale -> the weights that ship."""
 
 METHODS = {
     "denoise": ("dct-soft", "dct-hard", "dct-garrote", "wiener"),
-    "inpaint": ("biharmonic", "biharmonic-garrote", "compressed-sensing"),
+    "inpaint": ("wiener", "biharmonic", "biharmonic-garrote", "compressed-sensing"),
     "upsample": (*UPSAMPLERS, "spline"),
-    "complete": ("spline",),
+    "complete": ("spline", "wiener"),
 }
 """Task -> the classical methods that it knows; they need no training."""
 
@@ -188,7 +191,7 @@ def classical(name: str, task: str, scale: int, sampling: str | None) -> Restore
     if name == "compressed-sensing":
         return Restorer(name, compressed_sensing)
     if name == "wiener":
-        return Restorer(name, lambda rows, known, sigma: local_wiener(rows, sigma))
+        return Restorer(name, wiener_inpaint)
     rule = name.removeprefix("dct-")
     return Restorer(name, lambda rows, known, sigma: dct_filter(rows, sigma, rule=rule))
 

@@ -38,7 +38,7 @@ def restore(
     Every row is restored on its own, in units of its largest modulus and told its noise: that of ``noise_std``, else of the
     background frames (with fewer than 20 of them also from the row), else estimated from the row itself. Rows not above the noise,
     rows noisier than the network's training, and rows whose restoration fails the check of :mod:`mpijax.restoration.trust` are left
-    as measured ("denoise") or filled by a classical method (biharmonic-garrote, spline or bicubic), and named in the stats.
+    as measured ("denoise") or filled by a classical method (wiener, spline or bicubic), and named in the stats.
 
     Args:
         system_matrix: matrix, rows selected; a plane or a volume of at least 4 voxels along each axis in use.

@@ -8,7 +8,8 @@ import scipy.fft
 import scipy.ndimage
 
 from mpijax import models
-from mpijax.models.wiener_unet import MARGIN, SMOOTHING, wiener_filter
+from mpijax.models.unet import fill
+from mpijax.models.wiener_unet import FIRST, LAST, MARGIN, ROUNDS, SMOOTHING, wiener_fill, wiener_filter
 
 
 def twin(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -90,3 +91,40 @@ def test_gradient_is_finite_for_an_empty_row():
 def test_values_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         models.create("wiener_unet", rngs=0, **options)
+
+
+def smooth_row(shape: tuple[int, ...]) -> np.ndarray:
+    """A real row with the structure of a mixing order: a product of Chebyshev-like waves that fades toward the edge."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    wave = np.prod([np.cos(4 * np.arccos(0.9 * a)) * np.exp(-(a**2)) for a in axes], axis=0)
+    return np.stack([wave / np.abs(wave).max(), np.zeros(shape)], -1)[None].astype(np.float32)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.1])
+def test_annealed_filling_is_that_of_the_numpy_twin(sigma):
+    x = smooth_row((16, 17))
+    known = np.ones((1, 16, 17, 1), np.float32)
+    known[:, 6:9] = 0
+    known[:, 9, :5] = 0
+    inside = np.ones_like(known)
+    found = np.asarray(wiener_fill(x * known, known, inside, np.full((1, 1, 1, 1), sigma, np.float32)))
+    values = np.asarray(fill(x * known, known, inside), np.float64)
+    for level in FIRST * (max(sigma, LAST) / FIRST) ** (np.arange(ROUNDS) / (ROUNDS - 1)):
+        filtered = np.stack([twin(values[0, ..., c], level / np.sqrt(2)) for c in range(2)], -1)[None]
+        values = np.where(known > 0, x, filtered)
+    np.testing.assert_allclose(found, values, atol=2e-5)
+    missing = known == 0
+    error, plain = (np.sqrt(np.mean((f - x)[..., :1][missing] ** 2)) for f in (found, fill(x * known, known, inside)))
+    assert error < 0.8 * plain
+
+
+def test_missing_voxels_are_not_read_and_gradients_reach_the_known_ones():
+    network = models.create("wiener_unet", features=(8, 8), rngs=0)
+    x, level = jnp.asarray(smooth_row((8, 9))), jnp.array([0.05])
+    known = jnp.ones((1, 8, 9, 1)).at[:, 3, 2:7].set(0)
+    mask = jnp.concatenate([known, jnp.ones_like(known)], -1)
+    run = jax.jit(lambda x: network(x, mask=mask, noise_level=level))
+    np.testing.assert_array_equal(run(x), run(jnp.where(known > 0, x, 1e3)))
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(run(x)[:, 3] ** 2)))(x)
+    assert np.all(np.isfinite(gradient)) and not np.any(np.where(known > 0, 0, gradient))
+    assert float(jnp.abs(gradient[0, 2, 4]).max()) > 1e-3

@@ -5,8 +5,8 @@ from scipy.fft import dctn, idctn
 from scipy.optimize import minimize
 from skimage.restoration import inpaint_biharmonic
 
-from mpijax.restoration.filters import dct_filter
-from mpijax.restoration.inpaint import biharmonic_inpaint, compressed_sensing, inpaint_denoise
+from mpijax.restoration.filters import dct_filter, local_wiener
+from mpijax.restoration.inpaint import biharmonic_inpaint, compressed_sensing, inpaint_denoise, wiener_inpaint
 
 
 def smooth(shape, dtype=np.complex128):
@@ -74,6 +74,19 @@ def test_inpaint_denoise_beats_either_half():
 
 def spectrum(image):
     return dctn(image.real, norm="ortho") + 1j * dctn(image.imag, norm="ortho")
+
+
+def test_wiener_filling_keeps_clean_voxels_and_units_and_is_the_filter_where_nothing_is_missing():
+    images = 1e-13 * np.stack([smooth((12, 14)), 1j * smooth((12, 14)).real]).astype(np.complex64)
+    known = np.ones((12, 14), bool)
+    known[4:6] = known[9, 3] = False
+    filled = np.asarray(wiener_inpaint(np.where(known, images, np.nan), known, 0.0))
+    np.testing.assert_allclose(filled[:, known], images[:, known], atol=1e-5 * np.abs(images).max())
+    twice = np.asarray(wiener_inpaint(2 * np.where(known, images, 7), known, 0.0))
+    np.testing.assert_allclose(twice, 2 * filled, atol=1e-5 * np.abs(images).max())
+    noisy = images + (1e-14 * noise(images.shape)).astype(np.complex64)
+    whole = wiener_inpaint(noisy, np.ones((12, 14), bool), 1e-14)
+    np.testing.assert_allclose(whole, local_wiener(noisy, 1e-14), atol=1e-6 * np.abs(images).max())
 
 
 def test_compressed_sensing_reaches_the_optimum_of_a_general_solver():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
-from mpijax.restoration import biharmonic_inpaint, inpaint_denoise, record, trust
+from mpijax.restoration import biharmonic_inpaint, record, trust, wiener_inpaint
 from mpijax.restoration.network import Restorer
 from tests.restoration.matrices import UNIT, noisy, smooth_matrix
 
@@ -169,7 +169,7 @@ def test_a_network_fills_only_rows_that_it_predicts_better_than_a_classical_meth
     matrix = smooth_matrix((14, 13, 1))
     matrix = noisy(matrix.with_rows((UNIT * clean).reshape(24, -1).astype(np.complex64)), 0.05, frames=40)
     holes = np.zeros((13, 14), bool)
-    holes[5:8, 6:9] = True
+    holes[4:9, 5:10] = True
 
     def apply(rows, known, sigma):
         """Knows the pattern, and is wrong by a share of it where it fills."""
@@ -181,17 +181,15 @@ def test_a_network_fills_only_rows_that_it_predicts_better_than_a_classical_meth
     monkeypatch.setattr(module, "find_restorer", lambda *_, **__: network)
     solution = mj.restore(matrix, "inpaint", missing=holes)
     stats, rows = solution.stats, np.asarray(solution.value.images()).reshape(24, 13, 14)
-    assert stats["hidden"] == 9 and list(stats["reason"][:2]) == [trust.NOISE] * 2
+    assert stats["hidden"] == 25 and list(stats["reason"][:2]) == [trust.NOISE] * 2
     assert np.mean(stats["reason"][2:] == (trust.RIVAL if error else trust.RESTORED)) > 0.8
     left = ~stats["trusted"]
     measured = np.asarray(matrix.images()).reshape(24, 13, 14)
     np.testing.assert_allclose(rows[left][:, ~holes], measured[left][:, ~holes], rtol=1e-5)
-    want = np.asarray(inpaint_denoise(measured / UNIT, ~holes, stats["sigma"] / UNIT)) * UNIT
+    want = np.asarray(wiener_inpaint(measured / UNIT, ~holes, stats["sigma"] / UNIT)) * UNIT
     np.testing.assert_allclose(rows[left][:, holes], want[left][:, holes], atol=1e-4 * UNIT)
     text = solution.value.metadata["/calibration/_restoration"]
-    assert (
-        "checked at 9 measured voxels that were hidden" in text and "filled by biharmonic-garrote: 2 not above" in text
-    )
+    assert "checked at 25 measured voxels that were hidden" in text and "filled by wiener: 2 not above" in text
 
 
 def test_where_no_voxels_can_be_hidden_the_record_says_so():
