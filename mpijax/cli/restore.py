@@ -13,7 +13,7 @@ from mpijax.cli.options import Output, by, check_outputs, one_patch
 from mpijax.core.checks import check_choice, check_range
 from mpijax.core.files import write_text
 from mpijax.restoration.network import TASKS
-from mpijax.restoration.record import averages_gained, calibration_time, counts, hidden_text, row_list
+from mpijax.restoration.record import averages_gained, calibration_time, counts, hidden_text, methods_text, row_list
 
 
 def restore(
@@ -121,7 +121,7 @@ def _rows(stats: Mapping[str, Any]) -> list[str]:
     """How many rows changed by how much, and which were left why."""
     found = counts(stats)
     restored = found.pop("restored", 0)
-    lines = [f"restored {restored} of {len(stats['trusted'])} rows"]
+    lines = [f"restored {restored} of {len(stats['trusted'])} rows{methods_text(stats)}"]
     if restored:
         low, middle, high = np.quantile(stats["residual"][stats["trusted"]], (0.05, 0.5, 0.95))
         lines[0] += (

@@ -1,5 +1,6 @@
 """One method applied to all rows of a matrix, with what the checks need to know."""
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,15 +24,24 @@ ENTRIES = 1 << 22
 class Evidence:
     """What a run over all rows brought, per row: the restored slices, and sums over measured voxels.
 
-    ``held_out`` has the codes of :func:`mpijax.restoration.trust.predicted` from ``hidden`` voxels; None and 0 where none were.
+    ``guessed`` is the squared error at ``hidden`` voxels, of which there may be none; ``method`` names what restored a row, by its
+    place in :attr:`Job.candidates`.
     """
 
     restored: np.ndarray
     residual: np.ndarray
     divergence: np.ndarray
     spread: np.ndarray
-    held_out: np.ndarray | None
-    hidden: int
+    guessed: np.ndarray
+    method: np.ndarray
+
+    def take(self, other: "Evidence", rows: Bool[np.ndarray, " m"], number: int) -> None:
+        """Put another method's results in place of these for some rows."""
+        slices = len(self.restored) // len(rows)
+        self.restored[np.repeat(rows, slices)] = other.restored[np.repeat(rows, slices)]
+        for name in ("residual", "divergence", "spread", "guessed"):
+            getattr(self, name)[rows] = getattr(other, name)[rows]
+        self.method[rows] = number
 
 
 @dataclass(frozen=True)
@@ -88,20 +98,51 @@ class Job:
             images, known = canvas, fine
         return phase_average(restorer, images.astype(np.complex64), known, sigma.astype(np.float32))
 
+    @functools.cached_property
+    def candidates(self) -> tuple[Restorer, ...]:
+        """The method, and where it is a network on a complete or inpainted grid, the classical ones that may do better on a row."""
+        if not (self.restorer.trained and self.trust):
+            return (self.restorer,)
+        names = {"denoise": ("wiener",), "inpaint": ("wiener", "biharmonic-garrote")}.get(self.task, ())
+        return self.restorer, *(classical(name, self.task, self.scale, None) for name in names)
+
+    @functools.cached_property
+    def hidden(self) -> Bool[np.ndarray, " *s"] | None:
+        """Measured voxels that are hidden to see whether they are predicted; None where there is no room or no check."""
+        return judge.hold_out(~self.known) if self.trust and self.task == "inpaint" else None
+
     def run(
         self, images: Complex[np.ndarray, " b *s"], sigma: Float[np.ndarray, " m"], tried: Bool[np.ndarray, " m"]
     ) -> Evidence:
-        """Restore the rows that are to be tried, with what the checks need."""
-        tried = np.repeat(tried, self.slices)
-        sigma = np.repeat(sigma, self.slices)
+        """Restore the rows that are to be tried, each by the candidate that does best on it, with what the checks need.
+
+        Best is the least squared error at hidden voxels, or, where none are hidden, the least of Stein's estimate.
+        """
+        best, *others = (self._try(restorer, images, sigma, tried) for restorer in self.candidates)
+        for number, other in enumerate(others, start=1):
+            if self.hidden is None:
+                old, new = (e.residual / sigma**2 + e.divergence for e in (best, other))
+            else:
+                old, new = best.guessed, other.guessed
+            best.take(other, tried & (new < old), number)
+        return best
+
+    def _try(
+        self,
+        restorer: Restorer,
+        images: Complex[np.ndarray, " b *s"],
+        sigma: Float[np.ndarray, " m"],
+        tried: Bool[np.ndarray, " m"],
+    ) -> Evidence:
+        """One method on the rows that are to be tried."""
+        rows_of = len(tried)
+        tried, sigma = np.repeat(tried, self.slices), np.repeat(sigma, self.slices)
         shape = images.shape[1:]
         factor = self.scale if self.task == "upsample" else 1
         fine = finer(shape, self.scale) if self.task == "complete" else tuple(n * factor for n in shape)
         restored = np.zeros((len(images), *fine), np.complex64)
-        residual, change, spread = np.zeros((3, len(images)))
-        held = judge.hold_out(~self.known) if self.trust and self.task == "inpaint" else None
-        single = replace(self.restorer, members=1)
-        guessed = np.zeros(len(images))
+        residual, change, spread, guessed = np.zeros((4, len(images)))
+        held, single = self.hidden, replace(restorer, members=1)
         chosen, step = np.flatnonzero(tried), batch_rows(fine)
         console = Console(stderr=True)
         starts = track(
@@ -114,7 +155,7 @@ class Job:
         for first in starts:
             part = chosen[first : first + step]
             rows, noise = images[part], sigma[part]
-            restored[part], member, spread[part] = self.apply(self.restorer, rows, noise)
+            restored[part], member, spread[part] = self.apply(restorer, rows, noise)
             if not self.trust:
                 continue
             residual[part] = _energy(rows * self.known - self.observed(restored[part]))
@@ -126,33 +167,14 @@ class Job:
             if held is not None:
                 guess = self.apply(single, rows, noise, known=self.known & ~held)[0]
                 guessed[part] = _energy((guess - rows) * held)
-        codes, hidden = None, 0
-        if held is not None:
-            hidden = int(np.count_nonzero(held))
-            rival = self.rival_error(images, sigma, chosen, held) if self.restorer.trained else None
-            codes = judge.predicted(guessed, _energy(images * held), sigma, hidden, rival)
         return Evidence(
             restored,
             residual=self.rowwise(residual),
             divergence=self.rowwise(change),
             spread=np.sqrt(self.rowwise(spread**2) / self.slices),
-            held_out=codes,
-            hidden=hidden,
+            guessed=self.rowwise(guessed),
+            method=np.zeros(rows_of, int),
         )
-
-    def rival_error(
-        self,
-        images: Complex[np.ndarray, " b *s"],
-        sigma: Float[np.ndarray, " b"],
-        chosen: Int[np.ndarray, " k"],
-        held: Bool[np.ndarray, " *s"],
-    ) -> Float[np.ndarray, " b"]:
-        """Squared error of the stand-in at hidden voxels, of the chosen rows."""
-        error, rival = np.zeros(len(images)), self.stand_in
-        for part in _parts(chosen, held.size):
-            guess = self.apply(rival, images[part], sigma[part], known=self.known & ~held)[0]
-            error[part] = _energy((guess - images[part]) * held)
-        return error
 
     def without(
         self, images: Complex[np.ndarray, " b *s"], restored: Complex[np.ndarray, " b *t"], sigma: Any, left: Any

@@ -35,6 +35,12 @@ def counts(stats: Mapping[str, Any]) -> dict[str, int]:
     return {name: int(n) for name, n in zip(REASONS, found, strict=True) if n}
 
 
+def methods_text(stats: Mapping[str, Any]) -> str:
+    """How many rows each method restored, in brackets; empty where there was only one."""
+    names, found = np.unique(stats["method"][stats["trusted"]], return_counts=True)
+    return "" if len(names) < 2 else f" ({', '.join(f'{n} by {name}' for name, n in zip(names, found, strict=True))})"
+
+
 def hidden_text(hidden: int) -> str:
     """What the check of "inpaint" rests on."""
     if hidden:

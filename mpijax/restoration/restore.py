@@ -13,7 +13,7 @@ from mpijax.restoration.job import VERBS, Job, finer
 from mpijax.restoration.network import TASKS, describe, find_restorer
 from mpijax.restoration.noise import row_noise
 from mpijax.restoration.outliers import find_outliers
-from mpijax.restoration.record import RECORD, counts, hidden_text, recorded, row_names
+from mpijax.restoration.record import RECORD, counts, hidden_text, methods_text, recorded, row_names
 from mpijax.restoration.transforms import SMALLEST
 from mpijax.system import Grid, SystemMatrix
 
@@ -60,8 +60,10 @@ def restore(
         one at measured positions over the norm of the latter; ``trusted``; ``reason``, a code of
         :data:`mpijax.restoration.trust.REASONS`; ``sigma`` [unit of the values]; ``level``, sigma over the largest modulus;
         ``snr``, rms signal over sigma; ``error``, the estimated remaining error power over sigma^2; ``spread`` of the ensemble
-        over sigma. Further ``missing`` (n,); ``noise_source`` and ``instead``, what became of the other rows, texts; and
-        ``hidden``, the measured voxels that were hidden for the check of "inpaint" (0 = none: no check asked for, or no room).
+        over sigma; ``method``, what restored it, the network or a classical method that did better on this row (by Stein's
+        estimate, for "inpaint" by the error at hidden voxels), empty for the others. Further ``missing`` (n,); ``noise_source``
+        and ``instead``, what became of the other rows, texts; and ``hidden``, the measured voxels that were hidden for the check
+        of "inpaint" (0 = none: no check asked for, or no room).
 
     Raises:
         ValueError: an unknown task, options that do not fit it or the grid, NaN values, no weights for this task, dimension
@@ -92,17 +94,24 @@ def restore(
     reason = np.full(len(unit), judge.RESTORED)
     reason[sigma > restorer.noise_limit] = judge.TOO_NOISY
     reason[~judge.present(power, sigma, count, frames)] = judge.NOISE
+    if task == "complete" and restorer.trained:  # splines are then better, see experiments/README.md
+        reason[(reason == judge.RESTORED) & (sigma < judge.CLEAN)] = judge.CLEAN_ROW
     tried = reason == judge.RESTORED
     evidence = job.run(images, sigma, tried)
     restored = evidence.restored
     stats: dict[str, Any] = {"sigma": sigma * unit, "level": sigma}
     stats["snr"] = np.sqrt(np.maximum(power / sigma**2 - 1, 0))
     stats["error"], stats["spread"] = np.full((2, len(unit)), np.nan)
+    hidden = 0
     if trust:
         error = judge.remaining_error(evidence.residual, evidence.divergence, sigma, count, frames)
         spread = evidence.spread / sigma
         stats["error"][tried], stats["spread"][tried] = error[tried], spread[tried]
-        codes = judge.judge(task, error, spread, sigma, power / sigma**2, evidence.held_out, count=count, frames=frames)
+        held, codes = job.hidden, None
+        if held is not None:
+            hidden = int(np.count_nonzero(held))
+            codes = judge.predicted(evidence.guessed, job.rowwise(np.abs(images * held) ** 2), sigma, hidden)
+        codes = judge.judge(task, error, spread, sigma, power / sigma**2, codes, count=count, frames=frames)
         reason[tried] = codes[tried]
     if task == "denoise":
         _check_worth(reason, tried, source, system_matrix)
@@ -111,7 +120,9 @@ def restore(
     change = job.rowwise(np.abs(job.observed(restored) - images * known) ** 2)
     stats["residual"] = np.sqrt(change / np.where(power > 0, power * count, 1))
     stats |= {"trusted": ~left, "reason": reason, "missing": ~known.reshape(-1), "noise_source": source}
-    stats |= {"instead": job.instead, "hidden": evidence.hidden}
+    stats |= {"instead": job.instead, "hidden": hidden}
+    names = np.array([Path(candidate.name).stem for candidate in job.candidates])
+    stats["method"] = np.where(left, "", names[evidence.method])
 
     grid = _grid(system_matrix.grid, task, scale, restorer.sampling)
     rows = (restored.reshape(len(unit), -1) * unit[:, None]).astype(np.asarray(system_matrix.values[:0]).dtype)
@@ -269,7 +280,7 @@ def _text(job: Job, source: str, stats: dict[str, Any]) -> str:
     parts = [
         f"{VERBS[job.task]}{how} by {describe(job.restorer)}",
         source,
-        f"{found.pop('restored', 0)} of {len(stats['reason'])} rows restored",
+        f"{found.pop('restored', 0)} of {len(stats['reason'])} rows restored{methods_text(stats)}",
     ]
     if found and (job.restorer.trained or job.task == "denoise"):
         parts.append(f"{job.instead}: " + ", ".join(f"{n} {why}" for why, n in found.items()))

@@ -32,16 +32,15 @@ where all of it is removed."""
 STEP = 0.1
 """Length of the step that the derivative is taken with, in units of sigma."""
 
-RESTORED, NOISE, TOO_NOISY, CLEAN_ROW, NOT_BELIEVED, UNSTABLE, NOT_PREDICTED, RIVAL = range(8)
+RESTORED, NOISE, TOO_NOISY, CLEAN_ROW, NOT_BELIEVED, UNSTABLE, NOT_PREDICTED = range(7)
 REASONS = (
     "restored",
     "not above the noise",
     "noisier than what the network was trained for",
-    "so clean that the check sees no gain",
+    "so clean that a network gains nothing",
     "the check of the residual fails",
     "the ensemble disagrees by more than the noise",
     "held-out voxels are not predicted",
-    "a classical method predicts held-out voxels better",
 )
 """What became of a row, by its code."""
 
@@ -167,24 +166,20 @@ def predicted(
     power: Float[np.ndarray, " b"],
     sigma: Float[np.ndarray, " b"],
     count: int,
-    rival: Float[np.ndarray, " b"] | None = None,
 ) -> Int[np.ndarray, " b"]:
-    """Whether measured voxels that were hidden have been predicted: ``RESTORED``, ``NOT_PREDICTED`` or ``RIVAL``.
+    """Whether measured voxels that were hidden have been predicted: ``RESTORED`` or ``NOT_PREDICTED``.
 
     At least half of their power beyond the noise must be, error < N sigma^2 (1 + 3/sqrt N) + max(0, power - N sigma^2)/2, with sums
-    over the N hidden voxels, and the error must not exceed that of the rival. Both contain the noise of the hidden values.
+    over the N hidden voxels.
 
     Args:
         error: sum of |prediction - measured|^2 (b,).
         power: sum of |measured|^2 (b,).
         sigma: noise (b,).
         count: hidden voxels N.
-        rival: error of a classical method at the same voxels (b,); None = there is none.
     """
     noise = count * sigma**2
     codes = np.full(len(error), RESTORED)
-    if rival is not None:
-        codes[error > rival] = RIVAL
     codes[error >= noise * (1 + MARGIN / np.sqrt(count)) + np.maximum(power - noise, 0) / 2] = NOT_PREDICTED
     return codes
 

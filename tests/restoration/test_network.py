@@ -94,15 +94,20 @@ def test_tasks_without_weights_say_which_there_are():
         find_restorer("upsample", 2, 2, model="spline", sampling="box")
 
 
-def test_a_network_that_removes_no_noise_is_refused_by_the_check(tmp_path):
+def test_rows_of_a_network_that_removes_no_noise_are_filtered_instead(tmp_path):
     matrix = noisy(smooth_matrix(), 0.1, frames=40)
     model = save_unet(tmp_path, "denoise")
     same = mj.restore(matrix, "denoise", model=model, trust=False)
     np.testing.assert_allclose(same.value.values, matrix.values, rtol=1e-5, atol=1e-6 * 1e-9)
     tried = same.stats["trusted"].sum()
     assert tried >= 16
-    with pytest.raises(ValueError, match=f"{tried} of {tried} rows fail .*nothing is denoised .*40 background"):
-        mj.restore(matrix, "denoise", model=model)
+    checked = mj.restore(matrix, "denoise", model=model)
+    assert checked.stats["trusted"].sum() == tried
+    assert set(checked.stats["method"]) == {"", "wiener"}
+    filtered = mj.restore(matrix, "denoise", model="wiener")
+    np.testing.assert_allclose(checked.value.values, filtered.value.values, atol=1e-5 * 1e-9)
+    with pytest.raises(ValueError, match=r"\d+ of \d+ rows fail .*nothing is denoised .*noise as given"):
+        mj.restore(matrix, "denoise", model=model, noise_std=0.01e-9)
 
 
 def test_completing_by_an_untrained_network_falls_back_to_splines(tmp_path):

@@ -158,38 +158,61 @@ def test_a_restored_matrix_is_not_restored_with_the_noise_it_no_longer_has():
     assert finer.stats["noise_source"] == "noise estimated from the rows themselves"
 
 
-@pytest.mark.parametrize("error", [0.4, 0.0])
-def test_a_network_fills_only_rows_that_it_predicts_better_than_a_classical_method(monkeypatch, error):
-    pattern = np.asarray(smooth_matrix((14, 13, 1), rows=2, empty=0).rows())[0].reshape(13, 14)
-    pattern = pattern / np.abs(pattern).max()
-    rng = np.random.default_rng(0)
-    weights = np.exp(2j * np.pi * rng.uniform(size=24))
-    weights[:2] = 0
-    clean = weights[:, None, None] * pattern
-    matrix = smooth_matrix((14, 13, 1))
-    matrix = noisy(matrix.with_rows((UNIT * clean).reshape(24, -1).astype(np.complex64)), 0.05, frames=40)
-    holes = np.zeros((13, 14), bool)
-    holes[4:9, 5:10] = True
+def pattern_network(monkeypatch, pattern, error=0.0):
+    """In place of the shipped network one that knows the pattern, and is wrong by a share of it at missing or at all voxels."""
 
     def apply(rows, known, sigma):
-        """Knows the pattern, and is wrong by a share of it where it fills."""
         fit = (rows * known * pattern.conj()).sum((1, 2)) / (np.abs(pattern) ** 2 * known).sum()
-        return (fit[:, None, None] * pattern * np.where(known, 1, 1 + error)).astype(np.complex64)
+        wrong = np.where(known & ~known.all(), 1, 1 + error)
+        return (fit[:, None, None] * pattern * wrong).astype(np.complex64)
 
     network = Restorer("fake.npz", apply, noise_limit=0.3, sha256="0")
     module = importlib.import_module("mpijax.restoration.restore")  # the package has the function under this name
     monkeypatch.setattr(module, "find_restorer", lambda *_, **__: network)
+
+
+def pattern_matrix():
+    """Rows of one pattern with random phases, the first two empty, noise of 5 % of the maximum."""
+    pattern = np.asarray(smooth_matrix((14, 13, 1), rows=2, empty=0).rows())[0].reshape(13, 14)
+    pattern = pattern / np.abs(pattern).max()
+    weights = np.exp(2j * np.pi * np.random.default_rng(0).uniform(size=24))
+    weights[:2] = 0
+    clean = (UNIT * weights[:, None, None] * pattern).reshape(24, -1).astype(np.complex64)
+    return pattern, clean, noisy(smooth_matrix((14, 13, 1)).with_rows(clean), 0.05, frames=40)
+
+
+@pytest.mark.parametrize("error", [0.4, 0.0])
+def test_gaps_are_filled_by_what_predicts_hidden_voxels_best(monkeypatch, error):
+    pattern, _, matrix = pattern_matrix()
+    holes = np.zeros((13, 14), bool)
+    holes[4:9, 5:10] = True
+    pattern_network(monkeypatch, pattern, error)
     solution = mj.restore(matrix, "inpaint", missing=holes)
     stats, rows = solution.stats, np.asarray(solution.value.images()).reshape(24, 13, 14)
     assert stats["hidden"] == 25 and list(stats["reason"][:2]) == [trust.NOISE] * 2
-    assert np.mean(stats["reason"][2:] == (trust.RIVAL if error else trust.RESTORED)) > 0.8
-    left = ~stats["trusted"]
+    assert np.mean(stats["trusted"][2:]) > 0.8
+    assert np.mean(stats["method"][stats["trusted"]] == "fake") == pytest.approx(0.0 if error else 0.9, abs=0.2)
+    by_wiener, left = stats["method"] == "wiener", ~stats["trusted"]
     measured = np.asarray(matrix.images()).reshape(24, 13, 14)
     np.testing.assert_allclose(rows[left][:, ~holes], measured[left][:, ~holes], rtol=1e-5)
     want = np.asarray(wiener_inpaint(measured / UNIT, ~holes, stats["sigma"] / UNIT)) * UNIT
     np.testing.assert_allclose(rows[left][:, holes], want[left][:, holes], atol=1e-4 * UNIT)
+    np.testing.assert_allclose(rows[by_wiener], want[by_wiener], atol=1e-4 * UNIT)
     text = solution.value.metadata["/calibration/_restoration"]
     assert "checked at 25 measured voxels that were hidden" in text and "filled by wiener: 2 not above" in text
+
+
+@pytest.mark.parametrize("error", [0.15, 0.0])
+def test_rows_are_denoised_by_what_leaves_less_error(monkeypatch, error):
+    """A network that is wrong by 15 % everywhere passes its check, but the filter does better, and is taken."""
+    pattern, clean, matrix = pattern_matrix()
+    pattern_network(monkeypatch, pattern, error)
+    solution = mj.restore(matrix, "denoise")
+    stats = solution.stats
+    assert np.all(stats["trusted"][2:]) and not np.any(stats["method"][:2])
+    assert np.all(stats["method"][2:] == ("wiener" if error else "fake"))
+    left = np.linalg.norm(np.asarray(solution.value.rows()) - clean, axis=1)
+    assert np.all(left[2:] < 0.8 * np.linalg.norm(np.asarray(matrix.rows()) - clean, axis=1)[2:])
 
 
 def test_where_no_voxels_can_be_hidden_the_record_says_so():
