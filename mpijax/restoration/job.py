@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,12 @@ ENTRIES = 1 << 22
 """Entries of restored rows that a classical method fills at once."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Evidence:
-    """What a run over all rows brought, per row: the restored slices, and sums over measured voxels.
+    """What a run over all rows brought: the restored slices (b, *t), and of each row (m,) sums over its measured voxels.
 
-    ``guessed`` is the squared error at ``hidden`` voxels, of which there may be none; ``method`` names what restored a row, by its
-    place in :attr:`Job.candidates`.
+    ``guessed`` is the squared error at hidden voxels, if there are any; ``method`` the place in :attr:`Job.candidates` of what
+    restored the row.
     """
 
     restored: np.ndarray
@@ -34,14 +35,6 @@ class Evidence:
     spread: np.ndarray
     guessed: np.ndarray
     method: np.ndarray
-
-    def take(self, other: "Evidence", rows: Bool[np.ndarray, " m"], number: int) -> None:
-        """Put another method's results in place of these for some rows."""
-        slices = len(self.restored) // len(rows)
-        self.restored[np.repeat(rows, slices)] = other.restored[np.repeat(rows, slices)]
-        for name in ("residual", "divergence", "spread", "guessed"):
-            getattr(self, name)[rows] = getattr(other, name)[rows]
-        self.method[rows] = number
 
 
 @dataclass(frozen=True)
@@ -118,63 +111,64 @@ class Job:
 
         Best is the least squared error at hidden voxels, or, where none are hidden, the least of Stein's estimate.
         """
-        best, *others = (self._try(restorer, images, sigma, tried) for restorer in self.candidates)
-        for number, other in enumerate(others, start=1):
-            if self.hidden is None:
-                old, new = (e.residual / sigma**2 + e.divergence for e in (best, other))
-            else:
-                old, new = best.guessed, other.guessed
-            best.take(other, tried & (new < old), number)
-        return best
-
-    def _try(
-        self,
-        restorer: Restorer,
-        images: Complex[np.ndarray, " b *s"],
-        sigma: Float[np.ndarray, " m"],
-        tried: Bool[np.ndarray, " m"],
-    ) -> Evidence:
-        """One method on the rows that are to be tried."""
-        rows_of = len(tried)
         tried, sigma = np.repeat(tried, self.slices), np.repeat(sigma, self.slices)
         shape = images.shape[1:]
         factor = self.scale if self.task == "upsample" else 1
         fine = finer(shape, self.scale) if self.task == "complete" else tuple(n * factor for n in shape)
         restored = np.zeros((len(images), *fine), np.complex64)
-        residual, change, spread, guessed = np.zeros((4, len(images)))
-        held, single = self.hidden, replace(restorer, members=1)
-        chosen, step = np.flatnonzero(tried), batch_rows(fine)
-        console = Console(stderr=True)
-        starts = track(
-            range(0, len(chosen), step),
-            f"{VERBS[self.task][:-2]}ing",
-            console=console,
-            disable=not (self.progress and console.is_terminal),
-            transient=True,
-        )
-        for first in starts:
-            part = chosen[first : first + step]
-            rows, noise = images[part], sigma[part]
-            restored[part], member, spread[part] = self.apply(restorer, rows, noise)
-            if not self.trust:
-                continue
-            residual[part] = _energy(rows * self.known - self.observed(restored[part]))
-            length = np.maximum(judge.STEP * noise, 1e-3)
-            direction = judge.probe(part, shape) * self.known
-            stepped = rows + length.reshape(-1, *(1,) * len(shape)) * direction
-            moved = self.observed(self.apply(single, stepped.astype(np.complex64), noise)[0]) - self.observed(member)
-            change[part] = judge.divergence(moved, direction, length)
-            if held is not None:
-                guess = self.apply(single, rows, noise, known=self.known & ~held)[0]
-                guessed[part] = _energy((guess - rows) * held)
+        residual, change, spread, guessed = figures = np.zeros((4, len(images)))
+        method, best = np.zeros(len(images), int), np.full(len(images), np.inf)
+        chosen, console = np.flatnonzero(tried), Console(stderr=True)
+        for number, restorer in enumerate(self.candidates):
+            rows_at_once = batch_rows(fine) if restorer.trained else max(1, ENTRIES // int(np.prod(fine)))
+            starts = track(
+                range(0, len(chosen), rows_at_once),
+                f"{VERBS[self.task][:-2]}ing by {Path(restorer.name).stem}",
+                console=console,
+                disable=not (self.progress and console.is_terminal),
+                transient=True,
+            )
+            for first in starts:
+                part = chosen[first : first + rows_at_once]
+                found, values = self._try(restorer, part, images[part], sigma[part])
+                score = values[3] if self.hidden is not None else values[0] / sigma[part] ** 2 + values[1]
+                better = score < best[part]
+                kept = part[better]
+                restored[kept], figures[:, kept], best[kept] = found[better], values[:, better], score[better]
+                method[kept] = number
         return Evidence(
             restored,
             residual=self.rowwise(residual),
             divergence=self.rowwise(change),
             spread=np.sqrt(self.rowwise(spread**2) / self.slices),
             guessed=self.rowwise(guessed),
-            method=np.zeros(rows_of, int),
+            method=method[:: self.slices],
         )
+
+    def _try(
+        self,
+        restorer: Restorer,
+        numbers: Int[np.ndarray, " k"],
+        rows: Complex[np.ndarray, " k *s"],
+        sigma: Float[np.ndarray, " k"],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Some rows restored by one method, and their residual, divergence, spread and error at hidden voxels (4, k)."""
+        restored, member, spread = self.apply(restorer, rows, sigma)
+        values = np.zeros((4, len(rows)))
+        values[2] = spread
+        if not self.trust:
+            return restored, values
+        single, shape = replace(restorer, members=1), rows.shape[1:]
+        values[0] = _energy(rows * self.known - self.observed(restored))
+        length = np.maximum(judge.STEP * sigma, judge.LEAST_STEP)
+        direction = judge.probe(numbers, shape) * self.known
+        stepped = rows + length.reshape(-1, *(1,) * len(shape)) * direction
+        moved = self.observed(self.apply(single, stepped.astype(np.complex64), sigma)[0]) - self.observed(member)
+        values[1] = judge.divergence(moved, direction, length)
+        if self.hidden is not None:
+            guess = self.apply(single, rows, sigma, known=self.known & ~self.hidden)[0]
+            values[3] = _energy((guess - rows) * self.hidden)
+        return restored, values
 
     def without(
         self, images: Complex[np.ndarray, " b *s"], restored: Complex[np.ndarray, " b *t"], sigma: Any, left: Any

@@ -67,7 +67,7 @@ def restore(
 
     Raises:
         ValueError: an unknown task, options that do not fit it or the grid, NaN values, no weights for this task, dimension
-            and scale, or a matrix to denoise of which less than half of the rows that were tried could be believed.
+            and scale, or a matrix to denoise of which no row could be believed.
         FileNotFoundError: no such run directory or weights file.
     """
     check_choice("task", task, TASKS)
@@ -238,19 +238,17 @@ def _positions(missing: Any, shape: tuple[int, ...]) -> Bool[np.ndarray, " *s"]:
 
 
 def _check_worth(reason: np.ndarray, tried: np.ndarray, source: str, matrix: SystemMatrix) -> None:
-    """Raise ValueError where no row is denoised, or most rows that were tried and have something to gain fail their check."""
-    if not np.any(reason == judge.RESTORED) and np.all(~tried | (reason == judge.CLEAN_ROW)):
-        why = ", ".join(f"{n} are {text}" for text, n in counts({"reason": reason}).items())
-        raise ValueError(f"no row would change: of {len(reason)} rows {why} ({source}).")
-    asked = tried & (reason != judge.CLEAN_ROW)
-    failed = np.flatnonzero(asked & (reason != judge.RESTORED))
-    if 2 * len(failed) > np.count_nonzero(asked):
-        raise ValueError(
-            f"{len(failed)} of {np.count_nonzero(asked)} rows fail the check of their own residual, more than half, so that "
-            f"nothing is denoised ({source}): {row_names(matrix, failed)}. The noise is not what was taken for it, or the rows are "
-            "not of the kind that the method is made for: a network may not know the tracer or the scanner. Say how noisy the rows "
-            "are with noise_std, choose rows by SNR or frequency, or another model."
-        )
+    """Raise ValueError where no row is denoised."""
+    if np.any(reason == judge.RESTORED):
+        return
+    why = ", ".join(f"{text} ({n})" for text, n in counts({"reason": reason}).items())
+    failed = np.flatnonzero(tried & (reason != judge.CLEAN_ROW))
+    hint = (
+        f" The first that fail are {row_names(matrix, failed)}. The noise is not what was taken for it, or the rows are not of the "
+        "kind that the method is made for: a network may not know the tracer or the scanner. Say how noisy the rows are with "
+        "noise_std, choose rows by SNR or frequency, or another model."
+    )
+    raise ValueError(f"no row would change, {source}: {why}.{hint if len(failed) else ''}")
 
 
 def _grid(grid: Grid, task: str, scale: int, sampling: str) -> Grid:

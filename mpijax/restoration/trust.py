@@ -23,7 +23,7 @@ CLEAN = 0.01
 """Noise over largest modulus below which a failed check of "denoise" is put down to the row having so little of it."""
 
 WORTH = 0.9
-"""Remaining error power over sigma^2 above which no row is denoised, however little the check can tell."""
+"""Remaining error power over sigma^2 above which no row is denoised, however much the check can tell."""
 
 OVERSTATED = 0.5
 """Negative remaining error below which no row is believed, however little the check can tell: twice the noise power that there is,
@@ -31,6 +31,9 @@ where all of it is removed."""
 
 STEP = 0.1
 """Length of the step that the derivative is taken with, in units of sigma."""
+
+LEAST_STEP = 1e-5
+"""Over the largest modulus: what single precision resolves."""
 
 RESTORED, NOISE, TOO_NOISY, CLEAN_ROW, NOT_BELIEVED, UNSTABLE, NOT_PREDICTED = range(7)
 REASONS = (
@@ -61,7 +64,7 @@ def divergence(
 ) -> Float[np.ndarray, " b"]:
     """div f from one finite difference, f(y + step d) - f(y), d = :func:`probe`: 2 Re <d, change> / step.
 
-    The factor two counts real and imaginary parts; it presumes that f commutes with global phases.
+    The factor two counts real and imaginary parts: <d, J d> of a circular direction of modulus one has the mean tr(J)/2.
 
     Args:
         change: f(y + step d) - f(y) at the measured voxels, zero at others.
@@ -131,10 +134,9 @@ def judge(
 ) -> np.ndarray:
     """A code of ``REASONS`` for every row that was tried, all in units of the row's noise.
 
-    With u of :func:`uncertainty`, a denoised row is believed where its remaining error is below 1/2 + 3 u, at most 0.9: better than
-    measured, by 3 dB where the noise is well known. A filled row must be no worse than measured at measured voxels, 1 + 3 u, or
-    within 5 % of the row's rms. Neither may lie below -(1/4 + 3 u), at least -1/2: the noise must be overstated then. Members of
-    the ensemble may differ by sigma.
+    With u of :func:`uncertainty`, a denoised row is believed where its remaining error is below 0.9 - u. A filled row must not be
+    worse than measured at measured voxels as far as the check can tell, 1 + 3 u, or within 5 % of the row's rms. Neither may lie
+    below -(1/4 + 3 u), at least -1/2: the noise must be overstated then. Members of the ensemble may differ by sigma.
 
     Args:
         task: "denoise" or a filling one.
@@ -147,7 +149,7 @@ def judge(
     """
     margin = MARGIN * uncertainty(count, frames)
     if task == "denoise":
-        most: Any = min(0.5 + margin, WORTH)
+        most: Any = WORTH - margin / MARGIN
         apart: Any = 1.0
     else:
         least = 0.05**2 * np.maximum(power - 1, 0)
@@ -157,7 +159,7 @@ def judge(
     codes[spread >= apart] = UNSTABLE
     codes[(error >= most) | (error <= -min(0.25 + margin, OVERSTATED))] = NOT_BELIEVED
     if task == "denoise":
-        codes[(codes != RESTORED) & (level < CLEAN)] = CLEAN_ROW
+        codes[(error >= most) & (level < CLEAN)] = CLEAN_ROW
     return codes
 
 

@@ -19,7 +19,8 @@ def plot_restored(before: SystemMatrix, after: SystemMatrix, stats: Mapping[str,
 
     Most columns are restored rows, evenly spaced over their noise; where some were not restored, the last column is one. Full
     brightness is the largest modulus of the measured row. Where the grid stayed the same, the third line shows measured minus
-    restored: noise, and no trace of the row. Missing positions are gray. Volumes show their central slice.
+    restored: noise, and no trace of the row. Missing positions are gray. Volumes show
+    the slice along z with most of them, else the central one.
 
     Args:
         before: what was measured.
@@ -31,8 +32,9 @@ def plot_restored(before: SystemMatrix, after: SystemMatrix, stats: Mapping[str,
         The figure.
     """
     chosen = _choose(stats, rows)
-    measured, restored = (_slices(matrix, chosen) for matrix in (before, after))
-    missing = np.broadcast_to(_slice(before.grid.to_image(np.asarray(stats["missing"]))), measured.shape)
+    gaps = np.asarray(before.grid.to_image(np.asarray(stats["missing"])))
+    measured, restored = (_slices(matrix, chosen, gaps) for matrix in (before, after))
+    missing = np.broadcast_to(_slice(gaps, gaps), measured.shape)
     measured = np.where(missing, 0, measured)
     peaks = np.abs(measured).max(axis=(1, 2))
     pictures = {"measured": measured, "restored": restored}
@@ -69,14 +71,20 @@ def _choose(stats: Mapping[str, Any], count: int) -> np.ndarray:
     return np.array([*picks, *left[: count - len(picks) if not len(good) else 1]])
 
 
-def _slices(matrix: SystemMatrix, rows: np.ndarray) -> np.ndarray:
-    return _slice(np.asarray(matrix.grid.to_image(np.asarray(matrix.rows())[rows])))
+def _slices(matrix: SystemMatrix, rows: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    return _slice(np.asarray(matrix.grid.to_image(np.asarray(matrix.rows())[rows])), gaps)
 
 
-def _slice(images: Any) -> np.ndarray:
-    """The plane of a grid (.., z, y, x), or the central slice along z of a volume; y or x may be the axis of one voxel."""
-    flat = [axis for axis in (-3, -2, -1) if images.shape[axis] == 1] or [-3]
-    return np.take(images, images.shape[flat[0]] // 2, axis=flat[0])
+def _slice(images: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """The plane of a grid (.., z, y, x), or a slice along z of a volume: the one with most ``gaps`` (z, y, x) of its grid, else
+    the central one; y or x may be the axis of one voxel."""
+    flat = [axis for axis in (-3, -2, -1) if images.shape[axis] == 1]
+    if flat:
+        return np.take(images, 0, axis=flat[0])
+    depth = images.shape[-3]
+    if depth == len(gaps) and gaps.any():
+        return np.take(images, int(np.argmax(gaps.sum(axis=(1, 2)))), axis=-3)
+    return np.take(images, depth // 2, axis=-3)
 
 
 def _titles(matrix: SystemMatrix, stats: Mapping[str, Any], rows: np.ndarray) -> list[str]:

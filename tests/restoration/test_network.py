@@ -106,7 +106,7 @@ def test_rows_of_a_network_that_removes_no_noise_are_filtered_instead(tmp_path):
     assert set(checked.stats["method"]) == {"", "wiener"}
     filtered = mj.restore(matrix, "denoise", model="wiener")
     np.testing.assert_allclose(checked.value.values, filtered.value.values, atol=1e-5 * 1e-9)
-    with pytest.raises(ValueError, match=r"\d+ of \d+ rows fail .*nothing is denoised .*noise as given"):
+    with pytest.raises(ValueError, match="no row would change, noise as given: .*the check of the residual fails"):
         mj.restore(matrix, "denoise", model=model, noise_std=0.01e-9)
 
 

@@ -51,7 +51,7 @@ def test_noise_is_given_or_from_frames_or_from_the_rows():
 def test_overstated_noise_is_noticed():
     matrix = noisy(smooth_matrix((24, 24, 1), empty=0), 0.02)
     with pytest.raises(
-        ValueError, match="nothing is denoised .noise as given.*row 0 .channel 0, bin 0, 0.00 kHz.*noise_std"
+        ValueError, match="no row would change, noise as given: .*row 0 .channel 0, bin 0, 0.00 kHz.*noise_std"
     ):
         mj.restore(matrix, "denoise", model="dct-garrote", noise_std=0.06 * UNIT)
 
@@ -106,7 +106,7 @@ def test_splines_complete_a_grid_measured_at_every_second_position():
 
 
 def test_a_matrix_without_anything_to_restore_is_refused():
-    with pytest.raises(ValueError, match="no row would change: of 24 rows 24 are not above the noise"):
+    with pytest.raises(ValueError, match=r"no row would change, .*: not above the noise \(24\)"):
         mj.restore(smooth_matrix(), "denoise", model="dct-soft", noise_std=10 * UNIT)
 
 
