@@ -78,13 +78,17 @@ def local_wiener(images: Complex[Array, " b *s"], sigma: Any) -> Complex[jax.Arr
     return fill_and_filter(images, jnp.ones(images.shape, bool), row_sigma(sigma, images))
 
 
-@jax.jit
 def fill_and_filter(images: jax.Array, known: jax.Array, sigma: jax.Array) -> jax.Array:
     """The filter of :func:`local_wiener` on rows (b, *s) whose missing voxels are filled first; masks (b, *s), noise (b,)."""
+    return _fill_and_filter(images, known, jnp.ones((*images.shape, 1), images.real.dtype), sigma)
+
+
+@jax.jit
+def _fill_and_filter(images: jax.Array, known: jax.Array, inside: jax.Array, sigma: jax.Array) -> jax.Array:
     images = jnp.where(known, images, 0)
     scaled, scale = normalize(images, jax.lax.stop_gradient(row_scale(images)))
     rows = complex_to_channels(scaled)
-    phase, inside = main_phase(rows), jnp.ones((*images.shape, 1), rows.dtype)
+    phase = main_phase(rows)
     level = (sigma / scale).reshape(-1, *(1,) * (rows.ndim - 1))
     filled = wiener_fill(rotate(rows, -phase), known[..., None].astype(rows.dtype), inside, level)
     filtered = wiener_filter(filled, inside, level / math.sqrt(2))

@@ -1,6 +1,7 @@
 """One method applied to all rows of a matrix, with what the checks need to know."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,10 @@ class Job:
     def rowwise(self, values: Float[np.ndarray, " b *s"]) -> Float[np.ndarray, " m"]:
         """Sum over the voxels and slices of each row."""
         return values.reshape(len(values) // self.slices, -1).sum(axis=1, dtype=np.float64)
+
+    def energy(self, count: int, values: Callable[[slice], Complex[Array, " b *s"]]) -> Float[np.ndarray, " m"]:
+        """Sum of squared moduli of each row; ``values`` returns some of ``count`` slices, so that no copy of all is made."""
+        return self.rowwise(np.concatenate([_energy(values(slice(i, i + 64))) for i in range(0, count, 64)]))
 
     def observed(self, fine: Complex[Array, " b *t"]) -> Complex[np.ndarray, " b *s"]:
         """Restored rows at the measured positions, zero at missing ones."""

@@ -84,13 +84,13 @@ def restore(
     images = np.where(known, images, 0)
     peak = np.abs(images).reshape(len(images) // slices, -1).max(axis=1).astype(np.float64)
     unit = np.where(peak > 0, peak, 1)
-    images = images / np.repeat(unit, slices).reshape(-1, *(1,) * (images.ndim - 1)).astype(images.real.dtype)
+    images /= np.repeat(unit, slices).reshape(-1, *(1,) * (images.ndim - 1)).astype(images.real.dtype)
     sigma, source, frames = row_noise(system_matrix, images, known, noise_std, unit)
     sigma = np.maximum(sigma, LEAST_NOISE)
     job = Job(task, scale, restorer, known, slices, trust, progress)
 
     count = slices * int(np.count_nonzero(known))
-    power = job.rowwise(np.abs(images.astype(np.complex128)) ** 2) / count
+    power = job.energy(len(images), lambda part: images[part]) / count
     reason = np.full(len(unit), judge.RESTORED)
     reason[sigma > restorer.noise_limit] = judge.TOO_NOISY
     reason[~judge.present(power, sigma, count, frames)] = judge.NOISE
@@ -110,14 +110,15 @@ def restore(
         held, codes = job.hidden, None
         if held is not None:
             hidden = int(np.count_nonzero(held))
-            codes = judge.predicted(evidence.guessed, job.rowwise(np.abs(images * held) ** 2), sigma, hidden)
+            below = job.energy(len(images), lambda part: images[part] * held)
+            codes = judge.predicted(evidence.guessed, below, sigma, hidden)
         codes = judge.judge(task, error, spread, sigma, power / sigma**2, codes, count=count, frames=frames)
         reason[tried] = codes[tried]
     if task == "denoise":
         _check_worth(reason, tried, source, system_matrix)
     left = reason != judge.RESTORED
     restored = job.without(images, restored, sigma, left)
-    change = job.rowwise(np.abs(job.observed(restored) - images * known) ** 2)
+    change = job.energy(len(images), lambda part: job.observed(restored[part]) - images[part] * known)
     stats["residual"] = np.sqrt(change / np.where(power > 0, power * count, 1))
     stats |= {"trusted": ~left, "reason": reason, "missing": ~known.reshape(-1), "noise_source": source}
     stats |= {"instead": job.instead, "hidden": hidden}
@@ -125,7 +126,8 @@ def restore(
     stats["method"] = np.where(left, "", names[evidence.method])
 
     grid = _grid(system_matrix.grid, task, scale, restorer.sampling)
-    rows = (restored.reshape(len(unit), -1) * unit[:, None]).astype(np.asarray(system_matrix.values[:0]).dtype)
+    restored *= np.repeat(unit, slices).reshape(-1, *(1,) * (restored.ndim - 1)).astype(np.float32)
+    rows = restored.reshape(len(unit), -1).astype(np.asarray(system_matrix.values[:0]).dtype, copy=False)
     if task == "denoise":
         rows[left] = np.asarray(system_matrix.rows())[left]  # bit for bit
     text = _text(job, source, stats)
