@@ -4,7 +4,7 @@ Paper: deep learning for restoring system matrices from simulated training data,
 
 Command:  python -m experiments.train_restoration --preset denoise_2d [--run-dir runs/denoise_2d] ...
 
-The planar presets take 6 to 24 minutes on two cores; a run directory that holds an unfinished run of the same settings is
+The presets take 6 to 26 minutes on two cores; a run directory that holds an unfinished run of the same settings is
 continued. The result, ``weights.npz`` with its card, is what ``mpijax restore --model RUN_DIR`` takes and what data/weights holds.
 """
 
