@@ -36,7 +36,8 @@ def plot_restored(before: SystemMatrix, after: SystemMatrix, stats: Mapping[str,
     measured, restored = (_slices(matrix, chosen, gaps) for matrix in (before, after))
     missing = np.broadcast_to(_slice(gaps, gaps), measured.shape)
     measured = np.where(missing, 0, measured)
-    peaks = np.abs(measured).max(axis=(1, 2))
+    whole = np.asarray(before.rows())[chosen]
+    peaks = np.abs(np.where(np.asarray(stats["missing"]), 0, whole)).max(axis=1)
     pictures = {"measured": measured, "restored": restored}
     if measured.shape == restored.shape:
         pictures["removed"] = np.where(missing, 0, measured - restored)
