@@ -147,9 +147,10 @@ def judge(
         held_out: codes of :func:`predicted` (m,), or None.
         count, frames: see :func:`uncertainty`.
     """
-    margin = MARGIN * uncertainty(count, frames)
+    deviation = uncertainty(count, frames)
+    margin = MARGIN * deviation
     if task == "denoise":
-        most: Any = WORTH - margin / MARGIN
+        most: Any = WORTH - deviation
         apart: Any = 1.0
     else:
         least = 0.05**2 * np.maximum(power - 1, 0)
