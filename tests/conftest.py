@@ -1,13 +1,29 @@
 """Test-wide set-up: shape and type checks on every public call, CPU only."""
 
+import gc
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # several test processes on few cores: the threads of NumPy's BLAS wait for each other (a 0.05 s QR took 26 s)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import jax
+import pytest
 from jaxtyping import install_import_hook
 
 import tests.typecheck  # noqa: F401  (the hook looks it up by name)
 
 hook = install_import_hook("mpijax", "tests.typecheck.check")
+
+MANY_MAPS = 20_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_programs_are_let_go():
+    """Compiled programs hold memory maps, of which Linux gives a process 65,530; XLA crashes where there are no more."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_text().count("\n") > MANY_MAPS:
+        jax.clear_caches()
+        gc.collect()
