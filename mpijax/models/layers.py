@@ -9,6 +9,7 @@ import einops
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.nn.initializers import Initializer
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.interpolation import keys_matrix
@@ -168,6 +169,37 @@ def conv3x3(n_in: int, n_out: int, *, rngs: nnx.Rngs, zero: bool = False) -> nnx
     return nnx.Conv(n_in, n_out, (3, 3), rngs=rngs)
 
 
+def torch_uniform(fan_in: int) -> Initializer:
+    """U(+-1/sqrt(fan in)), from which PyTorch draws kernels and biases alike."""
+
+    def draw(key: jax.Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
+        del out_sharding
+        return jax.random.uniform(key, shape, dtype, -(fan_in**-0.5), fan_in**-0.5)
+
+    return draw
+
+
+def torch_conv(n_in: int, n_out: int, kernel: int = 3, *, stride: int = 1, rngs: nnx.Rngs) -> nnx.Conv:
+    """A 2-D convolution as PyTorch starts and pads it: ceil(n / stride) cells a side, kernel // 2 zeros at both ends."""
+    init, pad = torch_uniform(n_in * kernel**2), (kernel // 2, kernel // 2)
+    return nnx.Conv(
+        n_in,
+        n_out,
+        (kernel, kernel),
+        strides=stride,
+        padding=(pad, pad),
+        kernel_init=init,
+        bias_init=init,
+        rngs=rngs,
+    )
+
+
+def torch_linear(n_in: int, n_out: int, *, use_bias: bool = True, rngs: nnx.Rngs) -> nnx.Linear:
+    """A linear layer as PyTorch starts it."""
+    init = torch_uniform(n_in)
+    return nnx.Linear(n_in, n_out, use_bias=use_bias, kernel_init=init, bias_init=init, rngs=rngs)
+
+
 def batch_norm(features: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
     """Batch normalization with PyTorch's defaults: running averages keep 0.9 of their value a step, epsilon 1e-5."""
     return nnx.BatchNorm(features, momentum=0.9, epsilon=1e-5, rngs=rngs)
@@ -193,13 +225,17 @@ class MaskedBatchNorm(nnx.BatchNorm):
 
 
 class EncoderLayer(nnx.Module):
-    """Pre-norm transformer encoder layer: x += MHSA(LN x); x += MLP(LN x) with one ReLU layer."""
+    """Pre-norm transformer encoder layer: x += MHSA(LN x); x += MLP(LN x) with one ReLU layer.
 
-    def __init__(self, features: int, heads: int, hidden: int, *, rngs: nnx.Rngs):
+    ``head_features`` is the width d of a head, None = features / heads.
+    """
+
+    def __init__(self, features: int, heads: int, hidden: int, *, head_features: int | None = None, rngs: nnx.Rngs):
         self.heads = heads
+        inner = features if head_features is None else heads * head_features
         self.norm_attention = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
-        self.query_key_value = nnx.Linear(features, 3 * features, rngs=rngs)
-        self.projection = nnx.Linear(features, features, rngs=rngs)
+        self.query_key_value = nnx.Linear(features, 3 * inner, rngs=rngs)
+        self.projection = nnx.Linear(inner, features, rngs=rngs)
         self.norm_mlp = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
         self.expand = nnx.Linear(features, hidden, rngs=rngs)
         self.contract = nnx.Linear(hidden, features, rngs=rngs)

@@ -7,23 +7,31 @@ from flax import nnx
 
 from mpijax.models.dncnn import DnCNN
 from mpijax.models.layers import Network
+from mpijax.models.mdsr import MDSR
 from mpijax.models.pconv_unet import PConvUNet
 from mpijax.models.rdn import RDN
 from mpijax.models.siren import Siren
 from mpijax.models.smrnet import SMRnet
+from mpijax.models.srcnn import SRCNN
 from mpijax.models.swinir import SwinIR
+from mpijax.models.transms import TranSMS
 from mpijax.models.unet import UNet
+from mpijax.models.vdsr import VDSR
 from mpijax.models.vrfnet import VRFNet
 from mpijax.models.wiener_unet import WienerUNet
 
 _NETWORKS: dict[str, type[Network]] = {
     "dncnn": DnCNN,
+    "mdsr": MDSR,
     "pconv_unet": PConvUNet,
     "rdn": RDN,
     "siren": Siren,
     "smrnet": SMRnet,
+    "srcnn": SRCNN,
     "swinir": SwinIR,
+    "transms": TranSMS,
     "unet": UNet,
+    "vdsr": VDSR,
     "vrfnet": VRFNet,
     "wiener_unet": WienerUNet,
 }

@@ -1,11 +1,13 @@
 """VRF-Net: a vision transformer and a residual convolutional path that recover a fine row from a coarse one."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from mpijax.core.checks import check_count
 from mpijax.core.typing import Array, Float
 from mpijax.models.layers import EncoderLayer, Network, batch_norm, conv3x3, keys_upsample, pixel_shuffle
 
@@ -16,10 +18,19 @@ def default_patch_size(height: int, width: int) -> int:
     return next(fitting, 1)
 
 
-class ResidualBlock(nnx.Module):
-    """x + ReLU(BN(conv(ReLU(BN(conv x)))))."""
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "vit_rb": dict(serial=True),
+    "vit_cnn": dict(serial=True, skips=False),
+    "vit_only": dict(serial=True, blocks=0),
+}
+"""Options of the networks that the paper's Table 8 compares with; Table 9 varies ``heads`` (``head_features=8``) and ``depth``."""
 
-    def __init__(self, features: int, *, rngs: nnx.Rngs):
+
+class ResidualBlock(nnx.Module):
+    """x + ReLU(BN(conv(ReLU(BN(conv x))))); without ``x +`` where ``skip`` is false."""
+
+    def __init__(self, features: int, *, skip: bool = True, rngs: nnx.Rngs):
+        self.skip = skip
         self.conv1 = conv3x3(features, features, rngs=rngs)
         self.norm1 = batch_norm(features, rngs=rngs)
         self.conv2 = conv3x3(features, features, rngs=rngs)
@@ -28,7 +39,8 @@ class ResidualBlock(nnx.Module):
     def __call__(self, x: Float[jax.Array, "b h w k"]) -> Float[jax.Array, "b h w k"]:
         """Feature map to feature map of the same shape."""
         hidden = nnx.relu(self.norm1(self.conv1(x)))
-        return x + nnx.relu(self.norm2(self.conv2(hidden)))
+        hidden = nnx.relu(self.norm2(self.conv2(hidden)))
+        return x + hidden if self.skip else hidden
 
 
 class PatchEncoder(nnx.Module):
@@ -44,6 +56,7 @@ class PatchEncoder(nnx.Module):
         features: int,
         depth: int,
         heads: int,
+        head_features: int,
         hidden: int,
         patch_size: int,
         input_shape: tuple[int, int],
@@ -57,7 +70,9 @@ class PatchEncoder(nnx.Module):
         self.position = nnx.Param(
             nnx.initializers.normal(0.02)(rngs.params(), (1, math.prod(self.token_grid), features))
         )
-        self.layers = nnx.List([EncoderLayer(features, heads, hidden, rngs=rngs) for _ in range(depth)])
+        self.layers = nnx.List(
+            [EncoderLayer(features, heads, hidden, head_features=head_features, rngs=rngs) for _ in range(depth)]
+        )
         self.unpatchify = nnx.Linear(features, features * patch_size**2, rngs=rngs)
 
     def __call__(self, x: Float[jax.Array, "b h w c"]) -> Float[jax.Array, "b h w k"]:
@@ -86,8 +101,8 @@ class VRFNet(Network):
 
     Parallel: out = K x + last(up(B(f) + f)), f = fuse[encoder(x), stem(x)], where K is Keys upsampling (``residual``),
     B the residual blocks and ``up`` log2(scale) steps of convolution and pixel shuffle. Serial: f = fuse(encoder(x)),
-    without the stem and the skip over B. With ``residual`` the last convolution starts at zero, so that the untrained
-    network is Keys upsampling.
+    without the stem and the skip over B. Without ``skips`` neither B nor its blocks have one. With ``residual`` the last
+    convolution starts at zero, so that the untrained network is Keys upsampling. `ABLATIONS` are the paper's variants.
 
     Args:
         channels: Channels of input and output; 2 = real and imaginary part.
@@ -97,11 +112,13 @@ class VRFNet(Network):
         blocks: Number of residual blocks.
         embed: Width of the tokens and of the stem.
         depth: Number of encoder layers.
-        heads: Attention heads; must divide ``embed``. None = heads of dimension 8, as in the paper.
+        heads: Attention heads. None = embed / 8, heads of dimension 8, as in the paper.
+        head_features: Width of a head; None = embed / heads, which must be whole.
         mlp: Hidden width of the encoder's MLP; None = 2 embed, as in the paper.
         patch_size: Side of a patch in coarse cells; None = `default_patch_size` of ``input_shape``.
         residual: Whether the network corrects Keys upsampling instead of making the row from nothing.
-        serial: Whether the encoder feeds the residual path alone (the paper's ViT-RB ablation).
+        serial: Whether the encoder feeds the residual path alone.
+        skips: Whether the residual path has its skips.
         rngs: Random streams of the initial weights.
 
     Raises:
@@ -123,10 +140,12 @@ class VRFNet(Network):
         embed: int = 64,
         depth: int = 3,
         heads: int | None = None,
+        head_features: int | None = None,
         mlp: int | None = None,
         patch_size: int | None = None,
         residual: bool = True,
         serial: bool = False,
+        skips: bool = True,
         rngs: nnx.Rngs,
     ):
         if scale is None or scale < 2 or scale & (scale - 1):
@@ -137,17 +156,22 @@ class VRFNet(Network):
             raise ValueError(f"input_shape = {input_shape}; expected the coarse grid (h, w), e.g. (16, 16).")
         height, width = input_shape
         heads = max(1, embed // 8) if heads is None else heads
+        check_count("heads", heads)
+        if head_features is None and embed % heads:
+            raise ValueError(
+                f"embed = {embed} is not divisible by heads = {heads}; choose a multiple of heads, or give head_features."
+            )
+        head_features = embed // heads if head_features is None else head_features
         mlp = 2 * embed if mlp is None else mlp
         if patch_size is None:
             patch_size = default_patch_size(height, width)
-        sizes = dict(channels=channels, features=features, embed=embed, heads=heads, mlp=mlp, patch_size=patch_size)
+        sizes = dict(channels=channels, features=features, embed=embed, mlp=mlp, patch_size=patch_size)
+        sizes |= dict(heads=heads, head_features=head_features)
         for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{name} = {size}; must be at least 1.")
         if min(blocks, depth) < 0:
             raise ValueError(f"blocks = {blocks}, depth = {depth}; must not be negative.")
-        if embed % heads:
-            raise ValueError(f"embed = {embed} is not divisible by heads = {heads}; choose a multiple of heads.")
         super().__init__(
             name="vrfnet",
             scale=scale,
@@ -156,16 +180,20 @@ class VRFNet(Network):
             depth=depth,
             residual=residual,
             serial=serial,
+            skips=skips,
             **sizes,
         )
         self.scale = scale
         self.residual = residual
         self.serial = serial
-        self.encoder = PatchEncoder(channels, embed, depth, heads, mlp, patch_size, (height, width), rngs=rngs)
+        self.skip = skips and not serial
+        self.encoder = PatchEncoder(
+            channels, embed, depth, heads, head_features, mlp, patch_size, (height, width), rngs=rngs
+        )
         if not serial:
             self.stem = conv3x3(channels, embed, rngs=rngs)
         self.fuse = conv3x3(embed if serial else 2 * embed, features, rngs=rngs)
-        self.blocks = nnx.List([ResidualBlock(features, rngs=rngs) for _ in range(blocks)])
+        self.blocks = nnx.List([ResidualBlock(features, skip=skips, rngs=rngs) for _ in range(blocks)])
         self.upsample = nnx.List([conv3x3(features, 4 * features, rngs=rngs) for _ in range(scale.bit_length() - 1)])
         self.last = conv3x3(features, channels, rngs=rngs, zero=residual)
 
@@ -187,7 +215,7 @@ class VRFNet(Network):
         fused = hidden = self.fuse(hidden)
         for block in self.blocks:
             hidden = block(hidden)
-        if not self.serial:
+        if self.skip:
             hidden = hidden + fused
         for conv in self.upsample:
             hidden = pixel_shuffle(conv(hidden), 2)
