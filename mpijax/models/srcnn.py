@@ -39,7 +39,7 @@ class SRCNN(Network):
         channels: int = 2,
         scale: int | None = None,
         input_shape: tuple[int, ...] | None = None,
-        features: tuple[int, int] | list[int] = (64, 32),
+        features: tuple[int, ...] | list[int] = (64, 32),
         rngs: nnx.Rngs,
     ):
         if scale is None or scale < 2:

@@ -48,18 +48,20 @@ def save_weights(
     write_text(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
 
-def load_weights(path: str | Path) -> tuple[dict[str, Any], Weights]:
+def load_weights(path: str | Path, *, model_config: dict[str, Any] | None = None) -> tuple[dict[str, Any], Weights]:
     """Read weights and the configuration of their network; checksum, names and shapes are verified.
 
     Args:
         path: A ``.npz`` archive with its card beside it, or a run directory, which holds ``weights.npz``.
+        model_config: ``model.config`` of the network that is to take the weights; None = the one on the card.
 
     Returns:
         ``model.config`` of the network and its weights.
 
     Raises:
         FileNotFoundError: The archive or its card is missing.
-        ValueError: The card is not one, the archive does not match its checksum, or the arrays do not fit the network.
+        ValueError: The card is not one, the archive does not match its checksum, or the arrays do not fit the network: the first
+            parameters that differ are named with both shapes.
     """
     path = Path(path)
     path = path / "weights.npz" if path.is_dir() else path
@@ -68,12 +70,14 @@ def load_weights(path: str | Path) -> tuple[dict[str, Any], Weights]:
         raise ValueError(f"{path} does not match the checksum on its card; it is damaged or belongs to another card.")
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    _, expected = abstract(card["model"])
+    config = card["model"] if model_config is None else model_config
+    _, expected = abstract(config)
     problems = _differences(arrays, by_path(expected))
     if problems:
-        raise ValueError(f"{path} does not fit the network {card['model']} of its card: {'; '.join(problems)}.")
+        made_for = " of its card" if model_config is None else f"; its card says {card['model']}"
+        raise ValueError(f"{path} does not fit the network {config}{made_for}: {'; '.join(problems)}.")
     leaves = [jax.numpy.asarray(arrays[name]) for name in by_path(expected)]
-    return card["model"], jax.tree.unflatten(jax.tree.structure(expected), leaves)
+    return config, jax.tree.unflatten(jax.tree.structure(expected), leaves)
 
 
 def read_card(path: str | Path) -> dict[str, Any]:
@@ -100,14 +104,16 @@ def read_card(path: str | Path) -> dict[str, Any]:
 
 
 def _differences(arrays: dict[str, np.ndarray], expected: dict[str, Any]) -> list[str]:
-    missing = [f"{name} is missing" for name in expected if name not in arrays]
-    surplus = [f"{name} is not part of the network" for name in arrays if name not in expected]
-    wrong = [
-        f"{name} has shape {arrays[name].shape}, expected {leaf.shape}"
-        for name, leaf in expected.items()
-        if name in arrays and arrays[name].shape != leaf.shape
-    ]
-    return (missing + surplus + wrong)[:5]
+    """The first parameters that differ, in the order of the network, then those that only the file has."""
+    problems = []
+    for name, leaf in expected.items():
+        if name not in arrays:
+            problems.append(f"{name} is missing, expected {leaf.shape}")
+        elif arrays[name].shape != leaf.shape:
+            problems.append(f"{name} has shape {arrays[name].shape}, expected {leaf.shape}")
+    surplus = (name for name in arrays if name not in expected)
+    problems += [f"{name} of shape {arrays[name].shape} is not part of the network" for name in surplus]
+    return problems[:5]
 
 
 def _sha256(path: Path) -> str:

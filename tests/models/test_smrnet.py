@@ -3,6 +3,7 @@ import pytest
 
 from mpijax import models
 from tests.models.grids import check_bfloat16, check_boxes, check_config, count, create
+from tests.models.training import check_loss_falls
 
 SMALL = dict(features=4, growth=3, blocks=1)
 
@@ -12,6 +13,7 @@ SMALL = dict(features=4, growth=3, blocks=1)
     [
         ({"scale": 2}, 6_587_970),
         ({"scale": 4}, 6_624_898),
+        ({"scale": 8}, 6_661_826),
         ({"scale": 2, "dimensions": 3}, 19_753_026),
     ],
 )
@@ -69,6 +71,10 @@ def test_fine_voxels_grow_out_of_the_coarse_voxel_below_them():
 
 def test_bfloat16():
     check_bfloat16("smrnet", (6, 6), scale=2, **SMALL)
+
+
+def test_loss_falls():
+    check_loss_falls("smrnet", 2, **SMALL)
 
 
 def test_config():

@@ -8,7 +8,8 @@ from flax import nnx
 
 from mpijax import models
 from mpijax.models.layers import keys_upsample
-from mpijax.models.vrfnet import default_patch_size
+from mpijax.models.vrfnet import ABLATIONS, default_patch_size
+from tests.models.training import check_loss_falls
 
 SMALL = dict(features=6, blocks=1, embed=8, depth=0, heads=2, mlp=8)
 run = nnx.jit(lambda model, x: model(x))
@@ -36,7 +37,12 @@ def rows(h, w, b=2):
         (dict(scale=2, input_shape=(16, 16), patch_size=10), 4_227_778),
         (dict(scale=4, input_shape=(8, 8)), 4_397_442),
         (dict(scale=8, input_shape=(4, 4)), 4_984_706),
-        (dict(scale=2, input_shape=(16, 16), serial=True), 3_819_970 - 1_216 - 64 * 128 * 9),
+        (dict(scale=2, input_shape=(16, 16), **ABLATIONS["vit_rb"]), 3_819_970 - 1_216 - 64 * 128 * 9),
+        (dict(scale=2, input_shape=(16, 16), **ABLATIONS["vit_cnn"]), 3_745_026),  # skips have no weights
+        (dict(scale=2, input_shape=(16, 16), **ABLATIONS["vit_only"]), 3_745_026 - 2_956_800),
+        (dict(scale=2, input_shape=(16, 16), heads=8, head_features=8), 3_819_970),
+        (dict(scale=2, input_shape=(16, 16), heads=6, head_features=8), 3_819_970 - 3 * 4 * 64 * 16 - 3 * 3 * 16),
+        (dict(scale=2, input_shape=(16, 16), depth=6), 3_819_970 + 3 * 33_472),
     ],
 )
 def test_published_size_has_the_published_number_of_weights(options, count):
@@ -70,6 +76,28 @@ def test_both_paths_reach_the_output():
     np.testing.assert_allclose(  # nothing but the upsampled input depends on the row any more, apart from its border
         (without_both - keys_upsample(x, 2))[0], (without_both - keys_upsample(x, 2))[1], atol=1e-5
     )
+
+
+@pytest.mark.parametrize("name", ["", *ABLATIONS])
+def test_loss_falls(name):
+    check_loss_falls("vrfnet", 2, input_shape=(4, 6), **(SMALL | dict(depth=1) | ABLATIONS.get(name, {})))
+
+
+def test_without_skips_the_blocks_are_all_there_is():
+    """A path of dead blocks: with skips the rest of the network still sees the row, without it does not."""
+    for skips in (True, False):
+        model = randomized(create(input_shape=(4, 4), skips=skips))
+        model.eval()
+        model.blocks[0].norm2.scale[...] *= 0
+        x = rows(4, 4)
+        added = run(model, x) - keys_upsample(x, 2)
+        assert bool(jnp.abs(added).max() > 1e-3) == skips
+
+
+def test_heads_may_have_any_width():
+    model = randomized(create(input_shape=(4, 4), depth=1, heads=3, head_features=2))
+    assert model.encoder.layers[0].query_key_value.kernel.shape == (8, 18)
+    assert run(model, rows(4, 4)).shape == (2, 8, 8, 2)
 
 
 def test_serial_network_has_no_local_path():
@@ -127,6 +155,7 @@ def test_default_patch_size():
         (dict(scale=2), "input_shape is missing"),
         (dict(scale=2, input_shape=(4, 4, 4)), "expected the coarse grid"),
         (dict(scale=2, input_shape=(4, 4), heads=3), "not divisible by heads"),
+        (dict(scale=2, input_shape=(4, 4), head_features=0), "head_features = 0"),
         (dict(scale=2, input_shape=(4, 4), features=0), "features = 0"),
         (dict(scale=2, input_shape=(4, 4), blocks=-1), "blocks = -1"),
         (dict(scale=2, input_shape=(4, 4), width=3), "unknown option.*width.*known: features"),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mpijax import models
 from mpijax.training import load_weights, make_predict, save_weights, split
 
 
@@ -62,8 +63,25 @@ def test_another_architecture_is_found(saved, model):
     with pytest.raises(ValueError, match=r"does not fit the network.*conv1/kernel has shape \(3, 3, 4, 4\), expected"):
         load_weights(path)
     edit_card(path, model=model.config | {"blocks": 2})
-    with pytest.raises(ValueError, match=r"params/blocks/1/conv1/bias is missing"):
+    with pytest.raises(ValueError, match=r"params/blocks/1/conv1/bias is missing, expected \(4,\)"):
         load_weights(path)
+
+
+def test_another_network_is_refused_by_its_first_difference(saved, model):
+    path, weights = saved
+    wider = model.config | {"features": 5}
+    first = r"network.*features': 5.*its card says .*features': 4.*: params/blocks/0/conv1/bias has shape \(4,\), expected \(5,\)"
+    with pytest.raises(ValueError, match=first):
+        load_weights(path, model_config=wider)
+    with pytest.raises(ValueError, match=r"params/convs/0/bias is missing, expected \(64,\).*"):
+        load_weights(path, model_config=models.create("srcnn", scale=2, rngs=0).config)
+    shorter = model.config | {"blocks": 0}
+    with pytest.raises(ValueError, match=r"params/blocks/0/conv1/bias of shape \(4,\) is not part of the network"):
+        load_weights(path, model_config=shorter)
+    bare = model.config | {"residual": False}  # the same arrays
+    config, loaded = load_weights(path, model_config=bare)
+    assert config == bare
+    jax.tree.map(np.testing.assert_array_equal, loaded, weights)
 
 
 def test_name_must_say_what_it_is(model, tmp_path):
