@@ -10,7 +10,7 @@ from tests.models.grids import create
 torch = pytest.importorskip("torch")
 twins = pytest.importorskip("benchmarks.torch_networks")
 
-SMALL = dict(features=8, layers=2, embed=8, heads=2, local_features=6, growth=3, blocks=2, fused_features=6)
+SMALL = dict(features=8, layers=1, embed=8, heads=2, local_features=6, growth=3, blocks=2, fused_features=6)
 
 
 def outputs(name, grid, options, **inputs):

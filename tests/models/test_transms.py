@@ -15,13 +15,11 @@ SMALL = dict(features=4, layers=2, embed=4, heads=2, local_features=4, growth=2,
 GRIDS = {2: (16, 16), 4: (8, 8), 8: (4, 4)}
 
 
-def output_shape(scale, grid, **options):
+def output_shapes(grids, **options):
     """By tracing alone."""
-
-    def run():
-        return models.create("transms", scale=scale, rngs=nnx.Rngs(0), **options)(jnp.zeros((1, *grid, 2)))
-
-    return jax.eval_shape(run).shape
+    graph, state = nnx.split(nnx.eval_shape(lambda: models.create("transms", rngs=nnx.Rngs(0), **SMALL, **options)))
+    rows = [jnp.zeros((1, *grid, 2)) for grid in grids]
+    return [jax.eval_shape(lambda s, x: nnx.merge(graph, s)(x), state, x).shape for x in rows]
 
 
 @pytest.mark.parametrize(("scale", "expected"), [(2, 714_034), (4, 837_850), (8, 969_578)])
@@ -62,17 +60,17 @@ def test_parts_have_the_published_sizes():
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_shapes(scale):
-    for grid in ((16, 16), (4, 4), (8, 12), (13, 23), (5, 4), (1, 1)):
-        assert output_shape(scale, grid) == (1, scale * grid[0], scale * grid[1], 2)
+    grids = ((8, 12), (13, 23), (5, 4), (1, 1))
+    assert output_shapes(grids, scale=scale) == [(1, scale * h, scale * w, 2) for h, w in grids]
 
 
 @pytest.mark.parametrize("name", list(ABLATIONS))
 def test_shapes_of_the_ablations(name):
-    assert output_shape(4, (3, 6), input_shape=(8, 8), **ABLATIONS[name]) == (1, 12, 24, 2)
+    assert output_shapes([(3, 6)], scale=4, input_shape=(8, 8), **ABLATIONS[name]) == [(1, 12, 24, 2)]
 
 
-@pytest.mark.parametrize("grid", [(4, 6), (3, 5)])
-def test_block_means_of_the_output_are_the_input_up_to_the_noise(grid):
+def test_block_means_of_the_output_are_the_input_up_to_the_noise():
+    grid = (3, 5)
     model = create("transms", scale=2, **SMALL)
     x = np.random.default_rng(0).normal(size=(3, *grid, 2)).astype(np.float32)
     level = np.array([0.0, 0.2, 100.0], np.float32)
