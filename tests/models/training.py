@@ -27,7 +27,7 @@ def check_loss_falls(name, scale, *, size=(4, 6), learning_rate=1e-2, loss="l1",
     state, losses = init_state(weights, optimizer), []
     batches = as_partial(jax.tree_util.Partial(batch, jnp.asarray(target), jnp.asarray(coarse)))
     quickly = {"xla_backend_optimization_level": 0}  # most of the time goes into compiling
-    compiled = step.lower(state, jax.random.key(0), batches).compile(compiler_options=quickly)
+    compiled = jax.jit(step, compiler_options=quickly)
     for _ in range(20):
         state, value = compiled(state, jax.random.key(0), batches)
         losses.append(float(value))
