@@ -86,7 +86,7 @@ def test_inspect_draws_and_train_then_restore(capsys, files, tmp_path):
     status, text = run(capsys, "inspect", files / "fine.mdf", "-o", picture)
     assert status == 0 and picture.stat().st_size > 20_000, text
 
-    options = ["--steps", "4", "--features", "4", "--blocks", "1", "--embed", "8", "--snr-threshold", "5"]
+    options = ["--steps", "4", "--options", "features=4", "blocks=1", "embed=8", "--snr-threshold", "5"]
     status, text = run(capsys, "train", files / "fine.mdf", "--run-dir", tmp_path / "run", *options)
     assert status == 0 and "held-out rows" in text, text
 

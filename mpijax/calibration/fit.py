@@ -27,6 +27,7 @@ def fit(
     bounds: Mapping[str, tuple[float, float]] | None = None,
     weights: Any = None,
     gains: Any = None,
+    subvoxels: tuple[int, int, int] = (1, 1, 1),
     starts: int = 8,
     iterations: int = 60,
 ) -> Fit:
@@ -66,6 +67,8 @@ def fit(
         weights: per row (c, f) or entry (c, f, n), >= 0; None = 1/|s_ck|, every row counts the same. 1/noise_std is best where
             noise, not the model, limits the fit. A position of weight 0 is left out.
         gains: complex (c, f), held fixed, as from the fit of another calibration with the same chain; None = solved.
+        subvoxels: points along x, y, z that a voxel is split into and averaged over, for a large sample that fills its voxel;
+            (1, 1, 1) = a sample so small that the rows hardly change within it.
         starts: how many points the search starts from.
         iterations: most steps of each.
 
@@ -92,11 +95,11 @@ def fit(
     scanner = _given("scanner", scanner, system_matrix.scanner)
     sequence = _given("sequence", sequence, system_matrix.sequence)
     particle = particle or system_matrix.particle or Particle.create()
-    check_count("starts", starts)
-    check_count("iterations", iterations)
+    for name, count in (("starts", starts), ("iterations", iterations), *(("subvoxels", count) for count in subvoxels)):
+        check_count(name, count)
     _check_match(system_matrix, scanner, sequence)
     box = search_box(free, bounds, scanner, particle, system_matrix.grid)
-    problem = _problem(system_matrix, scanner, sequence, particle, box, weights, gains)
+    problem = _problem(system_matrix, scanner, sequence, particle, box, weights, gains, subvoxels)
     first = box.to_unit(box.start)
     others = qmc.Halton(len(box.names), scramble=False).random(starts)[1:]
     with jax.enable_x64(True):
@@ -154,6 +157,7 @@ def _problem(
     box: Box,
     weights: Any,
     gains: Any,
+    subvoxels: tuple[int, int, int] = (1, 1, 1),
 ) -> Problem:
     """The kept rows in float64 with weights of norm one."""
     shape = np.shape(matrix.values)
@@ -187,7 +191,7 @@ def _problem(
         scanner=scanner,
         sequence=sequence,
         particle=particle,
-        grid=matrix.grid,
+        grid=matrix.grid.refine(subvoxels),
         ffp=field_free_point(scanner) if box.selection_field else None,
         box=box,
         indices=np.asarray(matrix.frequency_indices),
@@ -198,6 +202,7 @@ def _problem(
         gains=gains,
         concentration=matrix.sample_concentration,
         volume=matrix.sample_volume,
+        subvoxels=subvoxels,
     )
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from mpijax.calibration.gains import solve_gains
 from mpijax.calibration.parameters import Box, apply
-from mpijax.core.pytree import pytree
+from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Complex, Float
 from mpijax.system import Grid, LissajousSequence, Particle, Scanner, simulate_system_matrix, time_domain
 
@@ -37,7 +37,7 @@ class Problem:
     """Everything that the residual depends on beside the free parameters. Arrays are leaves: new data, no new compilation.
 
     Attributes:
-        scanner, particle: the first guess; sequence; grid.
+        scanner, particle: the first guess; sequence; grid of the simulation.
         ffp: field-free point of the first guess (3,) [m], or None where the selection field is not fitted.
         box: the free parameters and their bounds.
         indices: bins (f,) of the sequence.
@@ -45,6 +45,7 @@ class Problem:
         measured: complex (m, n); weights (m, n), scaled so that |weights * measured| = 1.
         gains: complex (m,), or None: solved in closed form.
         concentration [mol/m^3], volume [m^3]: of the calibration sample.
+        subvoxels: points of the grid along x, y, z over which each of the n entries is a mean; static.
     """
 
     scanner: Scanner
@@ -61,6 +62,7 @@ class Problem:
     gains: Any
     concentration: Any
     volume: Any
+    subvoxels: tuple[int, int, int] = static(default=(1, 1, 1))
 
     def values(self, unit: Float[Array, " p"]) -> dict[str, Any]:
         """Parameters [SI] by name at coordinates in the box."""
@@ -80,7 +82,11 @@ class Problem:
             concentration=self.concentration, sample_volume=self.volume,
             engine="time", dtype=unit.dtype, memory_limit=max(MEMORY // (unit.size + 1), voxel),
         )  # fmt: skip
-        return jnp.asarray(matrix.values)[self.channel, self.position]
+        rows = jnp.asarray(matrix.values)[self.channel, self.position]
+        if self.subvoxels == (1, 1, 1):
+            return rows
+        (nx, ny, nz), (sx, sy, sz) = self.grid.coarsen(self.subvoxels).shape, self.subvoxels
+        return rows.reshape(-1, nz, sz, ny, sy, nx, sx).mean((2, 4, 6)).reshape(len(rows), -1)
 
     def solved(self, unit: Float[Array, " p"]) -> tuple[Complex[Array, "m n"], Complex[Array, " m"]]:
         """Simulated rows and their gains."""

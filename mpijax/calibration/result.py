@@ -134,7 +134,7 @@ def summarize(matrix: SystemMatrix, problem: Problem, searches: Sequence[Search]
     used = problem.weights > 0
     correlation[rows] = row_correlation(found.model * used, problem.measured * used)
     gains[rows] = found.gains
-    static_field = np.asarray(found.scanner.field(np.asarray(matrix.grid.positions)))
+    static_field = np.asarray(found.scanner.field(np.asarray(problem.grid.positions)))
     reference = np.linalg.norm(static_field, axis=1).max()
     return Fit(
         scanner=found.scanner,

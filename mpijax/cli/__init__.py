@@ -7,12 +7,13 @@ import os
 import re
 import sys
 
-from mpijax.cli.calibrations import fit, train
+from mpijax.cli.fit import fit
 from mpijax.cli.images import reconstruct
 from mpijax.cli.look import info, inspect
 from mpijax.cli.parser import parse
 from mpijax.cli.restore import restore
 from mpijax.cli.simulated import measure, simulate
+from mpijax.cli.train import train
 
 COMMANDS = (info, inspect, simulate, measure, reconstruct, fit, train, restore)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mpijax.core.typing import Complex
+from mpijax.core.typing import Complex, Num
 from mpijax.system import SystemMatrix
 
 
@@ -43,9 +43,9 @@ def measured_images(
 
 
 def split_rows(
-    images: Complex[np.ndarray, "p y x"], block: int = 16, every: int = 10, limit: int = 512
-) -> tuple[Complex[np.ndarray, "a y x"], Complex[np.ndarray, "b y x"]]:
-    """Split a pool into training and validation rows by whole blocks of neighbours.
+    images: Num[np.ndarray, "p ..."], block: int = 16, every: int = 10, limit: int = 512
+) -> tuple[Num[np.ndarray, "a ..."], Num[np.ndarray, "b ..."]]:
+    """Split a pool of images, or what belongs to them, into training and validation rows by whole blocks of neighbours.
 
     Neighbouring frequencies look alike, so that single rows drawn at random would leak; every ``every``-th block of
     ``block`` rows is held out. A pool of fewer than two blocks holds out its last tenth.

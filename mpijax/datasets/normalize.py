@@ -1,9 +1,16 @@
 """Invertible scaling of rows, and complex rows as two real channels."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
+from mpijax.core.checks import check_choice
+from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Bool, Complex, Float, Inexact
+
+SCALINGS = ("modulus", "minmax")
+"""Names that :meth:`RowScaling.of` knows."""
 
 ROW_FLOOR = 1e-5
 """Rows whose largest modulus is below this fraction of the strongest row's are rounding noise in single precision."""
@@ -102,6 +109,44 @@ def channels_to_complex(channels: Float[Array, "*shape 2"]) -> Complex[jax.Array
         )
     channels = jnp.asarray(channels)
     return jax.lax.complex(channels[..., 0], channels[..., 1])
+
+
+@pytree
+class RowScaling:
+    """An affine map of the channels of each row, x -> gain x + offset; gain (b,), offset (b,)."""
+
+    gain: Any
+    offset: Any
+
+    @staticmethod
+    def of(rows: Complex[Array, "b h w"], kind: str = "modulus") -> "RowScaling":
+        """The scaling that coarse rows define.
+
+        Args:
+            rows: coarse rows.
+            kind: "modulus", by the largest modulus: zero stays zero and the phase is kept; or "minmax", real and imaginary
+                parts of a row from its smallest to its largest value to 0.15..0.85, as TranSMS' public code does. A constant
+                row is only shifted.
+
+        Raises:
+            ValueError: another kind.
+        """
+        check_choice("kind", kind, SCALINGS)
+        rows = jnp.asarray(rows)
+        if kind == "modulus":
+            return RowScaling(1 / row_scale(rows), jnp.zeros(rows.shape[0], rows.real.dtype))
+        parts = complex_to_channels(rows)
+        low, high = jnp.min(parts, axis=(1, 2, 3)), jnp.max(parts, axis=(1, 2, 3))
+        gain = 0.7 / jnp.where(high > low, high - low, 1)
+        return RowScaling(gain, 0.15 - low * gain)
+
+    def apply(self, channels: Float[Array, "b h w c"]) -> Float[jax.Array, "b h w c"]:
+        """Channels in the unit of the network."""
+        return channels * _expand(self.gain, 4) + _expand(self.offset, 4)
+
+    def undo(self, channels: Float[Array, "b h w c"]) -> Float[jax.Array, "b h w c"]:
+        """Channels in their own unit."""
+        return (channels - _expand(self.offset, 4)) / _expand(self.gain, 4)
 
 
 def _expand(scale: jax.Array, ndim: int) -> jax.Array:

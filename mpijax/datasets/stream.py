@@ -1,19 +1,14 @@
-"""Training pairs made on the fly: draw rows, degrade them, normalize, augment. Everything is a pure function of the key."""
+"""Where training rows come from: matrices simulated on the fly, or a pool. Everything is a pure function of the key."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from mpijax.core.checks import check_choice
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Float
-from mpijax.datasets.degrade import degrade
-from mpijax.datasets.normalize import complex_to_channels, normalize
 from mpijax.datasets.priors import LissajousPrior
-from mpijax.physics.noise import complex_normal
 from mpijax.system import SystemMatrix
 
 MIN_FREQUENCY = 80e3
@@ -28,10 +23,17 @@ PEAK_SNR = 1000.0
 
 @pytree
 class Rows:
-    """A batch of rows: clean images (b, y, x), complex, and the complex noise standard deviation of each (b,)."""
+    """A batch of rows.
+
+    Attributes:
+        images: (b, y, x), complex.
+        sigma: complex noise standard deviation of one fine voxel of each row (b,); 0 = none, or unknown.
+        measured: whether the images carry that noise already; else they are clean.
+    """
 
     images: Any
     sigma: Any
+    measured: bool = static(default=False)
 
 
 RowSource = Callable[[jax.Array], Rows]
@@ -69,10 +71,11 @@ def usable_rows(
 class SimulatedRows:
     """Rows of freshly simulated matrices.
 
-    Each call simulates ``matrices`` matrices and draws ``rows_per_matrix`` usable rows from each, with replacement.
+    ``prior`` is hashable and has ``system_matrix(key)``, which gives a planar matrix that can be traced. Each call simulates
+    ``matrices`` of them and draws ``rows_per_matrix`` usable rows from each, with replacement.
     """
 
-    prior: LissajousPrior = static(default=LissajousPrior())
+    prior: Any = static(default=LissajousPrior())
     matrices: int = static(default=2)
     rows_per_matrix: int = static(default=32)
     snr_threshold: float = static(default=10.0)
@@ -93,73 +96,22 @@ class SimulatedRows:
 
 
 @pytree
-class MeasuredRows:
-    """Rows of measured matrices kept on the device: a fixed pool of images (p, y, x) from which batches are drawn.
+class RowPool:
+    """A fixed pool of rows on the device, from which batches are drawn.
 
-    The rows carry their own noise, so none is added: sigma = 0.
+    Attributes:
+        images: (p, y, x), complex.
+        sigma: complex noise standard deviation of one fine voxel of each row (p,), in the unit of the images.
+        measured: whether the images carry that noise already; else it is added to every batch anew.
+        batch_size: rows per batch.
     """
 
     images: Any
+    sigma: Any
+    measured: bool = static(default=True)
     batch_size: int = static(default=64)
 
     def __call__(self, key: jax.Array) -> Rows:
         """Draw ``batch_size`` rows with replacement."""
         chosen = jax.random.randint(key, (self.batch_size,), 0, self.images.shape[0])
-        return Rows(jnp.asarray(self.images)[chosen], jnp.zeros(self.batch_size))
-
-
-@dataclass(frozen=True)
-class RecoveryTask:
-    """How a clean row becomes a training pair.
-
-    Noise of the row's sigma is added on the fine grid, the row is degraded, both are divided by the degraded row's largest
-    modulus, and the pair is flipped, turned by multiples of 90 degrees and multiplied by a random phase together.
-
-    Attributes:
-        scale: upsampling factor.
-        method: degradation, see :func:`mpijax.datasets.degrade.degrade`.
-        augment: whether to flip, turn and rotate the phase.
-    """
-
-    scale: int = 2
-    method: str = "box"
-    augment: bool = True
-
-    def __post_init__(self) -> None:
-        check_choice("scale", self.scale, (2, 4, 8))
-
-    def batch(self, key: jax.Array, rows: Rows) -> dict[str, Float[Array, "b h w 2"]]:
-        """Training pair {"input": (b, h, w, 2), "target": (b, h scale, w scale, 2)}."""
-        noise_key, augment_key = jax.random.split(key)
-        clean = self._augmented(augment_key, rows.images) if self.augment else rows.images
-        coarse, scale = self.degraded(noise_key, clean, rows.sigma)
-        return {"input": coarse, "target": complex_to_channels(normalize(clean, scale)[0])}
-
-    def degraded(
-        self, key: jax.Array, images: Complex[Array, "b y x"], sigma: Float[Array, " b"]
-    ) -> tuple[Float[Array, "b h w 2"], Float[Array, " b"]]:
-        """Noisy, degraded, normalized rows as two channels, and the scale of each."""
-        noise = complex_normal(images.shape, sigma[:, None, None], key=key, dtype=images.dtype)
-        coarse, scale = normalize(degrade(images + noise, self.scale, self.method))
-        return complex_to_channels(coarse), scale
-
-    def _augmented(self, key: jax.Array, images: Complex[Array, "b y x"]) -> Complex[Array, "b y x"]:
-        """A random element of the square's symmetry group and a random phase for each row."""
-        b = images.shape[0]
-        bits = jax.random.bernoulli(key, 0.5, (3, b, 1, 1))
-        images = jnp.where(bits[0], images[:, ::-1], images)
-        images = jnp.where(bits[1], images[:, :, ::-1], images)
-        if images.shape[1] == images.shape[2]:
-            images = jnp.where(bits[2], images.swapaxes(1, 2), images)
-        phase = jax.random.uniform(jax.random.fold_in(key, 1), (b, 1, 1), maxval=2 * jnp.pi)
-        return images * jnp.exp(1j * phase).astype(images.dtype)
-
-
-def recovery_batches(task: RecoveryTask, source: RowSource) -> jax.tree_util.Partial:
-    """The function from a key to a training batch that the training step traces; arrays of the source are its leaves."""
-
-    def batch(source: RowSource, key: jax.Array) -> dict[str, Float[Array, "b h w 2"]]:
-        draw, pair = jax.random.split(key)
-        return task.batch(pair, source(draw))
-
-    return jax.tree_util.Partial(batch, source)
+        return Rows(jnp.asarray(self.images)[chosen], jnp.asarray(self.sigma)[chosen], self.measured)

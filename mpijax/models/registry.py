@@ -5,6 +5,7 @@ from typing import Any
 
 from flax import nnx
 
+from mpijax.models.consistent_unet import ConsistentUNet
 from mpijax.models.dncnn import DnCNN
 from mpijax.models.layers import Network
 from mpijax.models.mdsr import MDSR
@@ -21,6 +22,7 @@ from mpijax.models.vrfnet import VRFNet
 from mpijax.models.wiener_unet import WienerUNet
 
 _NETWORKS: dict[str, type[Network]] = {
+    "consistent_unet": ConsistentUNet,
     "dncnn": DnCNN,
     "mdsr": MDSR,
     "pconv_unet": PConvUNet,

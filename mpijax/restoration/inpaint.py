@@ -1,6 +1,7 @@
 """Filling voxels that were not measured: biharmonic inpainting, annealed Wiener filters, and compressed sensing."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from mpijax.core.checks import check_count, is_concrete
-from mpijax.core.typing import Array, Bool, Complex
+from mpijax.core.typing import Array, Bool, Complex, Float
 from mpijax.datasets.normalize import denormalize, normalize, row_scale
 from mpijax.restoration.filters import dct_filter, fill_and_filter, row_sigma
 from mpijax.restoration.transforms import check_grid, dct, inverse_dct
@@ -129,9 +130,8 @@ def compressed_sensing(
     """Complete rows by the sparsest spectrum that explains the known voxels.
 
     min_x |D x|_1 subject to |M x - y|_2 <= sigma sqrt(count), D the orthonormal DCT-II, M the choice of the count known
-    voxels. ADMM with closed-form steps, scaled dual u: z = shrink(D (x - u), tau), x = the point of the constraint nearest
-    to D^T z + u, u = u + D^T z - x; what is returned is D^T z. The threshold tau of a row is a fixed share of its largest
-    coefficient.
+    voxels. ADMM with closed-form steps (:func:`basis_pursuit`), of which D^T z is returned. The threshold of a row is a fixed
+    share of its largest coefficient.
 
     Args:
         images: rows (b, y, x) or (b, z, y, x); what they hold at unknown voxels is not read.
@@ -153,7 +153,7 @@ def compressed_sensing(
     check_count("iterations", iterations)
     rows, masks = known_rows(images, known)
     rows = jnp.asarray(rows)
-    return _basis_pursuit(rows, jnp.asarray(masks), row_sigma(sigma, rows), iterations)
+    return _sparsest_cosines(rows, jnp.asarray(masks), row_sigma(sigma, rows), iterations)
 
 
 def known_rows(images: Any, known: Any) -> tuple[Any, Any]:
@@ -197,27 +197,60 @@ def _bilaplacian(shape: tuple[int, ...]) -> sparse.csr_array:
 
 
 @functools.partial(jax.jit, static_argnames="iterations")
-def _basis_pursuit(rows: jax.Array, known: jax.Array, sigma: jax.Array, iterations: int) -> jax.Array:
+def _sparsest_cosines(rows: jax.Array, known: jax.Array, sigma: jax.Array, iterations: int) -> jax.Array:
     scale = row_scale(rows)
     data, _ = normalize(rows, scale)
-    axes, each = tuple(range(1, rows.ndim)), (-1, *(1,) * (rows.ndim - 1))
-    epsilon = (sigma / scale * jnp.sqrt(jnp.sum(known, axis=axes))).reshape(each)
-    tau = PENALTY * jnp.max(jnp.abs(dct(data)), axis=axes, keepdims=True)
+    axes = tuple(range(1, rows.ndim))
+    epsilon = sigma / scale * jnp.sqrt(jnp.sum(known, axis=axes))
+    tau = PENALTY * jnp.max(jnp.abs(dct(data)), axis=axes)
+    return denormalize(basis_pursuit(data, known, epsilon, tau, iterations, dct, inverse_dct)[1], scale)
+
+
+def basis_pursuit(
+    data: Complex[Array, " b *s"],
+    known: Bool[Array, "..."],
+    epsilon: Float[Array, " b"],
+    threshold: Float[Array, " b"],
+    iterations: int,
+    transform: Callable[[Any], Any],
+    inverse: Callable[[Any], Any],
+) -> tuple[Complex[jax.Array, " b *s"], Complex[jax.Array, " b *s"]]:
+    """min_x |T x|_1 subject to |M x - y|_2 <= epsilon for a unitary T, by ADMM.
+
+    z = shrink(T (x - u), threshold), x = the point of the constraint nearest to T^H z + u, u = u + T^H z - x, from x = y,
+    u = 0. The rows should have a modulus of about one.
+
+    Args:
+        data: y (b, *s), zero at unknown voxels.
+        known: M, one mask for all rows (*s) or one each (b, *s).
+        epsilon: radius of the ball of each row.
+        threshold: of the coefficients' modulus, per row: one over the penalty parameter. It changes the speed alone.
+        iterations: of ADMM.
+        transform, inverse: T and T^H, over every axis but the first.
+
+    Returns:
+        x, which satisfies the constraint, and T^H z, which has the sparse spectrum; equal in the limit.
+
+    Source: S. Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, section 3.
+    """
+    axes, each = tuple(range(1, data.ndim)), (-1, *(1,) * (data.ndim - 1))
+    radius, tau = epsilon.reshape(each), threshold.reshape(each)
 
     def nearest(x: jax.Array) -> jax.Array:
         """The point nearest to x that explains the data."""
         residual = jnp.where(known, x - data, 0)
         norm = _safe_sqrt(jnp.sum(_power(residual), axis=axes, keepdims=True))
-        return x - residual * jnp.maximum(0, 1 - epsilon / norm)
+        return x - residual * jnp.maximum(0, 1 - radius / norm)
 
     def step(_: Any, state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         x, u, _ = state
-        coefficients = dct(x - u)
-        sparse_row = inverse_dct(coefficients * jnp.maximum(0, 1 - tau / _safe_sqrt(_power(coefficients))))
+        coefficients = transform(x - u)
+        sparse_row = inverse(coefficients * jnp.maximum(0, 1 - tau / _safe_sqrt(_power(coefficients))))
         x = nearest(sparse_row + u)
         return x, u + sparse_row - x, sparse_row
 
-    return denormalize(jax.lax.fori_loop(0, iterations, step, (data, jnp.zeros_like(data), data))[2], scale)
+    x, _, sparse_row = jax.lax.fori_loop(0, iterations, step, (data, jnp.zeros_like(data), data))
+    return x, sparse_row
 
 
 def _power(values: jax.Array) -> jax.Array:

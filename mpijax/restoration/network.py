@@ -133,7 +133,7 @@ def load_network(model: str | Path, task: str, dimensions: int, scale: int, samp
         check_trained(model, "task", task, ("upsample",))
         sampling = sampling or ("stride" if data.get("method") == "stride" else "box")
         upsampler = load_upsampler(model, scale, sampling)
-        return Restorer(str(model), lambda rows, known, sigma: upsampler(rows), sampling, sha256=card["sha256"])
+        return Restorer(str(model), lambda rows, known, sigma: upsampler(rows, sigma), sampling, sha256=card["sha256"])
     own = trained["task"]
     check_trained(model, "task", task, ("denoise", "inpaint", "complete") if own == "any" else (own,))
     check_trained(model, "dimensions", dimensions, (card["model"].get("dimensions", 2),))

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 
 from mpijax import models
-from mpijax.datasets.normalize import channels_to_complex, normalize
-from mpijax.datasets.stream import RecoveryTask, Rows, RowSource, recovery_batches
+from mpijax.datasets.normalize import RowScaling, channels_to_complex, complex_to_channels
+from mpijax.datasets.recovery_task import RecoveryTask, recovery_batches
+from mpijax.datasets.stream import Rows, RowSource
 from mpijax.metrics import nrmse
 from mpijax.training import Result, TrainConfig, fit
 
@@ -18,7 +19,7 @@ def train_recovery(
     model: str,
     task: RecoveryTask,
     source: RowSource,
-    validation: Rows,
+    validation: Rows | None,
     config: TrainConfig,
     *,
     run_dir: str | Path,
@@ -32,7 +33,7 @@ def train_recovery(
         model: registered name.
         task: scale, degradation, augmentation.
         source: draws ``config.batch_size`` rows from a key.
-        validation: rows held out, noise included or given by their sigma; the network with the least nRMSE on them is kept.
+        validation: rows held out; the weights with the least nRMSE on them are kept. None keeps the last weights.
         config: recipe.
         run_dir: an unfinished run of the same settings is continued there.
         model_options: of the network.
@@ -42,11 +43,11 @@ def train_recovery(
     Returns:
         The finished run.
     """
-    height, width = validation.images.shape[1] // task.scale, validation.images.shape[2] // task.scale
+    height, width = jax.eval_shape(source, jax.random.key(0)).images.shape[1:]
     network = models.create(
         model,
         scale=task.scale,
-        input_shape=(height, width),
+        input_shape=(height // task.scale, width // task.scale),
         rngs=config.seed,
         **(model_options or {}),
     )
@@ -55,18 +56,22 @@ def train_recovery(
         recovery_batches(task, source),
         config,
         run_dir=run_dir,
-        validate=_validation(task, validation, config.seed),
+        validate=None if validation is None else _validation(task, validation, config.seed),
         metadata={**asdict(task), **(data or {})},
         progress=progress,
     )
 
 
 def _validation(task: RecoveryTask, rows: Rows, seed: int) -> Callable[[Callable[..., jax.Array]], dict[str, float]]:
-    """nRMSE over held-out rows, each scaled by the largest modulus of its coarse image; the noise is drawn once."""
-    coarse, scale = task.degraded(jax.random.key(seed), rows.images, rows.sigma)
-    target, _ = normalize(rows.images, scale)
+    """nRMSE over held-out rows, each in the scaling of its coarse image; the noise is drawn once."""
+    coarse, target, sigma = task.measure(jax.random.key(seed), rows)
+    scaling = RowScaling.of(coarse, task.normalization)
+    inputs = {} if sigma is None else {"noise_level": sigma * scaling.gain}
+    x = scaling.apply(complex_to_channels(coarse))
+    gain = scaling.gain[:, None, None]
 
     def validate(apply: Callable[..., jax.Array]) -> dict[str, float]:
-        return {"nrmse": float(nrmse(channels_to_complex(apply(coarse)), target))}
+        fine = channels_to_complex(scaling.undo(apply(x, **inputs)))
+        return {"nrmse": float(nrmse(fine * gain, target * gain))}
 
     return validate

@@ -1,34 +1,50 @@
 """Coarse rows to fine ones: networks and classical interpolation."""
 
+import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
+
+import jax.numpy as jnp
 
 from mpijax.core.checks import check_choice
-from mpijax.core.typing import Array, Complex
+from mpijax.core.typing import Array, Complex, Float
 from mpijax.datasets.baselines import consistent_bicubic
-from mpijax.datasets.normalize import channels_to_complex, complex_to_channels, denormalize, normalize
+from mpijax.datasets.normalize import RowScaling, channels_to_complex, complex_to_channels
 from mpijax.datasets.resample import bicubic
 from mpijax.training import load_weights, make_predict
 from mpijax.training.weights import read_card
 
-Upsampler = Callable[[Complex[Array, "b h w"]], Complex[Array, "b y x"]]
-"""Coarse complex rows to fine ones, in the same unit."""
+
+@runtime_checkable
+class Upsampler(Protocol):
+    """Coarse rows to fine ones, in the same unit."""
+
+    def __call__(
+        self, coarse: Complex[Array, "b h w"], sigma: Float[Array, " b"] | None = None
+    ) -> Complex[Array, "b y x"]:
+        """Fine rows (b, h S, w S); ``sigma`` is the complex noise standard deviation of each coarse row, None = no noise."""
+        ...
+
 
 CLASSICAL = ("bicubic", "consistent-bicubic")
 """Methods that need no training."""
 
 
-def network_upsampler(predict: Callable[..., Any]) -> Upsampler:
-    """The upsampler of a network: normalize each row by its largest modulus, apply the network, undo the scaling.
+def network_upsampler(predict: Callable[..., Any], normalization: str = "modulus") -> Upsampler:
+    """The upsampler of a network: scale each row, apply the network, undo the scaling.
 
     Args:
         predict: rows (b, h, w, 2) to (b, h scale, w scale, 2), from :func:`mpijax.training.make_predict`.
+        normalization: that of its training, see :class:`mpijax.datasets.RecoveryTask`.
     """
 
-    def upsample(coarse: Complex[Array, "b h w"]) -> Complex[Array, "b y x"]:
-        scaled, scale = normalize(coarse)
-        return denormalize(channels_to_complex(predict(complex_to_channels(scaled))), scale)
+    def upsample(coarse: Complex[Array, "b h w"], sigma: Float[Array, " b"] | None = None) -> Complex[Array, "b y x"]:
+        scaling = RowScaling.of(coarse, normalization)
+        level = None if sigma is None else jnp.asarray(sigma) * scaling.gain
+        fine = predict(scaling.apply(complex_to_channels(coarse)), noise_level=level)
+        return channels_to_complex(scaling.undo(fine))
 
     return upsample
 
@@ -42,18 +58,24 @@ def load_upsampler(model: str | Path, scale: int, sampling: str = "box") -> Upsa
     """
     check_choice("sampling", sampling, ("box", "stride"))
     if model == "bicubic":
-        return lambda coarse: bicubic(coarse, scale, sampling=sampling)
+        return lambda coarse, sigma=None: bicubic(coarse, scale, sampling=sampling)
     if model == "consistent-bicubic":
         if sampling != "box":
             raise ValueError(f"sampling = {sampling!r}; consistent-bicubic is defined for 'box' (block means).")
-        return lambda coarse: consistent_bicubic(coarse, scale)
+        return functools.partial(_consistent, scale)
     config, weights = load_weights(model)
     if config.get("scale") != scale:
         raise ValueError(f"{model} was trained for scale {config.get('scale')}, but scale = {scale} is asked for.")
-    trained = _card(model)["metadata"].get("data", {}).get("method", "box")
+    data = _card(model)["metadata"].get("data", {})
+    trained = data.get("method", "box")
     if trained not in (sampling, *(("absmax", "maxavg") if sampling == "box" else ())):
         raise ValueError(f"{model} was trained on {trained!r} sampling, but sampling = {sampling!r} is asked for.")
-    return network_upsampler(make_predict(config, weights))
+    return network_upsampler(make_predict(config, weights), data.get("normalization", "modulus"))
+
+
+def _consistent(scale: int, coarse: Complex[Array, "b h w"], sigma: Array | None = None) -> Complex[Array, "b y x"]:
+    tolerance = None if sigma is None else jnp.asarray(sigma) * math.sqrt(coarse.shape[1] * coarse.shape[2])
+    return consistent_bicubic(coarse, scale, epsilon=tolerance)
 
 
 def _card(model: str | Path) -> dict[str, Any]:

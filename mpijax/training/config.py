@@ -16,10 +16,11 @@ class TrainConfig:
         batch_size: Rows per step; the batch function must deliver as many.
         learning_rate: Learning rate of the first step.
         final_learning_rate: Learning rate of the last step.
-        schedule: How it decays, "exponential", "cosine", "constant" or "multistep" (halved at 50, 75 and 90 % of the steps,
-            whatever ``final_learning_rate``).
+        schedule: How it decays, "exponential", "cosine", "constant", "multistep" (halved at 50, 75 and 90 % of the steps) or
+            "halving" (halved at 20, 40, 60 and 80 %); the last two whatever ``final_learning_rate``.
         loss: Pixel loss, "mse" or "l1".
         clip_norm: Largest norm of the gradient, longer ones are shortened; None = no limit.
+        weight_decay: Factor of the weights that is added to the gradient before Adam (L2, not decoupled).
         ema_decay: Decay of the running mean of the weights; 0 keeps the current weights.
         log_every: Steps between two lines of metrics.jsonl.
         validate_every: Steps between two validations (also at step 0 and at the end).
@@ -39,6 +40,7 @@ class TrainConfig:
     schedule: str = "exponential"
     loss: str = "mse"
     clip_norm: float | None = None
+    weight_decay: float = 0.0
     ema_decay: float = 0.999
     log_every: int = 50
     validate_every: int = 1000
@@ -57,9 +59,11 @@ class TrainConfig:
             )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm = {self.clip_norm}; give a positive norm, or None for no limit.")
+        if not 0.0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay = {self.weight_decay}; must not be negative.")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay = {self.ema_decay}; allowed is 0 <= ema_decay < 1.")
-        check_choice("schedule", self.schedule, ("exponential", "cosine", "constant", "multistep"))
+        check_choice("schedule", self.schedule, ("exponential", "cosine", "constant", "multistep", "halving"))
         check_choice("loss", self.loss, ("mse", "l1"))
 
     def to_json(self) -> str:

@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets.normalize import channels_to_complex, complex_to_channels, denormalize, normalize, row_scale
+from mpijax.datasets.normalize import (
+    RowScaling,
+    channels_to_complex,
+    complex_to_channels,
+    denormalize,
+    normalize,
+    row_scale,
+)
 
 
 def rows(shape, seed=0):
@@ -53,3 +60,31 @@ def test_channels_round_trip():
 def test_three_channels_are_refused():
     with pytest.raises(Exception, match="3 channels|shape"):
         channels_to_complex(np.zeros((4, 4, 3), np.float32))
+
+
+def test_scalings_of_the_coarse_row_and_back():
+    coarse, fine = rows((3, 4, 4)), rows((3, 8, 8))
+    coarse[2] = 1 + 1j  # constant
+    for kind in ("modulus", "minmax"):
+        scaling = RowScaling.of(coarse, kind)
+        parts = np.asarray(scaling.apply(complex_to_channels(coarse)))
+        if kind == "modulus":
+            np.testing.assert_allclose(np.linalg.norm(parts, axis=-1).max((1, 2)), 1, rtol=1e-6)
+            assert not np.any(scaling.offset)
+        else:
+            np.testing.assert_allclose(parts.min((1, 2, 3))[:2], 0.15, atol=1e-6)
+            np.testing.assert_allclose(parts.max((1, 2, 3))[:2], 0.85, atol=1e-6)
+            np.testing.assert_allclose(parts[2], 0.15, atol=1e-6)
+        there = scaling.apply(complex_to_channels(fine))
+        np.testing.assert_allclose(channels_to_complex(scaling.undo(there)), fine, atol=1e-5)
+    with pytest.raises(ValueError, match="kind"):
+        RowScaling.of(coarse, "other")
+
+
+def test_minmax_is_that_of_the_public_code():
+    """x -> (x - min)/(max - min) 0.7 + 0.15 over both channels of the coarse row."""
+    coarse = rows((2, 4, 4))
+    parts = np.stack([coarse.real, coarse.imag], -1)
+    low, high = (f(parts.reshape(2, -1), axis=1)[:, None, None, None] for f in (np.min, np.max))
+    want = (parts - low) / (high - low) * 0.7 + 0.15
+    np.testing.assert_allclose(RowScaling.of(coarse, "minmax").apply(parts), want, atol=1e-6)

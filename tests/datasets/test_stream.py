@@ -7,8 +7,8 @@ import pytest
 import mpijax as mj
 from mpijax.datasets import (
     LissajousPrior,
-    MeasuredRows,
     RecoveryTask,
+    RowPool,
     Rows,
     SimulatedRows,
     measured_images,
@@ -105,24 +105,84 @@ def test_augmentation_is_a_symmetry_and_a_phase():
     overlap /= np.linalg.norm(image) * np.linalg.norm(target, axis=(1, 2))[:, None]
     np.testing.assert_allclose(overlap.max(1), 1, rtol=1e-5)
     assert set(overlap.argmax(1)) == set(range(8))
-    plain = RecoveryTask(augment=False).batch(jax.random.key(1), source)["target"]
+    plain = RecoveryTask(augment="none").batch(jax.random.key(1), source)["target"]
     np.testing.assert_array_equal(plain[0], plain[7])
 
 
-def test_noise_of_the_box_mean_is_sigma_over_s():
-    zero = Rows(jnp.zeros((400, 8, 8), jnp.complex64), jnp.full(400, 3.0))
-    coarse, scale = RecoveryTask().degraded(jax.random.key(0), zero.images, zero.sigma)
-    noise = np.asarray(coarse) * np.asarray(scale)[:, None, None, None]
-    assert np.sqrt(np.mean(np.sum(noise**2, -1))) == pytest.approx(1.5, rel=0.03)
+@pytest.mark.parametrize(
+    "options, level, targets_noise",
+    [
+        ({}, 1.5, 0.0),
+        ({"sample": "large"}, 0.75, 0.0),
+        ({"target": "noisy"}, 1.5, 3.0),
+        ({"sample": "large", "target": "noisy"}, 0.75, 3.0),
+        ({"method": "stride"}, 3.0, 0.0),
+        ({"method": "stride", "sample": "large"}, 3.0, 0.0),
+    ],
+)
+def test_noise_of_coarse_rows_and_targets(options, level, targets_noise):
+    """A retrospective mean of S x S voxels has sigma/S; a sample as large as the block has sigma/S^2."""
+    silent = Rows(jnp.zeros((400, 8, 8), jnp.complex64), jnp.full(400, 3.0))
+    coarse, fine, sigma = RecoveryTask(**options).measure(jax.random.key(0), silent)
+    np.testing.assert_allclose(sigma, level, rtol=1e-6)
+    assert np.sqrt(np.mean(np.abs(coarse) ** 2)) == pytest.approx(level, rel=0.03)
+    assert np.sqrt(np.mean(np.abs(fine) ** 2)) == pytest.approx(targets_noise, rel=0.03)
+    if options == {"target": "noisy"}:  # what was averaged is what is to be returned
+        np.testing.assert_allclose(coarse, np.asarray(fine).reshape(400, 4, 2, 4, 2).mean((2, 4)), atol=1e-5)
 
 
-def test_batches_of_a_measured_pool():
+def test_measured_rows_get_no_noise_and_keep_their_level():
+    source = rows(5)
+    source = Rows(source.images, jnp.full(5, 0.5), measured=True)
+    coarse, fine, sigma = RecoveryTask(sample="large").measure(jax.random.key(0), source)
+    np.testing.assert_array_equal(fine, source.images)
+    np.testing.assert_allclose(coarse, np.asarray(fine).reshape(5, 4, 2, 4, 2).mean((2, 4)), atol=1e-6)
+    np.testing.assert_allclose(sigma, 0.25)
+
+
+def test_noise_level_and_weight_are_in_the_unit_of_the_network():
+    source = rows(4)
+    source = Rows(source.images * jnp.array([1.0, 10.0, 100.0, 0.1])[:, None, None], jnp.full(4, 0.5))
+    task = RecoveryTask(augment="none", units="whitened")
+    batch = task.batch(jax.random.key(0), source)
+    coarse, _, sigma = task.measure(jax.random.split(jax.random.key(0))[0], source)
+    peak = np.abs(coarse).max((1, 2))
+    np.testing.assert_allclose(batch["noise_level"], sigma / peak, rtol=1e-5)
+    np.testing.assert_allclose(batch["weight"][:, 0, 0, 0], peak / 0.5, rtol=1e-5)
+    assert "weight" not in RecoveryTask().batch(jax.random.key(0), source)
+    assert "noise_level" not in RecoveryTask(method="absmax").batch(jax.random.key(0), source)
+
+
+def test_flips_keep_the_phase_and_the_axes():
+    source = rows(1)
+    source = Rows(jnp.broadcast_to(source.images, (64, 8, 8)), jnp.zeros(64))
+    target = RecoveryTask(augment="flips").batch(jax.random.key(1), source)["target"]
+    image = np.asarray(source.images[0])
+    group = np.stack([image, image[::-1], image[:, ::-1], image[::-1, ::-1]])
+    scaled = np.asarray(target)[..., 0] + 1j * np.asarray(target)[..., 1]
+    distance = [[np.abs(t / np.abs(t).max() - g / np.abs(g).max()).max() for g in group] for t in scaled]
+    assert np.max(np.min(distance, 1)) < 1e-5 and set(np.argmin(distance, 1)) == {0, 1, 2, 3}
+
+
+def test_batches_of_a_pool():
     pool = np.asarray(rows(5).images)
-    batch = recovery_batches(RecoveryTask(augment=False), MeasuredRows(images=pool, batch_size=32))(jax.random.key(0))
+    source = RowPool(images=pool, sigma=np.arange(5.0), batch_size=32)
+    drawn = source(jax.random.key(3))
+    assert drawn.measured and drawn.images.shape == (32, 8, 8)
+    np.testing.assert_array_equal(drawn.images, pool[np.asarray(drawn.sigma).astype(int)])
+    batch = recovery_batches(RecoveryTask(augment="none"), source)(jax.random.key(0))
     target = np.asarray(batch["target"])[..., 0] + 1j * np.asarray(batch["target"])[..., 1]
     normalized = pool / np.abs(pool.reshape(5, 4, 2, 4, 2).mean((2, 4))).max((1, 2))[:, None, None]
     nearest = np.abs(target[:, None] - normalized[None]).max((2, 3))
     assert nearest.min(1).max() < 1e-5 and len(set(nearest.argmin(1))) == 5
+
+
+def test_unknown_settings_of_a_task_are_refused():
+    for name in ("method", "sample", "target", "augment", "normalization", "units"):
+        with pytest.raises(ValueError, match=name):
+            RecoveryTask(**{name: "other"})
+    with pytest.raises(ValueError, match="'large'; a large sample measures the 'box' mean"):
+        RecoveryTask(method="maxavg", sample="large")
 
 
 def test_scale_that_does_not_divide_names_the_crop():

@@ -3,6 +3,8 @@
 from mpijax.datasets.samplers.describe import describe as describe
 from mpijax.datasets.samplers.field_free_line import FieldFreeLineItem as FieldFreeLineItem
 from mpijax.datasets.samplers.field_free_line import FieldFreeLineSet as FieldFreeLineSet
+from mpijax.datasets.samplers.in_house import InHouseItem as InHouseItem
+from mpijax.datasets.samplers.in_house import InHouseSet as InHouseSet
 from mpijax.datasets.samplers.particle import MixedParticle as MixedParticle
 from mpijax.datasets.samplers.restoration import RestorationPrior as RestorationPrior
 from mpijax.datasets.samplers.super_resolution import ScaledLoop as ScaledLoop

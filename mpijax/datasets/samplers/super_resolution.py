@@ -13,10 +13,13 @@ from mpijax.core.constants import MU0
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float
 from mpijax.system.coils import LoopCoil
+from mpijax.system.grid import Grid
+from mpijax.system.matrix import SystemMatrix
 from mpijax.system.particle import Particle
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 from mpijax.system.setup import Setup
+from mpijax.system.simulate import simulate_system_matrix
 
 N_VOXELS = 32
 """Voxels per axis; the paper names none, and its rows are 2-D slices that 2, 4 and 8 divide."""
@@ -114,6 +117,13 @@ class SuperResolutionPrior:
             fov=np.full(3, fov),
             center=np.zeros(3),
         )
+
+    def system_matrix(self, key: jax.Array) -> SystemMatrix:
+        """One slice z = const of a drawn calibration, (3, f, 32 * 32); can be traced."""
+        draw_key, slice_key = jax.random.split(key)
+        setup = z_slice(self.draw(draw_key), jax.random.randint(slice_key, (), 0, N_VOXELS))
+        grid = Grid.create((N_VOXELS, N_VOXELS, 1), setup.fov, setup.center)
+        return simulate_system_matrix(setup.scanner, setup.sequence, setup.particle, grid)
 
     def describe(self) -> str:
         """What is drawn, with units."""

@@ -1,0 +1,195 @@
+"""What is compared: trained networks and classical methods, each as a `Method` of :mod:`experiments.support.recovery`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments.support import recovery
+from experiments.support.recovery import Case, Method, from_upsampler
+from mpijax.core.checks import check_choice
+from mpijax.datasets import RecoverySource, RecoveryTask, RowPool, SimulatedRows
+from mpijax.datasets.stream import RowSource
+from mpijax.restoration import load_upsampler, recipe, train_recovery
+from mpijax.restoration.compressed_calibration import compressed_calibration, random_mask
+
+NETWORKS = {
+    "srcnn": "SRCNN",
+    "vdsr": "VDSR",
+    "mdsr": "MDSR",
+    "smrnet": "2d-SMRnet",
+    "transms": "TranSMS",
+    "vrfnet": "VRF-Net",
+    "consistent_unet": "consistent U-Net",
+}
+"""Registered name -> how reports call it."""
+
+CONSISTENT = ("transms", "consistent_unet")
+"""Networks whose projection asks for block means; without it on other degradations."""
+
+
+def train_networks(
+    names: Sequence[str],
+    source: RecoverySource,
+    scale: int,
+    run_dir: Path,
+    preset: str,
+    *,
+    steps: int | Mapping[str, int] | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    method: str | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    **changes: Any,
+) -> dict[str, Method]:
+    """Train networks on one source, each in ``run_dir / name``; finished runs are read, unfinished ones continued.
+
+    Args:
+        names: keys of `NETWORKS`.
+        source: rows, and how their coarse versions are measured; drawn in batches of the recipe's size.
+        scale: upsampling factor.
+        run_dir: of all runs.
+        preset: "quick" or "published", see :func:`mpijax.restoration.recipe`.
+        steps: in place of the recipe's; one number, or some by name.
+        seed: of weights and batches.
+        progress: whether to show a progress bar.
+        method: degradation in place of the recipe's: box, but stride for SMRnet.
+        options: of a network by name, added to the recipe's.
+        changes: values of :class:`mpijax.training.TrainConfig` for all.
+
+    Returns:
+        The trained networks by their names in reports; a network samples as it was trained.
+    """
+    methods = {}
+    for name in names:
+        check_choice("network", name, tuple(NETWORKS))
+        count = steps.get(name) if isinstance(steps, Mapping) else steps
+        given = changes if count is None else changes | {"steps": count}
+        chosen = recipe(name, scale, preset, seed=seed, **given)
+        task = network_task(name, source, scale, chosen.task, method)
+        extra = dict((options or {}).get(name, {}))
+        if name in CONSISTENT and task.method != "box":
+            extra = {"data_consistency": False} | extra
+        train_recovery(
+            name,
+            task,
+            batched(source.rows, chosen.config.batch_size),
+            source.validation,
+            chosen.config,
+            run_dir=run_dir / name,
+            model_options=chosen.options | extra,
+            data=source.facts,
+            progress=progress,
+        )
+        methods[NETWORKS[name]] = trained(run_dir / name)
+    return methods
+
+
+def network_task(
+    name: str, source: RecoverySource, scale: int, chosen: Mapping[str, Any], method: str | None = None
+) -> RecoveryTask:
+    """The task of a network: the source's measurement, the recipe's scaling, and a degradation in place of its own.
+
+    SMRnet stays with the small sample (strided rows) that it was made for unless a degradation is asked for.
+    """
+    values: dict[str, Any] = {"sample": source.sample, "target": source.target, **chosen}
+    if method is not None and values.get("method") != "stride":
+        values["method"] = method
+    if values.get("method") in ("maxavg", "absmax"):
+        values["sample"] = "retrospective"  # a maximum is taken of measured voxels
+    return RecoveryTask(scale=scale, **values)
+
+
+def trained(run_dir: Path) -> Method:
+    """The method of a finished run, on coarse rows of the degradation that it was trained on."""
+    card = read_card(run_dir)
+    method = card["metadata"].get("data", {}).get("method", "box")
+    sampling = "stride" if method == "stride" else "box"
+    return from_upsampler(load_upsampler(run_dir, card["model"]["scale"], sampling), method)
+
+
+def read_card(run_dir: Path) -> dict[str, Any]:
+    """The card of a finished run: network, weights' shapes, data."""
+    return json.loads((run_dir / "weights.json").read_text(encoding="utf-8"))
+
+
+def weights_of(card: dict[str, Any]) -> int:
+    """Number of trained weights."""
+    return int(sum(np.prod(shape) for name, shape in card["arrays"].items() if name.startswith("params")))
+
+
+def training_facts(names: Sequence[str], run_dir: Path) -> list[dict[str, Any]]:
+    """Weights, steps and seconds of finished runs, one record per network."""
+    records = []
+    for name in names:
+        metrics = learning_curve(run_dir / name)
+        last = [r for r in metrics if "steps_per_second" in r][-1]
+        records.append(
+            {
+                "network": NETWORKS[name],
+                "weights": weights_of(read_card(run_dir / name)),
+                "steps": int(last["step"]),
+                "steps/s": float(last["steps_per_second"]),
+            }
+        )
+    return records
+
+
+def learning_curve(run_dir: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl."""
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def batched(rows: RowSource, size: int) -> RowSource:
+    """The same source in batches of another size; matrices drawn while training give equally many rows."""
+    if isinstance(rows, RowPool):
+        return replace(rows, batch_size=size)
+    if isinstance(rows, SimulatedRows):
+        if size % rows.matrices:
+            raise ValueError(f"batch_size = {size} is not a multiple of the {rows.matrices} matrices drawn per batch.")
+        return replace(rows, rows_per_matrix=size // rows.matrices)
+    raise TypeError(f"rows of type {type(rows).__name__}; batches of another size are known of RowPool, SimulatedRows.")
+
+
+def classical_methods(
+    task: RecoveryTask, source: RecoverySource, key: jax.Array, *, compressed: bool = False, iterations: int = 1000
+) -> dict[str, Method]:
+    """The methods that need no network.
+
+    Bicubic interpolation of the task's coarse rows; of every S-th voxel of a small sample (strided), with and without knowing
+    that these lie (S-1)/2 voxels off the middle of their block; with block means enforced; the best 5 x 5 linear filter; and
+    with ``compressed`` the sparsest Fourier spectrum behind as many random voxels of a small sample.
+
+    Args:
+        task: scale and degradation.
+        source: rows that the linear filter is fitted on.
+        key: draws these rows and the random voxels.
+        compressed: whether to include compressed sensing (``iterations`` of ADMM per row, the slowest by far).
+        iterations: of ADMM.
+    """
+    fit_key, mask_key = jax.random.split(key)
+    scale, box = task.scale, task.method == "box"
+    own = "stride" if task.method == "stride" else "box"
+    methods = {"bicubic": from_upsampler(load_upsampler("bicubic", scale, own))}
+    if task.method != "stride":
+        methods["strided bicubic"] = from_upsampler(load_upsampler("bicubic", scale, "stride"), "stride")
+    methods["strided bicubic, misaligned"] = from_upsampler(load_upsampler("bicubic", scale, "box"), "stride")
+    if box:
+        methods["consistent-bicubic"] = from_upsampler(load_upsampler("consistent-bicubic", scale))
+    methods["linear filter 5x5"] = from_upsampler(recovery.linear_filter(task, source.rows, fit_key))
+    if compressed:
+        methods["compressed sensing"] = _compressed_sensing(scale, mask_key, iterations)
+    return methods
+
+
+def _compressed_sensing(scale: int, key: jax.Array, iterations: int) -> Method:
+    def method(case: Case) -> np.ndarray:
+        known = random_mask(case.images.shape[1:], scale, key=key)
+        sigma = case.image_sigma if np.all(case.image_sigma > 0) else None
+        return np.asarray(compressed_calibration(case.noisy(), known, sigma=sigma, iterations=iterations))
+
+    return method

@@ -1,0 +1,175 @@
+"""What a recovery network is trained on, by name: rows, held-out rows, and how their coarse versions are measured."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpijax.core.checks import check_choice
+from mpijax.core.typing import Complex
+from mpijax.datasets.priors import LissajousPrior
+from mpijax.datasets.samplers import FieldFreeLineSet, InHouseSet, SuperResolutionPrior
+from mpijax.datasets.samplers.in_house import NOISE
+from mpijax.datasets.stream import RowPool, Rows, RowSource, SimulatedRows
+from mpijax.system import SystemMatrix
+
+SIMULATED = ("ffl", "in-house", "lissajous", "vrfnet-1", "vrfnet-2")
+"""Names that :func:`simulated_source` knows."""
+
+SNR_DB = 30.0
+"""Of the coarse matrices of the TranSMS paper."""
+
+
+@dataclass(frozen=True)
+class RecoverySource:
+    """Rows to train on.
+
+    Attributes:
+        name: for reports.
+        description: a sentence or two for reports.
+        facts: plain values that define the data; kept with the weights.
+        rows: training rows from a key.
+        validation: rows of other matrices, or None.
+        sample: "large" or "retrospective", see :class:`RecoveryTask`.
+        target: "clean" or "noisy".
+    """
+
+    name: str
+    description: str
+    facts: dict[str, Any]
+    rows: RowSource
+    validation: Rows | None
+    sample: str = "retrospective"
+    target: str = "clean"
+
+
+def simulated_source(name: str, scale: int, *, batch_size: int = 64, seed: int = 0, **options: Any) -> RecoverySource:
+    """A simulated source by name.
+
+    Args:
+        name: "ffl" and "in-house" (:func:`field_free_line_source`, :func:`in_house_source`, the sets of the TranSMS paper),
+            "lissajous" (a planar field-free point, matrices drawn from ranges) or "vrfnet-1", "vrfnet-2" (slices of the VRF-Net
+            paper's two simulated scans).
+        scale: upsampling factor.
+        batch_size: rows per batch; "lissajous" and "vrfnet" draw them from two new matrices.
+        seed: of the split and of validation rows.
+        options: of "ffl": ``snr_db``, ``snr_of``, ``matrices``.
+
+    Raises:
+        ValueError: another name.
+    """
+    check_choice("source", name, SIMULATED)
+    if name == "ffl":
+        return field_free_line_source(scale, batch_size=batch_size, seed=seed, **options)
+    if name == "in-house":
+        return in_house_source(batch_size=batch_size, **options)
+    prior: Any = LissajousPrior() if name == "lissajous" else SuperResolutionPrior(scan=int(name[-1]))
+    rows = SimulatedRows(prior=prior, matrices=2, rows_per_matrix=batch_size // 2, **options)
+    held_out = SimulatedRows(prior=prior, matrices=8, **options)(jax.random.key(seed + 2000))
+    return RecoverySource(
+        name=f"simulated matrices, {name}",
+        description="Matrices drawn while training; one noise level per matrix, the strongest row at SNR 1000, on the fine grid.",
+        facts={"source": name, **options},
+        rows=rows,
+        validation=held_out,
+    )
+
+
+def whitened_images(matrices: Iterable[SystemMatrix]) -> Complex[np.ndarray, "m r y x"]:
+    """Rows of planar matrices as images, every matrix divided by its root mean square: equal noise is equal SNR."""
+    images = []
+    for matrix in matrices:
+        rows = np.asarray(matrix.grid.to_image(matrix.rows()))[:, 0]
+        images.append(rows / np.sqrt(np.mean(np.abs(rows) ** 2)))
+    return np.stack(images)
+
+
+def fine_sigma(scale: int, snr_db: float = SNR_DB, snr_of: str = "coarse") -> float:
+    """Complex noise standard deviation of one fine voxel of a matrix of root mean square 1.
+
+    SNR = 10 log10(mean |s|^2 / sigma^2). With "coarse" it is that of the sample of S x S voxels, whose signal is S^2 times as
+    large: sigma = S^2 10^(-SNR/20). The paper's tables follow this reading: the noise adds the same to bicubic's error at every
+    scale, and to that of strided (small) samples in proportion to S^2.
+
+    Args:
+        scale: S.
+        snr_db: SNR [dB].
+        snr_of: "coarse" or "fine", the measurement that has this SNR.
+
+    Raises:
+        ValueError: another measurement.
+
+    Source: TranSMS paper, sections IV-D1 and VI, Table III.
+    """
+    check_choice("snr_of", snr_of, ("coarse", "fine"))
+    return float(10 ** (-snr_db / 20) * (scale**2 if snr_of == "coarse" else 1))
+
+
+def field_free_line_source(
+    scale: int,
+    *,
+    snr_db: float | None = SNR_DB,
+    snr_of: str = "coarse",
+    matrices: int | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> RecoverySource:
+    """The TranSMS paper's simulated set: 66 matrices to train on, 30 to validate on; measured with a large sample.
+
+    Args:
+        scale: upsampling factor.
+        snr_db: of the measurement ``snr_of`` [dB]; None = no noise.
+        snr_of: see :func:`fine_sigma`.
+        matrices: how many of the 66, drawn at random; None = all.
+        batch_size: rows per batch.
+        seed: of the split.
+    """
+    parts = FieldFreeLineSet.create(jax.random.key(seed))
+    chosen = parts.train
+    if matrices is not None:
+        if not 1 <= matrices <= len(chosen):
+            raise ValueError(f"matrices = {matrices}; the set has 1 to {len(chosen)} matrices to train on.")
+        order = np.random.default_rng(seed).permutation(len(chosen))[:matrices]
+        chosen = tuple(chosen[i] for i in np.sort(order))
+    sigma = 0.0 if snr_db is None else fine_sigma(scale, snr_db, snr_of)
+    train = whitened_images(item.simulate() for item in chosen).reshape(-1, 32, 32)
+    # every 59th row: all harmonics, angles spread
+    held_out = whitened_images(item.simulate() for item in parts.validation)[:, 3::59].reshape(-1, 32, 32)
+    noise = "without noise" if snr_db is None else f"at {snr_db:g} dB SNR of the {snr_of} matrix"
+    return RecoverySource(
+        name="field-free line",
+        description=f"TranSMS paper, Table I: {len(chosen)} matrices of 480 rows to train on, 30 others to validate on, {noise}.",
+        facts={"source": "ffl", "snr_db": snr_db, "snr_of": snr_of, "matrices": len(chosen), "split": seed},
+        rows=_clean_pool(train, sigma, batch_size),
+        validation=Rows(jnp.asarray(held_out), jnp.full(len(held_out), sigma, jnp.float32)),
+        sample="large",
+    )
+
+
+def in_house_source(*, noise: float = NOISE, sample: str = "retrospective", batch_size: int = 64) -> RecoverySource:
+    """Matrices like those of the TranSMS paper's own scanner: gradients 0.3, 0.4 and 0.6 T/m, noisy rows as target.
+
+    Args:
+        noise: complex standard deviation over the root mean square of a matrix.
+        sample: "retrospective" (block means of noisy rows) or "large".
+        batch_size: rows per batch.
+    """
+    train = whitened_images(item.simulate() for item in InHouseSet().train)
+    train = train.reshape(-1, *train.shape[2:])
+    return RecoverySource(
+        name="field-free line like the authors' scanner",
+        description=f"TranSMS paper, section IV-A3, simulated: 3 matrices of 600 rows, 32 x 16 voxels, noise {noise:.2%} rms.",
+        facts={"source": "in-house", "noise": noise, "sample": sample},
+        rows=_clean_pool(train, noise, batch_size),
+        validation=None,
+        sample=sample,
+        target="noisy",
+    )
+
+
+def _clean_pool(images: np.ndarray, sigma: float, batch_size: int) -> RowPool:
+    level = jnp.full(len(images), sigma, jnp.float32)
+    return RowPool(jnp.asarray(images), level, measured=False, batch_size=batch_size)
