@@ -10,7 +10,8 @@ with a sample of S x S voxels at 30 dB, strided and random ones with a sample of
 
 Expected on two cores: ``quick`` (2x and 4x, small variants) about 20 minutes, TranSMS at less than half of bicubic's error.
 ``ablation`` repeats Table II and Fig. 4 at 4x with small variants. ``paper`` is the published recipe (200,000 steps) at 2x, 4x
-and 8x with all networks, for a GPU; runs resume.
+and 8x with all networks, for a GPU. Runs resume, and a run directory that holds trained networks is read again:
+``--run-dir runs/transms_simulated --variants unaligned untold inconsistent`` adds what shows why the consistent U-Net is ahead.
 """
 
 import json
@@ -23,23 +24,29 @@ import jax
 import numpy as np
 
 from experiments.support import transms, transms_report
-from experiments.support.competitors import classical_methods, learning_curve, train_networks
+from experiments.support.competitors import NETWORKS, check_request, classical_methods, learning_curve, train_networks
 from experiments.support.recovery import evaluate, stacked
 from experiments.support.run import parse, run_main, write_record
+from experiments.support.transms_report import FITTED
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.files import write_text
 from mpijax.datasets import FieldFreeLineSet, RecoveryTask
 from mpijax.datasets.sources import field_free_line_source
-from mpijax.models.transms import ABLATIONS
+from mpijax.models.consistent_unet import ABLATIONS as CONSISTENT
+from mpijax.models.transms import ABLATIONS as TRANSMS
 
-LABELS = {
-    "rdsr": "RDSR",
-    "ctsr": "CTSR",
-    "cnn_vit": "CNN-ViT",
-    "rd_vit": "RD-ViT",
-    "cnn_ct": "CNN-CT",
-    "without_dc": "TranSMS without DC",
+VARIANTS = {
+    "rdsr": ("transms", TRANSMS["rdsr"], "RDSR"),
+    "ctsr": ("transms", TRANSMS["ctsr"], "CTSR"),
+    "cnn_vit": ("transms", TRANSMS["cnn_vit"], "CNN-ViT"),
+    "rd_vit": ("transms", TRANSMS["rd_vit"], "RD-ViT"),
+    "cnn_ct": ("transms", TRANSMS["cnn_ct"], "CNN-CT"),
+    "without_dc": ("transms", TRANSMS["without_dc"], "TranSMS without DC"),
+    "unaligned": ("consistent_unet", CONSISTENT["without_alignment"], "consistent U-Net, rows not turned"),
+    "untold": ("consistent_unet", CONSISTENT["without_noise_level"], "consistent U-Net, noise not told"),
+    "inconsistent": ("consistent_unet", CONSISTENT["without_dc"], "consistent U-Net without DC"),
 }
+"""Name -> network, options and what reports call it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,8 @@ class Config:
         run_dir: where results go; unfinished trainings of the same settings are continued, finished ones read.
         scales: upsampling factors.
         networks: trained and compared, of srcnn, vdsr, mdsr, smrnet, transms, vrfnet, consistent_unet.
-        ablations: variants of TranSMS trained as well: rdsr, ctsr, cnn_vit, rd_vit, cnn_ct, without_dc.
+        variants: trained as well, of TranSMS rdsr, ctsr, cnn_vit, rd_vit, cnn_ct, without_dc, of the consistent U-Net unaligned,
+            untold, inconsistent.
         recipe: quick (small variants) or published.
         steps: of every training; None = the recipe's.
         snr_db: of the measurement ``snr_of`` [dB]; None = without noise.
@@ -58,15 +66,15 @@ class Config:
         matrices: how many of the 66 train; None = all.
         test_matrices: how many of the 34 are tested on, spread over both kinds; None = all.
         image_matrices: test matrices that phantoms are reconstructed with.
-        compressed: whether compressed sensing is run, on the matrices of the images.
+        slow: whether compressed sensing and the fitted simulator are run, on the matrices of the images.
         seed: of split, weights and noise.
         progress: whether to show progress bars.
     """
 
     run_dir: Path = Path("runs/transms_simulated")
     scales: tuple[int, ...] = (2, 4)
-    networks: tuple[str, ...] = ("srcnn", "transms")
-    ablations: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ("srcnn", "transms", "consistent_unet")
+    variants: tuple[str, ...] = ()
     recipe: str = "quick"
     steps: int | None = None
     snr_db: float | None = 30.0
@@ -74,7 +82,7 @@ class Config:
     matrices: int | None = None
     test_matrices: int | None = None
     image_matrices: int = 4
-    compressed: bool = True
+    slow: bool = True
     seed: int = 0
     progress: bool = True
 
@@ -83,26 +91,27 @@ EVERY = ("srcnn", "vdsr", "mdsr", "smrnet", "transms", "vrfnet", "consistent_une
 PRESETS = {
     "quick": Config(),
     "ablation": Config(
-        run_dir=Path("runs/transms_ablation"), scales=(4,), networks=("transms",), ablations=tuple(ABLATIONS), compressed=False
+        run_dir=Path("runs/transms_ablation"), scales=(4,), networks=("transms",), variants=tuple(TRANSMS), slow=False
     ),
     "paper": Config(
         run_dir=Path("runs/transms_paper"),
         scales=(2, 4, 8),
         networks=EVERY,
-        ablations=tuple(ABLATIONS),
+        variants=tuple(TRANSMS),
         recipe="published",
         image_matrices=34,
     ),
     "smoke": Config(
-        scales=(4,), networks=("srcnn",), steps=3, matrices=1, test_matrices=2, image_matrices=1, compressed=False
+        scales=(4,), networks=("srcnn",), steps=3, matrices=1, test_matrices=2, image_matrices=1, slow=False
     ),
 }  # fmt: skip
 
 
 def main(config: Config) -> dict[str, Any]:
     """Train, evaluate, reconstruct, report; returns what ``results.json`` holds."""
-    for name in config.ablations:
-        check_choice("ablation", name, tuple(ABLATIONS))
+    check_request(config.networks, config.scales)
+    for name in config.variants:
+        check_choice("variant", name, tuple(VARIANTS))
     check_count("image_matrices", config.image_matrices)
     started = time.perf_counter()
     config.run_dir.mkdir(parents=True, exist_ok=True)
@@ -141,10 +150,12 @@ def at_scale(config: Config, scale: int, matrices: transms.Matrices, groups: lis
     settings: dict[str, Any] = {"steps": config.steps, "seed": config.seed, "progress": config.progress}
     runs = config.run_dir / f"{scale}x"
     methods |= train_networks(config.networks, source, scale, runs, config.recipe, **settings)
-    for name in config.ablations:
-        variant = {"transms": ABLATIONS[name]}
-        trained = train_networks(("transms",), source, scale, runs / name, config.recipe, options=variant, **settings)
-        methods[LABELS[name]] = trained["TranSMS"]
+    for name in config.variants:
+        network, options, label = VARIANTS[name]
+        trained = train_networks(
+            (network,), source, scale, runs / name, config.recipe, options={network: options}, **settings
+        )
+        methods[label] = trained[NETWORKS[network]]
     cases = transms.simulated_cases(matrices, task, config.snr_db, config.snr_of, config.seed)
     with_images = min(config.image_matrices, len(cases))
     records, recovered = evaluate(cases, methods, keep=with_images)
@@ -155,20 +166,22 @@ def at_scale(config: Config, scale: int, matrices: transms.Matrices, groups: lis
         transms.interpolations(methods),
         keep=0,
     )
-    if config.compressed:
-        slow = classical_methods(task, source, key, compressed=True)
-        extra, images = evaluate(cases[:with_images], {"compressed sensing": slow["compressed sensing"]})
+    if config.slow:
+        compressed = classical_methods(task, source, key, compressed=True)["compressed sensing"]
+        slow = {"compressed sensing": compressed, FITTED: transms.fitted_simulator}
+        extra, images = evaluate(cases[:with_images], slow)
         recovered |= images
-        records += [r | {"group": group} for r, group in zip(extra, groups, strict=False)]
+        records += [r | {"group": groups[i // len(slow)]} for i, r in enumerate(extra)]
     images, first = transms.images_of(matrices, cases[:with_images], recovered, jax.random.key(config.seed + 2))
     curves = {name: learning_curve(runs / name) for name in config.networks}
-    curves |= {LABELS[name]: learning_curve(runs / name / "transms") for name in config.ablations}
+    folders = {VARIANTS[name][2]: runs / name / VARIANTS[name][0] for name in config.variants}
+    curves |= {label: learning_curve(folder) for label, folder in folders.items()}
     result = {
         "matrices": records,
         "clean": {name: stacked([r for r in clean if r["method"] == name]) for name in transms.interpolations(methods)},
         "images": images,
         "curves": curves,
-        "parameters": transms.parameter_counts(runs, config.networks, {LABELS[n]: runs / n for n in config.ablations}),
+        "parameters": transms.parameter_counts({NETWORKS[n]: runs / n for n in config.networks} | folders),
     }
     return result, (cases[0], {name: estimates[0] for name, estimates in recovered.items()}, first)
 

@@ -32,6 +32,14 @@ CONSISTENT = ("transms", "consistent_unet")
 """Networks whose projection asks for block means; without it on other degradations."""
 
 
+def check_request(networks: Sequence[str], scales: Sequence[int]) -> None:
+    """Refuse unknown networks and scales before anything is written."""
+    for name in networks:
+        check_choice("network", name, tuple(NETWORKS))
+    for scale in scales:
+        RecoveryTask(scale)
+
+
 def train_networks(
     names: Sequence[str],
     source: RecoverySource,

@@ -1,6 +1,6 @@
 """The TranSMS paper's tests on simulated field-free-line matrices: cases, tube phantoms, images."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,12 @@ import jax
 import numpy as np
 
 import mpijax as mj
-from experiments.support.competitors import NETWORKS, read_card
+from experiments.support.competitors import read_card
 from experiments.support.recovery import Case
 from mpijax.datasets import RecoveryTask, fine_sigma
 from mpijax.datasets.phantoms.volumes import box_shares
 from mpijax.physics import complex_normal
+from mpijax.restoration import fitted_matrix
 
 REFINEMENT = 3
 """Phantoms are measured on a grid this many times finer per axis."""
@@ -92,15 +93,16 @@ def tube_phantoms(grid: mj.Grid) -> np.ndarray:
     return np.stack([two_tubes(grid, *sizes) for sizes in PHANTOMS])
 
 
-def phantom_data(item: Any, rms: float, phantoms: Any, grid: mj.Grid, key: jax.Array) -> np.ndarray:
-    """Noisy data (p, m) of phantoms measured on the finer grid, in units of the case's matrix."""
-    fine_grid = grid.refine((REFINEMENT, REFINEMENT, 1))
-    fine = np.asarray(item.simulate(fine_grid).rows()) / rms
-    clean = np.asarray(phantoms(fine_grid) @ fine.T, np.complex64)
-    sigma = np.sqrt(np.mean(np.abs(clean) ** 2, axis=1)) * 10 ** (-DATA_SNR_DB / 20)
-    return clean + np.asarray(
-        complex_normal(clean.shape, np.asarray(sigma[:, None], np.float32), key=key, dtype=clean.dtype)
-    )
+def phantom_data(
+    item: Any, truth: mj.SystemMatrix, rms: float, phantoms: Callable[[mj.Grid], np.ndarray], key: jax.Array
+) -> np.ndarray:
+    """Noisy data (p, m) of phantoms measured on a finer grid, for the kept rows of a matrix and in its unit."""
+    fine_grid = truth.grid.refine((REFINEMENT, REFINEMENT, 1))
+    fine = np.asarray(item.simulate(fine_grid).values) / rms
+    clean = np.moveaxis(fine @ np.asarray(phantoms(fine_grid), np.float32).T, -1, 0)
+    clean = np.asarray(truth.row_values(clean), np.complex64)
+    sigma = np.sqrt(np.mean(np.abs(clean) ** 2, axis=1, keepdims=True)) * 10 ** (-DATA_SNR_DB / 20)
+    return clean + np.asarray(complex_normal(clean.shape, sigma, key=key, dtype=clean.dtype))
 
 
 def reconstruct(
@@ -151,6 +153,17 @@ def _psnr(image: np.ndarray, reference: np.ndarray) -> float:
     return float(mj.metrics.psnr(mj.metrics.best_scale(image, reference) * image, reference))
 
 
+def fitted_simulator(case: Case) -> np.ndarray:
+    """The fine matrix of the simulator fitted to the coarse one: what is reached where the physics is known (inverse crime)."""
+    coarse, _ = case.sampled("box")
+    scale = case.task.scale
+    truth = case.truth
+    fitted = fitted_matrix(
+        truth.with_rows(coarse.reshape(len(coarse), -1), truth.grid.coarsen((scale, scale, 1))), scale
+    )
+    return np.asarray(fitted.grid.to_image(fitted.rows()))[:, 0]
+
+
 def interpolations(methods: Mapping[str, Any]) -> dict[str, Any]:
     """The methods that are not fitted to noisy rows."""
     return {name: method for name, method in methods.items() if "bicubic" in name}
@@ -164,7 +177,7 @@ def images_of(
     first: dict[str, Any] = {}
     for i, case in enumerate(cases):
         grid, true = case.truth.grid, np.asarray(case.truth.rows())
-        data = phantom_data(matrices.items[i], matrices.rms[i], tube_phantoms, grid, jax.random.fold_in(key, i))
+        data = phantom_data(matrices.items[i], case.truth, matrices.rms[i], tube_phantoms, jax.random.fold_in(key, i))
         rows = {name: estimates[i].reshape(true.shape) for name, estimates in recovered.items()}
         images = reconstruct({"true matrix": true} | rows, data, grid.shape)
         phantoms = tube_phantoms(grid)
@@ -174,11 +187,11 @@ def images_of(
     return records, first
 
 
-def parameter_counts(runs: Path, networks: Iterable[str], variants: Mapping[str, Path]) -> dict[str, int]:
-    """Trainable numbers of every network."""
-    cards = {NETWORKS[name]: read_card(runs / name) for name in networks}
-    cards |= {label: read_card(path / "transms") for label, path in variants.items()}
+def parameter_counts(runs: Mapping[str, Path]) -> dict[str, int]:
+    """Trainable numbers of the network in every run directory."""
     return {
-        label: sum(int(np.prod(shape)) for name, shape in card["arrays"].items() if name.startswith("params"))
-        for label, card in cards.items()
+        label: sum(
+            int(np.prod(shape)) for name, shape in read_card(path)["arrays"].items() if name.startswith("params")
+        )
+        for label, path in runs.items()
     }

@@ -69,7 +69,8 @@ def train(
     else:
         data = _named(source, scale, rows, seed, data_root)
     print(data.description)
-    task = RecoveryTask(scale=scale, sample=data.sample, target=data.target, **chosen.task)
+    units = {} if data.facts.get("noise_known", True) else {"units": "row"}
+    task = RecoveryTask(scale=scale, sample=data.sample, target=data.target, **chosen.task | units)
     result = train_recovery(
         model,
         task,
@@ -122,6 +123,7 @@ def _from_files(
             "snr_threshold": snr_threshold,
             "min_frequency": low,
             "slices": slices,
+            "noise_known": bool(np.all(sigma > 0)),
         },
         rows=RowPool(rows, sigma, batch_size=batch_size),
         validation=Rows(held_out, held_sigma, measured=True),

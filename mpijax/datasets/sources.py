@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_choice
-from mpijax.core.typing import Complex
+from mpijax.core.typing import Complex, Float
 from mpijax.datasets.priors import LissajousPrior
-from mpijax.datasets.samplers import FieldFreeLineSet, InHouseSet, SuperResolutionPrior
+from mpijax.datasets.samplers import FieldFreeLineSet, InHouseItem, InHouseSet, SuperResolutionPrior
 from mpijax.datasets.samplers.in_house import NOISE
 from mpijax.datasets.stream import RowPool, Rows, RowSource, SimulatedRows
 from mpijax.system import SystemMatrix
@@ -21,6 +21,10 @@ SIMULATED = ("ffl", "in-house", "lissajous", "vrfnet-1", "vrfnet-2")
 
 SNR_DB = 30.0
 """Of the coarse matrices of the TranSMS paper."""
+
+
+MIN_SNR = 5.0
+"""Of the rows that the TranSMS paper keeps of measured matrices."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def simulated_source(name: str, scale: int, *, batch_size: int = 64, seed: int =
     if name == "ffl":
         return field_free_line_source(scale, batch_size=batch_size, seed=seed, **options)
     if name == "in-house":
-        return in_house_source(batch_size=batch_size, **options)
+        return in_house_source(batch_size=batch_size, seed=seed, **options)
     prior: Any = LissajousPrior() if name == "lissajous" else SuperResolutionPrior(scan=int(name[-1]))
     rows = SimulatedRows(prior=prior, matrices=2, rows_per_matrix=batch_size // 2, **options)
     held_out = SimulatedRows(prior=prior, matrices=8, **options)(jax.random.key(seed + 2000))
@@ -149,25 +153,35 @@ def field_free_line_source(
     )
 
 
-def in_house_source(*, noise: float = NOISE, sample: str = "retrospective", batch_size: int = 64) -> RecoverySource:
-    """Matrices like those of the TranSMS paper's own scanner: gradients 0.3, 0.4 and 0.6 T/m, noisy rows as target.
+def in_house_source(*, noise: float = NOISE, batch_size: int = 64, seed: int = 0) -> RecoverySource:
+    """Matrices like those of the TranSMS paper's own scanner, measured once: gradients 0.3, 0.4 and 0.6 T/m, noisy rows as target.
 
     Args:
         noise: complex standard deviation over the root mean square of a matrix.
-        sample: "retrospective" (block means of noisy rows) or "large".
         batch_size: rows per batch.
+        seed: of the noise.
     """
-    train = whitened_images(item.simulate() for item in InHouseSet().train)
-    train = train.reshape(-1, *train.shape[2:])
+    rows, sigma = in_house_measured(InHouseSet().train, noise, seed)
     return RecoverySource(
         name="field-free line like the authors' scanner",
-        description=f"TranSMS paper, section IV-A3, simulated: 3 matrices of 600 rows, 32 x 16 voxels, noise {noise:.2%} rms.",
-        facts={"source": "in-house", "noise": noise, "sample": sample},
-        rows=_clean_pool(train, noise, batch_size),
+        description=f"TranSMS paper, section IV-A3, simulated: {len(rows)} rows, 32 x 16 voxels, noise {noise:.2%} rms.",
+        facts={"source": "in-house", "noise": noise, "seed": seed},
+        rows=RowPool(jnp.asarray(rows), jnp.asarray(sigma), measured=True, batch_size=batch_size),
         validation=None,
-        sample=sample,
         target="noisy",
     )
+
+
+def in_house_measured(
+    items: Iterable[InHouseItem], noise: float = NOISE, seed: int = 0
+) -> tuple[Complex[np.ndarray, "p y x"], Float[np.ndarray, " p"]]:
+    """Noisy rows of matrices of root mean square 1 with SNR > 5 (rms over noise), and their noise."""
+    clean = whitened_images(item.simulate() for item in items)
+    random = np.random.default_rng([seed, 4104]).standard_normal((*clean.shape, 2))
+    noisy = clean + (noise / np.sqrt(2) * (random[..., 0] + 1j * random[..., 1])).astype(np.complex64)
+    rows = noisy.reshape(-1, *clean.shape[2:])
+    rows = rows[np.sqrt(np.mean(np.abs(rows) ** 2, axis=(1, 2))) > MIN_SNR * noise]
+    return rows, np.full(len(rows), noise, np.float32)
 
 
 def _clean_pool(images: np.ndarray, sigma: float, batch_size: int) -> RowPool:

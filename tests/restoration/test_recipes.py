@@ -38,7 +38,7 @@ def test_published_values():
     assert transms[2].task == {"augment": "flips", "normalization": "minmax"}
     assert recipe("vdsr", 2, "published").config.clip_norm == 0.4
     assert recipe("vdsr", 2).config.clip_norm == 0.4
-    assert recipe("smrnet", 2).task == {"method": "stride"}
+    assert recipe("smrnet", 2).task == {"method": "stride", "units": "whitened"}
     vrfnet = recipe("vrfnet", 2, "published").config
     assert (vrfnet.learning_rate, vrfnet.final_learning_rate, vrfnet.loss) == (1e-3, 1e-7, "mse")
 
