@@ -23,7 +23,7 @@ import jax
 import numpy as np
 
 from experiments.support import transms, transms_paper, transms_report
-from experiments.support.competitors import check_request, classical_methods, learning_curve, train_networks
+from experiments.support.competitors import NETWORKS, check_request, classical_methods, learning_curve, train_networks
 from experiments.support.recovery import Case, evaluate, row_metrics
 from experiments.support.run import csv_table, markdown_table, parse, run_main, write_record
 from mpijax.core.files import write_text
@@ -126,7 +126,7 @@ def at_scale(config: Config, scale: int) -> dict[str, Any]:
     images, _ = phantom_images(retrospective, tubes, transms.tube_phantoms, config.seed)
     narrow, figure = phantom_images(retrospective, both, lambda grid: stenosis_phantom(grid)[None], config.seed + 1)
     figures = config.run_dir / "figures"
-    curves = {name: learning_curve(runs / name) for name in config.networks}
+    curves = {NETWORKS[name]: learning_curve(runs / name) for name in config.networks}
     transms_report.figures_of(figures, f"{scale}x", retrospective, tubes, {}, curves)
     _stenosis_figure(figures / f"stenosis_{scale}x.png", *figure)
     return {"matrices": records, "prospective": large, "images": images, "stenosis": narrow}

@@ -23,7 +23,7 @@ import numpy as np
 
 import mpijax as mj
 from experiments.support import transms_paper, transms_report
-from experiments.support.competitors import check_request, classical_methods, learning_curve, train_networks
+from experiments.support.competitors import NETWORKS, check_request, classical_methods, learning_curve, train_networks
 from experiments.support.images import phantom_images
 from experiments.support.recovery import Case, evaluate
 from experiments.support.run import csv_table, markdown_table, parse, run_main, write_record
@@ -119,7 +119,7 @@ def at_scale(config: Config, protocol: str, scale: int) -> dict[str, Any]:
     figures = config.run_dir / "figures"
     chosen = {name: rows[0].reshape(len(ones), -1, *rows[0].shape[1:]) for name, rows in recovered.items()}
     middle = {name: rows[:, rows.shape[1] // 2] for name, rows in chosen.items()}
-    curves = {name: learning_curve(runs / name) for name in config.networks}
+    curves = {NETWORKS[name]: learning_curve(runs / name) for name in config.networks}
     transms_report.figures_of(figures, f"{protocol}_{scale}x", central, middle, {}, curves)
     return {"facts": pool.facts, "matrices": records, "images": images.records}
 

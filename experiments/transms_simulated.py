@@ -25,7 +25,7 @@ import numpy as np
 
 from experiments.support import transms, transms_report
 from experiments.support.competitors import NETWORKS, check_request, classical_methods, learning_curve, train_networks
-from experiments.support.recovery import evaluate, stacked
+from experiments.support.recovery import evaluate
 from experiments.support.run import parse, run_main, write_record
 from experiments.support.transms_report import FITTED
 from mpijax.core.checks import check_choice, check_count
@@ -117,7 +117,7 @@ def main(config: Config) -> dict[str, Any]:
     config.run_dir.mkdir(parents=True, exist_ok=True)
     write_record(config.run_dir, "transms_simulated", config)
     matrices, groups = test_matrices(config)
-    results: dict[str, Any] = {"groups": groups, "scales": {}}
+    results: dict[str, Any] = {"groups": groups, "interpolation": transms.interpolation(matrices), "scales": {}}
     first: dict[int, Any] = {}
     for scale in config.scales:
         results["scales"][str(scale)], first[scale] = at_scale(config, scale, matrices, groups)
@@ -161,11 +161,6 @@ def at_scale(config: Config, scale: int, matrices: transms.Matrices, groups: lis
     records, recovered = evaluate(cases, methods, keep=with_images)
     for record, group in zip(records, [g for g in groups for _ in methods], strict=True):
         record["group"] = group
-    clean, _ = evaluate(
-        transms.simulated_cases(matrices, task, None, config.snr_of, config.seed),
-        transms.interpolations(methods),
-        keep=0,
-    )
     if config.slow:
         compressed = classical_methods(task, source, key, compressed=True)["compressed sensing"]
         slow = {"compressed sensing": compressed, FITTED: transms.fitted_simulator}
@@ -173,17 +168,15 @@ def at_scale(config: Config, scale: int, matrices: transms.Matrices, groups: lis
         recovered |= images
         records += [r | {"group": groups[i // len(slow)]} for i, r in enumerate(extra)]
     images, first = transms.images_of(matrices, cases[:with_images], recovered, jax.random.key(config.seed + 2))
-    curves = {name: learning_curve(runs / name) for name in config.networks}
+    curves = {NETWORKS[name]: learning_curve(runs / name) for name in config.networks}
     folders = {VARIANTS[name][2]: runs / name / VARIANTS[name][0] for name in config.variants}
     curves |= {label: learning_curve(folder) for label, folder in folders.items()}
     result = {
         "matrices": records,
-        "clean": {name: stacked([r for r in clean if r["method"] == name]) for name in transms.interpolations(methods)},
         "images": images,
-        "curves": curves,
         "parameters": transms.parameter_counts({NETWORKS[n]: runs / n for n in config.networks} | folders),
     }
-    return result, (cases[0], {name: estimates[0] for name, estimates in recovered.items()}, first)
+    return result, (cases[0], {name: estimates[0] for name, estimates in recovered.items()}, first, curves)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,14 @@ def test_inspect_draws_and_train_then_restore(capsys, files, tmp_path):
     assert len(kept) > 50 and mj.metrics.nrmse(restored.rows(), kept) < 0.35
 
 
+def test_train_on_a_simulated_source(capsys, tmp_path):
+    options = ["--model", "srcnn", "--steps", "2", "--options", "features=[4,4]"]
+    status, text = run(capsys, "train", "--source", "in-house", "--run-dir", tmp_path / "run", *options)
+    assert status == 0 and "TranSMS paper" in text and "weights.npz" in text, text
+    upsample = mj.restoration.load_upsampler(tmp_path / "run", 2)
+    assert upsample(np.ones((1, 8, 16), np.complex64)).shape == (1, 16, 32)
+
+
 @pytest.mark.skipif(not HEADSCANNER.exists(), reason="measured data are not here")
 def test_a_real_file_of_a_lab(capsys, tmp_path):
     status, text = run(capsys, "info", HEADSCANNER)
@@ -129,6 +137,15 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["simulate", "2d", "-o", "OUT", "--shape", "3000000", "3000000", "1"], "not enough memory"),
         (["simulate", "2d", "-o", "/dev/null"], "not a regular file"),
         (["train", "FINE", "--run-dir", "OUT", "--snr-threshold", "1e9"], "keeps no row"),
+        (["train", "--run-dir", "OUT"], "name at least one MDF file with a calibration, or a --source"),
+        (["train", "FINE", "--source", "ffl", "--run-dir", "OUT"], "train on one of them"),
+        (["train", "--source", "scanner", "--run-dir", "OUT"], "'in-house', 'lissajous'"),
+        (["train", "--source", "open-mpi-tracer", "--run-dir", "OUT"], "--data-root"),
+        (["train", "--source", "open-mpi-tracer", "--data-root", "absent", "--run-dir", "OUT"], "absent"),
+        (["train", "FINE", "--model", "dncnn", "--run-dir", "OUT"], "'consistent_unet'"),
+        (["train", "FINE", "--scale", "3", "--run-dir", "OUT"], "scale"),
+        (["train", "FINE", "--options", "features", "--run-dir", "OUT"], "name=value"),
+        (["train", "FINE", "--model", "srcnn", "--options", "blocks=3", "--run-dir", "OUT"], "known: features"),
         (["simulate", "2d", "-o", "/proc/none/a.mdf"], "nothing can be made in /proc"),
         (["simulate", "2d", "-o", "INSIDE"], "is a file, not a folder"),
         (["simulate", "2d", "-o", "OUT", "--seed", "abc"], "'abc'. See mpijax simulate --help."),

@@ -10,11 +10,11 @@ import numpy as np
 
 import mpijax as mj
 from experiments.support.competitors import read_card
-from experiments.support.recovery import Case
+from experiments.support.recovery import Case, evaluate, from_upsampler, stacked
 from mpijax.datasets import RecoveryTask, fine_sigma
 from mpijax.datasets.phantoms.volumes import box_shares
 from mpijax.physics import complex_normal
-from mpijax.restoration import fitted_matrix
+from mpijax.restoration import fitted_matrix, load_upsampler
 
 REFINEMENT = 3
 """Phantoms are measured on a grid this many times finer per axis."""
@@ -164,9 +164,20 @@ def fitted_simulator(case: Case) -> np.ndarray:
     return np.asarray(fitted.grid.to_image(fitted.rows()))[:, 0]
 
 
-def interpolations(methods: Mapping[str, Any]) -> dict[str, Any]:
-    """The methods that are not fitted to noisy rows."""
-    return {name: method for name, method in methods.items() if "bicubic" in name}
+def interpolation(matrices: Matrices) -> dict[str, dict[str, float]]:
+    """Errors of bicubic interpolation without noise at 2x, 4x and 8x: method -> scale -> nRMSE of all matrices together."""
+    found: dict[str, dict[str, float]] = {}
+    for scale in (2, 4, 8):
+        methods = {
+            "bicubic": from_upsampler(load_upsampler("bicubic", scale)),
+            "strided bicubic": from_upsampler(load_upsampler("bicubic", scale, "stride"), "stride"),
+            "strided bicubic, misaligned": from_upsampler(load_upsampler("bicubic", scale), "stride"),
+        }
+        cases = simulated_cases(matrices, RecoveryTask(scale, sample="large"), None, "coarse", 0)
+        records, _ = evaluate(cases, methods, keep=0)
+        for name in methods:
+            found.setdefault(name, {})[str(scale)] = stacked([r for r in records if r["method"] == name])
+    return found
 
 
 def images_of(

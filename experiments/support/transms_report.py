@@ -11,6 +11,7 @@ from experiments.support.recovery import Case, stacked
 from experiments.support.run import csv_table, environment, markdown_table
 from experiments.support.transms import DATA_SNR_DB, PENALTY, REFINEMENT, RELATIVE_LAMBDA, SWEEPS
 from mpijax.core.files import write_text
+from mpijax.metrics import best_scale
 from mpijax.viz import plot_learning_curve, plot_reconstructions, plot_rows, save
 
 FITTED = "fitted simulator (inverse crime)"
@@ -26,14 +27,13 @@ def write(config: Any, results: Mapping[str, Any], first: Mapping[int, Any]) -> 
     figures = config.run_dir / "figures"
     scales = {int(scale): result for scale, result in results["scales"].items()}
     lines = ["# TranSMS on simulated field-free-line matrices", "", _description(config), ""]
-    lines += ["## System matrices", "", *_matrix_tables(scales, config)]
+    lines += ["## System matrices", "", *_matrix_tables(scales, results["interpolation"], config)]
     if config.variants:
         lines += ["## Ablation (Table II) and variants", "", _paper_table(scales, paper.ABLATION, noisy_errors), ""]
     lines += ["## Images", "", *image_section(scales, paper.IMAGES)]
     lines += ["## Figures", ""]
-    for scale, result in scales.items():
-        case, recovered, images = first[scale]
-        lines += figures_of(figures, f"{scale}x", case, recovered, images, result["curves"])
+    for scale in scales:
+        lines += figures_of(figures, f"{scale}x", *first[scale])
     tables = config.run_dir / "tables"
     for scale, result in scales.items():
         for name in ("matrices", "images"):
@@ -66,18 +66,19 @@ def methods_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(r["method"] for r in records))
 
 
-def _matrix_tables(scales: Mapping[int, Any], config: Any) -> list[str]:
+def _matrix_tables(
+    scales: Mapping[int, Any], interpolation: Mapping[str, Mapping[str, float]], config: Any
+) -> list[str]:
     rows = []
     for name in methods_of(r for result in scales.values() for r in result["matrices"]):
         row: dict[str, Any] = {"method": name}
         for scale, result in scales.items():
             row[f"{scale}x"] = noisy_errors(result).get(name, "-")
-            row[f"{scale}x clean"] = 100 * result["clean"][name] if name in result["clean"] else "-"
-            clean, noisy = paper.SIMULATED.get(name, ((), ()))
-            at = paper.COLUMN[scale]
-            row[f"{scale}x, paper (clean)"] = f"{noisy[at]:g} ({clean[at]:g})" if noisy else "-"
+            printed = paper.SIMULATED.get(name)
+            row[f"{scale}x, paper"] = "-" if printed is None else printed[1][paper.COLUMN[scale]]
         rows.append(row)
     text = ["nRMSE [%], Table III of the paper beside ours.", "", markdown_table(rows), ""]
+    text += ["Interpolation without noise:", "", markdown_table(_clean(interpolation)), ""]
     if config.slow:
         text += [
             f"Compressed sensing and the fitted simulator are run on the {config.image_matrices} matrices of the images only. The "
@@ -98,6 +99,18 @@ def _matrix_tables(scales: Mapping[int, Any], config: Any) -> list[str]:
     ]
     counts = {name: count for result in scales.values() for name, count in result["parameters"].items()}
     return [*text, "Weights: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()) + ".", ""]
+
+
+def _clean(interpolation: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    rows = []
+    for name, errors in interpolation.items():
+        printed = paper.SIMULATED.get(name)
+        row: dict[str, Any] = {"method": name}
+        for scale, error in errors.items():
+            row[f"{scale}x"] = 100 * error
+            row[f"{scale}x, paper"] = "-" if printed is None else printed[0][paper.COLUMN[int(scale)]]
+        rows.append(row)
+    return rows
 
 
 def _groups(scales: Mapping[int, Any]) -> str:
@@ -217,14 +230,11 @@ def figures_of(
     )
     lines = [f"![rows {tag}](figures/rows_{tag}.png)", ""]
     if images:
-        stack = {name: solved["ADMM"] for name, solved in images["images"].items()}
-        k = len(images["phantoms"]) // 2
-        shape = (grid.shape[1], grid.shape[0])
-        panels = {name: image[k].reshape(shape) for name, image in stack.items() if name != "consistent-bicubic"}
-        save(
-            plot_reconstructions(panels, images["phantoms"][k].reshape(shape), extent=extent),
-            folder / f"images_{tag}.png",
-        )
+        k, shape = len(images["phantoms"]) // 2, (grid.shape[1], grid.shape[0])
+        phantom = images["phantoms"][k]
+        solved = {name: images["images"][name]["ADMM"][k] for name in images["images"] if name not in HIDDEN}
+        panels = {name: (float(best_scale(image, phantom)) * image).reshape(shape) for name, image in solved.items()}
+        save(plot_reconstructions(panels, phantom.reshape(shape), extent=extent), folder / f"images_{tag}.png")
         lines += [f"![images {tag}, ADMM](figures/images_{tag}.png)", ""]
     if curves:
         save(plot_learning_curve(curves), folder / f"learning_{tag}.png")
