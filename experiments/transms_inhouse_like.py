@@ -55,7 +55,7 @@ class Config:
     scales: tuple[int, ...] = (2, 4)
     networks: tuple[str, ...] = ("srcnn", "transms", "consistent_unet")
     recipe: str = "quick"
-    steps: int | None = 1500
+    steps: int | None = None
     compressed: bool = True
     seed: int = 0
     progress: bool = True
@@ -68,7 +68,6 @@ PRESETS = {
         scales=(2, 4, 8),
         networks=("srcnn", "vdsr", "mdsr", "smrnet", "transms", "vrfnet", "consistent_unet"),
         recipe="published",
-        steps=None,
     ),
     "smoke": Config(scales=(2,), networks=("srcnn",), steps=3, compressed=False),
 }
@@ -121,8 +120,8 @@ def at_scale(config: Config, scale: int) -> dict[str, Any]:
         record["nrmse_clean"] = row_metrics(recovered[record["method"]][0], clean)["nrmse"]
     large, recovered_large = evaluate([prospective], methods)
     tubes = {name: rows[0] for name, rows in recovered.items()}
-    both = {f"{name}, retrospective": rows for name, rows in tubes.items()}
-    both |= {f"{name}, prospective": rows[0] for name, rows in recovered_large.items()}
+    both = {f"{name} (retrosp.)": rows for name, rows in tubes.items()}
+    both |= {f"{name} (prosp.)": rows[0] for name, rows in recovered_large.items()}
     images, _ = phantom_images(retrospective, tubes, transms.tube_phantoms, config.seed)
     narrow, figure = phantom_images(retrospective, both, lambda grid: stenosis_phantom(grid)[None], config.seed + 1)
     figures = config.run_dir / "figures"
@@ -207,8 +206,8 @@ def _stenosis_table(scales: dict[int, Any]) -> list[str]:
         row: dict[str, Any] = {"method": name}
         for scale, result in scales.items():
             means = transms_report.image_means(result["stenosis"], "ADMM", "psnr_to_phantom")
-            for way in ("retrospective", "prospective"):
-                row[f"{scale}x, {way}"] = means[f"{name}, {way}"]
+            for way, short in (("retrospective", "retrosp."), ("prospective", "prosp.")):
+                row[f"{scale}x, {way}"] = means[f"{name} ({short})"]
         rows.append(row)
     true = transms_report.image_means(next(iter(scales.values()))["stenosis"], "ADMM", "psnr_to_phantom")["true matrix"]
     text = f"pSNR to the phantom [dB], ADMM; with the measured fine matrix {true:.1f} dB."

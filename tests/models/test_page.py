@@ -22,7 +22,7 @@ def test_the_snippet_runs(capsys):
     assert capsys.readouterr().out == "(8, 52, 92, 2)\n"
 
 
-@pytest.mark.parametrize("name", ["transms", "vrfnet", "srcnn", "vdsr", "mdsr", "smrnet"])
+@pytest.mark.parametrize("name", ["transms", "vrfnet", "consistent_unet", "srcnn", "vdsr", "mdsr", "smrnet"])
 def test_counts_of_the_table(name):
     (row,) = re.findall(rf"^\| `{name}` \|.*$", TEXT, re.MULTILINE)
     written = numbers(row.split("|")[3])
@@ -31,11 +31,11 @@ def test_counts_of_the_table(name):
 
 
 def test_counts_of_the_ablations_in_the_table():
-    rows = re.findall(r"^\| *(TranSMS|VRF-Net|) *\| ([^|]+) \| `(\w+=[^`]*)`[^|]* \| ([\d,]+)", TEXT, re.MULTILINE)
-    assert len(rows) == 11
+    rows = re.findall(r"^\| *(TranSMS|VRF-Net|consistent U-Net|) *\| ([^|]+) \| `(\w+=[^`]*)`[^|]* \| ([\d,]+)", TEXT, re.MULTILINE)
+    assert len(rows) == 14
     paper = ""
     for head, _, options, number in rows:
         paper = head or paper
         config = {"input_shape": (16, 16)} | eval(f"dict({options})")
-        name = {"TranSMS": "transms", "VRF-Net": "vrfnet"}[paper]
+        name = {"TranSMS": "transms", "VRF-Net": "vrfnet", "consistent U-Net": "consistent_unet"}[paper]
         assert count(name, scale=2, **config) == int(number.replace(",", "")), options
