@@ -142,11 +142,11 @@ class RowScaling:
 
     def apply(self, channels: Float[Array, "b h w c"]) -> Float[jax.Array, "b h w c"]:
         """Channels in the unit of the network."""
-        return channels * _expand(self.gain, 4) + _expand(self.offset, 4)
+        return jnp.asarray(channels) * _expand(self.gain, 4) + _expand(self.offset, 4)
 
     def undo(self, channels: Float[Array, "b h w c"]) -> Float[jax.Array, "b h w c"]:
         """Channels in their own unit."""
-        return (channels - _expand(self.offset, 4)) / _expand(self.gain, 4)
+        return (jnp.asarray(channels) - _expand(self.offset, 4)) / _expand(self.gain, 4)
 
 
 def _expand(scale: jax.Array, ndim: int) -> jax.Array:

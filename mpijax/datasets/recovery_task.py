@@ -49,7 +49,7 @@ class RecoveryTask:
         if self.sample == "large" and self.method not in ("box", "stride"):
             raise ValueError(f"method = {self.method!r} with sample = 'large'; a large sample measures the 'box' mean.")
 
-    def batch(self, key: jax.Array, rows: Rows) -> dict[str, Float[Array, "..."]]:
+    def batch(self, key: jax.Array, rows: Rows) -> dict[str, Float[jax.Array, "..."]]:
         """Training pair {"input": (b, h, w, 2), "target": (b, h S, w S, 2), "noise_level": (b,)} in the scaling of the input.
 
         ``noise_level`` is the complex standard deviation of the input's noise; it is left out where the degradation takes a
@@ -69,17 +69,19 @@ class RecoveryTask:
 
     def measure(
         self, key: jax.Array, rows: Rows
-    ) -> tuple[Complex[Array, "b h w"], Complex[Array, "b y x"], Float[Array, " b"] | None]:
+    ) -> tuple[Complex[jax.Array, "b h w"], Complex[jax.Array, "b y x"], Float[jax.Array, " b"] | None]:
         """Coarse rows, the fine rows to recover, and the coarse rows' complex noise standard deviation (None = unknown)."""
         images, sigma = jnp.asarray(rows.images), jnp.asarray(rows.sigma)
         sample = "retrospective" if rows.measured else self.sample
-        level = degraded_noise_std(sigma, self.scale, self.method, sample) if self.method in ("box", "stride") else None
+        level = None
+        if self.method in ("box", "stride"):
+            level = jnp.asarray(degraded_noise_std(sigma, self.scale, self.method, sample))
         if rows.measured:
             return degrade(images, self.scale, self.method), images, level
         fine_key, coarse_key = jax.random.split(key)
         noisy = _with_noise(fine_key, images, sigma)
-        if sample == "large":
-            coarse = _with_noise(coarse_key, degrade(images, self.scale, self.method), jnp.asarray(level))
+        if sample == "large" and level is not None:
+            coarse = _with_noise(coarse_key, degrade(images, self.scale, self.method), level)
         else:
             coarse = degrade(noisy, self.scale, self.method)
         return coarse, noisy if self.target == "noisy" else images, level
@@ -107,7 +109,7 @@ def _with_noise(key: jax.Array, images: jax.Array, sigma: jax.Array) -> jax.Arra
 def recovery_batches(task: RecoveryTask, source: RowSource) -> jax.tree_util.Partial:
     """The function from a key to a training batch that the training step traces; arrays of the source are its leaves."""
 
-    def batch(source: RowSource, key: jax.Array) -> dict[str, Float[Array, "..."]]:
+    def batch(source: RowSource, key: jax.Array) -> dict[str, Float[jax.Array, "..."]]:
         draw, pair = jax.random.split(key)
         return task.batch(pair, source(draw))
 

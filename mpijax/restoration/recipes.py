@@ -89,7 +89,7 @@ def recipe(model: str, scale: int, preset: str = "quick", **changes: Any) -> Rec
     if preset == "published":
         rate = {"learning_rate": TRANSMS_RATES.get(scale, 1e-4)} if model == "transms" else {}
         return Recipe(model, replace(TrainConfig(**(rate | training)), **changes), {}, task)
-    quick = dict(
+    quick: dict[str, Any] = dict(
         steps=_QUICK_STEPS.get(model, {}).get(scale, 4000),
         batch_size=16,
         learning_rate=3e-3 if model == "transms" else 2e-3,

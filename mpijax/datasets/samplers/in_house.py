@@ -42,8 +42,8 @@ class InHouseItem:
         """
         grid = Grid.create(SHAPE, FOV) if grid is None else grid
         particle = Particle.create(self.core_diameter)
-        options = {"frequency": FREQUENCY, "harmonics": HARMONICS} | options
-        return simulate_field_free_line(self.gradient, AMPLITUDE, line_angles(60), particle, grid, **options)
+        settings: dict[str, Any] = {"frequency": FREQUENCY, "harmonics": HARMONICS, **options}
+        return simulate_field_free_line(self.gradient, AMPLITUDE, line_angles(60), particle, grid, **settings)
 
 
 @dataclass(frozen=True)
