@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import jax
 import numpy as np
 import scipy.ndimage
 import tyro
 
 import mpijax as mj
-from experiments.support.recovery import Case, evaluate
+from experiments.support.recovery import Case, evaluate, from_upsampler
 from experiments.support.run import markdown_table, run_main, write_record
 from mpijax.core.files import write_text
 from mpijax.core.typing import Complex, Float
-from mpijax.datasets.degrade import degrade
+from mpijax.datasets import RecoveryTask
 from mpijax.restoration import CLASSICAL, load_upsampler
 from mpijax.viz import plot_reconstructions, plot_rows, save
 
@@ -148,11 +149,12 @@ def main(config: Config) -> dict[str, Any]:
 def _recover(config: Config, matrix: mj.SystemMatrix) -> list[dict[str, Any]]:
     """2 x recovery of the measured rows after averaging 2 x 2 pixels: 4 x 4 to 8 x 8."""
     rows = np.asarray(matrix.grid.to_image(matrix.rows()))[:, 0]
-    case = Case("array", matrix, np.asarray(degrade(rows, 2)), np.zeros(len(rows)))
-    upsamplers = {name: load_upsampler(name, 2) for name in CLASSICAL}
+    unknown = np.zeros(len(rows), np.float32)
+    case = Case("array", matrix, unknown, RecoveryTask(2), jax.random.key(0), measured=True)
+    methods = {name: from_upsampler(load_upsampler(name, 2)) for name in CLASSICAL}
     if config.model is not None:
-        upsamplers["VRF-Net (simulated data)"] = load_upsampler(config.model, 2)
-    records, recovered = evaluate([case], upsamplers)
+        methods["VRF-Net (simulated data)"] = from_upsampler(load_upsampler(config.model, 2))
+    records, recovered = evaluate([case], methods)
     strongest = np.argsort(-np.linalg.norm(rows, axis=(1, 2)))[:3]
     shown = {"measured": rows[strongest], "coarse": case.coarse[strongest]}
     shown |= {name: estimates[0][strongest] for name, estimates in recovered.items()}

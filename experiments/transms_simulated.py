@@ -164,8 +164,8 @@ def at_scale(config: Config, scale: int, matrices: transms.Matrices, groups: lis
     if config.slow:
         compressed = classical_methods(task, source, key, compressed=True)["compressed sensing"]
         slow = {"compressed sensing": compressed, FITTED: transms.fitted_simulator}
-        extra, images = evaluate(cases[:with_images], slow)
-        recovered |= images
+        extra, more = evaluate(cases[:with_images], slow)
+        recovered |= more
         records += [r | {"group": groups[i // len(slow)]} for i, r in enumerate(extra)]
     images, first = transms.images_of(matrices, cases[:with_images], recovered, jax.random.key(config.seed + 2))
     curves = {NETWORKS[name]: learning_curve(runs / name) for name in config.networks}

@@ -10,14 +10,17 @@ Two sources of data, one code path. By default system matrices are simulated on 
 these ranges. With ``--data-root`` a copy of the Open MPI data set is used: calibrations 9 and 10 to train, 3 to test, and 8
 (a patch of the same session as 9 and 10, so an easier test) reported apart.
 
+``--competitors srcnn vdsr mdsr smrnet transms`` (or ``all``) trains these networks beside VRF-Net, ``--compressed-sensing`` adds
+calibration at random positions; interpolation of large and of small (strided) samples and a fitted linear filter are always
+there. The tables of the paper stand beside ours; why they cannot be compared, the report says.
+
 Expected on two cores: ``quick`` about 9 minutes, VRF-Net's error 0.4 of bicubic's and below the fitted linear filter's.
-``paper`` is the published recipe (350 epochs of 6,000 rows, 128 features, 10 blocks), for a GPU. The table values of the
-paper cannot be compared: its nRMSE is larger than 1 and contradicts its own pSNR (see docs/decisions.md).
+``paper`` is the published recipe (350 epochs of 6,000 rows, 128 features, 10 blocks) with all competitors, for a GPU.
 """
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +28,15 @@ import jax
 import numpy as np
 
 from experiments.support import recovery, report
+from experiments.support.competitors import NETWORKS, classical_methods, train_networks, trained
 from experiments.support.images import phantom_images
 from experiments.support.run import parse, run_main, write_record
-from experiments.support.sources import open_mpi_source, simulated_source
-from mpijax.core.checks import check_range
+from experiments.support.sources import Source, lissajous_source, open_mpi_source
+from mpijax.core.checks import check_choice, check_range
 from mpijax.core.files import write_text
 from mpijax.datasets import RecoveryTask
-from mpijax.restoration import network_upsampler, train_recovery
-from mpijax.training import TrainConfig, make_predict
+from mpijax.restoration import train_recovery
+from mpijax.training import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,10 @@ class Config:
         learning_rate, final_learning_rate: decayed exponentially.
         ema_decay: of the running mean of the weights.
         checkpoint_every, validate_every, log_every: in steps.
+        competitors: networks trained beside VRF-Net, "all" or names: srcnn, vdsr, mdsr, smrnet, transms, consistent_unet.
+        recipe: of the competitors, "quick" or "published".
+        competitor_steps: in place of the recipe's.
+        compressed_sensing: whether calibration at random positions is among the methods; the slowest by far.
         test_matrices: how many matrices are simulated to test on.
         snr_threshold: rows below it are left out.
         position_seconds: calibration time of one position: 1,000 averages of a 0.65 ms period and a robot move [s].
@@ -70,6 +78,10 @@ class Config:
     checkpoint_every: int = 250
     validate_every: int = 250
     log_every: int = 50
+    competitors: tuple[str, ...] = ()
+    recipe: str = "quick"
+    competitor_steps: int | None = None
+    compressed_sensing: bool = False
     test_matrices: int = 9
     snr_threshold: float = 10.0
     position_seconds: float = 1.65
@@ -89,6 +101,9 @@ PRESETS = {
         ema_decay=0.999,
         checkpoint_every=1000,
         validate_every=1000,
+        competitors=("all",),
+        recipe="published",
+        compressed_sensing=True,
         test_matrices=32,
     ),
     "smoke": Config(
@@ -102,7 +117,7 @@ PRESETS = {
 }
 
 
-def train(config: Config, task: RecoveryTask, source: Any) -> Any:
+def train(config: Config, task: RecoveryTask, source: Source) -> Any:
     """Train VRF-Net, or continue, or return what is finished; weights are in the run directory."""
     recipe = TrainConfig(
         steps=config.steps,
@@ -118,12 +133,12 @@ def train(config: Config, task: RecoveryTask, source: Any) -> Any:
     return train_recovery(
         "vrfnet",
         task,
-        source.rows,
-        source.validation,
+        source.training.rows,
+        source.training.validation,
         recipe,
         run_dir=config.run_dir,
         model_options={"features": config.features, "blocks": config.blocks, "embed": config.embed},
-        data=source.facts,
+        data=source.training.facts,
         progress=config.progress,
     )
 
@@ -131,25 +146,41 @@ def train(config: Config, task: RecoveryTask, source: Any) -> Any:
 def main(config: Config) -> dict[str, Any]:
     """Train, evaluate, reconstruct, report; returns the results that ``results.json`` holds."""
     check_range("test_matrices", config.test_matrices, 1, 10_000, "")
+    others = tuple(name for name in NETWORKS if name != "vrfnet")
+    for name in config.competitors:
+        check_choice("competitors", name, (*others, "all"))
+    others = others if "all" in config.competitors else config.competitors
     started = time.perf_counter()
     task = RecoveryTask(scale=config.scale, method=config.degradation)
     if config.data_root is None:
-        source = simulated_source(config, task)
+        source = lissajous_source(task, config.test_matrices, config.snr_threshold, config.seed)
     else:
-        source = open_mpi_source(config, task)
+        source = open_mpi_source(config.data_root, task, config.snr_threshold, config.seed)
+    task = replace(task, sample=source.training.sample, target=source.training.target)
     result = train(config, task, source)
-    trained = time.perf_counter()
+    trained_after = time.perf_counter()
     write_record(config.run_dir, "vrfnet_open_mpi", config)
 
-    model = json.loads((config.run_dir / "weights.json").read_text())["model"]
-    upsamplers = {
-        **recovery.classical_upsamplers(task),
-        "linear filter 5x5": recovery.linear_filter(task, source.rows, jax.random.key(config.seed + 1)),
-        "VRF-Net": network_upsampler(make_predict(model, result.weights)),
+    methods = {
+        **classical_methods(
+            task, source.training, jax.random.key(config.seed + 1), compressed=config.compressed_sensing
+        ),
+        **train_networks(
+            others,
+            source.training,
+            config.scale,
+            config.run_dir / "competitors",
+            config.recipe,
+            steps=config.competitor_steps,
+            seed=config.seed,
+            progress=config.progress,
+            method=None if config.degradation == "box" else config.degradation,
+        ),
+        "VRF-Net": trained(config.run_dir),
     }
-    records, recovered = recovery.evaluate(source.tests, upsamplers)
-    apart = {name: recovery.evaluate(cases, upsamplers)[0] for name, cases in source.apart.items()}
-    images = phantom_images(source, upsamplers, recovered, task)
+    records, recovered = recovery.evaluate(source.tests, methods)
+    apart = {name: recovery.evaluate(cases, methods, keep=0)[0] for name, cases in source.apart.items()}
+    images = phantom_images(source, methods, recovered)
     results = {
         "scale": config.scale,
         "parameters": int(sum(np.size(x) for x in jax.tree.leaves(result.weights.params))),
@@ -160,12 +191,12 @@ def main(config: Config) -> dict[str, Any]:
         "calibration": _calibration_time(config, source),
     }
     write_text(config.run_dir / "results.json", json.dumps(results, indent=2) + "\n")
-    seconds = {"training": trained - started, "total": time.perf_counter() - started}
+    seconds = {"training": trained_after - started, "total": time.perf_counter() - started}
     report.write(config, source, results, recovered, images, seconds)
     return results
 
 
-def _calibration_time(config: Config, source: Any) -> dict[str, float]:
+def _calibration_time(config: Config, source: Source) -> dict[str, float]:
     """Positions and hours of a full and of a coarse calibration of the test grid."""
     fine = int(np.prod(source.tests[0].truth.grid.shape))
     coarse = fine // config.scale**2

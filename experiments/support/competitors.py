@@ -164,7 +164,13 @@ def batched(rows: RowSource, size: int) -> RowSource:
 
 
 def classical_methods(
-    task: RecoveryTask, source: RecoverySource, key: jax.Array, *, compressed: bool = False, iterations: int = 1000
+    task: RecoveryTask,
+    source: RecoverySource,
+    key: jax.Array,
+    *,
+    compressed: bool = False,
+    iterations: int = 1000,
+    batches: int = 32,
 ) -> dict[str, Method]:
     """The methods that need no network.
 
@@ -178,6 +184,7 @@ def classical_methods(
         key: draws these rows and the random voxels.
         compressed: whether to include compressed sensing (``iterations`` of ADMM per row, the slowest by far).
         iterations: of ADMM.
+        batches: of rows that the linear filter is fitted on.
     """
     fit_key, mask_key = jax.random.split(key)
     scale, box = task.scale, task.method == "box"
@@ -188,7 +195,7 @@ def classical_methods(
     methods["strided bicubic, misaligned"] = from_upsampler(load_upsampler("bicubic", scale, "box"), "stride")
     if box:
         methods["consistent-bicubic"] = from_upsampler(load_upsampler("consistent-bicubic", scale))
-    methods["linear filter 5x5"] = from_upsampler(recovery.linear_filter(task, source.rows, fit_key))
+    methods["linear filter 5x5"] = from_upsampler(recovery.linear_filter(task, source.rows, fit_key, batches))
     if compressed:
         methods["compressed sensing"] = _compressed_sensing(scale, mask_key, iterations)
     return methods

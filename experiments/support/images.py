@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 
 import mpijax as mj
-from experiments.support.recovery import Case
+from experiments.support.recovery import Case, Method
 from experiments.support.sources import MeasuredScan, SimulatedScan, Source
-from mpijax.datasets import RecoveryTask
-from mpijax.datasets.degrade import degrade
 from mpijax.datasets.phantoms import resolution_phantom
 from mpijax.physics import complex_normal
-from mpijax.restoration.upsample import Upsampler
 
 SWEEPS = 3
 RELATIVE_LAMBDA = 1e-3
@@ -37,77 +34,82 @@ class PhantomImages:
 
 
 def phantom_images(
-    source: Source, upsamplers: Mapping[str, Upsampler], recovered: Mapping[str, list[np.ndarray]], task: RecoveryTask
+    source: Source, methods: Mapping[str, Method], recovered: Mapping[str, list[np.ndarray]]
 ) -> PhantomImages:
-    """Kaczmarz images of the phantom with the true and every recovered matrix, one lambda for all of a case."""
+    """Kaczmarz images of the phantom with the true and every recovered matrix, one lambda for all of a case.
+
+    Args:
+        source: test matrices and scans.
+        methods: recover the matrix of a measured scan.
+        recovered: images of the test matrices that simulated scans belong to.
+    """
     result = PhantomImages()
     for i, scan in enumerate(source.scans):
         if isinstance(scan, SimulatedScan):
             case = source.tests[i]
-            matrices = {name: estimates[i] for name, estimates in recovered.items()}
-            images, phantom = _simulated(case, scan, matrices)
-            grid = case.truth.grid
+            images, phantom = _simulated(case, scan, {name: estimates[i] for name, estimates in recovered.items()})
         else:
-            images, grid = _measured(scan, upsamplers, task)
-            phantom = None
-        result.records += _figures_of_merit(source.tests[min(i, len(source.tests) - 1)].name, images, phantom)
+            case = scan.case
+            images, phantom = _measured(scan, methods), None
+        result.records += _figures_of_merit(case.name, images, phantom, case.truth.grid)
         if not result.first:
+            grid = result.grid = case.truth.grid
             result.first = {name: np.asarray(grid.to_image(image)) for name, image in images.items()}
             if phantom is not None:
                 result.first = {"phantom": np.asarray(grid.to_image(phantom)), **result.first}
-            result.grid = grid
     return result
 
 
 def _simulated(
     case: Case, scan: SimulatedScan, recovered: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Measure on a finer grid, reconstruct on the matrix's own: no inverse crime."""
+    """Measure on a finer grid, reconstruct on the matrix's own: no inverse crime. The phantom is centered on the grid's slice."""
     truth = case.truth
     fine_grid = truth.grid.refine((REFINEMENT, REFINEMENT, 1))
-    fine = mj.simulate_system_matrix(scan.scanner, scan.sequence, scan.particle, fine_grid, truth.frequency_indices)
+    center = np.asarray(truth.grid.center)
+    fine = mj.simulate_system_matrix(
+        scan.scanner, scan.sequence, scan.particle, fine_grid, truth.frequency_indices, engine="time"
+    )
     index = truth.row_index()
     position = np.searchsorted(np.asarray(truth.frequency_indices), index.frequency_index)
-    data = np.asarray(fine.values)[index.channel, position] @ np.asarray(resolution_phantom(fine_grid), np.float32)
-    sigma = np.abs(data).max() / DATA_SNR
+    object_ = np.asarray(resolution_phantom(fine_grid, center=center), np.float32)
+    data = np.asarray(fine.values)[index.channel, position] @ object_
+    sigma = float(np.abs(data).max()) / DATA_SNR
     data = data + np.asarray(complex_normal(data.shape, sigma, key=scan.key, dtype=data.dtype))
-    rows = np.asarray(truth.rows())
-    regularization = mj.reconstruction.relative_lambda(rows, RELATIVE_LAMBDA)
-    images = {}
-    for name, matrix in {"true matrix": rows, **recovered}.items():
-        matrix = matrix.reshape(rows.shape)
-        solution = mj.reconstruction.kaczmarz(matrix, data, regularization, sweeps=SWEEPS)
-        images[name] = np.asarray(truth.to_concentration(np.real(np.asarray(solution.value))))
-    return images, np.asarray(resolution_phantom(truth.grid))
+    images = kaczmarz_images(truth, data, recovered)
+    return images, np.asarray(resolution_phantom(truth.grid, center=center))
 
 
-def _measured(
-    scan: MeasuredScan, upsamplers: Mapping[str, Upsampler], task: RecoveryTask
-) -> tuple[dict[str, np.ndarray], mj.Grid]:
+def _measured(scan: MeasuredScan, methods: Mapping[str, Method]) -> dict[str, np.ndarray]:
     """The measured phantom with all slices of the matrix recovered."""
-    shape = scan.matrix.grid.shape
-    cropped = scan.matrix.crop((shape[0] // task.scale * task.scale, shape[1] // task.scale * task.scale, shape[2]))
-    nx, ny, _ = cropped.grid.shape
-    rows = np.asarray(cropped.rows())
-    coarse = np.asarray(degrade(np.asarray(cropped.grid.to_image(rows)).reshape(-1, ny, nx), task.scale, task.method))
-    index = cropped.row_index()
+    truth = scan.case.truth
     info = mj.io.read_info(scan.measurement)
     frames = min(AVERAGED_FRAMES, info.n_frames - info.n_background_frames)
     background = "mean" if info.n_background_frames else "none"
     measurement = mj.io.read_measurement(scan.measurement, background=background, average_frames=frames)
-    mj.reconstruction.check_compatible(cropped, measurement)
-    data = measurement.rows(index)[0]
+    mj.reconstruction.check_compatible(truth, measurement)
+    data = np.asarray(measurement.rows(truth.row_index())[0])
+    data = data / scan.sigma.astype(data.real.dtype)
+    return kaczmarz_images(truth, data, {name: method(scan.case) for name, method in methods.items()})
+
+
+def kaczmarz_images(
+    truth: mj.SystemMatrix, data: np.ndarray, recovered: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Non-negative images (n,) with the true and the recovered matrices [mmol(Fe)/L]; lambda is that of the true one."""
+    rows = np.asarray(truth.rows())
     regularization = mj.reconstruction.relative_lambda(rows, RELATIVE_LAMBDA)
     images = {}
-    for name, upsampler in {"true matrix": None, **upsamplers}.items():
-        matrix = rows if upsampler is None else np.asarray(upsampler(coarse)).reshape(rows.shape)
-        solution = mj.reconstruction.kaczmarz(matrix, data, regularization, sweeps=SWEEPS)
-        images[name] = np.asarray(cropped.to_concentration(np.real(np.asarray(solution.value))))
-    return images, cropped.grid
+    for name, matrix in {"true matrix": rows, **recovered}.items():
+        solution = mj.reconstruction.kaczmarz(matrix.reshape(rows.shape), data, regularization, sweeps=SWEEPS)
+        images[name] = np.asarray(truth.to_concentration(np.real(np.asarray(solution.value))))
+    return images
 
 
-def _figures_of_merit(case: str, images: Mapping[str, np.ndarray], phantom: np.ndarray | None) -> list[dict[str, Any]]:
-    """pSNR to the true matrix's image and to the phantom, each after the one best scale."""
+def _figures_of_merit(
+    case: str, images: Mapping[str, np.ndarray], phantom: np.ndarray | None, grid: mj.Grid
+) -> list[dict[str, Any]]:
+    """pSNR to the true matrix's image and to the phantom, nRMSE and SSIM to the former, each after the one best scale."""
     records = []
     for name, image in images.items():
         record: dict[str, Any] = {"case": case, "method": name}
@@ -117,5 +119,14 @@ def _figures_of_merit(case: str, images: Mapping[str, np.ndarray], phantom: np.n
                 continue
             scaled = mj.metrics.best_scale(image, reference) * image
             record[against] = float(mj.metrics.psnr(scaled, reference))
-        records.append(record)
+        records.append(record | _error(image, images["true matrix"], grid))
     return records
+
+
+def _error(image: np.ndarray, true: np.ndarray, grid: mj.Grid) -> dict[str, float]:
+    scaled = np.asarray(grid.to_image(mj.metrics.best_scale(image, true) * image))
+    reference = np.asarray(grid.to_image(true))
+    return {
+        "nrmse_to_true_matrix": float(mj.metrics.nrmse(scaled, reference)),
+        "ssim_to_true_matrix": float(mj.metrics.ssim(scaled, reference, float(np.ptp(reference)) or 1.0)),
+    }

@@ -1,30 +1,46 @@
 """The report of a recovery experiment: report.md, tables and figures, made from the results alone."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.support import vrfnet_paper as paper
+from experiments.support.competitors import learning_curve
 from experiments.support.images import DATA_SNR, REFINEMENT, RELATIVE_LAMBDA, SWEEPS, PhantomImages
-from experiments.support.recovery import medians
+from experiments.support.recovery import Case, medians
 from experiments.support.run import csv_table, environment, markdown_table
 from experiments.support.sources import Source
 from mpijax.core.files import write_text
 from mpijax.viz import plot_learning_curve, plot_reconstructions, plot_rows, save
 
-ROW_FIGURES = ("nrmse", "nrmse_scaled", "nrmse_row", "ssim", "psnr")
-IMAGE_FIGURES = ("psnr_to_true_matrix", "psnr_to_phantom")
+ROW_FIGURES = ("nrmse", "nrmse_scaled", "nrmse_row", "nrmse_range", "ssim", "psnr")
+IMAGE_FIGURES = ("psnr_to_true_matrix", "psnr_to_phantom", "nrmse_to_true_matrix", "ssim_to_true_matrix")
 HEADINGS = {
     "method": "method",
     "nrmse": "nRMSE",
     "nrmse_scaled": "nRMSE, rows scaled to maximum 1",
     "nrmse_row": "nRMSE, mean over rows",
+    "nrmse_range": "error / range (eq. 11)",
     "ssim": "SSIM",
     "psnr": "pSNR [dB]",
     "psnr_to_true_matrix": "pSNR to the true matrix's image [dB]",
     "psnr_to_phantom": "pSNR to the phantom [dB]",
+    "nrmse_to_true_matrix": "nRMSE",
+    "ssim_to_true_matrix": "SSIM",
 }
+LEFT_OUT = (
+    "consistent-bicubic",
+    "strided bicubic",
+    "strided bicubic, misaligned",
+    "compressed sensing",
+    "bicubic of pooled rows",
+)
+"""Methods that figures leave out where there are too many for a page."""
+
+SHOWN = 7
+"""Methods that a figure has room for."""
 
 
 def write(
@@ -37,12 +53,11 @@ def write(
 ) -> None:
     """Write figures, tables (one line per test matrix and method) and report.md into the run directory."""
     figures = config.run_dir / "figures"
-    _rows_figure(source, recovered, figures / "rows.png")
-    with open(config.run_dir / "metrics.jsonl", encoding="utf-8") as stream:
-        records = [json.loads(line) for line in stream]
-    save(plot_learning_curve({"VRF-Net": records}), figures / "learning_curve.png")
+    case = source.tests[0]
+    rows_figure(case, spread_rows(case), {n: e[0] for n, e in recovered.items()}, figures / "rows.png")
+    save(plot_learning_curve({"VRF-Net": learning_curve(config.run_dir)}), figures / "learning_curve.png")
     if images.first:
-        _images_figure(images, figures / "images.png")
+        images_figure(images, figures / "images.png")
     for name in ("matrices", "images"):
         if results[name]:
             write_text(config.run_dir / "tables" / f"{name}.csv", csv_table(results[name]))
@@ -56,7 +71,7 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
     calibration = results["calibration"]
     n = len(source.tests)
     lines = [
-        f"# VRF-Net on {source.name}, scale {config.scale}",
+        f"# VRF-Net and its competitors on {source.name}, scale {config.scale}",
         "",
         source.description,
         "",
@@ -91,9 +106,12 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
             "",
             markdown_table(_named(medians(filled, keys))),
             "",
+            "nRMSE and SSIM: to the true matrix's image, after one best scale.",
+            "",
             "![images](figures/images.png)",
             "",
         ]
+    lines += _printed(config.scale, table, results["images"])
     lines += [
         "## Calibration time",
         "",
@@ -115,6 +133,42 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
     return "\n".join(lines)
 
 
+def _printed(scale: int, table: Sequence[Mapping[str, Any]], images: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The paper's Tables 4 and 6 beside ours."""
+    lines = [
+        "## The paper's tables",
+        "",
+        paper.NOT_COMPARABLE,
+        "",
+        f"Table 4, scale {scale}, matrices. {paper.TABLE_4_NOTE}",
+        "",
+        markdown_table(paper.beside(paper.TABLE_4[scale], table)),
+        "",
+    ]
+    scored = [{**r, "psnr": r["psnr_to_true_matrix"]} for r in images if r["psnr_to_true_matrix"] is not None]
+    if scored:
+        ours = medians(scored, ("nrmse_to_true_matrix", "psnr", "ssim_to_true_matrix"))
+        printed = paper.TABLE_6[scale]
+        lines += [
+            f"Table 6, scale {scale}, images of the resolution phantom, to that of the true matrix. {paper.TABLE_6_NOTE}",
+            "",
+            markdown_table([_image_line(r, printed.get(r["method"])) for r in ours]),
+            "",
+        ]
+    return lines
+
+
+def _image_line(ours: Mapping[str, Any], printed: tuple[float, float, float] | None) -> dict[str, Any]:
+    values = ("-", "-", "-") if printed is None else printed
+    return {
+        "method": ours["method"],
+        **dict(zip(("paper: nRMSE", "pSNR", "SSIM"), values, strict=True)),
+        "here: nRMSE [%]": 100 * ours["nrmse_to_true_matrix"],
+        "pSNR [dB]": ours["psnr"],
+        "SSIM ": ours["ssim_to_true_matrix"],
+    }
+
+
 def _relative(row: Mapping[str, Any], bicubic: Mapping[str, Any]) -> dict[str, Any]:
     named = _named([row])[0]
     named["nRMSE / bicubic"] = row["nrmse"] / bicubic["nrmse"]
@@ -129,38 +183,60 @@ def _named(rows: list[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _rows_figure(source: Source, recovered: Mapping[str, list[np.ndarray]], path: Any) -> None:
-    """Five rows of the first test matrix, spread over frequency: reference, input and the methods (fits a page)."""
-    case = source.tests[0]
-    images = case.images
+def spread_rows(case: Case, count: int = 5) -> np.ndarray:
+    """Rows of a case spread over frequency."""
     index = case.truth.row_index()
-    chosen = np.argsort(index.frequency_index, kind="stable")[(len(images) - 1) * np.arange(1, 6) // 6]
-    position = np.searchsorted(np.asarray(case.truth.frequency_indices), np.asarray(index.frequency_index)[chosen])
-    orders = (
-        None
-        if case.truth.sequence is None
-        else case.truth.sequence.mixing_orders()[np.asarray(index.frequency_index)[chosen]]
-    )
-    half = np.asarray(case.truth.grid.fov)[:2] * 500
-    center = np.asarray(case.truth.grid.center)[:2] * 1e3
-    shown = {"reference": images[chosen], "coarse": case.coarse[chosen]}
-    shown |= {name: estimates[0][chosen] for name, estimates in recovered.items() if name != "consistent-bicubic"}
+    order = np.argsort(index.frequency_index, kind="stable")
+    return order[(len(order) - 1) * np.arange(1, count + 1) // (count + 1)]
+
+
+def rows_at(case: Case, frequencies: Sequence[float]) -> np.ndarray:
+    """The strongest row of a case at the frequency next to each wanted one [Hz]."""
+    index = case.truth.row_index()
+    position = np.searchsorted(np.asarray(case.truth.frequency_indices), np.asarray(index.frequency_index))
+    present = np.asarray(case.truth.frequencies)[position]
+    power = np.linalg.norm(case.images.reshape(len(present), -1), axis=1)
+    chosen = []
+    for wanted in frequencies:
+        nearest = present == present[np.argmin(np.abs(present - wanted))]
+        chosen.append(int(np.argmax(np.where(nearest, power, -1))))
+    return np.asarray(chosen)
+
+
+def rows_figure(case: Case, chosen: np.ndarray, recovered: Mapping[str, np.ndarray], path: Path) -> None:
+    """Some rows of a case: reference, input, what the methods made of it, and their errors (fits a page)."""
+    index = case.truth.row_index()
+    frequency = np.asarray(index.frequency_index)[chosen]
+    position = np.searchsorted(np.asarray(case.truth.frequency_indices), frequency)
+    sequence = case.truth.sequence
+    shown = {"reference": case.images[chosen], "coarse": case.coarse[chosen]}
+    shown |= {name: recovered[name][chosen] for name in for_a_page(recovered)}
     figure = plot_rows(
         shown,
         reference="reference",
         frequencies=np.asarray(case.truth.frequencies)[position],
-        mixing_orders=orders,
+        mixing_orders=None if sequence is None else sequence.mixing_orders()[frequency],
         channels=["xyz"[int(c)] for c in np.asarray(index.channel)[chosen]],
-        extent=(center[0] - half[0], center[0] + half[0], center[1] - half[1], center[1] + half[1]),
+        extent=_extent(case.truth.grid),
     )
     save(figure, path)
 
 
-def _images_figure(images: PhantomImages, path: Any) -> None:
+def images_figure(images: PhantomImages, path: Path) -> None:
+    """The middle slice of the phantom's images."""
     grid = images.grid
     assert grid is not None
-    half, center = np.asarray(grid.fov) * 500, np.asarray(grid.center) * 1e3
     slices = {name: image[image.shape[0] // 2] for name, image in images.first.items()}
     truth = slices.pop("phantom", None)
-    extent = (center[0] - half[0], center[0] + half[0], center[1] - half[1], center[1] + half[1])
-    save(plot_reconstructions(slices, truth, extent=extent), path)
+    kept = ("true matrix", *for_a_page([name for name in slices if name != "true matrix"]))
+    save(plot_reconstructions({name: slices[name] for name in kept}, truth, extent=_extent(grid)), path)
+
+
+def for_a_page(names: Iterable[str]) -> list[str]:
+    """Methods that a figure shows: without those of `LEFT_OUT`, the last `SHOWN` of the others."""
+    return [name for name in names if name not in LEFT_OUT][-SHOWN:]
+
+
+def _extent(grid: Any) -> tuple[float, float, float, float]:
+    half, center = np.asarray(grid.fov)[:2] * 500, np.asarray(grid.center)[:2] * 1e3
+    return (center[0] - half[0], center[0] + half[0], center[1] - half[1], center[1] + half[1])

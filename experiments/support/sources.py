@@ -1,30 +1,33 @@
-"""Where the rows of the recovery experiments come from: simulated matrices, or a copy of the Open MPI data set."""
+"""What the recovery experiments train and test on: simulated matrices, or a copy of the Open MPI data set."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import mpijax as mj
-from experiments.support.recovery import Case, make_case
+from experiments.support.recovery import Case
 from mpijax.datasets import (
     LissajousPrior,
-    MeasuredRows,
+    RecoverySource,
     RecoveryTask,
-    Rows,
-    SimulatedRows,
-    measured_images,
+    SuperResolutionPrior,
     noise_for_peak_snr,
-    split_rows,
+    open_mpi_pool,
+    simulated_source,
     usable_rows,
+    z_slice,
 )
-from mpijax.datasets.stream import MAX_FREQUENCY_FRACTION, MIN_FREQUENCY, PEAK_SNR, RowSource
+from mpijax.datasets.open_mpi import WhitenedCalibration
+from mpijax.datasets.samplers.super_resolution import N_VOXELS
+from mpijax.datasets.stream import PEAK_SNR
 
 TEST_PRIOR = LissajousPrior(core_diameter=(25e-9, 26e-9), gradient=(1.2, 1.3), amplitude=(14e-3, 15e-3))
 """Test matrices lie outside the training ranges: sharper patterns than any seen."""
+
+LOW_BAND = "rows below 80 kHz, which scanners filter"
 
 
 @dataclass(frozen=True)
@@ -39,73 +42,114 @@ class SimulatedScan:
 
 @dataclass(frozen=True)
 class MeasuredScan:
-    """A measured phantom: the calibration with all its slices and the path of the measurement."""
+    """A measured phantom.
 
-    matrix: mj.SystemMatrix
+    Attributes:
+        case: the calibration with all its slices.
+        sigma: what the rows of the calibration, and so those of the measurement, are divided by (m,).
+        measurement: its file.
+    """
+
+    case: Case
+    sigma: np.ndarray
     measurement: Path
 
 
 @dataclass(frozen=True)
 class Source:
-    """Training rows, validation rows and test matrices of one experiment.
+    """Training rows and test matrices of one experiment.
 
     Attributes:
-        name: for the report.
+        training: rows to train on.
         description: one paragraph for the report.
-        facts: plain values that define the data, kept in the run directory.
-        rows: training rows from a key.
-        validation: rows held out of training.
         tests: test matrices.
         apart: further cases that the report shows separately, by reason.
-        scans: what the phantom images are made from, see :mod:`experiments.support.images`.
+        scans: what the phantom images are made from, see :mod:`experiments.support.images`; simulated ones belong to the first
+            test matrices, one each.
     """
 
-    name: str
+    training: RecoverySource
     description: str
-    facts: dict[str, Any]
-    rows: RowSource
-    validation: Rows
     tests: list[Case]
     apart: dict[str, list[Case]] = field(default_factory=dict)
     scans: list[Any] = field(default_factory=list)
 
+    @property
+    def name(self) -> str:
+        """For the report."""
+        return self.training.name
 
-def simulated_source(config: Any, task: RecoveryTask) -> Source:
-    """Matrices simulated on the fly; the test set is drawn from outside the training ranges."""
-    prior = LissajousPrior()
-    rows = SimulatedRows(prior=prior, snr_threshold=config.snr_threshold)
-    tests, low, scans = [], [], []
-    for i in range(config.test_matrices):
-        draw_key, noise_key = jax.random.split(jax.random.fold_in(jax.random.key(config.seed + 1000), i))
+
+def lissajous_source(task: RecoveryTask, tests: int, snr_threshold: float, seed: int) -> Source:
+    """Planar Lissajous matrices simulated on the fly; the test set is drawn from outside the training ranges."""
+    cases, low, scans = [], [], []
+    for i in range(tests):
+        draw_key, noise_key = jax.random.split(jax.random.fold_in(jax.random.key(seed + 1000), i))
         parameters = TEST_PRIOR.draw(draw_key)
         matrix = mj.simulate_system_matrix(*parameters, TEST_PRIOR.grid)
-        sigma = noise_for_peak_snr(matrix)
         scans.append(SimulatedScan(*parameters, jax.random.fold_in(noise_key, 1)))
-        tests.append(_simulated_case(f"test {i + 1}", matrix, sigma, config.snr_threshold, True, task, noise_key))
-        low.append(_simulated_case(f"test {i + 1}", matrix, sigma, config.snr_threshold, False, task, noise_key))
-    validation_key = jax.random.key(config.seed + 2000)
-    validation = SimulatedRows(prior=prior, matrices=8, snr_threshold=config.snr_threshold)(validation_key)
+        cases.append(simulated_case(f"test {i + 1}", matrix, snr_threshold, task, noise_key))
+        low.append(simulated_case(f"test {i + 1}", matrix, snr_threshold, task, noise_key, in_band=False))
     return Source(
-        name="simulated 2-D Lissajous matrices",
+        training=simulated_source("lissajous", task.scale, seed=seed, snr_threshold=snr_threshold),
         description=(
             "2-D Lissajous field-free point (2.5 MHz/102, 2.5 MHz/96), 32 x 32 voxels over 30 mm, gradient diag(-G, -G, 2G), "
             "Langevin particles, one receive channel per drive direction with relative sensitivity 0.5-1. Training: d 18-25 nm, "
             "G 0.8-1.2 T/m, A 10-14 mT; test: d 25-26 nm, G 1.2-1.3 T/m, A 14-15 mT. One white complex noise level per matrix, "
             "the strongest row at SNR 1000, added before the degradation; rows with SNR >= "
-            f"{config.snr_threshold:g} and 80 kHz <= f <= 0.9 bandwidth; the reference is the clean row."
+            f"{snr_threshold:g} and 80 kHz <= f <= 0.9 bandwidth; the reference is the clean row."
         ),
-        facts={"source": "simulated", "snr_threshold": config.snr_threshold},
-        rows=rows,
-        validation=validation,
-        tests=tests,
-        apart={"rows below 80 kHz, which scanners filter": low},
+        tests=cases,
+        apart={LOW_BAND: low},
         scans=scans,
     )
 
 
-def _simulated_case(
-    name: str, matrix: mj.SystemMatrix, sigma: Any, threshold: float, in_band: bool, task: RecoveryTask, key: jax.Array
+def coil_source(scan: int, task: RecoveryTask, tests: int, snr_threshold: float, seed: int) -> Source:
+    """The simulated scans of the VRF-Net paper: slices of 3-D matrices that differ in their receive coils.
+
+    The first test matrix is the slice next to the middle, the others are drawn; the phantom is measured in the slice.
+    """
+    prior = SuperResolutionPrior(scan=scan)
+    cases, low, scans = [], [], []
+    for i in range(tests):
+        draw_key, slice_key, noise_key = jax.random.split(jax.random.fold_in(jax.random.key(seed + 3000 + scan), i), 3)
+        number = N_VOXELS // 2 if i == 0 else int(jax.random.randint(slice_key, (), 0, N_VOXELS))
+        setup = z_slice(prior.draw(draw_key), number)
+        matrix = mj.simulate_system_matrix(setup.scanner, setup.sequence, setup.particle, setup.grid())
+        name = f"slice {number + 1}, coils {i + 1}"
+        scans.append(SimulatedScan(setup.scanner, setup.sequence, setup.particle, jax.random.fold_in(noise_key, 1)))
+        cases.append(simulated_case(name, matrix, snr_threshold, task, noise_key))
+        low.append(simulated_case(name, matrix, snr_threshold, task, noise_key, in_band=False))
+    return Source(
+        training=simulated_source(f"vrfnet-{scan}", task.scale, seed=seed, snr_threshold=snr_threshold),
+        description=(
+            f"{prior.describe()}\n\nSlices z = const; one white complex noise level per slice, the strongest row at SNR 1000; rows "
+            f"with SNR >= {snr_threshold:g} and 80 kHz <= f <= 0.9 bandwidth; the reference is the clean row. The field of a loop "
+            "scales with its sensitivity as a whole, so matrices of one scan differ by one factor per receive channel and by the "
+            "slice: networks, which scale every row, are tested on rows that they have seen in training up to the noise."
+        ),
+        tests=cases,
+        apart={LOW_BAND: low},
+        scans=scans[:1],
+    )
+
+
+def simulated_case(
+    name: str,
+    matrix: mj.SystemMatrix,
+    threshold: float,
+    task: RecoveryTask,
+    key: jax.Array,
+    *,
+    in_band: bool = True,
 ) -> Case:
+    """The usable rows of a clean matrix, with the noise at which the strongest row has SNR 1000.
+
+    Raises:
+        ValueError: the threshold keeps no row.
+    """
+    sigma = noise_for_peak_snr(matrix)
     keep = np.asarray(usable_rows(matrix, sigma, threshold, in_band))
     if not keep.any():
         raise ValueError(
@@ -113,43 +157,38 @@ def _simulated_case(
             "lower threshold."
         )
     selected = replace(matrix, row_mask=keep).select()
-    return make_case(name, selected, float(sigma), task, key)
+    return Case(name, selected, np.full(len(selected.rows()), float(sigma), np.float32), task, key)
 
 
-def open_mpi_source(config: Any, task: RecoveryTask) -> Source:
+def open_mpi_source(root: Path, task: RecoveryTask, snr_threshold: float, seed: int) -> Source:
     """Calibrations 9 and 10 to train, 3 to test, 8 apart; central slices, cropped to multiples of the scale."""
-    data = mj.io.OpenMPIDataset(Path(config.data_root))
-
-    def read(number: int) -> mj.SystemMatrix:
-        file = mj.io.open_system_matrix(data.calibration(number).path)
-        top = MAX_FREQUENCY_FRACTION * file.bandwidth
-        return file.select(snr_threshold=config.snr_threshold, min_frequency=MIN_FREQUENCY, max_frequency=top).read(
-            background="mean" if file.info.n_background_frames else "none"
-        )
-
-    train_rows, held_out = split_rows(measured_images([read(9), read(10)], 8))
-    test = read(3)
-    tests = [_measured_case(f"calibration {n}", m, task, config.seed) for n, m in ((3, test), (8, read(8)))]
+    pool = open_mpi_pool(root, "vrfnet", scale=task.scale, snr_threshold=snr_threshold)
+    test, neighbor = pool.tests
+    training = pool.source()
+    measured = replace(task, sample=training.sample, target=training.target)
+    data = mj.io.OpenMPIDataset(root)
+    scans = [
+        MeasuredScan(_measured_case(test, measured, seed, None), test.sigma, m.path)
+        for m in data.measurements
+        if m.phantom == "resolution" and any(c.number == test.number for c in data.calibrations_for(m))
+    ]
     return Source(
-        name="Open MPI data set",
-        description=(
-            f"Open MPI calibrations 9 and 10 to train ({len(train_rows)} central slices), calibration 3 to test. The fine rows "
-            "are the measured ones, their noise included, so no method can reach zero error."
-        ),
-        facts={"source": "open_mpi", "snr_threshold": config.snr_threshold, "pool": len(train_rows)},
-        rows=MeasuredRows(images=jnp.asarray(train_rows)),
-        validation=Rows(held_out, np.zeros(len(held_out), np.float32)),
-        tests=tests[:1],
-        apart={"calibration 8: same session and tracer as 9 and 10, a neighbouring patch": tests[1:]},
-        scans=[
-            MeasuredScan(test, m.path)
-            for m in data.measurements
-            if m.phantom == "resolution" and any(c.number == 3 for c in data.calibrations_for(m))
-        ][:1],
+        training=training,
+        description=training.description
+        + " Rows are cropped to 32 x 32 voxels, those of calibration 3 to a multiple of the scale.",
+        tests=[_measured_case(test, measured, seed, 1)],
+        apart={
+            "calibration 8: same session and tracer as 9 and 10, a neighbouring patch": [
+                _measured_case(neighbor, measured, seed, 1)
+            ]
+        },
+        scans=scans[:1],
     )
 
 
-def _measured_case(name: str, matrix: mj.SystemMatrix, task: RecoveryTask, seed: int) -> Case:
-    nx, ny = (n // task.scale * task.scale for n in matrix.grid.shape[:2])
-    central = matrix.crop((nx, ny, 1))
-    return make_case(name, central, 0.0, task, jax.random.key(seed))
+def _measured_case(calibration: WhitenedCalibration, task: RecoveryTask, seed: int, slices: int | None) -> Case:
+    """Whitened rows: the central slices, None = all."""
+    nx, ny, nz = calibration.matrix.grid.shape
+    matrix = calibration.matrix.crop((nx, ny, slices or nz))
+    sigma = np.ones(len(calibration.sigma), np.float32)
+    return Case(f"calibration {calibration.number}", matrix, sigma, task, jax.random.key(seed), measured=True)

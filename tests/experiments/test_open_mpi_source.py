@@ -33,7 +33,7 @@ def write_calibration(path, shape, fov, gradient, seed):
         rows(grid, gradient, seed).astype(np.complex64), sequence.frequencies[BINS], grid, frequency_indices=BINS,
         n_samples=sequence.n_samples, bandwidth=sequence.bandwidth, sequence=sequence,
         scanner=mj.Scanner.create((-gradient, -gradient, 2 * gradient)), sample_concentration=100.0, sample_volume=4e-9,
-        snr=np.where(np.arange(12) < 10, 50.0, 3.0) * np.ones((3, 1)), metadata={"/tracer/name": "Perimag"},
+        snr=np.where(np.arange(12) < 10, 500.0, 3.0) * np.ones((3, 1)), metadata={"/tracer/name": "Perimag"},
     )  # fmt: skip
     mj.io.write_system_matrix(path, matrix)
     return matrix
@@ -71,6 +71,7 @@ def test_trains_tests_and_reconstructs_from_files(data_root, tmp_path, capsys):
     results = vrfnet_open_mpi.main(config)
     # 10 of 12 frequencies x 3 channels pass the SNR threshold in each calibration
     assert results["rows"] == {"calibration 3": 30}
+    assert 0 < results["matrices"][0]["noise_floor"] < 0.1  # rows are in units of the noise that their SNR tells
     (apart,) = results["apart"].values()
     assert {r["case"] for r in apart} == {"calibration 8"}
     errors = {r["method"]: r["nrmse"] for r in results["matrices"]}
@@ -79,14 +80,16 @@ def test_trains_tests_and_reconstructs_from_files(data_root, tmp_path, capsys):
     assert images["consistent-bicubic"]["psnr_to_true_matrix"] > 15
     assert all(r["psnr_to_phantom"] is None for r in images.values())
     text = (tmp_path / "run" / "report.md").read_text()
-    assert "calibration 8: same session" in text and "Noise floor" not in text
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["source"] == "open_mpi"
+    assert "calibration 8: same session" in text and "Noise floor" in text
+    assert "| bicubic | 47.19 | 19.5 | 0.5 to 6.5 |" in text  # Table 4 of the paper, and what its error implies
+    data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    assert data["source"] == "open_mpi" and data["target"] == "noisy"
 
 
 def test_an_incomplete_copy_says_what_is_missing(data_root, tmp_path):
     (tmp_path / "9.mdf").write_bytes((data_root / "data" / "calibrations" / "9.mdf").read_bytes())
     config = replace(vrfnet_open_mpi.PRESETS["smoke"], data_root=tmp_path, run_dir=tmp_path / "run")
-    with pytest.raises(ValueError, match="calibration 10 is not in"):
+    with pytest.raises(ValueError, match="10, 3 and 8 are missing"):
         vrfnet_open_mpi.main(config)
     assert not (tmp_path / "run").exists()
 

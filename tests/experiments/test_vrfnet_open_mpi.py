@@ -47,7 +47,10 @@ def whole(tmp_path_factory):
 def test_report_tables_figures_and_settings_are_written(whole):
     results = json.loads((whole / "results.json").read_text())
     errors = {r["method"]: r for r in results["matrices"]}
-    assert list(errors) == ["bicubic", "consistent-bicubic", "linear filter 5x5", "VRF-Net"]
+    assert list(errors) == [
+        "bicubic", "strided bicubic", "strided bicubic, misaligned", "consistent-bicubic", "linear filter 5x5", "VRF-Net",
+    ]  # fmt: skip
+    assert errors["strided bicubic"]["nrmse"] < errors["strided bicubic, misaligned"]["nrmse"]
     assert (
         errors["linear filter 5x5"]["nrmse"] < errors["consistent-bicubic"]["nrmse"] < errors["bicubic"]["nrmse"] < 0.2
     )

@@ -31,7 +31,9 @@ def test_counts_of_the_table(name):
 
 
 def test_counts_of_the_ablations_in_the_table():
-    rows = re.findall(r"^\| *(TranSMS|VRF-Net|consistent U-Net|) *\| ([^|]+) \| `(\w+=[^`]*)`[^|]* \| ([\d,]+)", TEXT, re.MULTILINE)
+    rows = re.findall(
+        r"^\| *(TranSMS|VRF-Net|consistent U-Net|) *\| ([^|]+) \| `(\w+=[^`]*)`[^|]* \| ([\d,]+)", TEXT, re.MULTILINE
+    )
     assert len(rows) == 14
     paper = ""
     for head, _, options, number in rows:
