@@ -1,10 +1,11 @@
-"""3 x 3 (x 3) convolutions that are fast on a CPU in three dimensions as well."""
+"""Convolutions of kernel size 3 and 1 as XLA computes them fast on a CPU."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.nn.initializers import Initializer
 
 from mpijax.core.typing import Float
 
@@ -44,3 +45,22 @@ class Conv(nnx.Conv):
             beside, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=self.precision
         ).reshape(b, depth, height, width, -1)
         return out if self.bias is None else out + self.bias[...].astype(dtype)
+
+
+class PointwiseConv(nnx.Conv):
+    """Two-dimensional `flax.nnx.Conv` of kernel size 1: a product of matrices, whose gradients XLA computes faster on a CPU.
+
+    Args:
+        n_in: input channels.
+        n_out: output channels.
+        init: initializer of kernel and bias.
+        rngs: random streams of the initial weights.
+    """
+
+    def __init__(self, n_in: int, n_out: int, *, init: Initializer, rngs: nnx.Rngs):
+        super().__init__(n_in, n_out, (1, 1), kernel_init=init, bias_init=init, rngs=rngs)
+
+    def __call__(self, x: Float[jax.Array, "b y x c"], out_sharding: Any = None) -> Float[jax.Array, "b y x k"]:
+        """Features (b, y, x, n_in) to (b, y, x, n_out)."""
+        out = (x.reshape(-1, x.shape[-1]) @ self.kernel[0, 0]).reshape(*x.shape[:-1], -1)
+        return out if self.bias is None else out + self.bias[...]

@@ -1,6 +1,6 @@
 """Transformers on feature maps: with convolutional projections and strided embeddings (CvT), and without (ViT).
 
-Feature maps stay (b, h, w, k); a token is a cell. Attention needs b heads (h w)^2 numbers at a time.
+Feature maps stay (b, h, w, k); a token is a cell. Attention needs b heads (h w)^2 numbers at a time, on a CPU heads (h w)^2.
 """
 
 import einops
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mpijax.core.typing import Float
-from mpijax.models.layers import batch_norm, pixel_shuffle, torch_conv, torch_linear, torch_uniform
+from mpijax.models.layers import attention, batch_norm, pixel_shuffle, torch_conv, torch_linear, torch_uniform
 
 STRIDES = (1, 1, 2)
 """Of the embeddings of the three stages."""
@@ -77,7 +77,7 @@ class TransformerBlock(nnx.Module):
             einops.rearrange(project(normal), "b h w (n d) -> b (h w) n d", n=self.heads)
             for project in (self.query, self.key, self.value)
         )
-        attended = jax.nn.dot_product_attention(query, key, value)
+        attended = attention(query, key, value)
         x = x + self.out(attended.reshape(*x.shape[:-1], -1))
         return x + self.contract(nnx.gelu(self.expand(self.norm_mlp(x)), approximate=False))
 

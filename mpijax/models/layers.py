@@ -3,6 +3,7 @@
 Feature maps are NHWC (rows of 3-D grids NDHWC) float32.
 """
 
+from functools import partial
 from typing import Any
 
 import einops
@@ -15,7 +16,7 @@ from mpijax.core.checks import check_choice, check_count
 from mpijax.core.interpolation import keys_matrix
 from mpijax.core.pytree import FrozenMapping
 from mpijax.core.typing import Array, Float
-from mpijax.models.convolution import Conv
+from mpijax.models.convolution import Conv, PointwiseConv
 
 
 class Network(nnx.Module):
@@ -142,6 +143,37 @@ def nearest_upsample(x: Float[Array, "b *s k"], factor: int = 2) -> Float[jax.Ar
     return x
 
 
+def attention(
+    query: Float[jax.Array, "b n h d"], key: Float[jax.Array, "b m h d"], value: Float[jax.Array, "b m h d"]
+) -> Float[jax.Array, "b n h d"]:
+    """softmax(q k^T / sqrt(d)) v in each of h heads.
+
+    On a CPU one sample follows the other, and their weights are computed anew for the gradient: those of one sample stay in the
+    cache, those of a batch are written to memory and read many times.
+
+    Args:
+        query: (b, n, h, d).
+        key: (b, m, h, d).
+        value: (b, m, h, d).
+
+    Returns:
+        What each query attends to (b, n, h, d).
+    """
+    return jax.lax.platform_dependent(
+        query, key, value, cpu=_attention_by_samples, default=jax.nn.dot_product_attention
+    )
+
+
+def _attention_by_samples(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+    @partial(jax.checkpoint, prevent_cse=False)
+    def attend(sample: tuple[jax.Array, ...]) -> jax.Array:
+        q, k, v = (jnp.swapaxes(tokens, 0, 1) for tokens in sample)
+        weights = nnx.softmax(q * q.shape[-1] ** -0.5 @ k.mT)
+        return jnp.swapaxes(weights @ v, 0, 1)
+
+    return jax.lax.map(attend, (query, key, value))
+
+
 def conv(
     n_in: int,
     n_out: int,
@@ -182,6 +214,8 @@ def torch_uniform(fan_in: int) -> Initializer:
 def torch_conv(n_in: int, n_out: int, kernel: int = 3, *, stride: int = 1, rngs: nnx.Rngs) -> nnx.Conv:
     """A 2-D convolution as PyTorch starts and pads it: ceil(n / stride) cells a side, kernel // 2 zeros at both ends."""
     init, pad = torch_uniform(n_in * kernel**2), (kernel // 2, kernel // 2)
+    if kernel == 1:
+        return PointwiseConv(n_in, n_out, init=init, rngs=rngs)
     return nnx.Conv(
         n_in,
         n_out,
@@ -245,6 +279,6 @@ class EncoderLayer(nnx.Module):
         qkv = einops.rearrange(
             self.query_key_value(self.norm_attention(tokens)), "b n (k h d) -> k b n h d", k=3, h=self.heads
         )
-        attended = jax.nn.dot_product_attention(qkv[0], qkv[1], qkv[2])  # softmax(q k^T / sqrt(d)) v
+        attended = attention(qkv[0], qkv[1], qkv[2])
         tokens = tokens + self.projection(einops.rearrange(attended, "b n h d -> b n (h d)"))
         return tokens + self.contract(nnx.relu(self.expand(self.norm_mlp(tokens))))
