@@ -11,7 +11,8 @@ with a sample of S x S voxels at 30 dB, strided and random ones with a sample of
 Expected on two cores: ``quick`` (2x and 4x, small variants) about 20 minutes, TranSMS at less than half of bicubic's error.
 ``ablation`` repeats Table II and Fig. 4 at 4x with small variants. ``paper`` is the published recipe (200,000 steps) at 2x, 4x
 and 8x with all networks, for a GPU. Runs resume, and a run directory that holds trained networks is read again:
-``--run-dir runs/transms_simulated --variants unaligned untold inconsistent`` adds what shows why the consistent U-Net is ahead.
+``--run-dir runs/transms_simulated --variants small unaligned untold inconsistent`` adds what shows why the consistent U-Net is
+ahead.
 """
 
 import json
@@ -31,7 +32,7 @@ from experiments.support.transms_report import FITTED
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.files import write_text
 from mpijax.datasets import FieldFreeLineSet, RecoveryTask
-from mpijax.datasets.sources import field_free_line_source
+from mpijax.datasets.sources import SPLIT, field_free_line_source
 from mpijax.models.consistent_unet import ABLATIONS as CONSISTENT
 from mpijax.models.transms import ABLATIONS as TRANSMS
 
@@ -42,6 +43,7 @@ VARIANTS = {
     "rd_vit": ("transms", TRANSMS["rd_vit"], "RD-ViT"),
     "cnn_ct": ("transms", TRANSMS["cnn_ct"], "CNN-CT"),
     "without_dc": ("transms", TRANSMS["without_dc"], "TranSMS without DC"),
+    "small": ("consistent_unet", {"features": (32, 40, 48)}, "consistent U-Net, small"),
     "unaligned": ("consistent_unet", CONSISTENT["without_alignment"], "consistent U-Net, rows not turned"),
     "untold": ("consistent_unet", CONSISTENT["without_noise_level"], "consistent U-Net, noise not told"),
     "inconsistent": ("consistent_unet", CONSISTENT["without_dc"], "consistent U-Net without DC"),
@@ -57,8 +59,8 @@ class Config:
         run_dir: where results go; unfinished trainings of the same settings are continued, finished ones read.
         scales: upsampling factors.
         networks: trained and compared, of srcnn, vdsr, mdsr, smrnet, transms, vrfnet, consistent_unet.
-        variants: trained as well, of TranSMS rdsr, ctsr, cnn_vit, rd_vit, cnn_ct, without_dc, of the consistent U-Net unaligned,
-            untold, inconsistent.
+        variants: trained as well, of TranSMS rdsr, ctsr, cnn_vit, rd_vit, cnn_ct, without_dc, of the consistent U-Net small
+            (about as many weights as the small TranSMS), unaligned, untold, inconsistent.
         recipe: quick (small variants) or published.
         steps: of every training; None = the recipe's.
         snr_db: of the measurement ``snr_of`` [dB]; None = without noise.
@@ -67,7 +69,7 @@ class Config:
         test_matrices: how many of the 34 are tested on, spread over both kinds; None = all.
         image_matrices: test matrices that phantoms are reconstructed with.
         slow: whether compressed sensing and the fitted simulator are run, on the matrices of the images.
-        seed: of split, weights and noise.
+        seed: of weights and noise; the split is always the same.
         progress: whether to show progress bars.
     """
 
@@ -129,7 +131,7 @@ def main(config: Config) -> dict[str, Any]:
 
 def test_matrices(config: Config) -> tuple[transms.Matrices, list[str]]:
     """Matrices to test on, those with images first, and whether each extrapolates or interpolates."""
-    parts = FieldFreeLineSet.create(jax.random.key(config.seed))
+    parts = FieldFreeLineSet.create(jax.random.key(SPLIT))
     pairs = [(item, "extrapolating") for item in parts.extrapolation] + [
         (i, "interpolating") for i in parts.interpolation
     ]

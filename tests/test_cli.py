@@ -88,7 +88,7 @@ def test_inspect_draws_and_train_then_restore(capsys, files, tmp_path):
 
     options = ["--steps", "4", "--options", "features=4", "blocks=1", "embed=8", "--snr-threshold", "5"]
     status, text = run(capsys, "train", files / "fine.mdf", "--run-dir", tmp_path / "run", *options)
-    assert status == 0 and "held-out rows" in text, text
+    assert status == 0 and "held-out rows of maximum 1" in text, text
 
     out = tmp_path / "fine.mdf"
     status, text = run(
@@ -145,6 +145,10 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["train", "FINE", "--model", "dncnn", "--run-dir", "OUT"], "'consistent_unet'"),
         (["train", "FINE", "--scale", "3", "--run-dir", "OUT"], "scale"),
         (["train", "FINE", "--options", "features", "--run-dir", "OUT"], "name=value"),
+        (["train", "FINE", "--options", "scale=4", "--run-dir", "OUT"], "decided by --scale"),
+        (["train", "FINE", "--run-dir", "FINE"], "is a file"),
+        (["train", "--source", "ffl", "--data-root", ".", "--run-dir", "OUT"], "leave out --data-root"),
+        (["train", "--source", "ffl", "--batch-size", "3", "--run-dir", "OUT"], "even number of rows"),
         (["train", "FINE", "--model", "srcnn", "--options", "blocks=3", "--run-dir", "OUT"], "known: features"),
         (["simulate", "2d", "-o", "/proc/none/a.mdf"], "nothing can be made in /proc"),
         (["simulate", "2d", "-o", "INSIDE"], "is a file, not a folder"),

@@ -97,8 +97,12 @@ def _matrix_tables(
         _groups(scales),
         "",
     ]
-    counts = {name: count for result in scales.values() for name, count in result["parameters"].items()}
-    return [*text, "Weights: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()) + ".", ""]
+    names = list(next(iter(scales.values()))["parameters"])
+    counts = [
+        {"network": name} | {f"{scale}x": f"{result['parameters'][name]:,}" for scale, result in scales.items()}
+        for name in names
+    ]
+    return [*text, "Weights:", "", markdown_table(counts), ""]
 
 
 def _clean(interpolation: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
@@ -120,7 +124,8 @@ def _groups(scales: Mapping[int, Any]) -> str:
         for scale, result in scales.items():
             for group in ("extrapolating", "interpolating"):
                 errors = [100 * r["nrmse"] for r in result["matrices"] if (r["method"], r["group"]) == (name, group)]
-                row[f"{scale}x, {group}"] = f"{np.mean(errors):.3g} ({np.std(errors):.2g})" if errors else "-"
+                spread = f" ({np.std(errors):.2g})" if len(errors) > 1 else ""
+                row[f"{scale}x, {group}"] = f"{np.mean(errors):.3g}{spread}" if errors else "-"
         rows.append(row)
     return markdown_table(rows)
 

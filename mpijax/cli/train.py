@@ -56,11 +56,14 @@ def train(
     from mpijax.datasets import RecoveryTask
     from mpijax.restoration import recipe, train_recovery
 
+    if run_dir.exists() and not run_dir.is_dir():
+        raise ValueError(f"{run_dir} is a file; give the name of a folder for the run.")
     given = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
     if learning_rate is not None:
         given["final_learning_rate"] = learning_rate / 100
     chosen = recipe(model, scale, preset, seed=seed, **{k: v for k, v in given.items() if v is not None})
-    task = RecoveryTask(scale=scale)  # refuses a scale before files are read
+    RecoveryTask(scale=scale)  # refuses a scale before files are read
+    extra = _options(options)
     rows = chosen.config.batch_size
     if source is None:
         data = _from_files(files, scale, snr_threshold, min_frequency * 1e3, slices, rows)
@@ -78,13 +81,17 @@ def train(
         data.validation,
         chosen.config,
         run_dir=run_dir,
-        model_options=chosen.options | _options(options),
+        model_options=chosen.options | extra,
         data=data.facts,
     )
     scores = [record["validation"]["nrmse"] for record in result.metrics if "validation" in record]
     print(
         f"wrote {run_dir / 'weights.npz'}"
-        + (f": nRMSE {min(scores):.4f} on the held-out rows ({scores[0]:.4f} before training)" if scores else "")
+        + (
+            f": nRMSE {min(scores):.4f} on held-out rows of maximum 1 ({scores[0]:.4f} before training)"
+            if scores
+            else ""
+        )
     )
 
 
@@ -95,6 +102,8 @@ def _named(source: str, scale: int, batch_size: int, seed: int, data_root: Path 
     measured = tuple(f"open-mpi-{protocol}" for protocol in OPEN_MPI_PROTOCOLS)
     check_choice("source", source, (*SIMULATED, *measured))
     if source not in measured:
+        if data_root is not None:
+            raise ValueError(f"source = {source!r} is simulated; leave out --data-root.")
         return simulated_source(source, scale, batch_size=batch_size, seed=seed)
     if data_root is None:
         raise ValueError(f"source = {source!r} needs the data set; give its folder with --data-root.")
@@ -113,8 +122,10 @@ def _from_files(
     matrices = [one_patch(file).select(snr_threshold=snr_threshold, min_frequency=low).read() for file in files]
     images = measured_images(matrices, scale, slices=slices)
     sigma = np.concatenate([_noise_of_images(m, slices, background_noise(m)) for m in matrices])
-    rows, held_out = split_rows(images)
-    sigma, held_sigma = split_rows(sigma)
+    counts = np.concatenate([np.full(len(m.rows()), min(slices, m.grid.shape[2])) for m in matrices])
+    row = np.repeat(np.arange(len(counts)), counts)  # all slices of a row are held out together
+    rows, held_out = split_rows(images, row=row)
+    sigma, held_sigma = split_rows(sigma, row=row)
     return RecoverySource(
         name=", ".join(file.name for file in files),
         description=f"{len(rows)} rows to train on, {len(held_out)} held out, {rows.shape[2]} x {rows.shape[1]} voxels",
@@ -143,6 +154,8 @@ def _options(words: tuple[str, ...]) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise ValueError(f"option {word!r}; give name=value, e.g. features=16.")
+        if name in ("scale", "input_shape", "channels", "rngs"):
+            raise ValueError(f"option {word!r}; {name} is decided by --scale, the rows and --seed.")
         try:
             options[name] = json.loads(value)
         except json.JSONDecodeError:

@@ -43,12 +43,19 @@ def measured_images(
 
 
 def split_rows(
-    images: Num[np.ndarray, "p ..."], block: int = 16, every: int = 10, limit: int = 512
+    images: Num[np.ndarray, "p ..."], block: int = 16, every: int = 10, limit: int = 512, row: np.ndarray | None = None
 ) -> tuple[Num[np.ndarray, "a ..."], Num[np.ndarray, "b ..."]]:
     """Split a pool of images, or what belongs to them, into training and validation rows by whole blocks of neighbours.
 
     Neighbouring frequencies look alike, so that single rows drawn at random would leak; every ``every``-th block of
-    ``block`` rows is held out. A pool of fewer than two blocks holds out its last tenth.
+    ``block`` rows is held out, with all images of these rows. Fewer than ``every`` blocks hold out their last tenth of rows.
+
+    Args:
+        images: (p, ..), the images of a row beside one another.
+        block: rows per block.
+        every: blocks per held-out one.
+        limit: most images held out.
+        row: number of the row that each image belongs to, ascending from 0; None = every image is a row of its own.
 
     Returns:
         Training rows and at most ``limit`` validation rows.
@@ -58,7 +65,10 @@ def split_rows(
     """
     if len(images) < 2:
         raise ValueError(f"{len(images)} row(s) are left; training needs at least 2. Lower the SNR threshold.")
-    held_out = np.arange(len(images)) // block % every == every - 1
+    row = np.arange(len(images)) if row is None else row
+    if len(row) != len(images) or row[-1] == row[0]:
+        raise ValueError(f"{len(images)} images of {len(np.unique(row))} row(s); at least two rows are needed.")
+    held_out = row // block % every == every - 1
     if not held_out.any():
-        held_out = np.arange(len(images)) >= len(images) - max(1, len(images) // every)
+        held_out = row > row[-1] - max(1, (row[-1] + 1) // every)
     return images[~held_out], images[held_out][:limit]

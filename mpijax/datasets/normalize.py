@@ -126,7 +126,7 @@ class RowScaling:
             rows: coarse rows.
             kind: "modulus", by the largest modulus: zero stays zero and the phase is kept; or "minmax", real and imaginary
                 parts of a row from its smallest to its largest value to 0.15..0.85, as TranSMS' public code does. A constant
-                row is only shifted.
+                row becomes 0.15.
 
         Raises:
             ValueError: another kind.

@@ -48,6 +48,7 @@ def recover_by_patches(
         project's).
     """
     coarse = np.asarray(coarse)
+    coarse = coarse.astype(np.result_type(coarse, np.complex64), copy=False)
     if coarse.ndim != 3 or not coarse.size:
         raise ValueError(f"coarse has shape {coarse.shape}; expected rows (b, h, w), none of them zero.")
     check_finite("coarse", coarse)

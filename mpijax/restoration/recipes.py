@@ -71,6 +71,7 @@ def recipe(model: str, scale: int, preset: str = "quick", **changes: Any) -> Rec
     is halved at every fifth of 200,000 steps of 64 rows, flips, rows scaled to 0.15..0.85; SMRnet on strided rows; VDSR with
     gradients clipped to 0.4; MDSR in batches of 16; VRF-Net by L2, rates from 1e-3 to 1e-7 in 350 epochs of 6,000 rows. TranSMS'
     rates are its public code's; SRCNN, VDSR and MDSR take 1e-4 where the papers searched or used another optimizer.
+    Both keep the weights that are best on held-out rows, where there are such; the public code keeps the last.
     "quick" is a small variant with larger rates and batches of 16 rows that trains in minutes on two cores, with all symmetries,
     random phases and a loss in units of the noise.
 

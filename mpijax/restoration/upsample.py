@@ -1,12 +1,13 @@
 """Coarse rows to fine ones: networks and classical interpolation."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
-from mpijax.core.checks import check_choice
+from mpijax.core.checks import check_choice, check_range, is_concrete
 from mpijax.core.typing import Array, Complex, Float
 from mpijax.datasets.baselines import consistent_bicubic
 from mpijax.datasets.normalize import RowScaling, channels_to_complex, complex_to_channels
@@ -39,6 +40,8 @@ def network_upsampler(predict: Callable[..., Any], normalization: str = "modulus
     """
 
     def upsample(coarse: Complex[Array, "b h w"], sigma: Float[Array, " b"] | None = None) -> Complex[Array, "b y x"]:
+        if sigma is not None and is_concrete(sigma):
+            check_range("sigma", sigma, 0, math.inf, "")
         scaling = RowScaling.of(coarse, normalization)
         level = None if sigma is None else jnp.asarray(sigma) * scaling.gain
         fine = predict(scaling.apply(complex_to_channels(coarse)), noise_level=level)

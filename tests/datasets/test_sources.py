@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -16,8 +18,15 @@ def test_coarse_snr_is_what_was_asked_for():
         task = RecoveryTask(scale, sample=source.sample, augment="none")
         drawn = rows(jax.random.key(0))
         _, _, sigma = task.measure(jax.random.key(1), drawn)
-        power = np.mean(np.abs(np.asarray(rows.images)) ** 2)
-        np.testing.assert_allclose(10 * np.log10(power / np.asarray(sigma) ** 2), 30.0, atol=1e-3)
+        # the coarse rows as measured: what their noise really is, and their power
+        noisy, _, _ = task.measure(jax.random.key(1), drawn)
+        clean, _, _ = task.measure(jax.random.key(1), replace(drawn, sigma=0 * drawn.sigma))
+        noise = np.mean(np.abs(np.asarray(noisy) - np.asarray(clean)) ** 2)
+        np.testing.assert_allclose(np.asarray(sigma) ** 2, noise, rtol=0.05)
+        fine = np.asarray(rows.images)
+        means = fine.reshape(-1, 32 // scale, scale, 32 // scale, scale).mean((2, 4))
+        snr = [10 * np.log10(np.mean(np.abs(x) ** 2) / noise) for x in (fine, means)]
+        assert abs(snr[0] - 30) < 0.2 and 28.8 < snr[1] < snr[0]
     assert fine_sigma(4, 20.0, "fine") == pytest.approx(0.1) and fine_sigma(4, 20.0) == pytest.approx(1.6)
     with pytest.raises(ValueError, match="snr_of"):
         fine_sigma(2, 30.0, "middle")

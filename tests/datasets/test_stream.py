@@ -216,3 +216,13 @@ def test_split_holds_out_whole_blocks():
     assert [len(x) for x in split_rows(pool[:5])] == [4, 1]
     with pytest.raises(ValueError, match="at least 2"):
         split_rows(pool[:1])
+
+
+def test_all_slices_of_a_row_are_held_out_together():
+    row = np.repeat(np.arange(400), 5)
+    kept, held_out = split_rows(row, row=row)
+    assert not set(kept) & set(held_out) and len(held_out) == 2 * 16 * 5
+    blocks = np.unique(held_out // 16)
+    np.testing.assert_array_equal(blocks % 10, 9)
+    with pytest.raises(ValueError, match="two rows"):
+        split_rows(np.arange(5), row=np.zeros(5, int))
