@@ -15,7 +15,7 @@ instabilities". The paper gives no formula. Read here: the field-free point is d
 recovered.
 ``--model`` names finished run directories, e.g. runs/vrfnet_simulated/scan_2/2x/vrfnet; without, small networks are trained.
 
-Expected on two cores: ``quick`` about 12 minutes, five of them training; ``paper`` wants a GPU.
+Estimated for two cores: ``quick`` 12 minutes, five of them training; ``paper`` wants a GPU.
 """
 
 import json

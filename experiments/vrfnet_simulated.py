@@ -10,7 +10,7 @@ sensitivities are drawn, slices z = const of 32^3 voxels. Every method recovers 
 other scan, because within a scan the drawn sensitivities only scale the rows. A resolution phantom in the middle slice is
 reconstructed with every matrix (Kaczmarz, 3 sweeps, lambda 1e-3 of the squared Frobenius norm per voxel).
 
-Expected on two cores: ``quick`` (scale 2, small SRCNN, TranSMS and VRF-Net, 1,200 to 2,500 steps of 16 rows) about 13 minutes.
+Expected on two cores: ``quick`` (scale 2, small SRCNN, TranSMS and VRF-Net, 1,200 to 2,500 steps of 16 rows) about 11 minutes.
 ``paper`` (scales 2, 4 and 8, all networks at full size and with their published recipes) is for a GPU. Finished trainings in the
 run directory are read again, interrupted ones continued.
 """
