@@ -11,7 +11,7 @@ maximum-then-mean (maxavg), the entry of largest modulus (absmax), every S-th vo
 own degradation, bicubic beside it. On slices of a simulated scan, or with ``--data-root`` on calibrations 9, 10 and 3 of the
 Open MPI data set. One training each: differences of a few percent may be chance.
 
-Estimated for two cores: ``quick`` (scale 2, 16 features, 13 trainings of 700 steps of 16 rows) 13 minutes. ``paper`` (scales 2
+Expected on two cores: ``quick`` (scale 2, 16 features, 13 trainings of 700 steps of 16 rows) about 7 minutes. ``paper`` (scales 2
 and 4, 128 features, 32,812 steps each) is for a GPU. Finished trainings in the run directory are read again.
 """
 
