@@ -31,9 +31,7 @@ from mpijax.datasets import InHouseSet, RecoveryTask
 from mpijax.datasets.phantoms import stenosis_phantom
 from mpijax.datasets.samplers.in_house import NOISE, SENSITIVE
 from mpijax.datasets.sources import MIN_SNR, in_house_source
-from mpijax.metrics import best_scale
 from mpijax.physics import complex_normal
-from mpijax.viz import plot_reconstructions, save
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ PRESETS = {
     "paper": Config(
         run_dir=Path("runs/transms_inhouse_paper"),
         scales=(2, 4, 8),
-        networks=("srcnn", "vdsr", "mdsr", "smrnet", "transms", "vrfnet", "consistent_unet"),
+        networks=tuple(NETWORKS),
         recipe="published",
     ),
     "smoke": Config(scales=(2,), networks=("srcnn",), steps=3, compressed=False),
@@ -80,17 +78,18 @@ def main(config: Config) -> dict[str, Any]:
     config.run_dir.mkdir(parents=True, exist_ok=True)
     write_record(config.run_dir, "transms_inhouse_like", config)
     results: dict[str, Any] = {"scales": {}}
+    test = transms.Matrices.of(InHouseSet().test)
     for scale in config.scales:
-        results["scales"][str(scale)] = at_scale(config, scale)
+        results["scales"][str(scale)] = at_scale(config, scale, test)
     results["seconds"] = time.perf_counter() - started
     write_text(config.run_dir / "results.json", json.dumps(results, indent=2) + "\n")
     write_report(config, results)
     return results
 
 
-def test_cases(task: RecoveryTask, seed: int) -> tuple[Case, Case]:
+def test_cases(test: transms.Matrices, task: RecoveryTask, seed: int) -> tuple[Case, Case]:
     """The test matrix measured with noise (retrospective), and the clean one, to be measured with a large sample (prospective)."""
-    clean, key = transms.Matrices.of(InHouseSet().test).matrices[0], jax.random.key(seed + 700)
+    clean, key = test.matrices[0], jax.random.key(seed + 700)
     noise = np.asarray(complex_normal(clean.values.shape, NOISE, key=key, dtype=np.dtype(np.complex64)))
     noisy = np.asarray(clean.values) + noise
     kept = np.sqrt(np.mean(np.abs(noisy) ** 2, axis=-1)) > MIN_SNR * NOISE
@@ -103,7 +102,7 @@ def test_cases(task: RecoveryTask, seed: int) -> tuple[Case, Case]:
     )
 
 
-def at_scale(config: Config, scale: int) -> dict[str, Any]:
+def at_scale(config: Config, scale: int, test: transms.Matrices) -> dict[str, Any]:
     """Errors to the measured and to the clean matrix, and the phantoms' images, at one scale."""
     source = in_house_source(seed=config.seed)
     task = RecoveryTask(scale, sample=source.sample, target=source.target)
@@ -113,7 +112,7 @@ def at_scale(config: Config, scale: int) -> dict[str, Any]:
         config.networks, source, scale, runs, config.recipe,
         steps=config.steps, seed=config.seed, progress=config.progress,
     )  # fmt: skip
-    retrospective, prospective = test_cases(task, config.seed)
+    retrospective, prospective = test_cases(test, task, config.seed)
     records, recovered = evaluate([retrospective], methods)
     clean = replace(retrospective, truth=prospective.truth)
     for record in records:
@@ -122,8 +121,10 @@ def at_scale(config: Config, scale: int) -> dict[str, Any]:
     tubes = {name: rows[0] for name, rows in recovered.items()}
     both = {f"{name} (retrosp.)": rows for name, rows in tubes.items()}
     both |= {f"{name} (prosp.)": rows[0] for name, rows in recovered_large.items()}
-    images, _ = phantom_images(retrospective, tubes, transms.tube_phantoms, config.seed)
-    narrow, figure = phantom_images(retrospective, both, lambda grid: stenosis_phantom(grid)[None], config.seed + 1)
+    images, _ = phantom_images(test, retrospective, tubes, transms.tube_phantoms, config.seed)
+    narrow, figure = phantom_images(
+        test, retrospective, both, lambda grid: stenosis_phantom(grid)[None], config.seed + 1
+    )
     figures = config.run_dir / "figures"
     curves = {NETWORKS[name]: learning_curve(runs / name) for name in config.networks}
     transms_report.figures_of(figures, f"{scale}x", retrospective, tubes, {}, curves)
@@ -132,16 +133,15 @@ def at_scale(config: Config, scale: int) -> dict[str, Any]:
 
 
 def phantom_images(
-    case: Case, recovered: dict[str, np.ndarray], phantoms: Any, seed: int
+    test: transms.Matrices, case: Case, recovered: dict[str, np.ndarray], phantoms: Any, seed: int
 ) -> tuple[list[dict[str, Any]], Any]:
     """Records of the images on the sensitive region; and images, phantoms and grid."""
-    matrices = transms.Matrices.of(InHouseSet().test)
 
     def cropped(rows: np.ndarray) -> np.ndarray:
         return np.asarray(case.truth.with_rows(rows.reshape(len(rows), -1)).crop(SENSITIVE).rows())
 
     truth = case.truth.crop(SENSITIVE)
-    data = transms.phantom_data(matrices.items[0], truth, matrices.rms[0], phantoms, jax.random.key(seed + 800))
+    data = transms.phantom_data(test.items[0], truth, test.rms[0], phantoms, jax.random.key(seed + 800))
     rows = {"true matrix": np.asarray(truth.rows())} | {name: cropped(images) for name, images in recovered.items()}
     images, true = transms.reconstruct(rows, data, truth.grid.shape), phantoms(truth.grid)
     return transms.image_records(case.name, images, true), (images, true, truth.grid)
@@ -149,15 +149,9 @@ def phantom_images(
 
 def _stenosis_figure(path: Path, images: Any, phantoms: np.ndarray, grid: Any) -> None:
     """The stenosis by ADMM, with matrices recovered both ways."""
-    half, shape = np.asarray(grid.fov) * 500, (grid.shape[1], grid.shape[0])
-    shown = [
-        name for name in images if name == "true matrix" or name.startswith(("bicubic", "TranSMS", "consistent U"))
-    ]
-    panels = {
-        name: (float(best_scale(images[name]["ADMM"][0], phantoms[0])) * images[name]["ADMM"][0]).reshape(shape)
-        for name in shown
-    }
-    save(plot_reconstructions(panels, phantoms[0].reshape(shape), extent=(-half[0], half[0], -half[1], half[1])), path)
+    shown = ("true matrix", "bicubic", "TranSMS", "consistent U")
+    chosen = {name: solved["ADMM"][0] for name, solved in images.items() if name.startswith(shown)}
+    transms_report.images_figure(path, chosen, phantoms[0], grid)
 
 
 def write_report(config: Config, results: dict[str, Any]) -> None:

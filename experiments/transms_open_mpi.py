@@ -72,7 +72,7 @@ PRESETS = {
     "paper": Config(
         run_dir=Path("runs/transms_open_mpi_paper"),
         scales=(2, 4, 8),
-        networks=("srcnn", "vdsr", "mdsr", "smrnet", "transms", "vrfnet", "consistent_unet"),
+        networks=tuple(NETWORKS),
         recipe="published",
     ),
     "smoke": Config(protocols=("tracer",), scales=(2,), networks=("srcnn",), steps=3, size=8),

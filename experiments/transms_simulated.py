@@ -25,7 +25,16 @@ import jax
 import numpy as np
 
 from experiments.support import transms, transms_report
-from experiments.support.competitors import NETWORKS, check_request, classical_methods, learning_curve, train_networks
+from experiments.support.competitors import (
+    NETWORKS,
+    check_request,
+    classical_methods,
+    compressed_sensing,
+    learning_curve,
+    read_card,
+    train_networks,
+    weights_of,
+)
 from experiments.support.recovery import evaluate
 from experiments.support.run import parse, run_main, write_record
 from experiments.support.transms_report import FITTED
@@ -89,7 +98,6 @@ class Config:
     progress: bool = True
 
 
-EVERY = ("srcnn", "vdsr", "mdsr", "smrnet", "transms", "vrfnet", "consistent_unet")
 PRESETS = {
     "quick": Config(),
     "ablation": Config(
@@ -98,7 +106,7 @@ PRESETS = {
     "paper": Config(
         run_dir=Path("runs/transms_paper"),
         scales=(2, 4, 8),
-        networks=EVERY,
+        networks=tuple(NETWORKS),
         variants=tuple(TRANSMS),
         recipe="published",
         image_matrices=34,
@@ -164,19 +172,19 @@ def at_scale(config: Config, scale: int, matrices: transms.Matrices, groups: lis
     for record, group in zip(records, [g for g in groups for _ in methods], strict=True):
         record["group"] = group
     if config.slow:
-        compressed = classical_methods(task, source, key, compressed=True)["compressed sensing"]
-        slow = {"compressed sensing": compressed, FITTED: transms.fitted_simulator}
+        random_key = jax.random.split(key)[1]  # as classical_methods draws it
+        slow = {"compressed sensing": compressed_sensing(scale, random_key), FITTED: transms.fitted_simulator}
         extra, more = evaluate(cases[:with_images], slow)
         recovered |= more
         records += [r | {"group": groups[i // len(slow)]} for i, r in enumerate(extra)]
     images, first = transms.images_of(matrices, cases[:with_images], recovered, jax.random.key(config.seed + 2))
-    curves = {NETWORKS[name]: learning_curve(runs / name) for name in config.networks}
-    folders = {VARIANTS[name][2]: runs / name / VARIANTS[name][0] for name in config.variants}
-    curves |= {label: learning_curve(folder) for label, folder in folders.items()}
+    folders = {NETWORKS[name]: runs / name for name in config.networks}
+    folders |= {VARIANTS[name][2]: runs / name / VARIANTS[name][0] for name in config.variants}
+    curves = {label: learning_curve(folder) for label, folder in folders.items()}
     result = {
         "matrices": records,
         "images": images,
-        "parameters": transms.parameter_counts({NETWORKS[n]: runs / n for n in config.networks} | folders),
+        "parameters": {label: weights_of(read_card(folder)) for label, folder in folders.items()},
     }
     return result, (cases[0], {name: estimates[0] for name, estimates in recovered.items()}, first, curves)
 

@@ -176,32 +176,46 @@ def classical_methods(
 
     Bicubic interpolation of the task's coarse rows; of every S-th voxel of a small sample (strided), with and without knowing
     that these lie (S-1)/2 voxels off the middle of their block; with block means enforced; the best 5 x 5 linear filter; and
-    with ``compressed`` the sparsest Fourier spectrum behind as many random voxels of a small sample.
+    with ``compressed`` :func:`compressed_sensing`.
 
     Args:
         task: scale and degradation.
         source: rows that the linear filter is fitted on.
         key: draws these rows and the random voxels.
-        compressed: whether to include compressed sensing (``iterations`` of ADMM per row, the slowest by far).
-        iterations: of ADMM.
+        compressed: whether to include compressed sensing.
+        iterations: of its ADMM.
         batches: of rows that the linear filter is fitted on.
     """
     fit_key, mask_key = jax.random.split(key)
-    scale, box = task.scale, task.method == "box"
+    methods = bicubic_methods(task)
+    if task.method == "box":
+        methods["consistent-bicubic"] = from_upsampler(load_upsampler("consistent-bicubic", task.scale))
+    methods["linear filter 5x5"] = from_upsampler(recovery.linear_filter(task, source.rows, fit_key, batches))
+    if compressed:
+        methods["compressed sensing"] = compressed_sensing(task.scale, mask_key, iterations)
+    return methods
+
+
+def bicubic_methods(task: RecoveryTask) -> dict[str, Method]:
+    """Bicubic interpolation of the task's coarse rows and of strided ones, aligned and not."""
+    scale = task.scale
     own = "stride" if task.method == "stride" else "box"
     methods = {"bicubic": from_upsampler(load_upsampler("bicubic", scale, own))}
     if task.method != "stride":
         methods["strided bicubic"] = from_upsampler(load_upsampler("bicubic", scale, "stride"), "stride")
     methods["strided bicubic, misaligned"] = from_upsampler(load_upsampler("bicubic", scale, "box"), "stride")
-    if box:
-        methods["consistent-bicubic"] = from_upsampler(load_upsampler("consistent-bicubic", scale))
-    methods["linear filter 5x5"] = from_upsampler(recovery.linear_filter(task, source.rows, fit_key, batches))
-    if compressed:
-        methods["compressed sensing"] = _compressed_sensing(scale, mask_key, iterations)
     return methods
 
 
-def _compressed_sensing(scale: int, key: jax.Array, iterations: int) -> Method:
+def compressed_sensing(scale: int, key: jax.Array, iterations: int = 1000) -> Method:
+    """The sparsest Fourier spectrum behind every S^2-th voxel of a small sample, drawn at random (the slowest by far).
+
+    Args:
+        scale: S.
+        key: draws the voxels.
+        iterations: of ADMM.
+    """
+
     def method(case: Case) -> np.ndarray:
         known = random_mask(case.images.shape[1:], scale, key=key)
         sigma = case.image_sigma if np.all(case.image_sigma > 0) else None

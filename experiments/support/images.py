@@ -117,10 +117,14 @@ def _figures_of_merit(
             if reference is None or (name == "true matrix" and against == "psnr_to_true_matrix"):
                 record[against] = None
                 continue
-            scaled = mj.metrics.best_scale(image, reference) * image
-            record[against] = float(mj.metrics.psnr(scaled, reference))
+            record[against] = scaled_psnr(image, reference)
         records.append(record | _error(image, images["true matrix"], grid))
     return records
+
+
+def scaled_psnr(image: np.ndarray, reference: np.ndarray) -> float:
+    """pSNR [dB] after the one best scale."""
+    return float(mj.metrics.psnr(mj.metrics.best_scale(image, reference) * image, reference))
 
 
 def _error(image: np.ndarray, true: np.ndarray, grid: mj.Grid) -> dict[str, float]:

@@ -20,7 +20,6 @@ from mpijax.datasets import (
 )
 from mpijax.datasets.stream import RowSource
 from mpijax.physics import complex_normal
-from mpijax.restoration import CLASSICAL, load_upsampler
 from mpijax.restoration.upsample import Upsampler
 
 
@@ -103,13 +102,6 @@ def linear_filter(task: RecoveryTask, source: RowSource, key: jax.Array, batches
         coarse, fine = coarse / level[:, None, None], fine / level[:, None, None]
     weights = fit_linear_filter(coarse, fine, task.scale)
     return lambda rows, sigma=None: apply_linear_filter(rows, weights)
-
-
-def classical_upsamplers(task: RecoveryTask) -> dict[str, Upsampler]:
-    """The baselines that need no training."""
-    if task.method == "box":
-        return {name: load_upsampler(name, task.scale) for name in CLASSICAL}
-    return {"bicubic": load_upsampler("bicubic", task.scale, "stride" if task.method == "stride" else "box")}
 
 
 def row_metrics(estimate: Complex[np.ndarray, "m y x"], case: Case) -> dict[str, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import mpijax as mj
 from experiments.support import vrfnet_paper as paper
 from experiments.support.competitors import learning_curve
 from experiments.support.images import DATA_SNR, REFINEMENT, RELATIVE_LAMBDA, SWEEPS, PhantomImages
@@ -217,7 +218,7 @@ def rows_figure(case: Case, chosen: np.ndarray, recovered: Mapping[str, np.ndarr
         frequencies=np.asarray(case.truth.frequencies)[position],
         mixing_orders=None if sequence is None else sequence.mixing_orders()[frequency],
         channels=["xyz"[int(c)] for c in np.asarray(index.channel)[chosen]],
-        extent=_extent(case.truth.grid),
+        extent=extent_of(case.truth.grid),
     )
     save(figure, path)
 
@@ -229,7 +230,7 @@ def images_figure(images: PhantomImages, path: Path) -> None:
     slices = {name: image[image.shape[0] // 2] for name, image in images.first.items()}
     truth = slices.pop("phantom", None)
     kept = ("true matrix", *for_a_page([name for name in slices if name != "true matrix"]))
-    save(plot_reconstructions({name: slices[name] for name in kept}, truth, extent=_extent(grid)), path)
+    save(plot_reconstructions({name: slices[name] for name in kept}, truth, extent=extent_of(grid)), path)
 
 
 def for_a_page(names: Iterable[str]) -> list[str]:
@@ -237,6 +238,7 @@ def for_a_page(names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in LEFT_OUT][-SHOWN:]
 
 
-def _extent(grid: Any) -> tuple[float, float, float, float]:
+def extent_of(grid: mj.Grid) -> tuple[float, float, float, float]:
+    """Field of view of a grid for figures [mm]."""
     half, center = np.asarray(grid.fov)[:2] * 500, np.asarray(grid.center)[:2] * 1e3
     return (center[0] - half[0], center[0] + half[0], center[1] - half[1], center[1] + half[1])

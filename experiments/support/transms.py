@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 import mpijax as mj
-from experiments.support.competitors import read_card
-from experiments.support.recovery import Case, evaluate, from_upsampler, stacked
+from experiments.support.competitors import bicubic_methods
+from experiments.support.images import scaled_psnr
+from experiments.support.recovery import Case, evaluate, stacked
 from mpijax.datasets import RecoveryTask, fine_sigma
 from mpijax.datasets.phantoms.volumes import box_shares
 from mpijax.physics import complex_normal
-from mpijax.restoration import fitted_matrix, load_upsampler
+from mpijax.restoration import fitted_matrix
 
 REFINEMENT = 3
 """Phantoms are measured on a grid this many times finer per axis."""
@@ -49,7 +49,7 @@ class Matrices:
             items, tuple(replace(m, values=np.asarray(m.values) / r) for m, r in zip(raw, rms, strict=True)), tuple(rms)
         )
 
-    def cases(self, task: RecoveryTask, sigma: float, key: jax.Array, region: np.ndarray | None = None) -> list[Case]:
+    def cases(self, task: RecoveryTask, sigma: float, key: jax.Array) -> list[Case]:
         """One case per matrix, with noise of ``sigma`` in units of its root mean square."""
         return [
             Case(
@@ -58,7 +58,6 @@ class Matrices:
                 np.full(len(matrix.rows()), sigma, np.float32),
                 task,
                 jax.random.fold_in(key, i),
-                region=region,
             )
             for i, (item, matrix) in enumerate(zip(self.items, self.matrices, strict=True))
         ]
@@ -142,15 +141,11 @@ def image_records(
                         "phantom": i,
                         "solver": solver,
                         "method": name,
-                        "psnr_to_true_matrix": None if name == "true matrix" else _psnr(image, reference),
-                        "psnr_to_phantom": _psnr(image, phantoms[i]),
+                        "psnr_to_true_matrix": None if name == "true matrix" else scaled_psnr(image, reference),
+                        "psnr_to_phantom": scaled_psnr(image, phantoms[i]),
                     }
                 )
     return records
-
-
-def _psnr(image: np.ndarray, reference: np.ndarray) -> float:
-    return float(mj.metrics.psnr(mj.metrics.best_scale(image, reference) * image, reference))
 
 
 def fitted_simulator(case: Case) -> np.ndarray:
@@ -168,12 +163,9 @@ def interpolation(matrices: Matrices) -> dict[str, dict[str, float]]:
     """Errors of bicubic interpolation without noise at 2x, 4x and 8x: method -> scale -> nRMSE of all matrices together."""
     found: dict[str, dict[str, float]] = {}
     for scale in (2, 4, 8):
-        methods = {
-            "bicubic": from_upsampler(load_upsampler("bicubic", scale)),
-            "strided bicubic": from_upsampler(load_upsampler("bicubic", scale, "stride"), "stride"),
-            "strided bicubic, misaligned": from_upsampler(load_upsampler("bicubic", scale), "stride"),
-        }
-        cases = simulated_cases(matrices, RecoveryTask(scale, sample="large"), None, "coarse", 0)
+        task = RecoveryTask(scale, sample="large")
+        methods = bicubic_methods(task)
+        cases = simulated_cases(matrices, task, None, "coarse", 0)
         records, _ = evaluate(cases, methods, keep=0)
         for name in methods:
             found.setdefault(name, {})[str(scale)] = stacked([r for r in records if r["method"] == name])
@@ -196,13 +188,3 @@ def images_of(
         if not first:
             first = {"images": images, "phantoms": phantoms}
     return records, first
-
-
-def parameter_counts(runs: Mapping[str, Path]) -> dict[str, int]:
-    """Trainable numbers of the network in every run directory."""
-    return {
-        label: sum(
-            int(np.prod(shape)) for name, shape in read_card(path)["arrays"].items() if name.startswith("params")
-        )
-        for label, path in runs.items()
-    }

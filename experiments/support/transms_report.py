@@ -1,13 +1,16 @@
 """Reports of the TranSMS experiments: the paper's tables beside ours, figures, the order of matrices and images."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
+import mpijax as mj
 from experiments.support import transms_paper as paper
 from experiments.support.recovery import Case, stacked
+from experiments.support.report import extent_of
 from experiments.support.run import csv_table, environment, markdown_table
 from experiments.support.transms import DATA_SNR_DB, PENALTY, REFINEMENT, RELATIVE_LAMBDA, SWEEPS
 from mpijax.core.files import write_text
@@ -217,8 +220,6 @@ def figures_of(
 ) -> list[str]:
     """Rows with errors, images with errors, learning curves; returns the lines that show them."""
     grid = case.truth.grid
-    half = np.asarray(grid.fov)[:2] * 500
-    extent = (-half[0], half[0], -half[1], half[1])
     index = case.truth.row_index()
     harmonics = np.asarray(index.frequency_index)
     # one row per harmonic at a quarter turn, the lowest and the highest among them
@@ -230,21 +231,26 @@ def figures_of(
     frequencies = np.asarray(case.truth.frequencies)
     position = np.searchsorted(np.asarray(case.truth.frequency_indices), harmonics[chosen])
     save(
-        plot_rows(shown, reference="reference", frequencies=frequencies[position], extent=extent),
+        plot_rows(shown, reference="reference", frequencies=frequencies[position], extent=extent_of(grid)),
         folder / f"rows_{tag}.png",
     )
     lines = [f"![rows {tag}](figures/rows_{tag}.png)", ""]
     if images:
-        k, shape = len(images["phantoms"]) // 2, (grid.shape[1], grid.shape[0])
-        phantom = images["phantoms"][k]
+        k = len(images["phantoms"]) // 2
         solved = {name: images["images"][name]["ADMM"][k] for name in images["images"] if name not in HIDDEN}
-        panels = {name: (float(best_scale(image, phantom)) * image).reshape(shape) for name, image in solved.items()}
-        save(plot_reconstructions(panels, phantom.reshape(shape), extent=extent), folder / f"images_{tag}.png")
+        images_figure(folder / f"images_{tag}.png", solved, images["phantoms"][k], grid)
         lines += [f"![images {tag}, ADMM](figures/images_{tag}.png)", ""]
     if curves:
         save(plot_learning_curve(curves), folder / f"learning_{tag}.png")
         lines += [f"![learning curves {tag}](figures/learning_{tag}.png)", ""]
     return lines
+
+
+def images_figure(path: Path, images: Mapping[str, np.ndarray], phantom: np.ndarray, grid: mj.Grid) -> None:
+    """The phantom and its images (n,), each after its best scale, on a grid of one slice."""
+    shape = (grid.shape[1], grid.shape[0])
+    panels = {name: (float(best_scale(image, phantom)) * image).reshape(shape) for name, image in images.items()}
+    save(plot_reconstructions(panels, phantom.reshape(shape), extent=extent_of(grid)), path)
 
 
 def made_with(seconds: float) -> list[str]:

@@ -51,7 +51,7 @@ def train(
         snr_threshold: of files: least SNR of a row.
         min_frequency: of files: least frequency [kHz].
         slices: of files: central z slices used of each row.
-        seed: of weights, split and batches.
+        seed: of weights and batches.
     """
     from mpijax.datasets import RecoveryTask
     from mpijax.restoration import recipe, train_recovery

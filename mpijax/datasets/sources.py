@@ -100,7 +100,7 @@ def fine_sigma(scale: int, snr_db: float = SNR_DB, snr_of: str = "coarse") -> fl
     """Complex noise standard deviation of one fine voxel of a matrix of root mean square 1.
 
     SNR = 10 log10(mean |s|^2 / sigma^2) with the mean over the fine matrix. With "coarse" it is that of the sample of S x S
-    voxels, whose signal is up to S^2 times as large (sharp rows lose some in the mean: up to 0.8 dB at 4x, 2.7 dB at 8x):
+    voxels, whose signal is up to S^2 times as large (less where rows are sharp):
     sigma = S^2 10^(-SNR/20). The paper's tables ask for this reading: there the noise adds the same 1.9 % to bicubic's error at
     every scale, and to that of strided (small) samples 7.3 and 26.5 % at 2x and 4x (at 8x 48 %, less than S^2 times). Here 30 dB
     add 2.6 %, so the paper's noise is lower by a factor 1.35 or its SNR differently defined.

@@ -18,7 +18,7 @@ STRIDES = (1, 1, 2)
 class DepthwiseConv(nnx.Module):
     """3 x 3 convolution of every channel by itself, zeros outside: out[i, j, k] = sum_mn w[m, n, k] x[i+m-1, j+n-1, k] + b[k].
 
-    It is written as nine shifted products: XLA's grouped convolution takes 80 times as long on a CPU.
+    It is written as nine shifted products: XLA's grouped convolution is slow on a CPU.
     """
 
     def __init__(self, features: int, *, rngs: nnx.Rngs):

@@ -33,13 +33,13 @@ _TRANSMS = dict(final_learning_rate=1e-7, schedule="halving", loss="l1", ema_dec
 _FLIPS = {"augment": "flips", "normalization": "minmax"}
 _PUBLISHED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "transms": (dict(_TRANSMS, steps=200_000, weight_decay=1e-8), _FLIPS),
-    "smrnet": (dict(_TRANSMS, steps=200_000, learning_rate=1e-4), {"augment": "symmetry", "method": "stride"}),
+    "smrnet": (dict(_TRANSMS, steps=200_000, learning_rate=1e-4), {"method": "stride"}),
     "srcnn": (dict(_TRANSMS, steps=200_000, learning_rate=1e-4), _FLIPS),
     "vdsr": (dict(_TRANSMS, steps=200_000, learning_rate=1e-4, clip_norm=0.4), _FLIPS),
     "mdsr": (dict(_TRANSMS, steps=200_000, learning_rate=1e-4, batch_size=16), _FLIPS),
     "vrfnet": (
         dict(steps=350 * 6000 // 64, learning_rate=1e-3, final_learning_rate=1e-7, loss="mse"),
-        {"augment": "symmetry"},
+        {},
     ),
     "consistent_unet": (
         dict(steps=200_000, learning_rate=1e-3, final_learning_rate=1e-6, schedule="cosine", loss="l1"),

@@ -63,7 +63,7 @@ def load_upsampler(model: str | Path, scale: int, sampling: str = "box") -> Upsa
     if model == "consistent-bicubic":
         if sampling != "box":
             raise ValueError(f"sampling = {sampling!r}; consistent-bicubic is defined for 'box' (block means).")
-        # exact block means: with room for the noise the error is larger on all simulated matrices tried
+        # exact block means: without a prior, room for the noise would only bring bicubic's error back
         return lambda coarse, sigma=None: consistent_bicubic(coarse, scale)
     config, weights = load_weights(model)
     if config.get("scale") != scale:

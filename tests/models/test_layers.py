@@ -4,7 +4,8 @@ import numpy as np
 from flax import nnx
 
 from mpijax.core.interpolation import keys_matrix
-from mpijax.models.layers import EncoderLayer, batch_norm, keys_upsample, pixel_shuffle
+from mpijax.models.convolution import PointwiseConv
+from mpijax.models.layers import EncoderLayer, attention, batch_norm, keys_upsample, pixel_shuffle, torch_uniform
 
 
 def test_pixel_shuffle_has_the_channel_order_of_torch():
@@ -49,3 +50,34 @@ def test_batch_norm_keeps_nine_tenths_of_its_running_mean():
     norm = batch_norm(1, rngs=nnx.Rngs(0))
     norm(jnp.full((4, 2, 2, 1), 5.0))
     np.testing.assert_allclose(norm.mean[...], 0.5, rtol=1e-6)
+
+
+def test_attention_and_its_gradient_equal_the_library():
+    query, key, value, cotangent = (
+        jax.random.normal(k, (3, n, 2, 4))
+        for k, n in zip(jax.random.split(jax.random.key(2), 4), (5, 7, 7, 5), strict=True)
+    )
+
+    def weighted(function):
+        return lambda *tokens: jnp.sum(function(*tokens) * cotangent)
+
+    ours, theirs = (
+        jax.value_and_grad(weighted(function), (0, 1, 2))(query, key, value)
+        for function in (attention, jax.nn.dot_product_attention)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=5e-6), ours, theirs)
+
+
+def test_pointwise_convolution_and_its_gradient_equal_the_library():
+    x = jax.random.normal(jax.random.key(3), (2, 4, 5, 3))
+    ours = PointwiseConv(3, 6, init=torch_uniform(3), rngs=nnx.Rngs(0))
+    theirs = nnx.Conv(3, 6, (1, 1), kernel_init=torch_uniform(3), bias_init=torch_uniform(3), rngs=nnx.Rngs(0))
+
+    def energy(layer, x):
+        return jnp.sum(layer(x) ** 3)
+
+    found, expected = (nnx.grad(energy, argnums=(0, 1))(layer, x) for layer in (ours, theirs))
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True)
+    assert all(np.max(np.abs(b)) > 0.1 for b in jax.tree.leaves(expected))
+    for a, b in pairs:
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
