@@ -15,7 +15,7 @@ instabilities". The paper gives no formula. Read here: the field-free point is d
 recovered.
 ``--model`` names finished run directories, e.g. runs/vrfnet_simulated/scan_2/2x/vrfnet; without, small networks are trained.
 
-Estimated for two cores: ``quick`` 12 minutes, five of them training; ``paper`` wants a GPU.
+Measured on two cores: ``quick`` 7 minutes, three of them training; ``paper`` wants a GPU.
 """
 
 import json
