@@ -9,7 +9,7 @@ largest gradient or diameter (extrapolating) and 15 among the training ones (int
 with a sample of S x S voxels at 30 dB, strided and random ones with a sample of one voxel over the same noise.
 
 Expected on two cores: ``quick`` (2x and 4x, small variants) about 20 minutes, TranSMS at less than half of bicubic's error.
-``ablation`` repeats Table II and Fig. 4 at 4x with small variants in 17 minutes. ``paper`` is the published recipe (200,000 steps) at 2x, 4x
+``ablation`` repeats Table II and Fig. 4 at 4x in 17 minutes. ``paper`` is the published recipe (200,000 steps) at 2x, 4x
 and 8x with all networks, for a GPU. Runs resume, and a run directory that holds trained networks is read again:
 ``--run-dir runs/transms_simulated --variants small unaligned untold inconsistent`` adds what shows why the consistent U-Net is
 ahead.
