@@ -21,3 +21,10 @@ from mpijax.physics.scan_order import valid_voxels as valid_voxels
 from mpijax.physics.sequences import UNREACHED as UNREACHED
 from mpijax.physics.sequences import mixing_orders as mixing_orders
 from mpijax.physics.sequences import phase_table as phase_table
+from mpijax.physics.xspace import COLLINEAR_WIDTH as COLLINEAR_WIDTH
+from mpijax.physics.xspace import ISOTROPIC_WIDTH as ISOTROPIC_WIDTH
+from mpijax.physics.xspace import TRANSVERSE_WIDTH as TRANSVERSE_WIDTH
+from mpijax.physics.xspace import collinear_kernel as collinear_kernel
+from mpijax.physics.xspace import full_widths as full_widths
+from mpijax.physics.xspace import isotropic_kernel as isotropic_kernel
+from mpijax.physics.xspace import langevin_jacobian as langevin_jacobian

@@ -1,5 +1,8 @@
 """Containers (frozen pytrees) for particles, scanners, sequences, grids, system matrices and measurements; the simulators."""
 
+from mpijax.system.cartesian_scan import CartesianScan as CartesianScan
+from mpijax.system.cartesian_scan import image_of_voltage as image_of_voltage
+from mpijax.system.cartesian_scan import scan_voltage as scan_voltage
 from mpijax.system.coils import LoopCoil as LoopCoil
 from mpijax.system.coils import PolylineCoil as PolylineCoil
 from mpijax.system.coils import SeriesCoil as SeriesCoil
@@ -23,3 +26,7 @@ from mpijax.system.simulate import moment_spectrum as moment_spectrum
 from mpijax.system.simulate import simulate_rows as simulate_rows
 from mpijax.system.simulate import simulate_system_matrix as simulate_system_matrix
 from mpijax.system.transfer import TransferFunction as TransferFunction
+from mpijax.system.xspace import convolve_linear as convolve_linear
+from mpijax.system.xspace import sampled_kernel as sampled_kernel
+from mpijax.system.xspace import x_space_image as x_space_image
+from mpijax.system.xspace import x_space_voltage as x_space_voltage
