@@ -53,12 +53,13 @@ class PointwiseConv(nnx.Conv):
     Args:
         n_in: input channels.
         n_out: output channels.
+        use_bias: whether a bias is added.
         init: initializer of kernel and bias.
         rngs: random streams of the initial weights.
     """
 
-    def __init__(self, n_in: int, n_out: int, *, init: Initializer, rngs: nnx.Rngs):
-        super().__init__(n_in, n_out, (1, 1), kernel_init=init, bias_init=init, rngs=rngs)
+    def __init__(self, n_in: int, n_out: int, *, use_bias: bool = True, init: Initializer, rngs: nnx.Rngs):
+        super().__init__(n_in, n_out, (1, 1), use_bias=use_bias, kernel_init=init, bias_init=init, rngs=rngs)
 
     def __call__(self, x: Float[jax.Array, "b y x c"], out_sharding: Any = None) -> Float[jax.Array, "b y x k"]:
         """Features (b, y, x, n_in) to (b, y, x, n_out)."""

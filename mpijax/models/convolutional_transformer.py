@@ -18,13 +18,13 @@ STRIDES = (1, 1, 2)
 class DepthwiseConv(nnx.Module):
     """3 x 3 convolution of every channel by itself, zeros outside: out[i, j, k] = sum_mn w[m, n, k] x[i+m-1, j+n-1, k] + b[k].
 
-    It is written as nine shifted products: XLA's grouped convolution is slow on a CPU.
+    Without ``use_bias``, b = 0. It is written as nine shifted products: XLA's grouped convolution is slow on a CPU.
     """
 
-    def __init__(self, features: int, *, rngs: nnx.Rngs):
+    def __init__(self, features: int, *, use_bias: bool = True, rngs: nnx.Rngs):
         init = torch_uniform(9)
         self.kernel = nnx.Param(init(rngs.params(), (3, 3, 1, features)))
-        self.bias = nnx.Param(init(rngs.params(), (features,)))
+        self.bias = nnx.Param(init(rngs.params(), (features,))) if use_bias else None
 
     def __call__(self, x: Float[jax.Array, "b h w k"]) -> Float[jax.Array, "b h w k"]:
         """Feature map to feature map of the same shape."""
@@ -32,7 +32,7 @@ class DepthwiseConv(nnx.Module):
         kernel = self.kernel[...]
         padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
         taps = (padded[:, m : m + h, n : n + w] * kernel[m, n, 0] for m in range(3) for n in range(3))
-        return sum(taps, self.bias[...])
+        return sum(taps, jnp.zeros((), x.dtype) if self.bias is None else self.bias[...])
 
 
 class ConvProjection(nnx.Module):

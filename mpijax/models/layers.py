@@ -32,6 +32,22 @@ class Network(nnx.Module):
         """The resolved configuration including the network's name; survives a JSON round trip unchanged."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in self._config.items()}
 
+    def learn(
+        self, x: Float[Array, "..."], *, target: Float[Array, "..."], key: jax.Array, **inputs: Any
+    ) -> tuple[jax.Array, jax.Array]:
+        """Output for a batch in training, and what is added to its pixel loss: the output for x, and nothing.
+
+        Networks whose training takes more than their input, its target or random numbers, say so here.
+
+        Args:
+            x: Rows.
+            target: What the output is compared with.
+            key: Random key of the step.
+            **inputs: What else the batch holds for the network.
+        """
+        del target, key
+        return self(x, **inputs), jnp.zeros(())
+
 
 class GridNetwork(Network):
     """Base of the networks that take rows of any 2-D or 3-D grid, placed in a box, with a mask.
@@ -110,6 +126,30 @@ def pixel_shuffle(x: Float[Array, "b h w k"], factor: int) -> Float[jax.Array, "
         Feature map (b, h * factor, w * factor, c).
     """
     return einops.rearrange(jnp.asarray(x), "b h w (c i j) -> b (h i) (w j) c", i=factor, j=factor)
+
+
+def pixel_unshuffle(x: Float[Array, "b h w c"], factor: int) -> Float[jax.Array, "b _ _ _"]:
+    """Rearrange space into channels; inverts `pixel_shuffle`.
+
+    Args:
+        x: Feature map (b, h, w, c); ``factor`` divides h and w.
+        factor: Downsampling factor per axis.
+
+    Returns:
+        Feature map (b, h / factor, w / factor, c * factor^2).
+    """
+    return einops.rearrange(jnp.asarray(x), "b (h i) (w j) c -> b h w (c i j)", i=factor, j=factor)
+
+
+def mirror_to_multiple(x: Float[Array, "b h w c"], multiple: int) -> Float[jax.Array, "b _ _ c"]:
+    """Images whose sizes are multiples of a number: mirrored at their far edges, the edge itself not repeated.
+
+    Args:
+        x: Images (b, h, w, c) of any size.
+        multiple: What is to divide both sizes.
+    """
+    h, w = x.shape[1:3]
+    return jnp.pad(jnp.asarray(x), ((0, 0), (0, -h % multiple), (0, -w % multiple), (0, 0)), mode="reflect")
 
 
 def keys_upsample(x: Float[Array, "b h w c"], scale: int) -> Float[jax.Array, "b _ _ c"]:
@@ -211,17 +251,20 @@ def torch_uniform(fan_in: int) -> Initializer:
     return draw
 
 
-def torch_conv(n_in: int, n_out: int, kernel: int = 3, *, stride: int = 1, rngs: nnx.Rngs) -> nnx.Conv:
+def torch_conv(
+    n_in: int, n_out: int, kernel: int = 3, *, stride: int = 1, use_bias: bool = True, rngs: nnx.Rngs
+) -> nnx.Conv:
     """A 2-D convolution as PyTorch starts and pads it: ceil(n / stride) cells a side, kernel // 2 zeros at both ends."""
     init, pad = torch_uniform(n_in * kernel**2), (kernel // 2, kernel // 2)
-    if kernel == 1:
-        return PointwiseConv(n_in, n_out, init=init, rngs=rngs)
+    if kernel == stride == 1:
+        return PointwiseConv(n_in, n_out, use_bias=use_bias, init=init, rngs=rngs)
     return nnx.Conv(
         n_in,
         n_out,
         (kernel, kernel),
         strides=stride,
         padding=(pad, pad),
+        use_bias=use_bias,
         kernel_init=init,
         bias_init=init,
         rngs=rngs,

@@ -9,8 +9,11 @@ from mpijax.models.consistent_unet import ConsistentUNet
 from mpijax.models.dncnn import DnCNN
 from mpijax.models.layers import Network
 from mpijax.models.mdsr import MDSR
+from mpijax.models.mpi_mamba import MPIMamba
+from mpijax.models.nafnet import NAFNet
 from mpijax.models.pconv_unet import PConvUNet
 from mpijax.models.rdn import RDN
+from mpijax.models.restormer import Restormer
 from mpijax.models.siren import Siren
 from mpijax.models.smrnet import SMRnet
 from mpijax.models.srcnn import SRCNN
@@ -25,8 +28,11 @@ _NETWORKS: dict[str, type[Network]] = {
     "consistent_unet": ConsistentUNet,
     "dncnn": DnCNN,
     "mdsr": MDSR,
+    "mpi_mamba": MPIMamba,
+    "nafnet": NAFNet,
     "pconv_unet": PConvUNet,
     "rdn": RDN,
+    "restormer": Restormer,
     "siren": Siren,
     "smrnet": SMRnet,
     "srcnn": SRCNN,

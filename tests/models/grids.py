@@ -19,10 +19,14 @@ def count(name, **options):
 
 def create(name, **options):
     """A network with random numbers in all its variables, in none of them zero and running statistics of their own."""
-    model = nnx.eval_shape(lambda: models.create(name, rngs=nnx.Rngs(0), **options))
+    return draw(nnx.eval_shape(lambda: models.create(name, rngs=nnx.Rngs(0), **options)))
+
+
+def draw(model):
+    """A module, or the shapes of one, with random numbers in all its variables."""
     random = np.random.default_rng(0)
 
-    def draw(path, leaf):
+    def drawn(path, leaf):
         values = random.normal(size=leaf.shape)
         kind = [str(part) for part in path][-1]
         if kind == "kernel":
@@ -34,7 +38,7 @@ def create(name, **options):
         return leaf.replace(jnp.asarray(values, leaf.dtype))
 
     graph, state = nnx.split(model)
-    return nnx.merge(graph, nnx.map_state(draw, state))
+    return nnx.merge(graph, nnx.map_state(drawn, state))
 
 
 def untrained(name, x, mask=None, **options):
