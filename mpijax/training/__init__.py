@@ -2,6 +2,8 @@
 
 from mpijax.training.checkpoint import CheckpointError as CheckpointError
 from mpijax.training.config import TrainConfig as TrainConfig
+from mpijax.training.latent import begin_second_stage as begin_second_stage
+from mpijax.training.latent import with_latent as with_latent
 from mpijax.training.loop import Result as Result
 from mpijax.training.loop import fit as fit
 from mpijax.training.losses import pixel_loss as pixel_loss

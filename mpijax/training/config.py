@@ -16,11 +16,14 @@ class TrainConfig:
         batch_size: Rows per step; the batch function must deliver as many.
         learning_rate: Learning rate of the first step.
         final_learning_rate: Learning rate of the last step.
-        schedule: How it decays, "exponential", "cosine", "constant", "multistep" (halved at 50, 75 and 90 % of the steps) or
-            "halving" (halved at 20, 40, 60 and 80 %); the last two whatever ``final_learning_rate``.
+        schedule: How it decays, "exponential", "cosine", "constant", "multistep" (halved at 50, 75 and 90 % of the steps),
+            "halving" (halved at 20, 40, 60 and 80 %), these two whatever ``final_learning_rate``, or "half-cosine" (constant for
+            half of the steps, then the first 5/8 of a cosine to ``final_learning_rate``, which it does not reach).
+        optimizer: "adam" or "adamw", whose weight decay is decoupled.
         loss: Pixel loss, "mse" or "l1".
         clip_norm: Largest norm of the gradient, longer ones are shortened; None = no limit.
-        weight_decay: Factor of the weights that is added to the gradient before Adam (L2, not decoupled).
+        weight_decay: Factor of the weights that is added to the gradient before Adam (L2); with "adamw", to what Adam makes of
+            it, before both are multiplied by the learning rate.
         ema_decay: Decay of the running mean of the weights; 0 keeps the current weights.
         log_every: Steps between two lines of metrics.jsonl.
         validate_every: Steps between two validations (also at step 0 and at the end).
@@ -38,6 +41,7 @@ class TrainConfig:
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-7
     schedule: str = "exponential"
+    optimizer: str = "adam"
     loss: str = "mse"
     clip_norm: float | None = None
     weight_decay: float = 0.0
@@ -63,7 +67,9 @@ class TrainConfig:
             raise ValueError(f"weight_decay = {self.weight_decay}; must not be negative.")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ValueError(f"ema_decay = {self.ema_decay}; allowed is 0 <= ema_decay < 1.")
-        check_choice("schedule", self.schedule, ("exponential", "cosine", "constant", "multistep", "halving"))
+        schedules = ("exponential", "cosine", "constant", "multistep", "halving", "half-cosine")
+        check_choice("schedule", self.schedule, schedules)
+        check_choice("optimizer", self.optimizer, ("adam", "adamw"))
         check_choice("loss", self.loss, ("mse", "l1"))
 
     def to_json(self) -> str:

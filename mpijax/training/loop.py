@@ -23,7 +23,7 @@ from mpijax.training.optim import adam, learning_rate
 from mpijax.training.predict import predict_rows
 from mpijax.training.sharding import replicate
 from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite, init_state, split
-from mpijax.training.step import BatchFunction, BatchStream, TrainStep, as_stream, make_train_step
+from mpijax.training.step import BatchFunction, BatchStream, TrainStep, as_stream, learn, make_train_step
 from mpijax.training.weights import load_weights, save_weights
 
 Validate = Callable[[Callable[..., jax.Array]], dict[str, float]]
@@ -269,8 +269,7 @@ def _check_batch(
     rows = batch["input"].shape[0]
     if rows != config.batch_size:
         raise ValueError(f"batch_fn delivers {rows} rows, but batch_size = {config.batch_size}; make them equal.")
-    inputs = {name: batch[name] for name in ("mask", "noise_level") if name in batch}
-    out = jax.eval_shape(network.evaluate, weights, batch["input"], **inputs)
+    out = jax.eval_shape(functools.partial(learn, network), weights, batch, key)[0]
     if out.shape != batch["target"].shape:
         raise ValueError(
             f"the network maps input {batch['input'].shape} to {out.shape}, but target is {batch['target'].shape}."

@@ -7,12 +7,16 @@ from mpijax.training.config import TrainConfig
 MILESTONES = {"multistep": (0.5, 0.75, 0.9), "halving": (0.2, 0.4, 0.6, 0.8)}
 """Shares of a run after which the learning rate is halved."""
 
+COSINE_PERIOD = 0.8
+"""Half a period of the cosine of "half-cosine" over the run: 80,000 steps of 100,000 in MPI-Mamba's recipe."""
+
 
 def learning_rate(config: TrainConfig) -> optax.Schedule:
     """Learning rate by step, from ``learning_rate`` at step 0 to ``final_learning_rate`` at the last step.
 
     exponential: r0 (r1/r0)^(t/T); cosine: r1 + (r0 - r1) (1 + cos(pi t/T)) / 2; constant: r0, with T = steps - 1;
-    multistep and halving: r0, halved at `MILESTONES`.
+    multistep and halving: r0, halved at `MILESTONES`; half-cosine: r0 for t < steps/2, then
+    r1 + (r0 - r1) (1 + cos(pi (t - steps/2)/(0.8 steps))) / 2.
 
     Args:
         config: Recipe of the run.
@@ -25,6 +29,10 @@ def learning_rate(config: TrainConfig) -> optax.Schedule:
         return optax.constant_schedule(start)
     if config.schedule == "cosine":
         return optax.cosine_decay_schedule(start, last, alpha=end / start)
+    if config.schedule == "half-cosine":
+        half = config.steps // 2
+        decay = optax.cosine_decay_schedule(start, COSINE_PERIOD * config.steps, alpha=end / start)
+        return optax.join_schedules([optax.constant_schedule(start), decay], [half])
     if config.schedule in MILESTONES:
         halvings = {round(at * config.steps): 0.5 for at in MILESTONES[config.schedule]}
         return optax.piecewise_constant_schedule(start, halvings)
@@ -32,12 +40,15 @@ def learning_rate(config: TrainConfig) -> optax.Schedule:
 
 
 def adam(config: TrainConfig) -> optax.GradientTransformation:
-    """Adam with the schedule of `learning_rate`.
+    """Adam or AdamW with the schedule of `learning_rate`.
 
-    Gradients longer than ``clip_norm`` are shortened to it, then ``weight_decay`` times the weights is added.
+    Gradients longer than ``clip_norm`` are shortened to it, then Adam adds ``weight_decay`` times the weights to them, AdamW to
+    its own result.
     """
-    steps = [optax.adam(learning_rate(config))]
-    if config.weight_decay:
+    decoupled = config.optimizer == "adamw"
+    rate = learning_rate(config)
+    steps = [optax.adamw(rate, weight_decay=config.weight_decay) if decoupled else optax.adam(rate)]
+    if config.weight_decay and not decoupled:
         steps.insert(0, optax.add_decayed_weights(config.weight_decay))
     if config.clip_norm is not None:
         steps.insert(0, optax.clip_by_global_norm(config.clip_norm))

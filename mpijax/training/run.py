@@ -36,6 +36,8 @@ def claim(directory: Path, description: dict[str, Any]) -> None:
             raise ValueError(
                 f"{path} is damaged ({error}); choose another run directory, or delete this one."
             ) from None
+        defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+        present["training"] = defaults | present.get("training", {})  # settings that the run is older than
         differences = _differences({name: present.get(name) for name in description}, description)
         if differences:
             raise ValueError(

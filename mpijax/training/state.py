@@ -12,6 +12,7 @@ from flax import nnx
 from mpijax import models
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float
+from mpijax.models.layers import Network
 
 
 @pytree
@@ -42,7 +43,7 @@ class TrainState:
 
 @dataclasses.dataclass(frozen=True)
 class PureNetwork:
-    """A network without its weights: two pure functions, one for training and one for evaluation."""
+    """A network without its weights: pure functions, for training and for evaluation."""
 
     train_graph: nnx.GraphDef
     eval_graph: nnx.GraphDef
@@ -52,6 +53,18 @@ class PureNetwork:
         module = nnx.merge(self.train_graph, weights.params, weights.batch_stats, copy=True)
         out = module(x, **inputs)
         return out, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+    def learn(
+        self, weights: Weights, x: Float[Array, "..."], *, target: Float[Array, "..."], key: jax.Array, **inputs: Any
+    ) -> tuple[jax.Array, jax.Array, dict[str, Any]]:
+        """`Network.learn`: output as in `train`, what is added to its pixel loss, and the updated running statistics."""
+        module = nnx.merge(self.train_graph, weights.params, weights.batch_stats, copy=True)
+        out, addition = module.learn(x, target=target, key=key, **inputs)
+        return out, addition, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+    def call(self, method: str, weights: Weights, *arguments: Any) -> Any:
+        """What a method of the network by this name says in evaluation mode."""
+        return getattr(nnx.merge(self.eval_graph, weights.params, weights.batch_stats, copy=True), method)(*arguments)
 
     def evaluate(self, weights: Weights, x: Float[Array, "..."], **inputs: Any) -> jax.Array:
         """Output with the running statistics."""
@@ -89,6 +102,14 @@ def split(model: nnx.Module) -> tuple[PureNetwork, Weights]:
 def abstract(model_config: dict[str, Any]) -> tuple[PureNetwork, Weights]:
     """`split` of the model that a configuration describes, with shapes in place of weights; nothing is computed."""
     return split(nnx.eval_shape(lambda: models.create(**model_config, rngs=nnx.Rngs(0))))
+
+
+def module_of(model_config: dict[str, Any], weights: Weights) -> Network:
+    """A module with the given weights; undoes `split`."""
+    model = models.create(**model_config, rngs=0)
+    nnx.update(model, weights.params)
+    nnx.update(model, weights.batch_stats)
+    return model
 
 
 def init_state(weights: Weights, optimizer: optax.GradientTransformation) -> TrainState:

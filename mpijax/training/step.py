@@ -11,14 +11,20 @@ import optax
 from mpijax.training.losses import pixel_loss
 from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite
 
-BatchFunction = Callable[[jax.Array], dict[str, jax.Array]]
-"""Key -> {"input": (b, h, w, c), "target": (b, H, W, c), and optionally "weight", "mask", "noise_level"}.
+BatchFunction = Callable[[jax.Array], dict[str, Any]]
+"""Key -> {"input": (b, h, w, c), "target": (b, H, W, c), and optionally "weight", "mask", "noise_level", "auxiliary"}.
+
+"auxiliary" is a dictionary of what else the network takes in training, by name.
 
 It is traced into the step. A plain function's arrays become constants of the compiled step; large ones go in as
 ``jax.tree_util.Partial(function, arrays)``, whose arrays are arguments of the step."""
 
 TrainStep = Callable[[TrainState, jax.Array, jax.tree_util.Partial], tuple[TrainState, jax.Array]]
 """(state, key, batch function) -> (new state, loss)."""
+
+
+NETWORK = 0x6E657477
+"""Folded into the key of a step for what the network itself draws; batch functions count from zero."""
 
 
 @runtime_checkable
@@ -75,6 +81,14 @@ def as_partial(batch_fn: BatchFunction) -> jax.tree_util.Partial:
     return batch_fn if isinstance(batch_fn, jax.tree_util.Partial) else jax.tree_util.Partial(batch_fn)
 
 
+def learn(
+    network: PureNetwork, weights: Weights, batch: dict[str, Any], key: jax.Array
+) -> tuple[jax.Array, jax.Array, dict[str, Any]]:
+    """Output of a network for a batch, what it adds to the pixel loss, and its running statistics."""
+    inputs = {name: batch[name] for name in ("mask", "noise_level") if name in batch} | batch.get("auxiliary", {})
+    return network.learn(weights, batch["input"], target=batch["target"], key=key, **inputs)
+
+
 def make_train_step(
     network: PureNetwork,
     optimizer: optax.GradientTransformation,
@@ -84,7 +98,8 @@ def make_train_step(
 ) -> TrainStep:
     """Compile ``step(state, key, batch_fn) -> (state, loss)``; the state passed in is donated, i.e. gone afterwards.
 
-    Step t draws its batch from ``fold_in(key, t)``, so that it depends on key and step alone, whatever happened before.
+    Step t draws its batch from ``fold_in(key, t)``, so that it depends on key and step alone, whatever happened before. The
+    loss is that of the pixels and what the network adds (`mpijax.models.layers.Network.learn`).
     The running mean of the weights decays by min(ema_decay, (1 + t) / (10 + t)), which lets go of the initial weights.
 
     Args:
@@ -98,13 +113,14 @@ def make_train_step(
     """
 
     def step(state: TrainState, key: jax.Array, batch_fn: jax.tree_util.Partial) -> tuple[TrainState, jax.Array]:
-        batch = batch_fn(jax.random.fold_in(key, state.step))
-        inputs = {name: batch[name] for name in ("mask", "noise_level") if name in batch}
+        step_key = jax.random.fold_in(key, state.step)
+        batch = batch_fn(step_key)
+        network_key = jax.random.fold_in(step_key, NETWORK)
 
         def objective(params: dict[str, Any]) -> tuple[jax.Array, dict[str, Any]]:
             weights = Weights(params, state.weights.batch_stats)
-            out, batch_stats = network.train(weights, batch["input"], **inputs)
-            return pixel_loss(out, batch["target"], batch.get("weight"), kind=loss), batch_stats
+            out, addition, batch_stats = learn(network, weights, batch, network_key)
+            return pixel_loss(out, batch["target"], batch.get("weight"), kind=loss) + addition, batch_stats
 
         (value, batch_stats), gradient = jax.value_and_grad(objective, has_aux=True)(state.weights.params)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.weights.params)

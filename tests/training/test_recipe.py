@@ -1,8 +1,12 @@
+import json
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mpijax.training import TrainConfig, adam, learning_rate, pixel_loss
+from mpijax.training.run import claim, describe
 
 
 def test_config_round_trip():
@@ -83,3 +87,35 @@ def test_pixel_loss_weighs_pixels():
         weighted = (weight * e).sum() / (2 * np.float64(weight).sum())
         np.testing.assert_allclose(pixel_loss(prediction, target, weight, kind=kind), weighted, rtol=1e-5)
     assert float(pixel_loss(prediction, target, 0 * weight)) == 0.0
+
+
+def test_half_cosine_is_constant_and_then_five_eighths_of_a_cosine():
+    """MPI-Mamba's recipe: 100,000 steps from 2e-4 that end at 6.2e-5."""
+    rate = learning_rate(
+        TrainConfig(steps=100_000, learning_rate=2e-4, final_learning_rate=1e-6, schedule="half-cosine")
+    )
+    steps = np.array([0, 49_999, 50_000, 75_000, 100_000])
+    turned = np.pi * np.array([0, 0, 0, 25 / 80, 50 / 80])
+    np.testing.assert_allclose([rate(t) for t in steps], 1e-6 + 1.99e-4 * (1 + np.cos(turned)) / 2, rtol=1e-5)
+    assert float(rate(100_000)) == pytest.approx(6.2e-5, rel=0.01)
+
+
+def test_decoupled_weight_decay_acts_on_weights_alone():
+    """Without a gradient AdamW shrinks the weights by rate x decay; Adam turns the decay into a step of its own length."""
+    weights, nothing = jnp.array([2.0, -3.0]), jnp.zeros(2)
+    for name, expected in (("adamw", -0.1 * 0.01 * np.array([2.0, -3.0])), ("adam", -0.1 * np.array([1.0, -1.0]))):
+        config = TrainConfig(steps=3, learning_rate=0.1, optimizer=name, weight_decay=0.01, clip_norm=1.0)
+        optimizer = adam(config)
+        update, _ = optimizer.update(nothing, optimizer.init(weights), weights)
+        np.testing.assert_allclose(update, expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="optimizer = 'sgd'; allowed: 'adam', 'adamw'"):
+        TrainConfig(steps=1, optimizer="sgd")
+
+
+def test_a_run_older_than_a_setting_has_its_default(tmp_path):
+    description = describe({}, TrainConfig(steps=3), jax.random.key(0), {})
+    older = {name: value for name, value in description["training"].items() if name != "optimizer"}
+    (tmp_path / "config.json").write_text(json.dumps(description | {"training": older}))
+    claim(tmp_path, description)
+    with pytest.raises(ValueError, match="training.optimizer is 'adam' there and 'adamw' here"):
+        claim(tmp_path, describe({}, TrainConfig(steps=3, optimizer="adamw"), jax.random.key(0), {}))
