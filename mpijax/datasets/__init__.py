@@ -62,3 +62,9 @@ from mpijax.datasets.test_sets import FixedRows as FixedRows
 from mpijax.datasets.test_sets import FixedSet as FixedSet
 from mpijax.datasets.test_sets import read_set as read_set
 from mpijax.datasets.test_sets import write_set as write_set
+from mpijax.datasets.xspace_pairs import PhantomPool as PhantomPool
+from mpijax.datasets.xspace_pairs import PlaneScan as PlaneScan
+from mpijax.datasets.xspace_pairs import XSpacePrior as XSpacePrior
+from mpijax.datasets.xspace_pairs import XSpaceTask as XSpaceTask
+from mpijax.datasets.xspace_pairs import deconvolved as deconvolved
+from mpijax.datasets.xspace_pairs import xspace_batches as xspace_batches

@@ -20,4 +20,5 @@ from mpijax.io.nifti import write_nifti as write_nifti
 from mpijax.io.open_mpi import OpenMPIDataset as OpenMPIDataset
 from mpijax.io.snr import add_snr as add_snr
 from mpijax.io.snr import system_matrix_snr as system_matrix_snr
+from mpijax.io.textures import read_textures as read_textures
 from mpijax.io.transfer_function import read_transfer_function as read_transfer_function

@@ -1,7 +1,8 @@
-"""Image reconstruction from a system matrix; every solver returns a ``Solution``.
+"""Image reconstruction from a system matrix; its solvers return a ``Solution``.
 
 ``reconstruct`` goes from a measurement to images. Beneath it are Kaczmarz, Tikhonov, ADMM (also plug-and-play), neural
-fields, solvers as trainable layers, patches and contrasts, the choice of lambda, row weights and drift.
+fields, solvers as trainable layers, patches and contrasts, the choice of lambda, row weights and drift. X-space images, made
+without a system matrix, are deconvolved; those two functions live in ``mpijax.system``, because training data are made with them.
 """
 
 from mpijax.reconstruction.admm import admm as admm
@@ -46,3 +47,5 @@ from mpijax.reconstruction.weights import composite_weights as composite_weights
 from mpijax.reconstruction.weights import relative_lambda as relative_lambda
 from mpijax.reconstruction.weights import row_norm_weights as row_norm_weights
 from mpijax.reconstruction.weights import whitening_weights as whitening_weights
+from mpijax.system.deconvolution import richardson_lucy as richardson_lucy
+from mpijax.system.deconvolution import wiener_deconvolution as wiener_deconvolution

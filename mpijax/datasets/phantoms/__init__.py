@@ -9,6 +9,8 @@ from mpijax.datasets.phantoms.open_mpi import TUBE_SLOPES as TUBE_SLOPES
 from mpijax.datasets.phantoms.open_mpi import concentration_phantom as concentration_phantom
 from mpijax.datasets.phantoms.open_mpi import resolution_phantom as resolution_phantom
 from mpijax.datasets.phantoms.open_mpi import shape_phantom as shape_phantom
+from mpijax.datasets.phantoms.planar import PLANAR_KINDS as PLANAR_KINDS
+from mpijax.datasets.phantoms.planar import PlanarPhantoms as PlanarPhantoms
 from mpijax.datasets.phantoms.strokes import GLYPHS as GLYPHS
 from mpijax.datasets.phantoms.strokes import text_phantom as text_phantom
 from mpijax.datasets.phantoms.tubes import rectangles_phantom as rectangles_phantom
