@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.mpi_mamba_simulation import PRESETS, main
+from experiments.support import mpi_mamba_report as report
+from experiments.support import xspace_cases as xspace
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return xspace.Cases.draw("dots", xspace.prior_of("training", SIZE), "isotropic", ("dots",), 3, jax.random.key(1))
+
+
+def test_scores_of_a_known_error(cases):
+    span = np.ptp(cases.targets, axis=(1, 2), keepdims=True)
+    found = xspace.scores(cases.targets + 0.05 * span, cases)
+    np.testing.assert_allclose(found["nrmse"], 0.05, rtol=1e-4)
+    np.testing.assert_allclose(found["psnr"], -20 * np.log10(0.05), rtol=1e-4)
+    assert np.all(xspace.scores(cases.targets, cases)["ssim"] > 0.9999)
+    half = xspace.scores(0.5 * cases.targets, cases)  # the code's range is that of the estimate: half the reference's
+    np.testing.assert_allclose(half["nrmse_legacy"], 2 * half["nrmse"], rtol=0.02)
+
+
+def test_classical_methods_take_the_best_parameter(cases, monkeypatch):
+    monkeypatch.setattr(xspace, "WIENER", (1e-5, 1e-4, 1e-1))
+    monkeypatch.setattr(xspace, "LUCY", (1, 40))
+    methods, chosen = xspace.classical_methods(cases, "isotropic")
+    assert chosen["Wiener"] in (1e-5, 1e-4) and chosen["Richardson-Lucy"] == 40
+    errors = {name: xspace.scores(method(cases), cases)["nrmse"].mean() for name, method in methods.items()}
+    assert errors["Wiener"] < 0.6 * errors["input"] and errors["Richardson-Lucy"] < 0.6 * errors["input"]
+
+
+def test_cases_are_functions_of_their_key_and_scanners_lie_outside_the_training():
+    first, second = (xspace.test_sets("isotropic", SIZE, 2, None) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.inputs, other.inputs)
+    xi = {cases.name: cases.pixel_xi for cases in first}
+    drawn = np.concatenate([xi[f"{kind} (held out)"] for kind in xspace.HELD_OUT])
+    assert xi["narrower kernel"].min() > drawn.max() and xi["wider kernel"].max() < drawn.min()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    config = replace(
+        PRESETS["smoke"],
+        run_dir=tmp_path_factory.mktemp("mamba"),
+        networks=("mpi_mamba", "guided"),
+        progress=False,
+    )
+    return config, main(config)
+
+
+def test_results_hold_every_method_on_every_image(finished):
+    config, results = finished
+    names = {"input", "Wiener", "Richardson-Lucy", "MPI-Mamba", "guided NAFNet"}
+    assert {r["method"] for r in results["records"]} == names
+    assert len(results["records"]) == len(names) * 7 * config.test_images
+    assert all(np.isfinite(r["psnr"]) for r in results["records"])
+    assert results["facts"]["MPI-Mamba"]["steps"] == 4 and results["facts"]["guided NAFNet"]["steps"] == 4
+
+
+def test_report_names_where_the_network_is_behind(finished):
+    config, results = finished
+    text = (config.run_dir / "report.md").read_text()
+    for word in ("Table 1", "DiffIR", "MPI-Mamba against Wiener", "29.4758"):
+        assert word in text
+    for name in ("strongest", "median", "learning"):
+        assert (config.run_dir / "figures" / f"{name}.png").stat().st_size > 5000
+    mean, spread = report.mean_of(results["records"], "Wiener", report.MAIN, "psnr")
+    wanted = [r["psnr"] for r in results["records"] if r["method"] == "Wiener" and r["set"] in report.MAIN]
+    assert mean == pytest.approx(np.mean(wanted)) and np.isnan(spread)
+
+
+def test_finished_trainings_are_read_again(finished):
+    config, results = finished
+    before = (config.run_dir / "seed_0/mpi_mamba/stage_2/weights.npz").stat().st_mtime_ns
+    again = main(config)
+    assert (config.run_dir / "seed_0/mpi_mamba/stage_2/weights.npz").stat().st_mtime_ns == before
+    assert again["records"] == results["records"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"networks": ("unet",)}, "network"),
+        ({"patches": (64,)}, "patches of 64"),
+        ({"crop": 4}, "patches of 4"),
+        ({"label": "round"}, "label"),
+        ({"seeds": ()}, "seeds"),
+        ({"size": 8}, "size"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        main(replace(PRESETS["smoke"], run_dir=tmp_path / "run", **change))
+    assert not (tmp_path / "run").exists()
