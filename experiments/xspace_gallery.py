@@ -50,7 +50,7 @@ def main(config: Config) -> None:
     particle = mj.Particle.create(config.core_diameter)
     grid = mj.Grid.create((n, 1, n), (fov, 1e-3, fov))
     phantom = np.asarray(PlanarPhantoms.create(("vessels",), n)(jax.random.key(config.seed)))
-    scans = {"x scan": 0, "z scan": 2, "mean of both": (0, 2)}
+    scans = {"x scan": (0,), "z scan": (2,), "mean of both": (0, 2)}
     made = {name: x_space_image(scanner, particle, grid, phantom.reshape(-1), axes) for name, axes in scans.items()}
     images = {"phantom": phantom} | {name: np.asarray(image)[:, 0] for name, image in made.items()}
     pixel_xi = particle.beta * config.gradient * fov / n * np.ones(2)

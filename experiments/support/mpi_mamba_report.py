@@ -44,14 +44,14 @@ def write(config: Any, results: Mapping[str, Any], cases: Cases, images: Mapping
         lines += ["## Patches in training (Table 5)", "", _printed_table(records, named), ""]
     lines += ["## Not run", "", *(f"- {what}: {why}." for what, why in paper.NOT_RUN.items()), "", "## Figures", ""]
     figures = config.run_dir / "figures"
-    for kind, number in zip(("strongest", "median"), _examples(cases), strict=True):
-        shown = {name: stack[number] for name, stack in images.items()}
-        half = 15.0
+    for kind, number in zip(("largest", "median"), _examples(cases), strict=True):
+        shown, target = {name: stack[number] for name, stack in images.items()}, cases.targets[number]
+        errors = [np.abs(image - target).max() for name, image in shown.items() if name != "input"]
         figure = plot_reconstructions(
-            shown, cases.targets[number], extent=(-half, half, -half, half), unit="input's peak"
+            shown, target, extent=(-15, 15, -15, 15), unit="input's peak", error_limit=float(max(errors))
         )
         save(figure, figures / f"{kind}.png")
-        lines += [f"![{kind}](figures/{kind}.png)", ""]
+        lines += [f"{cases.name}, {kind} content (x across, z up):", "", f"![{kind}](figures/{kind}.png)", ""]
     save(plot_learning_curve(curves), figures / "learning.png")
     lines += ["![learning curves](figures/learning.png)", "", "## How this was made", "", _made(results), ""]
     write_text(config.run_dir / "tables" / "images.csv", csv_table(records))
@@ -142,7 +142,7 @@ def _behind(records: Sequence[Mapping[str, Any]], networks: Sequence[str]) -> li
     return lines
 
 
-def _printed_table(records: Sequence[Mapping[str, Any]], printed: Mapping[str, Sequence[float]]) -> str:
+def _printed_table(records: Sequence[Mapping[str, Any]], printed: Mapping[str, Sequence[Any]]) -> str:
     rows = []
     for name, values in printed.items():
         if name not in _methods(records):

@@ -87,22 +87,20 @@ def prior_of(scanner: str, size: int) -> XSpacePrior:
 
 def test_sets(label: str, size: int, count: int, textures: np.ndarray | None) -> list[Cases]:
     """Kinds held out one by one, then other phantoms, noise and scanners; ``count`` images each."""
-    root = jax.random.key(20_000)
-
-    def draw(name: str, kinds: tuple[str, ...], scanner: str = "training", **options: Any) -> Cases:
-        key = jax.random.fold_in(root, int.from_bytes(name.encode()[:3]))
-        return Cases.draw(name, prior_of(scanner, size), label, kinds, count, key, **options)
-
-    sets = [draw(f"{kind} (held out)", (kind,)) for kind in HELD_OUT]
-    sets += [
-        draw("kinds of the training", TRAINED),
-        draw("10 dB", HELD_OUT, noise=(10.0, 10.0)),
-        draw("without noise", HELD_OUT, noise=(190.0, 190.0)),
-        *(draw(scanner, HELD_OUT, scanner) for scanner in SCANNERS if scanner != "training"),
+    tests: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = [
+        *((f"{kind} (held out)", (kind,), "training", {}) for kind in HELD_OUT),
+        ("kinds of the training", TRAINED, "training", {}),
+        ("10 dB", HELD_OUT, "training", {"noise": (10.0, 10.0)}),
+        ("without noise", HELD_OUT, "training", {"noise": (190.0, 190.0)}),
+        *((scanner, HELD_OUT, scanner, {}) for scanner in SCANNERS if scanner != "training"),
     ]
     if textures is not None:
-        sets.append(draw("recorded noise", HELD_OUT, textures=textures))
-    return sets
+        tests.append(("recorded noise", HELD_OUT, "training", {"textures": textures}))
+    root = jax.random.key(20_000)
+    return [
+        Cases.draw(name, prior_of(scanner, size), label, kinds, count, jax.random.fold_in(root, i), **options)
+        for i, (name, kinds, scanner, options) in enumerate(tests)
+    ]
 
 
 def scores(estimate: np.ndarray, cases: Cases) -> dict[str, np.ndarray]:

@@ -32,7 +32,7 @@ GEOMETRIES = {"line": (1.0, 0.0, -1.0), "point": (-1.0, -1.0, 2.0)}
 LARGEST_WIDTH = 0.5
 """Full width across the excitation, at most, as a part of the field of view: beyond it an image shows little but the kernel."""
 
-GUIDE: dict[str, Any] = {"regularization": 3e-5, "iterations": 10}
+GUIDE: dict[str, Any] = {"regularization": 1e-4, "iterations": 20}
 """Of the deconvolution that guides a network, :func:`deconvolved`."""
 
 PhantomSource = Callable[[jax.Array], Float[Array, "y x"]]

@@ -106,10 +106,9 @@ def abstract(model_config: dict[str, Any]) -> tuple[PureNetwork, Weights]:
 
 def module_of(model_config: dict[str, Any], weights: Weights) -> Network:
     """A module with the given weights; undoes `split`."""
-    model = models.create(**model_config, rngs=0)
-    nnx.update(model, weights.params)
-    nnx.update(model, weights.batch_stats)
-    return model
+    graph = abstract(model_config)[0].train_graph
+    module: Network = nnx.merge(graph, weights.params, weights.batch_stats, copy=True)
+    return module
 
 
 def init_state(weights: Weights, optimizer: optax.GradientTransformation) -> TrainState:

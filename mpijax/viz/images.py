@@ -19,6 +19,7 @@ def plot_reconstructions(
     *,
     extent: Extent | None = None,
     unit: str = "mmol(Fe)/L",
+    error_limit: float | None = None,
 ) -> Figure:
     """Reconstructions on one color scale from zero; with a truth, their metrics and signed errors below.
 
@@ -29,6 +30,7 @@ def plot_reconstructions(
         truth: True image; only images of its size are scored.
         extent: Left, right, bottom and top edge of the images [mm].
         unit: Unit of the values.
+        error_limit: End of the errors' color scale; None = the largest error of all.
 
     Returns:
         The figure.
@@ -54,7 +56,7 @@ def plot_reconstructions(
     low, largest_value = min(p.min() for p in panels.values()), max(p.max() for p in panels.values())
     high = largest_value if true is None else true.max()
     settings: dict[str, Any] = {"origin": "lower", "extent": extent, "aspect": "equal"}
-    largest = max((np.abs(e).max() for e in errors.values()), default=1.0) or 1.0
+    largest = error_limit or max((np.abs(e).max() for e in errors.values()), default=1.0) or 1.0
     for j, (name, panel) in enumerate(panels.items()):
         axes = table[0, j]
         drawn = axes.imshow(panel, vmin=0, vmax=high, cmap="viridis", **settings)
@@ -71,7 +73,8 @@ def plot_reconstructions(
     extend = beyond[bool(low < 0), bool(largest_value > high)]
     figure.colorbar(drawn, ax=table[0], label=unit, extend=extend, shrink=0.9, aspect=15)
     if errors:
-        figure.colorbar(drawn_error, ax=table[1], label=f"error / {unit}", shrink=0.9, aspect=15)
+        beyond_limit = "both" if any(np.abs(e).max() > largest for e in errors.values()) else "neither"
+        figure.colorbar(drawn_error, ax=table[1], label=f"error / {unit}", extend=beyond_limit, shrink=0.9, aspect=15)
     return figure
 
 

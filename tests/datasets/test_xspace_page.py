@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+
+from mpijax.training import loop
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "xspace.md"
 
@@ -32,11 +35,17 @@ def test_images_and_their_deconvolution(run, capsys):
 
 def test_pairs(run):
     batch = run(1)["batch"]
-    assert {batch[name].shape for name in ("input", "target")} == {(4, 16, 16, 1)} == {batch["auxiliary"]["guide"].shape}
+    assert (
+        {batch[name].shape for name in ("input", "target")} == {(4, 16, 16, 1)} == {batch["auxiliary"]["guide"].shape}
+    )
     assert np.all(np.isfinite(batch["input"])) and np.abs(batch["input"] - batch["target"]).max() > 0.05
 
 
-def test_two_stages(run):
+@pytest.mark.slow
+def test_two_stages(run, monkeypatch):
+    compiled = loop._compiled_step  # compiled without optimization: most of the time goes into compiling
+    quickly = {"xla_backend_optimization_level": 0}
+    monkeypatch.setattr(loop, "_compiled_step", lambda *recipe: jax.jit(compiled(*recipe), compiler_options=quickly))
     names = run(2)
     assert names["image"].shape == (2, 16, 16, 1) and np.all(np.isfinite(names["image"]))
     assert names["second"].config["stage"] == 2

@@ -292,3 +292,17 @@ def test_turning_commutes_with_the_guide(way, monkeypatch):
 def test_refusals(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("label", "bound"), [("isotropic", 0.02), ("phantom", 0.1)])
+def test_guides_in_single_precision_are_near_those_in_double(label, bound):
+    task = pairs.XSpaceTask.create(crop=None, augment=False, extras=True)
+    prior = pairs.XSpacePrior(size=32, pixels_per_width=4.0)
+    batch = pairs.xspace_batches(task, prior, PlanarPhantoms.create(size=32), 4)(jax.random.key(0))
+    images, xi = np.asarray(batch["input"])[..., 0], np.asarray(batch["pixel_xi"])
+    guide = jax.vmap(lambda image, xi: pairs.deconvolved(image, xi, label))
+    single = np.asarray(guide(images, xi))
+    with jax.enable_x64(True):
+        double = np.asarray(guide(images.astype(np.float64), xi.astype(np.float64)))
+    assert double.dtype == np.float64
+    assert np.max(np.abs(single - double)) < bound * np.max(double)

@@ -69,7 +69,7 @@ def test_report_names_where_the_network_is_behind(finished):
     text = (config.run_dir / "report.md").read_text()
     for word in ("Table 1", "DiffIR", "MPI-Mamba against Wiener", "29.4758"):
         assert word in text
-    for name in ("strongest", "median", "learning"):
+    for name in ("largest", "median", "learning"):
         assert (config.run_dir / "figures" / f"{name}.png").stat().st_size > 5000
     mean, spread = report.mean_of(results["records"], "Wiener", report.MAIN, "psnr")
     wanted = [r["psnr"] for r in results["records"] if r["method"] == "Wiener" and r["set"] in report.MAIN]

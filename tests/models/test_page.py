@@ -41,3 +41,16 @@ def test_counts_of_the_ablations_in_the_table():
         config = {"input_shape": (16, 16)} | eval(f"dict({options})")
         name = {"TranSMS": "transms", "VRF-Net": "vrfnet", "consistent U-Net": "consistent_unet"}[paper]
         assert count(name, scale=2, **config) == int(number.replace(",", "")), options
+
+
+def test_counts_of_the_networks_of_images():
+    rows = re.findall(r"^\| (?:`(\w+)`)? ?\| `(\w+=[^`]*)`[^|]* \| ([\d,]+) / ([\d,]+) \|$", TEXT, re.MULTILINE)
+    assert len(rows) == 8
+    name = ""
+    for head, options, gray, colored in rows:
+        name = head or name
+        options = eval(f"dict({options})")
+        one = count(name, channels=1, **options)
+        assert one == int(gray.replace(",", "")), (name, options)
+        if head:  # once per network: every count takes a second
+            assert count(name, channels=3, **options) == int(colored.replace(",", "")), (name, options)

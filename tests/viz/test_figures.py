@@ -25,6 +25,14 @@ def test_reconstructions_share_a_scale_and_state_their_metrics():
     assert [bar.get_ylabel() for bar in bars] == ["mmol(Fe)/L", "error / mmol(Fe)/L"]
 
 
+def test_a_limit_of_errors_ends_their_scale():
+    truth = np.eye(12)
+    figure = viz.plot_reconstructions({"far": truth + 3, "near": truth + 0.5}, truth, error_limit=0.5)
+    figure.canvas.draw()
+    images = [axes.images[0] for axes in figure.axes if axes.images]
+    assert {image.get_clim() for image in images[3:]} == {(-0.5, 0.5)}
+
+
 def test_reconstructions_without_truth_have_axes_in_millimetres():
     figure = viz.plot_reconstructions({"a": np.ones((4, 4)), "b": np.eye(4)}, extent=(-2, 2, -1, 1))
     figure.canvas.draw()
