@@ -15,6 +15,7 @@ from experiments.support.xspace_cases import NOISE, TRAINED, Cases, Method, prio
 from mpijax import models
 from mpijax.datasets import XSpaceTask, xspace_batches
 from mpijax.datasets.phantoms import PlanarPhantoms
+from mpijax.metrics import nrmse_range
 from mpijax.models.mpi_mamba import ABLATIONS
 from mpijax.training import TrainConfig, begin_second_stage, fit, load_weights, make_predict
 
@@ -174,16 +175,10 @@ class Training:
 
         def validate(apply: Callable[..., jax.Array]) -> dict[str, float]:
             inputs = _inputs(cases, model)
-            found = np.asarray(apply(jnp.asarray(cases.inputs[..., None]), **inputs))[..., 0]
-            return {"nrmse": float(np.mean(nrmse(found, cases)))}
+            found = apply(jnp.asarray(cases.inputs[..., None]), **inputs)[..., 0]
+            return {"nrmse": float(jnp.mean(nrmse_range(found, cases.targets, axis=(1, 2))))}
 
         return validate
-
-
-def nrmse(estimate: np.ndarray, cases: Cases) -> np.ndarray:
-    """Root mean square error of every image over the range of its reference."""
-    error = np.sqrt(np.mean((estimate - cases.targets) ** 2, axis=(1, 2)))
-    return error / np.ptp(cases.targets, axis=(1, 2))
 
 
 def trained(run_dir: Path) -> Method:

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from mpijax.core.checks import check_finite
 from mpijax.core.typing import Array, Float
 from mpijax.training.state import Weights, abstract
 
@@ -22,7 +23,7 @@ def make_predict(
         batch_size: Rows per call of the network; the last batch is padded, so that it compiles once per grid.
 
     Returns:
-        Function of rows (n, h, w, c), in evaluation mode.
+        Function of rows (n, h, w, c), in evaluation mode; it refuses entries that are not finite.
     """
     network, _ = abstract(model_config)
     return functools.partial(predict_rows, jax.jit(network.evaluate), weights, batch_size)
@@ -35,10 +36,15 @@ def predict_rows(
     x: Float[Array, "b ..."],
     **inputs: Array | None,
 ) -> Float[jax.Array, "b ..."]:
-    """Apply a compiled ``evaluate(weights, x, **inputs)`` batch by batch; every input has the rows' leading axis."""
+    """Apply a compiled ``evaluate(weights, x, **inputs)`` batch by batch; every input has the rows' leading axis.
+
+    Raises:
+        ValueError: no rows, or entries that are not finite.
+    """
     n = x.shape[0]
     if n == 0:
         raise ValueError("x has no rows; pass at least one.")
+    check_finite("x", x)
     given = {"x": x} | {name: value for name, value in inputs.items() if value is not None}
     pieces = []
     for start in range(0, n, batch_size):

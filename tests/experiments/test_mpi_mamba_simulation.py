@@ -99,3 +99,11 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path, chan
     with pytest.raises(ValueError, match=message):
         main(replace(PRESETS["smoke"], run_dir=tmp_path / "run", **change))
     assert not (tmp_path / "run").exists()
+
+
+def test_spread_is_over_seeds():
+    records = [
+        {"method": "a", "set": "s", "seed": seed, "psnr": value} for seed, value in ((0, 1.0), (0, 3.0), (1, 5.0))
+    ]
+    mean, spread = report.mean_of(records, "a", ("s",), "psnr")
+    assert mean == 3.5 and spread == pytest.approx(np.std([2.0, 5.0], ddof=1))

@@ -93,10 +93,13 @@ def test_predict_pads_to_one_shape_and_equals_the_network(saved, model):
     _, weights = saved
     network, _ = split(model)
     predict = make_predict(model.config, weights, batch_size=4)
-    x = np.asarray(jax.random.normal(jax.random.key(0), (11, 4, 4, 2)))
+    x = np.array(jax.random.normal(jax.random.key(0), (11, 4, 4, 2)))
     whole = jax.jit(network.evaluate)(weights, jnp.asarray(x))
     for n in (11, 4, 1):
         np.testing.assert_allclose(predict(x[:n]), whole[:n], atol=1e-5)
     assert predict.args[0]._cache_size() == 1
     with pytest.raises(ValueError, match="no rows"):
         predict(x[:0])
+    x[2, 1] = np.nan
+    with pytest.raises(ValueError, match="x has 8 of 352 entries"):
+        predict(x)
