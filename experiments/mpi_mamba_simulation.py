@@ -9,9 +9,10 @@ training has seen. Wiener and Richardson-Lucy deconvolution know the kernel, the
 corrects the deconvolved image, this project's own. MPI-Mamba is trained in two stages, networks of one stage for as many steps.
 ``--label phantom`` asks for the phantom in place of the isotropic image, ``--textures FILES`` for recorded noise.
 
-Expected on two cores: ``quick`` (32 x 32 pixels, small variants, whole images) at most 20 minutes. ``ablation`` adds Restormer, the
-parts of Table 4 and smaller patches to the same run directory. ``paper`` (120 x 120, patches of 64, published sizes, 100,000 steps
-a stage, three seeds) is for a GPU. Runs resume, and finished trainings in the run directory are read again.
+Expected on two cores: ``quick`` (32 x 32 pixels, small variants, whole images) at most 20 minutes. ``ablation`` trains the parts of
+Table 4 and smaller patches, for 600 steps a stage. ``paper`` (120 x 120, patches of 64, published sizes, 100,000 steps a stage,
+three seeds) is for a GPU. Runs resume, and finished trainings in the run directory are read again:
+``--networks mpi_mamba nafnet guided restormer nafnet_longer guided_longer`` adds Restormer and trainings of MPI-Mamba's length.
 """
 
 import json
@@ -67,7 +68,12 @@ class Config:
 
 PRESETS = {
     "quick": Config(),
-    "ablation": Config(networks=tuple(NETWORKS), patches=(16,)),
+    "ablation": Config(
+        run_dir=Path("runs/mpi_mamba_ablation"),
+        networks=("mpi_mamba", "backbone", "mamba", "diffusion"),
+        patches=(16,),
+        steps=600,
+    ),
     "paper": Config(
         run_dir=Path("runs/mpi_mamba_paper"),
         networks=tuple(NETWORKS),
