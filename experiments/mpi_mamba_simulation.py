@@ -10,7 +10,7 @@ corrects the deconvolved image, this project's own. MPI-Mamba is trained in two 
 ``--label phantom`` asks for the phantom in place of the isotropic image, ``--textures FILES`` for recorded noise.
 
 Expected on two cores: ``quick`` (32 x 32 pixels, small variants, whole images) at most 20 minutes. ``ablation`` trains the parts of
-Table 4 and smaller patches, for 600 steps a stage. ``paper`` (120 x 120, patches of 64, published sizes, 100,000 steps a stage,
+Table 4 and smaller patches, for 400 steps a stage. ``paper`` (120 x 120, patches of 64, published sizes, 100,000 steps a stage,
 three seeds) is for a GPU. Runs resume, and finished trainings in the run directory are read again:
 ``--networks mpi_mamba nafnet guided restormer nafnet_longer guided_longer`` adds Restormer and trainings of MPI-Mamba's length.
 """
@@ -72,7 +72,7 @@ PRESETS = {
         run_dir=Path("runs/mpi_mamba_ablation"),
         networks=("mpi_mamba", "backbone", "mamba", "diffusion"),
         patches=(16,),
-        steps=600,
+        steps=400,
     ),
     "paper": Config(
         run_dir=Path("runs/mpi_mamba_paper"),
