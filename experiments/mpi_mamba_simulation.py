@@ -27,10 +27,21 @@ import mpijax as mj
 from experiments.support import mpi_mamba_report
 from experiments.support.competitors import learning_curve
 from experiments.support.run import parse, run_main, write_record
-from experiments.support.xspace_cases import TRAINED, Cases, classical_methods, evaluate, prior_of, test_sets
+from experiments.support.xspace_cases import (
+    TRAINED,
+    Cases,
+    classical_methods,
+    evaluate,
+    prior_of,
+    split_textures,
+    test_sets,
+)
 from experiments.support.xspace_networks import NETWORKS, SIZES, Training, facts_of
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.files import write_text
+
+FIRST_TEST_KEY = 10_000
+"""Seed of the validation images; those of the tests are larger, those of trainings smaller."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,8 @@ class Config:
 
     Attributes:
         run_dir: where results go; unfinished trainings of the same settings are continued, finished ones read.
-        networks: trained and compared, of mpi_mamba, nafnet, restormer, guided, backbone, mamba, diffusion.
+        networks: trained and compared, of mpi_mamba, nafnet, restormer, guided, nafnet_longer, guided_longer, backbone, mamba,
+            diffusion.
         patches: edges of patches that MPI-Mamba is trained on as well.
         label: isotropic or phantom.
         size: pixels per side of an image.
@@ -47,7 +59,7 @@ class Config:
         recipe: quick (small variants), published or tiny (for tests).
         steps: of each of two stages, half of those of a network of one stage; None = the recipe's.
         test_images: of every kind of test.
-        textures: files with recorded background images; none = white noise.
+        textures: files with recorded background images, every fourth kept for the tests; none = white noise.
         seeds: of weights and batches, one training of every network each.
         progress: whether to show progress bars.
     """
@@ -76,7 +88,7 @@ PRESETS = {
     ),
     "paper": Config(
         run_dir=Path("runs/mpi_mamba_paper"),
-        networks=tuple(NETWORKS),
+        networks=("mpi_mamba", "nafnet", "restormer", "guided", "backbone", "mamba", "diffusion"),
         patches=(16, 32),
         size=120,
         crop=64,
@@ -92,23 +104,24 @@ def main(config: Config) -> dict[str, Any]:
     """Train, evaluate, report; returns what ``results.json`` holds."""
     _check(config)
     started = time.perf_counter()
-    textures = mj.io.read_textures(config.textures) if config.textures else None
+    textures, held_out = split_textures(mj.io.read_textures(config.textures)) if config.textures else (None, None)
     config.run_dir.mkdir(parents=True, exist_ok=True)
     write_record(config.run_dir, "mpi_mamba_simulation", config)
-    sets = test_sets(config.label, config.size, config.test_images, textures)
+    sets = test_sets(config.label, config.size, config.test_images, held_out)
     validation = Cases.draw(
         "validation",
         prior_of("training", config.size),
         config.label,
         TRAINED,
         config.test_images,
-        jax.random.key(10_000),
+        jax.random.key(FIRST_TEST_KEY),
         textures=textures,
     )
     classical, tuned = classical_methods(validation, config.label)
     records, images = evaluate(classical, sets)
     records = [r | {"seed": config.seeds[0]} for r in records]
     results: dict[str, Any] = {"tuned": tuned, "validation_images": len(validation.inputs), "facts": {}}
+    results["textures"] = 0 if textures is None else len(textures)
     curves: dict[str, Any] = {}
     for seed in config.seeds:
         training = Training(
@@ -160,11 +173,23 @@ def _check(config: Config) -> None:
     check_choice("recipe", config.recipe, tuple(SIZES))
     check_count("size", config.size, 32)
     check_count("test_images", config.test_images, 2)
-    for edge in (*config.patches, *(() if config.crop is None else (config.crop,))):
-        if not 8 <= edge <= config.size:
-            raise ValueError(f"patches of {edge} pixels; allowed are 8 to {config.size}, the size of the images.")
-    if not config.seeds:
-        raise ValueError("seeds is empty; give at least one, e.g. --seeds 0.")
+    if config.steps is not None:
+        check_count("steps", config.steps)
+    largest = config.crop or config.size
+    if config.crop is not None and not 8 <= config.crop <= config.size:
+        raise ValueError(f"crop = {config.crop}; allowed are 8 to {config.size}, the size of the images.")
+    for edge in config.patches:
+        if not 8 <= edge < largest:
+            raise ValueError(
+                f"patches of {edge} pixels; allowed are 8 to {largest - 1}, less than what MPI-Mamba sees."
+            )
+    for name, values in (("networks", config.networks), ("patches", config.patches), ("seeds", config.seeds)):
+        if len(set(values)) < len(values):
+            raise ValueError(f"{name} = {values}; give each once.")
+    if not config.seeds or not all(0 <= seed < FIRST_TEST_KEY for seed in config.seeds):
+        raise ValueError(
+            f"seeds = {config.seeds}; give at least one, 0 to {FIRST_TEST_KEY - 1}: tests have the others."
+        )
 
 
 if __name__ == "__main__":

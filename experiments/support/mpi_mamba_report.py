@@ -69,7 +69,9 @@ def _description(config: Any, results: Mapping[str, Any]) -> str:
         else "the phantom itself (0 to 1)"
     )
     tuned = ", ".join(f"{name} {value:.3g}" for name, value in results["tuned"].items())
-    noise = "white noise" if not config.textures else f"{len(config.textures)} recorded backgrounds"
+    noise = (
+        "white noise" if not config.textures else f"{results['textures']} recorded backgrounds, others in the tests,"
+    )
     return (
         f"Field-free line over 30 mm, {config.size} x {config.size} pixels, scan along x, {noise} at 15 to 20 dB; to be found is "
         f"{target}. Networks are trained on shapes, bars and dots and see neither kernel nor scan axis; Wiener and "

@@ -85,8 +85,20 @@ def prior_of(scanner: str, size: int) -> XSpacePrior:
     return XSpacePrior(size=size, pixels_per_width=2.0, **SCANNERS[scanner])
 
 
+def split_textures(textures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Recorded backgrounds for training and validation, and every fourth one for the tests.
+
+    Raises:
+        ValueError: fewer than two.
+    """
+    if len(textures) < 2:
+        raise ValueError(f"{len(textures)} recorded background; give at least two, one of them is kept for the tests.")
+    held_out = np.arange(len(textures)) % 4 == 0
+    return textures[~held_out], textures[held_out]
+
+
 def test_sets(label: str, size: int, count: int, textures: np.ndarray | None) -> list[Cases]:
-    """Kinds held out one by one, then other phantoms, noise and scanners; ``count`` images each."""
+    """Kinds held out one by one, then other phantoms, noise and scanners; ``count`` images each, with white or recorded noise."""
     tests: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = [
         *((f"{kind} (held out)", (kind,), "training", {}) for kind in HELD_OUT),
         ("kinds of the training", TRAINED, "training", {}),
@@ -94,11 +106,18 @@ def test_sets(label: str, size: int, count: int, textures: np.ndarray | None) ->
         ("without noise", HELD_OUT, "training", {"noise": (190.0, 190.0)}),
         *((scanner, HELD_OUT, scanner, {}) for scanner in SCANNERS if scanner != "training"),
     ]
-    if textures is not None:
-        tests.append(("recorded noise", HELD_OUT, "training", {"textures": textures}))
     root = jax.random.key(20_000)
     return [
-        Cases.draw(name, prior_of(scanner, size), label, kinds, count, jax.random.fold_in(root, i), **options)
+        Cases.draw(
+            name,
+            prior_of(scanner, size),
+            label,
+            kinds,
+            count,
+            jax.random.fold_in(root, i),
+            textures=textures,
+            **options,
+        )
         for i, (name, kinds, scanner, options) in enumerate(tests)
     ]
 

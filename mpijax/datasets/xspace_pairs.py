@@ -86,7 +86,7 @@ class XSpacePrior:
     def __post_init__(self) -> None:
         check_count("size", self.size, 8)
         check_choice("geometry", self.geometry, tuple(GEOMETRIES))
-        check_range("fov", self.fov, 1e-4, 10.0, "m", "Lengths are in metres.")
+        check_range("fov", self.fov, 1e-4, 10.0, "m", "Lengths are in meters.")
         for name, low, high, unit in (("gradient", 1e-3, 100.0, "T/m"), ("core_diameter", 1e-9, 1e-6, "m")):
             check_interval(name, getattr(self, name))
             check_range(name, getattr(self, name), low, high, unit)
@@ -148,11 +148,13 @@ class PhantomPool:
         """Check and build a pool.
 
         Raises:
-            ValueError: images that are not finite, not square or empty.
+            ValueError: images that are not finite or negative, not square or empty.
         """
         if not images.shape[0] or images.shape[1] != images.shape[2]:
             raise ValueError(f"images has shape {images.shape}; expected (p, size, size) with at least one image.")
         check_finite("images", images)
+        if np.min(images) < 0:
+            raise ValueError(f"images hold {np.min(images):.3g}; concentrations are not negative.")
         return PhantomPool(images)
 
     def __call__(self, key: jax.Array) -> Float[Array, "y x"]:
@@ -188,7 +190,7 @@ class XSpaceTask:
     def create(
         label: str = "isotropic",
         *,
-        textures: Float[Array, "k h w"] | None = None,
+        textures: Any = None,
         noise: tuple[float, float] = (15.0, 20.0),
         crop: int | None = 64,
         augment: bool = True,
@@ -208,7 +210,10 @@ class XSpaceTask:
         if crop is not None:
             check_count("crop", crop)
         if textures is not None:
+            textures = np.asarray(textures)
             check_finite("textures", textures)
+            if np.iscomplexobj(textures):
+                raise ValueError("textures are complex; give real images, e.g. their real and imaginary parts.")
             if textures.ndim != 3 or not textures.size or np.any(np.ptp(np.asarray(textures), axis=(1, 2)) == 0):
                 raise ValueError(f"textures has shape {textures.shape}; expected (k, h, w), none of them constant.")
         low, high = (float(value) for value in noise)

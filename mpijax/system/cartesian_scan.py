@@ -27,12 +27,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_choice, check_count, check_finite, check_range
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Num
 from mpijax.physics.langevin import langevin_ratio
 from mpijax.system.grid import Grid
 from mpijax.system.particle import Particle
 from mpijax.system.scanner import Scanner
-from mpijax.system.xspace import checked_gradient, volts_per_image
+from mpijax.system.xspace import as_float, checked_gradient, volts_per_image
 
 SLOWEST = 0.2
 """Part of the largest velocity below which samples are not used: there noise would be divided by almost nothing."""
@@ -96,7 +96,7 @@ def scan_voltage(
     scanner: Scanner,
     particle: Particle,
     grid: Grid,
-    concentration: Float[Array, " n"],
+    concentration: Num[Array, " n"],
     scan: CartesianScan,
     *,
     relaxation_time: Any = 0.0,
@@ -122,7 +122,7 @@ def scan_voltage(
     gradient = checked_gradient(scanner, particle, grid, (scan.axis,))
     check_finite("concentration", concentration)
     check_range("relaxation_time", relaxation_time, 0.0, 1.0, "s", "Times are in seconds: 2 us is 2e-6.")
-    concentration = jnp.asarray(concentration)
+    concentration = as_float(concentration)
     dtype = concentration.dtype
     scale = jnp.asarray(particle.beta * gradient, dtype)
     points = jnp.asarray(grid.positions, dtype)

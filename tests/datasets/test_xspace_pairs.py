@@ -273,7 +273,7 @@ def test_turning_commutes_with_the_guide(way, monkeypatch):
         (lambda: pairs.XSpacePrior(pixels_per_width=40.0), "fits particles of 18 nm"),
         (lambda: pairs.XSpacePrior(pixels_per_width=1.0), "two pixels per width"),
         (lambda: pairs.XSpacePrior(geometry="ring"), "geometry = 'ring'"),
-        (lambda: pairs.XSpacePrior(fov=30.0), "Lengths are in metres"),
+        (lambda: pairs.XSpacePrior(fov=30.0), "Lengths are in meters"),
         (lambda: pairs.XSpacePrior(gradient=(6.0, 0.5)), "expected"),
         (lambda: pairs.XSpaceTask.create("both"), "label = 'both'"),
         (lambda: pairs.XSpaceTask.create(channels=2), "channels = 2"),
@@ -306,3 +306,10 @@ def test_guides_in_single_precision_are_near_those_in_double(label, bound):
         double = np.asarray(guide(images.astype(np.float64), xi.astype(np.float64)))
     assert double.dtype == np.float64
     assert np.max(np.abs(single - double)) < bound * np.max(double)
+
+
+def test_negative_phantoms_and_complex_textures_are_refused():
+    with pytest.raises(ValueError, match="images hold -1"):
+        pairs.PhantomPool.create(-np.ones((1, 16, 16)))
+    with pytest.raises(ValueError, match="complex"):
+        pairs.XSpaceTask.create(textures=np.random.default_rng(0).normal(size=(1, 4, 4)) * 1j)

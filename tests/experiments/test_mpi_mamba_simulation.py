@@ -89,7 +89,11 @@ def test_finished_trainings_are_read_again(finished):
     [
         ({"networks": ("unet",)}, "network"),
         ({"patches": (64,)}, "patches of 64"),
-        ({"crop": 4}, "patches of 4"),
+        ({"patches": (32,)}, "patches of 32"),
+        ({"crop": 4}, "crop = 4"),
+        ({"steps": 0}, "steps = 0"),
+        ({"networks": ("nafnet", "nafnet")}, "networks = .* each once"),
+        ({"seeds": (10_000,)}, "seeds"),
         ({"label": "round"}, "label"),
         ({"seeds": ()}, "seeds"),
         ({"size": 8}, "size"),
@@ -107,3 +111,23 @@ def test_spread_is_over_seeds():
     ]
     mean, spread = report.mean_of(records, "a", ("s",), "psnr")
     assert mean == 3.5 and spread == pytest.approx(np.std([2.0, 5.0], ddof=1))
+
+
+def test_report_says_by_how_much_the_network_is_behind():
+    gains = {("vessels (held out)", 0): 1.0, ("vessels (held out)", 1): -3.0, ("10 dB", 0): 2.0}
+    records = [
+        {"method": name, "set": group, "image": image, "seed": 0, "psnr": 20.0 + (gain if name == "MPI-Mamba" else 0.0)}
+        for (group, image), gain in gains.items()
+        for name in ("input", "Wiener", "MPI-Mamba")
+    ]
+    assert report._behind(records, ["MPI-Mamba"]) == [
+        "- MPI-Mamba against Wiener: behind on vessels (held out) (1.00 dB); ahead on 50% of the held-out images."
+    ]
+
+
+def test_tests_have_textures_of_their_own():
+    textures = np.arange(9.0).reshape(9, 1, 1)
+    training, tests = xspace.split_textures(textures)
+    assert set(tests.ravel()) == {0, 4, 8} and len(training) == 6
+    with pytest.raises(ValueError, match="at least two"):
+        xspace.split_textures(textures[:1])

@@ -23,6 +23,12 @@ def test_what_holds_no_images_of_one_size_is_refused(tmp_path):
         read_textures([tmp_path / "nothing.mat"])
     with pytest.raises(ValueError, match="no file: 0 images"):
         read_textures([])
+    (tmp_path / "bad.mat").write_bytes(b"MATLAB 5.0 MAT-file, cut short")
+    with pytest.raises(ValueError, match="bad.mat cannot be read"):
+        read_textures([tmp_path / "bad.mat"])
+    np.save(tmp_path / "complex.npy", IMAGES[0] + 1j)
+    with pytest.raises(ValueError, match="0 images .* real images"):
+        read_textures([tmp_path / "complex.npy"])
     (tmp_path / "notes.txt").write_text("not an image")
     with pytest.raises(ValueError, match="neither a .npy nor a .mat"):
         read_textures([tmp_path / "notes.txt"])
@@ -30,3 +36,8 @@ def test_what_holds_no_images_of_one_size_is_refused(tmp_path):
     np.save(tmp_path / "b.npy", IMAGES[1].T)
     with pytest.raises(ValueError, match=r"\(4, 5\), \(5, 4\)"):
         read_textures([tmp_path / "a.npy", tmp_path / "b.npy"])
+
+
+def test_stacks_are_images(tmp_path):
+    np.save(tmp_path / "stack.npy", IMAGES)
+    np.testing.assert_array_equal(read_textures([tmp_path / "stack.npy"]), IMAGES)

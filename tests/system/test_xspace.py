@@ -218,3 +218,16 @@ def test_kernels_of_another_support_are_refused():
         system.convolve_linear(np.ones((4, 5)), np.ones((4, 5)))
     with pytest.raises(ValueError, match="expected axes from 0 to 1"):
         system.sampled_kernel((4, 5), np.ones(2), 2)
+
+
+def test_integers_are_concentrations_and_axes_too():
+    grid = Grid.create((16, 1, 16), (12e-3, 1e-3, 12e-3))
+    whole = object_on(16)
+    want = system.x_space_image(LINE, PARTICLE, grid, whole.astype(np.float32), 0)
+    found = system.x_space_image(LINE, PARTICLE, grid, whole.astype(int), np.int64(0))
+    np.testing.assert_allclose(found, want, rtol=1e-6)
+    np.testing.assert_array_equal(
+        system.sampled_kernel((4, 4), np.array([1, 1]), 1), system.sampled_kernel((4, 4), np.ones(2, np.float32), 1)
+    )
+    with pytest.raises(ValueError, match="each once"):
+        system.x_space_image(LINE, PARTICLE, grid, whole, (0, 0))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mpijax import models
-from mpijax.training import begin_second_stage, save_weights, split
+from mpijax.training import TrainConfig, begin_second_stage, fit, save_weights, split
 from mpijax.training.state import module_of
 
 TINY = dict(
@@ -51,3 +51,26 @@ def test_module_of_undoes_split():
     model = models.create("consistent_unet", scale=2, features=(4, 4), rngs=1)
     other = module_of(model.config, split(model)[1])
     jax.tree.map(np.testing.assert_array_equal, split(model)[1], split(other)[1])
+
+
+def test_a_second_stage_that_was_stopped_ends_like_one_that_was_not(tmp_path):
+    written(tmp_path / "weights.npz", stage=1, **TINY)
+    recipe = TrainConfig(4, 2, optimizer="adamw", loss="l1", validate_every=3, checkpoint_every=2, ema_decay=0.5)
+
+    def run(folder, validate):
+        model, batch_fn = begin_second_stage(tmp_path, batches)
+        return fit(model, batch_fn, recipe, run_dir=tmp_path / folder, validate=validate, progress=False)
+
+    calls = []
+
+    def stop(apply):
+        calls.append(apply)
+        if len(calls) == 2:  # after step 3, whose checkpoint is that of step 2
+            raise RuntimeError("stopped")
+        return {"error": 1.0}
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        run("stopped", stop)
+    again, whole = run("stopped", lambda apply: {"error": 1.0}), run("whole", lambda apply: {"error": 1.0})
+    jax.tree.map(np.testing.assert_array_equal, again.state.weights, whole.state.weights)
+    assert int(again.state.step) == 4
