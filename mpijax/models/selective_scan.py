@@ -1,7 +1,8 @@
 """The selective scan: a linear recurrence whose decay, input and output change from step to step.
 
-It runs step by step on every backend, chunk by chunk, and has an adjoint of its own: going back, the states of one chunk are
-computed again and held, those of the others are not.
+It runs step by step, chunk by chunk, and has an adjoint of its own: going back, the states of one chunk are computed again and
+held, those of the others are not. On a CPU that is many times as fast as prefix sums, in a thirtieth of their memory
+(``python -m benchmarks.bench_mamba``); on a GPU it has not been measured.
 """
 
 import functools
