@@ -6,11 +6,11 @@ Command:  python -m experiments.mpi_mamba_simulation [--preset quick | ablation 
 
 Phantoms, scanners and noise are drawn while the networks train; test images are of kinds of phantoms, and some of scanners, that no
 training has seen. Wiener and Richardson-Lucy deconvolution know the kernel, the networks do not, but for "guided": a NAFNet that
-corrects the deconvolved image, this project's own. MPI-Mamba is trained in two stages, networks of one stage for as many steps.
+corrects the deconvolved image, this project's own. MPI-Mamba is trained in two stages, together as long as networks of one stage.
 ``--label phantom`` asks for the phantom in place of the isotropic image, ``--textures FILES`` for recorded noise.
 
 Expected on two cores: ``quick`` (32 x 32 pixels, small variants, whole images) at most 20 minutes. ``ablation`` trains the parts of
-Table 4 and smaller patches, for 400 steps a stage. ``paper`` (120 x 120, patches of 64, published sizes, 100,000 steps a stage,
+Table 4 and smaller patches, for 800 steps. ``paper`` (120 x 120, patches of 64, published sizes, two stages of 100,000 steps,
 three seeds) is for a GPU. Runs resume, and finished trainings in the run directory are read again:
 ``--networks mpi_mamba nafnet guided restormer nafnet_longer guided_longer`` adds Restormer and trainings of MPI-Mamba's length.
 """
@@ -57,7 +57,7 @@ class Config:
         size: pixels per side of an image.
         crop: edge of the patches in training; None = whole images.
         recipe: quick (small variants), published or tiny (for tests).
-        steps: of each of two stages, half of those of a network of one stage; None = the recipe's.
+        steps: of every network, two stages together; None = the recipe's.
         test_images: of every kind of test.
         textures: files with recorded background images, every fourth kept for the tests; none = white noise.
         seeds: of weights and batches, one training of every network each.
@@ -84,7 +84,7 @@ PRESETS = {
         run_dir=Path("runs/mpi_mamba_ablation"),
         networks=("mpi_mamba", "backbone", "mamba", "diffusion"),
         patches=(16,),
-        steps=400,
+        steps=800,
     ),
     "paper": Config(
         run_dir=Path("runs/mpi_mamba_paper"),
@@ -96,7 +96,7 @@ PRESETS = {
         test_images=200,
         seeds=(0, 1, 2),
     ),
-    "smoke": Config(run_dir=Path("runs/mpi_mamba_smoke"), recipe="tiny", steps=2, test_images=2),
+    "smoke": Config(run_dir=Path("runs/mpi_mamba_smoke"), recipe="tiny", steps=4, test_images=2),
 }
 
 
@@ -174,7 +174,7 @@ def _check(config: Config) -> None:
     check_count("size", config.size, 32)
     check_count("test_images", config.test_images, 2)
     if config.steps is not None:
-        check_count("steps", config.steps)
+        check_count("steps", config.steps, 2)
     largest = config.crop or config.size
     if config.crop is not None and not 8 <= config.crop <= config.size:
         raise ValueError(f"crop = {config.crop}; allowed are 8 to {config.size}, the size of the images.")

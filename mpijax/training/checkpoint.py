@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
 from mpijax.training.state import TrainState, by_path
@@ -65,7 +67,8 @@ class Checkpoints:
                 f"the checkpoint {self.directory / str(self.latest)} is damaged ({_first_line(error)[:120]}). Delete that "
                 "folder to continue from the checkpoint before it, or choose another run directory."
             ) from error
-        return jax.tree.unflatten(jax.tree.structure(like), [leaves[path] for path in shapes])
+        restored = jax.tree.unflatten(jax.tree.structure(like), [leaves[path] for path in shapes])
+        return jax.tree.map(_as_free_as, restored, like)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -78,3 +81,8 @@ class Checkpoints:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _as_free_as(leaf: jax.Array, like: jax.Array) -> jax.Array:
+    """The restored array, bound to its device only if ``like`` is: a step compiles once more for bound ones."""
+    return leaf if like.committed else jnp.asarray(np.asarray(leaf))

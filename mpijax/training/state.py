@@ -112,10 +112,14 @@ def module_of(model_config: dict[str, Any], weights: Weights) -> Network:
 
 
 def init_state(weights: Weights, optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step; it holds copies, because a train step takes its state's memory."""
+    """The state before the first step; it holds copies, because a train step takes its state's memory.
+
+    Their types are strong, as a step's results are: a weak one would compile the step twice.
+    """
+    weights, ema = (jax.tree.map(lambda leaf: jnp.array(leaf, leaf.dtype), weights) for _ in range(2))
     return TrainState(
-        weights=jax.tree.map(jnp.copy, weights),
-        ema=jax.tree.map(jnp.copy, weights),
+        weights=weights,
+        ema=ema,
         opt_state=optimizer.init(weights.params),
         step=jnp.zeros((), jnp.int32),
         loss_sum=jnp.zeros(()),

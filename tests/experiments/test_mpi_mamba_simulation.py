@@ -7,6 +7,7 @@ import pytest
 from experiments.mpi_mamba_simulation import PRESETS, main
 from experiments.support import mpi_mamba_report as report
 from experiments.support import xspace_cases as xspace
+from experiments.support.xspace_networks import NETWORKS, Training
 
 SIZE = 32
 
@@ -67,7 +68,7 @@ def test_results_hold_every_method_on_every_image(finished):
 def test_report_names_where_the_network_is_behind(finished):
     config, results = finished
     text = (config.run_dir / "report.md").read_text()
-    for word in ("Table 1", "DiffIR", "MPI-Mamba against Wiener", "29.4758"):
+    for word in ("Table 1", "DiffIR", "MPI-Mamba against Wiener", "29.48"):
         assert word in text
     for name in ("largest", "median", "learning"):
         assert (config.run_dir / "figures" / f"{name}.png").stat().st_size > 5000
@@ -131,3 +132,14 @@ def test_tests_have_textures_of_their_own():
     assert set(tests.ravel()) == {0, 4, 8} and len(training) == 6
     with pytest.raises(ValueError, match="at least two"):
         xspace.split_textures(textures[:1])
+
+
+def test_two_stages_share_the_steps_of_one(cases, tmp_path):
+    def steps(recipe, name, stage):
+        training = Training(tmp_path, "isotropic", SIZE, recipe, None, None, cases, 0, False)
+        return training.config(NETWORKS[name], stage).steps
+
+    assert [steps("quick", "mpi_mamba", stage) for stage in (1, 2)] == [400, 2200]
+    assert steps("quick", "nafnet", None) == steps("quick", "backbone", 0) == 2600
+    assert [steps("published", "mpi_mamba", stage) for stage in (1, 2)] == [100_000, 100_000]
+    assert steps("quick", "nafnet_longer", None) == 4 * 2600

@@ -6,6 +6,7 @@ import pytest
 
 from mpijax import models
 from mpijax.training import TrainConfig, begin_second_stage, fit, save_weights, split
+from mpijax.training.loop import _compiled_step
 from mpijax.training.state import module_of
 
 TINY = dict(
@@ -31,6 +32,8 @@ def test_second_stage_takes_generator_and_tokens_of_the_first(tmp_path):
     assert second.config == first.config | {"stage": 2}
     old, new = (split(model)[1].params["generator"] for model in (first, second))
     jax.tree.map(np.testing.assert_array_equal, old, new)
+    again = split(begin_second_stage(tmp_path, batches, seed=5)[0])[1]  # what a run is continued with
+    jax.tree.map(np.testing.assert_array_equal, again, split(second)[1])
     batch = batch_fn(jax.random.key(0))
     latent = first.encode(batch["input"], batch["target"])
     np.testing.assert_allclose(batch["auxiliary"]["latent"], latent, atol=1e-6)
@@ -56,9 +59,9 @@ def test_module_of_undoes_split():
 def test_a_second_stage_that_was_stopped_ends_like_one_that_was_not(tmp_path):
     written(tmp_path / "weights.npz", stage=1, **TINY)
     recipe = TrainConfig(4, 2, optimizer="adamw", loss="l1", validate_every=3, checkpoint_every=2, ema_decay=0.5)
+    model, batch_fn = begin_second_stage(tmp_path, batches)
 
     def run(folder, validate):
-        model, batch_fn = begin_second_stage(tmp_path, batches)
         return fit(model, batch_fn, recipe, run_dir=tmp_path / folder, validate=validate, progress=False)
 
     calls = []
@@ -74,3 +77,4 @@ def test_a_second_stage_that_was_stopped_ends_like_one_that_was_not(tmp_path):
     again, whole = run("stopped", lambda apply: {"error": 1.0}), run("whole", lambda apply: {"error": 1.0})
     jax.tree.map(np.testing.assert_array_equal, again.state.weights, whole.state.weights)
     assert int(again.state.step) == 4
+    assert _compiled_step(split(model)[0], recipe)._cache_size() == 1

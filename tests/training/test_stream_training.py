@@ -33,6 +33,7 @@ def test_an_interrupted_run_on_a_stream_ends_like_an_uninterrupted_one(model, tm
     with pytest.raises(RuntimeError, match="power cut"):
         fit(model, failing, RECIPE, run_dir=tmp_path / "cut")
     resumed = fit(model, make_stream(buckets=(SMALL,)), RECIPE, run_dir=tmp_path / "cut")
+    assert _compiled_step(split(model)[0], RECIPE)._cache_size() == 1
     for got, want in zip(
         jax.tree.leaves((resumed.state, resumed.weights)), jax.tree.leaves((whole.state, whole.weights)), strict=True
     ):
