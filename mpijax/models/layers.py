@@ -32,6 +32,14 @@ class Network(nnx.Module):
         """The resolved configuration including the network's name; survives a JSON round trip unchanged."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in self._config.items()}
 
+    def check_images(self, x: Float[Array, "..."]) -> None:
+        """Raise ValueError unless x are images (b, h, w, c) of the network's channels."""
+        channels = self._config["channels"]
+        if jnp.ndim(x) != 4 or jnp.shape(x)[-1] != channels:
+            raise ValueError(
+                f"x has shape {jnp.shape(x)}; this network takes images (b, h, w, {channels}), others with another channels=."
+            )
+
     def learn(
         self, x: Float[Array, "..."], *, target: Float[Array, "..."], key: jax.Array, **inputs: Any
     ) -> tuple[jax.Array, jax.Array]:

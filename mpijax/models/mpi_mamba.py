@@ -263,8 +263,9 @@ class MPIMamba(Network):
             start: Stage 2 only: standard normal numbers (b, side^2, 4 embed) where the diffusion starts; None = their mean, zero.
 
         Raises:
-            ValueError: ``truth`` is missing in stage 1.
+            ValueError: ``truth`` is missing in stage 1, or images of other channels.
         """
+        self.check_images(x)
         if self.stage == 0:
             return self._generate(x, None)
         if self.stage == 1:
@@ -282,8 +283,9 @@ class MPIMamba(Network):
         """Output in training, and the mean of |Z - latent| in stage 2, where the batch holds ``latent`` (b, side^2, 4 embed).
 
         Raises:
-            ValueError: ``latent`` is missing in stage 2.
+            ValueError: ``latent`` is missing in stage 2, or images of other channels.
         """
+        self.check_images(x)
         if self.stage == 0:
             return self._generate(x, None), jnp.zeros(())
         if self.stage == 1:

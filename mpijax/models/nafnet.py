@@ -142,8 +142,9 @@ class NAFNet(Network):
             guide: What a guided network corrects, needed there and only there.
 
         Raises:
-            ValueError: The guide is missing, or there is one that the network has no use for.
+            ValueError: The guide is missing, or there is one that the network has no use for, or images of other channels.
         """
+        self.check_images(x)
         if (guide is not None) != self.guided:
             raise ValueError(
                 f"guided = {self.guided}, but a guide is {'missing' if self.guided else 'given'}; "

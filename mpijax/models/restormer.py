@@ -193,7 +193,11 @@ class Restormer(Network):
             x: Images of any size.
             mask: Part of the signature common to all networks; this one has no use for it.
             noise_level: Likewise.
+
+        Raises:
+            ValueError: Images of other channels.
         """
+        self.check_images(x)
         padded = mirror_to_multiple(x, self.multiple)
         return self.u(padded, [None] * len(self.u.encoder))[:, : x.shape[1], : x.shape[2]]
 
