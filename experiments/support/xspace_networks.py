@@ -213,12 +213,14 @@ def _inputs(cases: Cases, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def facts_of(run_dir: Path, stages: tuple[int | None, ...]) -> dict[str, Any]:
-    """Weights, steps and seconds of a finished training; of two stages the steps and seconds together."""
+    """Weights, steps and seconds of a finished training, of two stages together; a stage of a single step has no speed."""
     folders = [run_dir if stage is None else run_dir / f"stage_{stage}" for stage in stages]
     curves = [learning_curve(folder) for folder in folders]
     speeds = [[r for r in curve if r.get("steps_per_second")] for curve in curves]
     return {
         "weights": weights_of(read_card(folders[-1])),
         "steps": sum(int(curve[-1]["step"]) for curve in curves),
-        "seconds": sum(float(np.median([1 / r["steps_per_second"] for r in s])) * int(s[-1]["step"]) for s in speeds),
+        "seconds": sum(
+            float(np.median([1 / r["steps_per_second"] for r in s])) * int(s[-1]["step"]) for s in speeds if s
+        ),
     }

@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
-from mpijax.training import loop
+from tests.quickly import compile_steps_quickly
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "xspace.md"
 
@@ -43,9 +42,7 @@ def test_pairs(run):
 
 @pytest.mark.slow
 def test_two_stages(run, monkeypatch):
-    compiled = loop._compiled_step  # compiled without optimization: most of the time goes into compiling
-    quickly = {"xla_backend_optimization_level": 0}
-    monkeypatch.setattr(loop, "_compiled_step", lambda *recipe: jax.jit(compiled(*recipe), compiler_options=quickly))
+    compile_steps_quickly(monkeypatch)
     names = run(2)
     assert names["image"].shape == (2, 16, 16, 1) and np.all(np.isfinite(names["image"]))
     assert names["second"].config["stage"] == 2

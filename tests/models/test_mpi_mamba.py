@@ -22,11 +22,11 @@ from mpijax.training import (
 )
 from mpijax.training.step import NETWORK, as_partial
 from tests.models.grids import check_config, count, create
+from tests.quickly import QUICKLY
 
 TINY = dict(
     channels=1, features=4, blocks=(1, 1), heads=(1, 2), refinement=0, states=2, embed=4, encoder_blocks=1
 ) | dict(side=2, denoiser_features=8)
-QUICKLY = {"xla_backend_optimization_level": 0}  # most of the time goes into compiling
 
 
 def size(part):
