@@ -73,6 +73,8 @@ OLD_SPELLINGS = {
 
 ROW_MASK = "/measurement/_rowMask"
 ANGLES = "/acquisition/receiver/_angles"
+CHANNELS = "/acquisition/receiver/_channels"
+PERIODS = "/acquisition/_periods"
 FREQUENCIES = "/acquisition/receiver/_frequencies"
 FREQUENCIES_UNKNOWN = "/acquisition/receiver/_frequenciesUnknown"
 PARAMETERS = "/reconstruction/_parameters"

@@ -12,6 +12,7 @@ from mpijax.io.hdf5 import array, dataset, number, open_hdf5, text, texts, value
 from mpijax.io.mdf_fields import (
     ANGLES,
     CALIBRATION_OPTIONAL,
+    CHANNELS,
     CONDITIONAL,
     FREQUENCIES,
     MANDATORY,
@@ -19,10 +20,13 @@ from mpijax.io.mdf_fields import (
     OLD_SPELLINGS,
     OPTIONAL,
     PARAMETERS,
+    PERIODS,
     ROW_MASK,
 )
 from mpijax.io.mdf_info import CalibrationInfo, MDFInfo, ReconstructionInfo
 from mpijax.io.mdf_shapes import by_period, drive, gradients_by_period, per_channel, snr_by_period
+from mpijax.system.acquisition import nested
+from mpijax.system.identity import check_numbers
 
 FLAGS = tuple(
     name for name in MANDATORY_IN_GROUP["/measurement"] if name.startswith("is") and name != "isBackgroundFrame"
@@ -80,6 +84,9 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
     angles = array(file, ANGLES)
     if angles is not None and angles.shape != (n_channels,):
         raise MDFError(f"{path}: {ANGLES} has shape {angles.shape}; expected one angle per channel, ({n_channels},).")
+    channel_numbers, period_numbers = (
+        _numbers(file, path, name, count) for name, count in ((CHANNELS, n_channels), (PERIODS, n_periods))
+    )
     row_mask = array(file, ROW_MASK, dtype=bool)
     if row_mask is not None and row_mask.shape != (n_channels, len(indices)):
         raise MDFError(f"{path}: {ROW_MASK} has shape {row_mask.shape}; expected ({n_channels}, {len(indices)}).")
@@ -121,9 +128,20 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
         snrs=by_period(path, "snr", snr_by_period(file, path, n_channels, n_samples, indices), n_periods),
         row_mask=row_mask,
         angles=angles,
+        channel_numbers=channel_numbers,
+        period_numbers=period_numbers,
         lacks=_lacks(file, flags, calibration),
         remarks=tuple(remarks),
     )
+
+
+def _numbers(file: h5py.File, path: Path, name: str, count: int) -> tuple[int, ...] | None:
+    """The numbers of receivers or periods, where the file gives them."""
+    found = array(file, name, dtype=np.int64)
+    try:
+        return check_numbers(name, None if found is None else found.ravel().tolist(), count)
+    except ValueError as error:
+        raise MDFError(f"{path}: {error}") from None
 
 
 def _spellings(path: str) -> tuple[str, ...]:
@@ -306,7 +324,7 @@ def _vector(file: h5py.File, path: Path, name: str) -> np.ndarray | None:
 
 def _group(file: h5py.File, group: str) -> FrozenMapping:
     found = {name: value(file, f"{group}/{name}") for name in file.get(group, {})}
-    return FrozenMapping({name: hashable(item) for name, item in found.items() if item is not None})
+    return FrozenMapping({name: nested(item) for name, item in found.items() if item is not None})
 
 
 def _tracer(file: h5py.File) -> FrozenMapping:
@@ -315,15 +333,6 @@ def _tracer(file: h5py.File) -> FrozenMapping:
     for name, item in _group(file, "/tracer").items():
         found[name] = item if isinstance(item, tuple) else (item,)
     return FrozenMapping(found)
-
-
-def hashable(item: Any) -> Any:
-    """An HDF5 value as str, number or nested tuples of them."""
-    return _tuples(item.tolist()) if isinstance(item, np.ndarray) else item
-
-
-def _tuples(item: Any) -> Any:
-    return tuple(_tuples(x) for x in item) if isinstance(item, list) else item
 
 
 def _lacks(file: h5py.File, flags: dict[str, bool], calibration: CalibrationInfo | None) -> tuple[str, ...]:

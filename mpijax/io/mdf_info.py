@@ -1,6 +1,6 @@
 """What an MDF file says about itself: everything but the data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,7 @@ class MDFInfo:
         is_background_frame: (N,) in stored order; a compressed file's coefficients count as its O voxels.
         acquisition_index: when each frame was measured, (N,), or None where it is not known.
         calibration, reconstruction: or None; snrs: (J or 1, C, K) or None; row_mask: (C, K) or None; angles: (C,) [rad] or None.
+        channel_numbers: which receivers the C channels are, or None: they count from 0; period_numbers: likewise of the J periods.
         lacks: paths of the fields, mandatory or optional, that the file does not hold.
         remarks: what else a reader should know.
         period: the period that ``gradient``, ``offset_field``, ``strength``, ``phase`` and ``snr`` speak of.
@@ -143,6 +144,8 @@ class MDFInfo:
     snrs: np.ndarray | None
     row_mask: np.ndarray | None
     angles: np.ndarray | None
+    channel_numbers: tuple[int, ...] | None
+    period_numbers: tuple[int, ...] | None
     lacks: tuple[str, ...]
     remarks: tuple[str, ...]
     period: int = 0
@@ -216,6 +219,18 @@ class MDFInfo:
             return LissajousSequence.from_mdf(self)
         except ValueError:
             return None
+
+    @property
+    def patch(self) -> int | None:
+        """Number of the period that the header speaks of, or None where a frame has one and the file gives no number."""
+        numbers = self.numbers_of([self.period])
+        return None if numbers is None else numbers[0]
+
+    def numbers_of(self, periods: Sequence[int]) -> tuple[int, ...] | None:
+        """Numbers of some periods, or None where a frame has one and the file gives no number."""
+        if self.period_numbers is not None:
+            return tuple(self.period_numbers[i] for i in periods)
+        return tuple(int(i) for i in periods) if self.n_periods > 1 else None
 
     @property
     def driven(self) -> int:

@@ -14,6 +14,7 @@ from mpijax.io.mdf_header import read_info
 from mpijax.io.mdf_info import MDFInfo
 from mpijax.io.mdf_metadata import period_fields, read_metadata
 from mpijax.io.mdf_rows import as_numbers, complex_dtype, convert, transfer_function, wants_correction
+from mpijax.system.acquisition import mean_periods
 from mpijax.system.leakage import windowed
 from mpijax.system.measurement import Measurement
 
@@ -92,7 +93,10 @@ def read_measurement(
         usable = np.isfinite(transfer) & (transfer != 0)
         factor = np.divide(1, transfer, out=np.zeros_like(transfer), where=usable)
         values, noise = (array * factor.astype(array.dtype) for array in (values, noise))
-    metadata |= period_fields(info, period_groups[:, 0].tolist())
+    averaged = period_groups.shape[1]
+    metadata |= period_fields(info, period_groups.ravel().tolist())
+    if averaged > 1:
+        metadata |= mean_periods(metadata, averaged)
     if groups.shape[1] * period_groups.shape[1] > 1:
         metadata["/acquisition/numAverages"] = info.n_averages * groups.shape[1] * period_groups.shape[1]
     if correct_leakage:
@@ -109,6 +113,9 @@ def read_measurement(
         background_corrected=subtracted or info.flags["isBackgroundCorrected"],
         metadata=metadata,
         averages=groups.shape[1],
+        angles=info.angles,
+        channels=info.channel_numbers,
+        periods=None if averaged > 1 else info.numbers_of(period_groups[:, 0].tolist()),
     )
 
 

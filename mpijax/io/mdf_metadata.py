@@ -8,9 +8,9 @@ import numpy as np
 
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import dataset, value
-from mpijax.io.mdf_fields import ANGLES, FREQUENCIES, FREQUENCIES_UNKNOWN, ROW_MASK
-from mpijax.io.mdf_header import hashable
+from mpijax.io.mdf_fields import ANGLES, CHANNELS, FREQUENCIES, FREQUENCIES_UNKNOWN, PERIODS, ROW_MASK
 from mpijax.io.mdf_info import MDFInfo
+from mpijax.system.acquisition import BY_PERIOD, PHASE, PHASE_UNKNOWN, nested
 
 LARGEST = 4096
 """User fields with more entries than this stay behind."""
@@ -30,13 +30,7 @@ CALIBRATION = ("/calibration/method", "/calibration/deltaSampleSize")
 DRIVE = tuple(
     f"/acquisition/drivefield/{name}" for name in ("baseFrequency", "cycle", "divider", "numChannels", "waveform")
 )
-BY_PERIOD = (
-    "/acquisition/drivefield/strength",
-    "/acquisition/drivefield/phase",
-    "/acquisition/gradient",
-    "/acquisition/offsetField",
-)
-_OWN = (ANGLES, ROW_MASK, FREQUENCIES, FREQUENCIES_UNKNOWN)
+_OWN = (ANGLES, CHANNELS, PERIODS, ROW_MASK, FREQUENCIES, FREQUENCIES_UNKNOWN)
 
 
 def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[str, Any]:
@@ -56,7 +50,7 @@ def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[
                 paths.append(path)
 
     file.visititems(visit)
-    found = {path: hashable(value(file, path)) for path in paths if dataset(file, path) is not None}
+    found = {path: nested(value(file, path)) for path in paths if dataset(file, path) is not None}
     for path, item in found.items():  # one tracer, or one waveform for all channels, is one text
         if path.startswith("/tracer/") and isinstance(item, tuple) and len(item) == 1:
             found[path] = item[0]
@@ -64,6 +58,8 @@ def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[
         found["/acquisition/drivefield/waveform"] = info.waveform[0]
     if carries_drive and info.divider is not None:
         found |= period_fields(info, [info.period])
+    if PHASE in info.lacks:
+        found[PHASE_UNKNOWN] = "the file this comes from gives no phases of the drive field; zero is an assumption"
     return {path: item for path, item in found.items() if item is not None}
 
 
@@ -80,7 +76,7 @@ def period_fields(info: MDFInfo, periods: list[int]) -> dict[str, Any]:
             if np.array_equal(chosen, np.broadcast_to(chosen[:1], chosen.shape)):
                 chosen = chosen[:1]
             if chosen.size <= LARGEST:
-                found[path] = hashable(chosen)
+                found[path] = nested(chosen)
     return found
 
 

@@ -31,7 +31,7 @@ class SystemMatrixFile:
     Attributes:
         info: the header, speaking of one period.
         grid: the grid of its voxels.
-        channels: kept receive channels (c,).
+        channel_positions: kept receive channels (c,), as they stand in the file.
         bins: kept positions (f,) among ``info.frequencies``, ascending.
         row_mask: bool (c, f), the rows a selection keeps, or None for all.
         snr: (c, f) or None.
@@ -39,20 +39,30 @@ class SystemMatrixFile:
 
     info: MDFInfo
     grid: Grid
-    channels: np.ndarray
+    channel_positions: np.ndarray
     bins: np.ndarray
     row_mask: np.ndarray | None
     snr: np.ndarray | None
 
     @property
+    def channels(self) -> tuple[int, ...]:
+        """Numbers of the kept receive channels (c,): those that the file gives, or 0, 1, .. in its order."""
+        numbers = self.info.channel_numbers
+        return tuple(int(i) if numbers is None else numbers[i] for i in self.channel_positions)
+
+    @property
     def n_channels(self) -> int:
         """Number of kept receive channels."""
-        return len(self.channels)
+        return len(self.channel_positions)
 
     @property
     def n_rows(self) -> int:
         """Number of kept rows."""
-        return len(self.channels) * len(self.bins) if self.row_mask is None else int(np.count_nonzero(self.row_mask))
+        return (
+            len(self.channel_positions) * len(self.bins)
+            if self.row_mask is None
+            else int(np.count_nonzero(self.row_mask))
+        )
 
     @property
     def frequencies(self) -> np.ndarray:
@@ -97,7 +107,7 @@ class SystemMatrixFile:
             snr_threshold: keep rows with SNR >= this.
             min_frequency, max_frequency: keep frequencies in this range [Hz], bounds included.
             max_mixing_order: keep bins whose least sum |n_i| is at most this.
-            channels: receive channels to keep, zero-based.
+            channels: receive channels to keep, as for :meth:`SystemMatrix.select`.
 
         Raises:
             ValueError: nothing is kept, or the file lacks what the selection needs.
@@ -113,7 +123,7 @@ class SystemMatrixFile:
         )
         return replace(
             self,
-            channels=self.channels[kept_channels],
+            channel_positions=self.channel_positions[kept_channels],
             bins=self.bins[kept_bins],
             row_mask=None if mask.all() else mask,
             snr=None if source.snr is None else source.snr[kept_channels][:, kept_bins],
@@ -157,13 +167,14 @@ class SystemMatrixFile:
             metadata["/measurement/isBackgroundCorrected"] = 1
         mask = self.row_mask
         if transfer is not None:
-            transfer = transfer[self.channels][:, self.bins]
+            transfer = transfer[self.channel_positions][:, self.bins]
         if corrects and transfer is not None:
             usable = np.isfinite(transfer) & (transfer != 0)
             factor = np.divide(1, transfer, out=np.zeros_like(transfer), where=usable)[..., None]
             values, frames = (_scaled(array, factor, usable) for array in (values, frames))
             if not usable.all():
                 mask = usable if mask is None else mask & usable
+        all_channels = tuple(range(info.n_channels))
         return SystemMatrix.create(
             values,
             self.frequencies,
@@ -177,11 +188,13 @@ class SystemMatrixFile:
             sequence=self.sequence,
             metadata=FrozenMapping(metadata),
             row_mask=mask,
-            angles=None if info.angles is None else info.angles[self.channels],
+            angles=None if info.angles is None else info.angles[self.channel_positions],
             sample_concentration=1.0 if info.tracer_concentration is None else info.tracer_concentration,
             sample_volume=info.sample_volume,
             transfer_function=transfer,
             transfer_function_corrected=corrects or info.flags["isTransferFunctionCorrected"],
+            channels=None if info.channel_numbers is None and self.channels == all_channels else self.channels,
+            patch=info.patch,
         )
 
 
@@ -265,7 +278,7 @@ def frame_columns(info: MDFInfo) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_columns(file: h5py.File, source: SystemMatrixFile, wanted: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """The kept rows at some frames each, (c, f, frames)."""
-    shape = (len(source.channels), len(source.bins))
+    shape = (source.n_channels, len(source.bins))
     found = tuple(np.empty((*shape, len(columns)), complex_dtype(source.info)) for columns in wanted)
     # where each stored frame goes, so that a block of frames is placed without looking at the others
     places = []
@@ -273,7 +286,7 @@ def _read_columns(file: h5py.File, source: SystemMatrixFile, wanted: tuple[np.nd
         place = np.full(source.info.n_frames, -1)
         place[columns] = np.arange(len(columns))
         places.append(place)
-    for channel, rows, frames, block in row_slabs(file, source.info, source.channels, source.bins):
+    for channel, rows, frames, block in row_slabs(file, source.info, source.channel_positions, source.bins):
         for target, place in zip(found, places, strict=True):
             here = np.flatnonzero(place[frames] >= 0)
             if len(here):
@@ -288,7 +301,7 @@ def _stored_snr(source: SystemMatrixFile) -> np.ndarray:
     with open_hdf5(source.info.path) as file:
         for period, channel in np.ndindex(*found.shape[:2]):
             info = source.info.at_period(period)
-            only = replace(source, info=info, channels=source.channels[channel : channel + 1])
+            only = replace(source, info=info, channel_positions=source.channel_positions[channel : channel + 1])
 
             def blocks(only: SystemMatrixFile = only) -> Any:
                 return _row_blocks(file, only, foreground, empty)

@@ -12,9 +12,10 @@ from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import open_hdf5, value
 from mpijax.io.mdf_fields import FREQUENCIES, FREQUENCIES_UNKNOWN, PARAMETERS
-from mpijax.io.mdf_header import hashable, parse_info
+from mpijax.io.mdf_header import parse_info
 from mpijax.io.mdf_info import voxel_order
 from mpijax.io.mdf_write import header_fields, identity_fields, write_fields, writing
+from mpijax.system.acquisition import nested
 from mpijax.system.grid import Grid
 from mpijax.system.measurement import Measurement
 
@@ -158,7 +159,7 @@ def _header(file: h5py.File) -> dict[str, Any]:
     def visit(name: str, item: Any) -> None:
         path = f"/{name}"
         if isinstance(item, h5py.Dataset) and path not in _NOT_KEPT and not path.startswith(_OTHER_GROUPS):
-            found[path] = hashable(value(file, path))
+            found[path] = nested(value(file, path))
 
     file.visititems(visit)
     return {path: item for path, item in found.items() if item is not None}
@@ -168,4 +169,4 @@ def _plain(item: Any) -> Any:
     """A value as HDF5 gives it back: str, int, float or nested tuples of them."""
     if isinstance(item, bool | np.bool_):
         return int(item)
-    return item if isinstance(item, str | int | float) else hashable(np.asarray(item))
+    return item if isinstance(item, str | int | float) else nested(np.asarray(item))

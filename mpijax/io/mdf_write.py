@@ -15,13 +15,14 @@ import numpy as np
 from mpijax.core.checks import check_finite
 from mpijax.core.files import atomic_path
 from mpijax.io.errors import MDFError
-from mpijax.io.mdf_fields import ANGLES, FREQUENCIES, FREQUENCIES_UNKNOWN, ROW_MASK
-from mpijax.io.mdf_header import FLAGS, bin_frequencies, hashable
+from mpijax.io.mdf_fields import ANGLES, CHANNELS, FREQUENCIES, FREQUENCIES_UNKNOWN, PERIODS, ROW_MASK
+from mpijax.io.mdf_header import FLAGS, bin_frequencies
 from mpijax.io.mdf_metadata import BY_PERIOD, check_metadata
 from mpijax.io.snr import add_snr
+from mpijax.system import acquisition
+from mpijax.system.acquisition import DRIVE, selection_metadata
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.measurement import Measurement
-from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 
 VERSION = "2.1.0"
@@ -65,13 +66,12 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
     fields["/tracer/concentration"] = np.full(tracers, float(matrix.sample_concentration) * 1e-3)
     fields["/tracer/volume"] = np.full(tracers, volume * 1e3)
     if matrix.scanner is not None:
-        fields |= _selection_fields(matrix.scanner)
+        fields |= selection_metadata(matrix.scanner)
     if matrix.snr is not None:
         fields["/calibration/snr"] = np.asarray(matrix.snr, np.float64)[None]
     if matrix.row_mask is not None:
         fields[ROW_MASK] = np.asarray(matrix.row_mask).astype(np.int8)
-    if matrix.angles is not None:
-        fields[ANGLES] = np.asarray(matrix.angles, np.float64)
+    fields |= _identity_fields(matrix, None if matrix.patch is None else (matrix.patch,))
     if matrix.transfer_function is not None:
         fields["/acquisition/receiver/transferFunction"] = np.asarray(matrix.transfer_function, np.complex128)
     n, e = grid.size, 0 if matrix.background is None else matrix.background.shape[0]
@@ -109,6 +109,7 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
     for name in ("concentration", "volume"):
         fields[f"/tracer/{name}"] = np.zeros(np.size(np.asarray(fields["/tracer/name"], object)))
     fields["/measurement/isBackgroundCorrected"] = int(measurement.background_corrected)
+    fields |= _identity_fields(measurement, measurement.period_numbers)
     with writing(path, measurement.values.nbytes * (frames + e) // max(frames, 1)) as file:
         write_fields(file, fields)
         data = file.create_dataset(
@@ -173,17 +174,13 @@ def header_fields(source: SystemMatrix | Measurement, n_periods: int) -> dict[st
 
 def acquisition_metadata(matrix: SystemMatrix) -> dict[str, Any]:
     """Drive field and selection field of a matrix, as metadata of a measurement made with the same scanner."""
-    fields = _drive_fields(matrix.sequence, matrix)
-    if matrix.scanner is not None:
-        fields |= _selection_fields(matrix.scanner)
-    return {path: hashable(np.asarray(item)) for path, item in fields.items()}
+    return acquisition.acquisition_metadata(matrix.sequence, matrix.scanner)
 
 
-def _selection_fields(scanner: Scanner) -> dict[str, Any]:
-    return {
-        "/acquisition/gradient": np.asarray(scanner.gradient, np.float64).reshape(1, 1, 3, 3),
-        "/acquisition/offsetField": np.asarray(scanner.offset_field, np.float64).reshape(1, 1, 3),
-    }
+def _identity_fields(source: SystemMatrix | Measurement, periods: tuple[int, ...] | None) -> dict[str, Any]:
+    """Numbers of receivers and periods, and angles, where they are known: MDF has no fields for them."""
+    known = {CHANNELS: source.channel_numbers, PERIODS: periods, ANGLES: source.angles}
+    return {path: np.asarray(item) for path, item in known.items() if item is not None}
 
 
 def _frequency_fields(source: SystemMatrix | Measurement) -> dict[str, Any]:
@@ -205,26 +202,17 @@ def _frequency_fields(source: SystemMatrix | Measurement) -> dict[str, Any]:
 
 def _drive_fields(sequence: LissajousSequence | None, source: SystemMatrix | Measurement) -> dict[str, Any]:
     """The drive field; without a sequence one idle channel whose cycle is the sampled period."""
-    group = "/acquisition/drivefield"
-    if sequence is None:
-        rate = 2 * float(source.bandwidth)
-        base, cycle, dividers = rate, source.n_samples / rate, np.asarray([source.n_samples])
-        amplitude, phase = np.zeros(1), np.zeros(1)
-    else:
-        base, cycle, dividers = sequence.base_frequency, sequence.period, np.asarray(sequence.dividers)
-        amplitude = np.asarray(sequence.amplitude, np.float64)
-        quarter = np.full(3, np.pi / 2 if sequence.waveform == "cosine" else 0.0)
-        phase = quarter if sequence.phase is None else np.asarray(sequence.phase, np.float64)
-    inside = (phase >= -np.pi) & (phase < np.pi)
-    phase = np.where(inside, phase, (phase + np.pi) % (2 * np.pi) - np.pi)
+    if sequence is not None:
+        return acquisition.drive_metadata(sequence)
+    rate = 2 * float(source.bandwidth)
     return {
-        f"{group}/baseFrequency": float(base),
-        f"{group}/cycle": float(cycle),
-        f"{group}/numChannels": len(dividers),
-        f"{group}/divider": dividers.astype(np.int64)[:, None],
-        f"{group}/strength": amplitude[None, :, None],
-        f"{group}/phase": phase[None, :, None],
-        f"{group}/waveform": "sine",
+        f"{DRIVE}/baseFrequency": rate,
+        f"{DRIVE}/cycle": source.n_samples / rate,
+        f"{DRIVE}/numChannels": 1,
+        f"{DRIVE}/divider": np.full((1, 1), source.n_samples),
+        f"{DRIVE}/strength": np.zeros((1, 1, 1)),
+        f"{DRIVE}/phase": np.zeros((1, 1, 1)),
+        f"{DRIVE}/waveform": "sine",
     }
 
 

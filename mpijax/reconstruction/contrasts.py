@@ -9,7 +9,7 @@ import numpy as np
 
 from mpijax.core.solution import Solution
 from mpijax.reconstruction.pipeline import check_options, solve
-from mpijax.reconstruction.problem import Problem, Rows, unit
+from mpijax.reconstruction.problem import Problem, Rows, check_compatible, row_labels, unit
 from mpijax.system import Measurement, SystemMatrix
 
 
@@ -18,16 +18,17 @@ def reconstruct_contrasts(
     measurement: Measurement,
     *,
     empty: Measurement | None = None,
-    period: int = 0,
+    period: int | None = None,
     row_weights: Any = None,
     drift_components: int = 0,
+    check: bool = True,
     solver: str = "kaczmarz",
     **options: Any,
 ) -> Solution:
     """Reconstruct one image per tracer from one measurement.
 
     Args:
-        matrices, empty, period, row_weights, drift_components: see :func:`contrast_problem`.
+        matrices, empty, period, row_weights, drift_components, check: see :func:`contrast_problem`.
         solver, options: as :func:`solve`; "kaczmarz" or "tikhonov".
 
     Returns:
@@ -44,6 +45,7 @@ def reconstruct_contrasts(
         period=period,
         row_weights=row_weights,
         drift_components=drift_components,
+        check=check,
     )
     return solve(problem, solver, **options)
 
@@ -53,15 +55,16 @@ def contrast_problem(
     measurement: Measurement,
     *,
     empty: Measurement | None = None,
-    period: int = 0,
+    period: int | None = None,
     row_weights: Any = None,
     drift_components: int = 0,
+    check: bool = True,
 ) -> Problem:
     """The problem [S_1 S_2 ..] (x_1; x_2; ..) = u, on the rows that all matrices keep.
 
     Args:
         matrices: one per tracer, on the same grid.
-        measurement, empty, period, row_weights, drift_components: see :meth:`Problem.create`. Weights as an array are those
+        measurement, empty, period, row_weights, drift_components, check: see :meth:`Problem.create`. Weights as an array are those
             of the common rows. Whitening takes the measurement's noise before the first matrix's.
 
     Raises:
@@ -72,6 +75,8 @@ def contrast_problem(
     matrices = [matrices] if isinstance(matrices, SystemMatrix) else list(matrices)
     if len(matrices) < 2:
         raise ValueError(f"{len(matrices)} matrices given; expected one per tracer, at least two.")
+    matched = [check_compatible(matrix, measurement, period=period, check=check) for matrix in matrices]
+    matrices, comparisons = [m for m, _ in matched], tuple(found for _, found in matched)
     grid = matrices[0].grid
     for number, matrix in enumerate(matrices):
         same = matrix.grid.shape == grid.shape and all(
@@ -83,26 +88,28 @@ def contrast_problem(
                 f"matrix {number} is on a grid of {matrix.grid.shape} voxels, {matrix.grid.fov} m at {matrix.grid.center} m, "
                 f"matrix 0 on {grid.shape}, {grid.fov} m at {grid.center} m; bring it there with matrix.regrid(grid)."
             )
-    labels = [_labels(matrix) for matrix in matrices]
+    labels = [row_labels(matrix) for matrix in matrices]
     common = labels[0]
     for label in labels[1:]:
         common = common[np.isin(common, label)]
     if not len(common):
         raise ValueError(f"the matrices keep {[len(x) for x in labels]} rows but none in common; select alike.")
+    drift = drift_components > 0
+    taken = [
+        Rows.take(matrix, measurement, empty=empty, period=period, drift=drift, check=check) for matrix in matrices
+    ]
+    place = np.flatnonzero(np.all([np.isin(common, rows.labels) for rows in taken], axis=0))
     parts = []
-    for matrix, label in zip(matrices, labels, strict=True):
-        rows = Rows.take(matrix, measurement, empty=empty, period=period, drift=drift_components > 0)
-        parts.append(rows.keep(np.argsort(label)[np.searchsorted(np.sort(label), common)]))
+    for rows in taken:
+        order = np.argsort(rows.labels)
+        parts.append(rows.keep(order[np.searchsorted(rows.labels, common[place], sorter=order)]))
     first = parts[0]
     joint = replace(
         first,
         matrix=jnp.concatenate([rows.matrix for rows in parts], axis=1),
         relative_std=first.relative_std if first.noise_std is None else first.noise_std,
+        place=place,
+        asked=len(common),
     )
-    return joint.problem(grid, tuple(unit(matrix) for matrix in matrices), row_weights, drift_components)
-
-
-def _labels(matrix: SystemMatrix) -> np.ndarray:
-    """One number for channel and frequency of each row."""
-    index = matrix.row_index()
-    return np.asarray(index.channel, np.int64) * matrix.n_samples + np.asarray(index.frequency_index)
+    units = tuple(unit(matrix) for matrix in matrices)
+    return joint.problem(grid, units, row_weights, drift_components, comparisons)

@@ -10,7 +10,7 @@ import numpy as np
 from mpijax.core.checks import check_finite
 from mpijax.core.solution import Solution
 from mpijax.reconstruction.pipeline import check_options, solve
-from mpijax.reconstruction.problem import Problem, Rows, unit
+from mpijax.reconstruction.problem import Problem, Rows, check_compatible, unit
 from mpijax.system import Grid, Measurement, SystemMatrix
 
 OFF_LATTICE = 0.01
@@ -26,13 +26,14 @@ def reconstruct_patches(
     empty: Measurement | None = None,
     row_weights: Any = None,
     drift_components: int = 0,
+    check: bool = True,
     solver: str = "kaczmarz",
     **options: Any,
 ) -> Solution:
     """Reconstruct the patches of a measurement together, as one image that is continuous across their borders.
 
     Args:
-        matrices, positions, periods, empty, row_weights, drift_components: see :func:`patch_problem`.
+        matrices, positions, periods, empty, row_weights, drift_components, check: see :func:`patch_problem`.
         solver, options: as :func:`solve`.
 
     Returns:
@@ -50,6 +51,7 @@ def reconstruct_patches(
         empty=empty,
         row_weights=row_weights,
         drift_components=drift_components,
+        check=check,
     )
     solution = solve(problem, solver, **options)
     return Solution(solution.value, {**solution.stats, "grid": problem.grid})
@@ -64,6 +66,7 @@ def patch_problem(
     empty: Measurement | None = None,
     row_weights: Any = None,
     drift_components: int = 0,
+    check: bool = True,
 ) -> Problem:
     """The joint least-squares problem of all patches: their rows below each other, their voxels on one lattice.
 
@@ -75,8 +78,8 @@ def patch_problem(
         measurement: every frame holds one period per patch.
         positions: where the field-free point of every patch lies relative to where it lay when the one matrix was measured
             [m], (p, 3). The fields are taken to be the same around every position.
-        periods: which period of a frame belongs to each patch; None = 0, 1, .., p - 1.
-        empty, row_weights, drift_components: see :meth:`Problem.create`; weights as an array cover the rows of all patches,
+        periods: which period of a frame belongs to each patch; None = by the patches' numbers, else 0, 1, .., p - 1.
+        empty, row_weights, drift_components, check: see :meth:`Problem.create`; weights as an array cover the rows of all patches,
             (m_1 + m_2 + .., ).
 
     Returns:
@@ -99,13 +102,24 @@ def patch_problem(
             f"there are {len(patches)} patches and {len(chosen) if periods else measurement.values.shape[1]} periods; give "
             "one matrix or position per period, and periods= to choose or order them."
         )
+    if periods is None:
+        chosen = [i if p.patch is None else measurement.period_of(p.patch) for i, p in enumerate(patches)]
+    matched = [
+        check_compatible(patch, measurement, period=period, check=check, placed=positions is not None)
+        for patch, period in zip(patches, chosen, strict=True)
+    ]
+    patches = [patch for patch, _ in matched]
+    if positions is not None:
+        patches = [_moved(patch, shift) for patch, shift in zip(patches, positions, strict=True)]
     grid, columns = _union([patch.grid for patch in patches])
+    drift = drift_components > 0
     found = [
-        Rows.take(patch, measurement, empty=empty, period=period, drift=drift_components > 0)
+        Rows.take(patch, measurement, empty=empty, period=period, drift=drift, check=check)
         for patch, period in zip(patches, chosen, strict=True)
     ]
     units = [float(unit(patch)) for patch in patches]
     counts = [len(rows.matrix) for rows in found]
+    starts = np.cumsum([0, *(rows.asked for rows in found[:-1])])
     joint = np.zeros((sum(counts), grid.size), found[0].matrix.dtype)
     for rows, place, stop, own in zip(found, columns, np.cumsum(counts), units, strict=True):
         joint[stop - len(rows.matrix) : stop, place] = np.asarray(rows.matrix) * (units[0] / own)
@@ -116,8 +130,11 @@ def patch_problem(
         noise,
         _joined([rows.relative_std for rows in found]) if all(p.noise_std is not None for p in patches) else noise,
         _joined([rows.background for rows in found]),
+        _joined([rows.labels for rows in found]),
+        np.concatenate([start + rows.place for start, rows in zip(starts, found, strict=True)]),
+        sum(rows.asked for rows in found),
     )
-    return stacked.problem(grid, (units[0],), row_weights, drift_components)
+    return stacked.problem(grid, (units[0],), row_weights, drift_components, tuple(c for _, c in matched))
 
 
 def align_to_lattice(matrix: SystemMatrix, grid: Grid) -> SystemMatrix:
@@ -157,8 +174,12 @@ def _patches(matrices: SystemMatrix | Sequence[SystemMatrix], positions: Any) ->
     if positions.ndim != 2 or positions.shape[1] != 3 or not len(positions):
         raise ValueError(f"positions has shape {positions.shape}; expected (patches, 3) in metres.")
     check_finite("positions", positions)
-    grid = matrices.grid
-    return [replace(matrices, grid=Grid(grid.shape, grid.fov, grid.center + shift)) for shift in positions]
+    return [replace(matrices, patch=None)] * len(positions)
+
+
+def _moved(matrix: SystemMatrix, shift: Any) -> SystemMatrix:
+    grid = matrix.grid
+    return replace(matrix, grid=Grid(grid.shape, grid.fov, grid.center + np.asarray(shift, float)))
 
 
 def _union(grids: Sequence[Grid]) -> tuple[Grid, list[np.ndarray]]:

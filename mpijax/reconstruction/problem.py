@@ -1,5 +1,6 @@
 """One linear inverse problem: equations, grid and unit, made from a system matrix and a measurement."""
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,13 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_choice, check_count, check_finite, is_concrete
-from mpijax.core.pytree import pytree
+from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Complex, Float, Inexact, Shaped
 from mpijax.reconstruction.drift import drift_components as find_components
 from mpijax.reconstruction.drift import drift_free, orthonormal
 from mpijax.reconstruction.inputs import check_data, check_row_weights
+from mpijax.reconstruction.scan import match_scan
 from mpijax.reconstruction.weights import row_norm_weights, whitening_weights
 from mpijax.system import Grid, Measurement, SystemMatrix
+from mpijax.system.compare import Comparison
+from mpijax.system.leaves import as_array
 
 WEIGHTS = ("row_norm", "whitening")
 
@@ -31,6 +35,7 @@ class Problem:
         row_weights: (m,) or None.
         noise_std: complex standard deviation of each row of ``data`` (m,), or None where not known.
         drift: columns D (m, q) whose coefficients are further unknowns, or None.
+        comparison: which facts of matrix and measurement were compared, one per matrix; static.
     """
 
     matrix: Any
@@ -40,6 +45,7 @@ class Problem:
     row_weights: Any
     noise_std: Any
     drift: Any
+    comparison: tuple[Comparison, ...] = static(default=())
 
     @staticmethod
     def create(
@@ -48,10 +54,15 @@ class Problem:
         *,
         row_weights: Any = None,
         empty: Measurement | None = None,
-        period: int = 0,
+        period: int | None = None,
         drift_components: int = 0,
+        check: bool = True,
     ) -> "Problem":
         """Check that a matrix and a measurement belong together and take the matrix's rows from both.
+
+        Rows and data are matched by channel, bin and patch. What both say of fields and receiver is compared; where only the
+        gradient differs, by one factor, the grid is divided by it (:func:`mpijax.reconstruction.scan.match_scan`). Channels
+        that are zero in every row of either side are left out, with a warning.
 
         Args:
             system_matrix: matrix with the rows to use selected (:meth:`SystemMatrix.select`).
@@ -59,18 +70,22 @@ class Problem:
             row_weights: None, "row_norm" (1/|s_k|), "whitening" (min sigma/sigma_k from the matrix's background frames, or
                 else the measurement's), or an array (m,).
             empty: an empty scan; the mean of its frames is subtracted.
-            period: which period of the frames.
+            period: which period of the frames, counted from 0; None = that of the matrix's patch, or the first.
             drift_components: fit so many principal components of the background frames (the empty scan's, or else the
                 measurement's) beside the image. Their mean is subtracted where it has not been.
+            check: refuse fields and receivers that differ; False takes both as they are, and records it.
 
         Raises:
-            ValueError: matrix and data of different sampling, frequencies, channels or transfer-function state, a background
-                subtracted twice, weights or components that cannot be computed, NaN.
+            ValueError: matrix and data of different fields, sampling, frequencies, channels, angles, patches or
+                transfer-function state, a background subtracted twice, weights or components that cannot be computed, NaN,
+                nothing but zeros.
             TypeError: no system matrix or measurement.
         """
         check_count("drift_components", drift_components, 0)
-        rows = Rows.take(system_matrix, measurement, empty=empty, period=period, drift=drift_components > 0)
-        return rows.problem(system_matrix.grid, (unit(system_matrix),), row_weights, drift_components)
+        matrix, comparison = check_compatible(system_matrix, measurement, period=period, check=check)
+        drift = drift_components > 0
+        rows = Rows.take(matrix, measurement, empty=empty, period=period, drift=drift, check=check)
+        return rows.problem(matrix.grid, (unit(matrix),), row_weights, drift_components, (comparison,))
 
     @property
     def contrasts(self) -> int:
@@ -147,6 +162,8 @@ class Rows:
         noise_std: of the data's rows (m,) or None.
         relative_std: from which whitening takes the noise of the rows relative to each other (m,), or None.
         background: frames (e, m), or None where no drift is asked for.
+        labels: one number for channel and bin of each row (m,).
+        place: position of each row among those that weights given as an array speak of (m,); asked: how many those are.
     """
 
     matrix: Any
@@ -154,17 +171,25 @@ class Rows:
     noise_std: np.ndarray | None
     relative_std: np.ndarray | None
     background: np.ndarray | None
+    labels: np.ndarray
+    place: np.ndarray
+    asked: int
 
     @staticmethod
     def take(
-        matrix: SystemMatrix, measurement: Measurement, *, empty: Measurement | None, period: int, drift: bool
+        matrix: SystemMatrix,
+        measurement: Measurement,
+        *,
+        empty: Measurement | None,
+        period: int | None,
+        drift: bool,
+        check: bool,
     ) -> "Rows":
-        """Check, subtract the background and take the rows; see :meth:`Problem.create`."""
-        check_compatible(matrix, measurement)
+        """Subtract the background and take the rows of matching sides; see :meth:`Problem.create`."""
         if empty is not None:
             if not isinstance(empty, Measurement):
                 raise TypeError(f"empty is {_name(empty)}; expected a Measurement, the empty scan.")
-            measurement = measurement.subtract_background(empty)
+            measurement = measurement.subtract_background(empty, check=check)
         elif drift and not measurement.background_corrected:
             _check_drift_frames(measurement)
             measurement = measurement.subtract_background()
@@ -173,10 +198,6 @@ class Rows:
             raise ValueError("the matrix keeps no rows; select fewer restrictions.")
         rows, data = jnp.asarray(matrix.rows()), jnp.asarray(measurement.rows(index, period))
         check_finite("the system matrix", rows)
-        if is_concrete(rows) and not np.any(np.asarray(rows)):
-            raise ValueError(
-                f"all {len(rows)} rows of the system matrix are zero; nothing can be reconstructed from them."
-            )
         check_data(data, len(rows))
         background = None
         if measurement.background is not None and len(measurement.background):
@@ -188,14 +209,35 @@ class Rows:
         of_data = _noise(measurement, background)
         if of_data is None and of_matrix is not None:
             of_data = of_matrix * np.sqrt(_averages(matrix) / _averages(measurement))
-        return Rows(rows, data, of_data, of_data if of_matrix is None else of_matrix, background if drift else None)
+        taken = Rows(
+            rows,
+            data,
+            of_data,
+            of_data if of_matrix is None else of_matrix,
+            background if drift else None,
+            row_labels(matrix),
+            np.arange(len(rows)),
+            len(rows),
+        )
+        return taken.keep(_rows_of_silent_channels_left_out(rows, data, index.channel))
 
     def keep(self, rows: np.ndarray) -> "Rows":
         """Some of the rows, by their positions."""
-        parts = {name: getattr(self, name) for name in ("data", "noise_std", "relative_std", "background")}
-        return Rows(self.matrix[rows], **{k: None if part is None else part[..., rows] for k, part in parts.items()})
+        if np.array_equal(rows, np.arange(len(self.matrix))):
+            return self
+        names = ("data", "noise_std", "relative_std", "background", "labels", "place")
+        parts = {name: getattr(self, name) for name in names}
+        kept: dict[str, Any] = {name: None if part is None else part[..., rows] for name, part in parts.items()}
+        return replace(self, matrix=self.matrix[rows], **kept)
 
-    def problem(self, grid: Grid, scale: tuple[Any, ...], row_weights: Any, drift_components: int) -> Problem:
+    def problem(
+        self,
+        grid: Grid,
+        scale: tuple[Any, ...],
+        row_weights: Any,
+        drift_components: int,
+        comparison: tuple[Comparison, ...],
+    ) -> Problem:
         """The problem with its weights and drift."""
         weights = self._weights(row_weights)
         drift, noise = None, self.noise_std
@@ -204,12 +246,12 @@ class Rows:
             drift = find_components(self.background, drift_components)
             noise = _noise_beside(self.background, drift, noise)
         scales = jnp.stack([jnp.asarray(s, self.matrix.real.dtype) for s in scale])
-        return Problem(self.matrix, self.data, grid, scales, weights, noise, drift)
+        return Problem(self.matrix, self.data, grid, scales, weights, noise, drift, comparison)
 
     def _weights(self, choice: Any) -> Any:
         if choice is None or not isinstance(choice, str):
-            check_row_weights(choice, len(self.matrix))
-            return choice
+            check_row_weights(choice, self.asked)
+            return choice if choice is None or self.asked == len(self.place) else as_array(choice)[self.place]
         check_choice("row_weights", choice, WEIGHTS)
         if choice == "row_norm":
             return row_norm_weights(self.matrix)
@@ -220,11 +262,13 @@ class Rows:
         return whitening_weights(self.relative_std)
 
 
-def check_compatible(matrix: SystemMatrix, data: Measurement) -> None:
-    """Raise where a matrix and data differ in sampling, frequencies or the state of their transfer function.
+def check_compatible(
+    matrix: SystemMatrix, data: Measurement, *, period: int | None = None, check: bool = True, placed: bool = False
+) -> tuple[SystemMatrix, Comparison]:
+    """The matrix as it serves for the data, and what was compared; see :func:`mpijax.reconstruction.scan.match_scan`.
 
     Raises:
-        ValueError: they differ.
+        ValueError: they differ in fields, sampling, frequencies or the state of their transfer function.
         TypeError: other objects, such as plain arrays.
     """
     if not (isinstance(matrix, SystemMatrix) and isinstance(data, Measurement)):
@@ -232,24 +276,19 @@ def check_compatible(matrix: SystemMatrix, data: Measurement) -> None:
             f"got {_name(matrix)} and {_name(data)}; expected a SystemMatrix and a Measurement, in this order. Plain arrays "
             "go to a solver itself: kaczmarz(matrix, data, regularization), tikhonov() or admm()."
         )
-    if matrix.n_samples != data.n_samples:
-        raise ValueError(
-            f"the matrix has {matrix.n_samples} samples per period and the measurement {data.n_samples}; their spectra have "
-            f"different scales (matrix of shape {np.shape(matrix.values)}, data {np.shape(data.values)}). Use a matrix of the "
-            "measurement's sequence."
-        )
-    if matrix.transfer_function_corrected != data.transfer_function_corrected:
+    if check and matrix.transfer_function_corrected != data.transfer_function_corrected:
         states = {True: "corrected for", False: "not corrected for"}
         raise ValueError(
             f"the matrix is {states[matrix.transfer_function_corrected]} the transfer function and the measurement is "
             f"{states[data.transfer_function_corrected]} it; read both with the same apply_transfer_function."
         )
-    spacings = [_bin_width(matrix), _bin_width(data)]
-    if abs(spacings[0] - spacings[1]) > 1e-3 * abs(spacings[0]):
-        raise ValueError(
-            f"the matrix's frequencies are {spacings[0]:.6g} Hz apart and the measurement's {spacings[1]:.6g} Hz; they belong "
-            "to different sequences."
-        )
+    return match_scan(matrix, data, period=data.period_of(matrix.patch, period), check=check, placed=placed)
+
+
+def row_labels(matrix: SystemMatrix) -> np.ndarray:
+    """One number for channel and bin of each row (m,)."""
+    index = matrix.row_index()
+    return np.asarray(index.channel, np.int64) * matrix.n_samples + np.asarray(index.frequency_index)
 
 
 def unit(matrix: SystemMatrix) -> Any:
@@ -261,11 +300,28 @@ def _name(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def _bin_width(source: SystemMatrix | Measurement) -> float:
-    """Frequency per rfft bin [Hz]; NaN where no frequency is known."""
-    bins, frequencies = np.asarray(source.frequency_indices, float), np.asarray(source.frequencies, float)
-    known = (bins > 0) & np.isfinite(frequencies)
-    return float(np.median(frequencies[known] / bins[known])) if known.any() else np.nan
+def _rows_of_silent_channels_left_out(matrix: Any, data: Any, channel: np.ndarray) -> np.ndarray:
+    """Positions of the rows to use: those of channels that are not zero in every row, of the matrix or of all frames.
+
+    Raises:
+        ValueError: the matrix or the data are zero as a whole.
+    """
+    everything = np.arange(len(channel))
+    if not is_concrete((matrix, data)):
+        return everything
+    silent: dict[int, str] = {}
+    for name, used in (("measurement", np.any(data, axis=0)), ("system matrix", np.any(matrix, axis=1))):
+        if not used.any():
+            raise ValueError(f"all {used.size} rows of the {name} are zero; nothing can be reconstructed from them.")
+        silent |= {int(c): name for c in np.unique(channel) if not used[channel == c].any()}
+    for number, name in silent.items():
+        warnings.warn(f"channel {number} of the {name} is zero in every row and is left out.", stacklevel=2)
+    kept = everything[~np.isin(channel, list(silent))]
+    if not len(kept):
+        raise ValueError(
+            f"no channel has both a matrix and data that are not zero: {', '.join(f'{c} ({n})' for c, n in silent.items())}."
+        )
+    return kept
 
 
 def _noise(measurement: Measurement, background: np.ndarray | None) -> np.ndarray | None:

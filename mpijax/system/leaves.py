@@ -10,8 +10,12 @@ import numpy as np
 
 
 def as_array(value: Any) -> Any:
-    """Lists and tuples as NumPy arrays of their own type; everything else unchanged."""
-    return np.asarray(value) if isinstance(value, list | tuple) else value
+    """Lists and tuples as NumPy arrays, NumPy arrays in the byte order of the machine; everything else unchanged."""
+    if isinstance(value, list | tuple):
+        value = np.asarray(value)
+    if isinstance(value, np.ndarray) and not value.dtype.isnative:
+        value = value.astype(value.dtype.newbyteorder("="))
+    return value
 
 
 def as_leaf(value: Any) -> Any:

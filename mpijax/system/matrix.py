@@ -12,12 +12,14 @@ from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Inexact, Shaped
 from mpijax.physics.noise import complex_normal
 from mpijax.system.grid import Grid
+from mpijax.system.identity import check_numbers
 from mpijax.system.leaves import as_array
 from mpijax.system.overscan import overscan_mask
 from mpijax.system.regrid import regrid_rows
 from mpijax.system.scanner import Scanner
 from mpijax.system.select import row_selection
 from mpijax.system.sequence import LissajousSequence
+from mpijax.system.spectrum import spectrum_of
 from mpijax.system.transfer import chain_factors, inverse_factors, scale_rows
 
 
@@ -25,12 +27,20 @@ from mpijax.system.transfer import chain_factors, inverse_factors, scale_rows
 class RowIndex:
     """Which rows a matrix (m, n) holds: receive channel and rfft bin of each, channel-major, frequency fastest.
 
-    ``angle`` [rad] is that of the field-free line, or None.
+    Attributes:
+        channel: number of the receiver (m,), not its position in ``values``.
+        frequency_index: rfft bin (m,).
+        angle: of the field-free line [rad] (m,), or None.
+        channels: the numbers of all receivers of the matrix in its order, of rows that are not kept too; None = those of
+            ``channel``; static.
+        patch: the number of the period that the matrix belongs to, or None; static.
     """
 
     channel: Any
     frequency_index: Any
     angle: Any = None
+    channels: tuple[int, ...] | None = static(default=None)
+    patch: int | None = static(default=None)
 
 
 @pytree
@@ -51,6 +61,8 @@ class SystemMatrix:
         scanner, sequence, particle: what made the matrix, or None. A fluid particle carries its reference field.
         angles: (c,) [rad] of a rotating field-free line, each channel measured at its angle; None = nothing rotates.
         metadata: further facts (static).
+        channel_numbers: which receivers the c channels are, or None: they are not numbered and count 0 .. c - 1 (static).
+        patch: the period of a multi-patch calibration that this is, or None (static).
     """
 
     values: Any
@@ -71,6 +83,8 @@ class SystemMatrix:
     metadata: FrozenMapping = static()
     particle: Any = None
     angles: Any = None
+    channel_numbers: tuple[int, ...] | None = static(default=None)
+    patch: int | None = static(default=None)
 
     @staticmethod
     def create(
@@ -93,6 +107,8 @@ class SystemMatrix:
         transfer_function_corrected: bool = False,
         particle: Any = None,
         angles: Any = None,
+        channels: Any = None,
+        patch: int | None = None,
     ) -> "SystemMatrix":
         """Check shapes and build a system matrix.
 
@@ -100,8 +116,8 @@ class SystemMatrix:
             values: complex (c, f, n).
             frequencies: (f,) [Hz].
             grid: the grid of the n voxels.
-            frequency_indices: rfft bins (f,); None = 0, 1, .., f - 1.
-            n_samples: samples per period; None = 2 (f - 1).
+            frequency_indices: rfft bins (f,), in any order; None = 0, 1, .., f - 1.
+            n_samples: samples per period; None = the sequence's, or 2 (f - 1) where the bins are 0 .. f - 1.
             bandwidth: [Hz]; None = frequency of bin n_samples/2.
             snr: (c, f) or None.
             background: complex (e, c, f) or None.
@@ -112,11 +128,17 @@ class SystemMatrix:
             transfer_function: complex (c, f) or None.
             transfer_function_corrected: whether the values have been divided by the transfer function.
             angles: (c,) [rad] of a rotating field-free line, or None.
+            channels: number of each receiver (c,), by which rows and data are matched; None = 0, 1, .., c - 1.
+            patch: number of the period that the matrix belongs to, where a measurement has several; None = any.
 
         Raises:
-            ValueError: arrays whose shapes do not agree.
+            ValueError: arrays whose shapes do not agree, samples per period that contradict the sequence or are not known, bins
+                or channels that no spectrum or receiver can have.
         """
-        values, frequencies, frequency_indices, snr = map(as_array, (values, frequencies, frequency_indices, snr))
+        arrays = (values, frequencies, frequency_indices, snr, background, row_mask, transfer_function, angles)
+        values, frequencies, frequency_indices, snr, background, row_mask, transfer_function, angles = map(
+            as_array, arrays
+        )
         if np.ndim(values) != 3:
             raise ValueError(f"values has shape {np.shape(values)}; expected (channels, frequencies, voxels).")
         c, f, n = np.shape(values)
@@ -124,9 +146,9 @@ class SystemMatrix:
             raise ValueError(f"values has {n} voxels, but a grid of shape {grid.shape} has {grid.size}.")
         if not np.issubdtype(values.dtype, np.complexfloating):
             raise ValueError(f"values has dtype {values.dtype}; a system matrix is complex.")
-        frequency_indices = np.arange(f) if frequency_indices is None else frequency_indices
-        check_shape("frequencies", frequencies, (f,))
-        check_shape("frequency_indices", frequency_indices, (f,))
+        frequency_indices, n_samples, bandwidth = spectrum_of(
+            f, frequencies, frequency_indices, n_samples, bandwidth, sequence
+        )
         for name, array, shape in (
             ("snr", snr, (c, f)),
             ("row_mask", row_mask, (c, f)),
@@ -137,11 +159,6 @@ class SystemMatrix:
                 check_shape(name, array, shape)
         if background is not None and np.shape(background)[1:] != (c, f):
             raise ValueError(f"background has shape {np.shape(background)}; expected (frames, {c}, {f}).")
-        n_samples = 2 * (f - 1) if n_samples is None else int(n_samples)
-        if bandwidth is None:
-            bandwidth = (
-                sequence.bandwidth if sequence is not None else frequencies[-1] / frequency_indices[-1] * n_samples / 2
-            )
         return SystemMatrix(
             values=values,
             frequencies=frequencies,
@@ -161,7 +178,14 @@ class SystemMatrix:
             metadata=FrozenMapping(metadata),
             particle=particle,
             angles=angles,
+            channel_numbers=check_numbers("channels", channels, c),
+            patch=None if patch is None else int(patch),
         )
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Number of each receiver (c,): that of the scanner, kept through selection and files."""
+        return tuple(range(self.n_channels)) if self.channel_numbers is None else self.channel_numbers
 
     @property
     def n_channels(self) -> int:
@@ -186,10 +210,11 @@ class SystemMatrix:
             min_frequency: keep f >= this [Hz].
             max_frequency: keep f <= this [Hz].
             max_mixing_order: keep bins whose least sum |n_i| is at most this; needs a sequence.
-            channels: receive channels to keep, zero-based.
+            channels: receive channels to keep, by their numbers, each once and in the order they are to have; or a boolean
+                list with an entry for each.
 
         Raises:
-            ValueError: nothing is kept, or the selection needs what the matrix lacks.
+            ValueError: nothing is kept, a channel the matrix does not have, or the selection needs what the matrix lacks.
             TypeError: under jit, where the number of rows would depend on values.
         """
         if not is_concrete((self.snr, self.row_mask, self.frequencies, self.frequency_indices)):
@@ -220,23 +245,27 @@ class SystemMatrix:
             row_mask=rows(self.row_mask),
             transfer_function=rows(self.transfer_function),
             angles=None if self.angles is None else np.asarray(self.angles)[channels],
+            channel_numbers=self.channel_numbers
+            if np.array_equal(channels, np.arange(self.n_channels))
+            else tuple(self.channels[position] for position in channels),
         )
 
     def row_index(self) -> RowIndex:
         """Channel and bin of each kept row, in the order of :meth:`rows`."""
-        channel, position = self._kept()
+        channel, position = self.kept_rows()
         angle = None if self.angles is None else np.asarray(self.angles)[channel]
-        return RowIndex(channel, np.asarray(self.frequency_indices)[position], angle)
+        numbers = np.asarray(self.channels, int)[channel]
+        return RowIndex(numbers, np.asarray(self.frequency_indices)[position], angle, self.channels, self.patch)
 
     def rows(self) -> Complex[Array, "m n"]:
         """The kept rows as a matrix (m, n), channel-major, frequency fastest: the row order of Kaczmarz."""
         if self.row_mask is None:
             return self.values.reshape(-1, self.values.shape[-1])
-        return self.values[self._kept()]
+        return self.values[self.kept_rows()]
 
     def row_values(self, array: Shaped[Array, "*batch c f"]) -> Shaped[Array, "*batch m"]:
         """Pick the kept rows of a per-row array (.., c, f), such as the SNR, in the order of :meth:`rows`."""
-        return array[(..., *self._kept())]
+        return array[(..., *self.kept_rows())]
 
     def with_rows(self, rows: Inexact[Array, "m n"], grid: Grid | None = None) -> "SystemMatrix":
         """A matrix on ``grid`` whose kept rows are ``rows`` (m, n); rows that are not kept become zero."""
@@ -247,12 +276,13 @@ class SystemMatrix:
             values = rows.reshape(shape)
         elif isinstance(rows, np.ndarray):
             values = xp.zeros(shape, rows.dtype)
-            values[self._kept()] = rows
+            values[self.kept_rows()] = rows
         else:
-            values = xp.zeros(shape, rows.dtype).at[self._kept()].set(rows)
+            values = xp.zeros(shape, rows.dtype).at[self.kept_rows()].set(rows)
         return replace(self, values=values, grid=grid)
 
-    def _kept(self) -> tuple[np.ndarray, np.ndarray]:
+    def kept_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions (channel, bin) among ``values`` of the kept rows, in the order of :meth:`rows`."""
         if self.row_mask is None:
             c, f = self.values.shape[:2]
             return np.repeat(np.arange(c), f), np.tile(np.arange(f), c)
@@ -272,8 +302,8 @@ class SystemMatrix:
         """Send the rows through a receive chain: values and background frames times a_ck, which is recorded.
 
         Args:
-            transfer_function: :class:`TransferFunction`, taken at the rows' frequencies, or complex (c, f); one channel serves
-                all.
+            transfer_function: :class:`TransferFunction`, taken at the rows' frequencies and by the channels' numbers, or complex
+                (c, f); one channel serves all.
 
         Raises:
             ValueError: the values have passed a recorded chain already, a shape that does not fit, or frequencies beyond the
@@ -283,7 +313,7 @@ class SystemMatrix:
             raise ValueError(
                 "the values contain a transfer function already; call remove_transfer_function() first to replace it."
             )
-        factors = chain_factors(transfer_function, self.frequencies, self.n_channels)
+        factors = chain_factors(transfer_function, self.frequencies, self.channels)
         return replace(
             self,
             values=scale_rows(self.values, factors[..., None]),
@@ -314,7 +344,7 @@ class SystemMatrix:
             )
         factors = self.transfer_function
         if factors is None:
-            factors = chain_factors(transfer_function, self.frequencies, self.n_channels)
+            factors = chain_factors(transfer_function, self.frequencies, self.channels)
         inverse, usable = inverse_factors(factors)
         mask = self.row_mask
         if is_concrete(usable) and not usable.all():

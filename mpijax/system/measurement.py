@@ -9,9 +9,18 @@ import numpy as np
 from mpijax.core.checks import check_count, check_finite, check_shape
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Complex
+from mpijax.system.acquisition import AVERAGES, acquisition_metadata, mean_periods
+from mpijax.system.compare import check_alike
+from mpijax.system.identity import check_numbers, matched_positions
 from mpijax.system.leaves import as_array
 from mpijax.system.matrix import RowIndex
 from mpijax.system.regrid import linear_weights
+from mpijax.system.scanner import Scanner
+from mpijax.system.sequence import LissajousSequence
+from mpijax.system.spectrum import spectrum_of
+
+SAME_ANGLE = 1e-5
+"""How far angles of a field-free line may differ [rad]."""
 
 
 @pytree
@@ -25,6 +34,9 @@ class Measurement:
         background: complex background frames (e, periods, c, f) or None, each a single frame.
         n_samples, transfer_function_corrected, background_corrected, metadata: static.
         averages: how many frames, of the noise of one background frame, each frame is the mean of; static.
+        angles: (c,) [rad] of a rotating field-free line, or None.
+        channel_numbers: which receivers the c channels are, or None: they are not numbered and count 0 .. c - 1; static.
+        period_numbers: which periods (patches) of the scan's the periods are, or None: they count from 0; static.
     """
 
     values: Any
@@ -37,6 +49,9 @@ class Measurement:
     background_corrected: bool = static()
     metadata: FrozenMapping = static()
     averages: float = static(default=1.0)
+    angles: Any = None
+    channel_numbers: tuple[int, ...] | None = static(default=None)
+    period_numbers: tuple[int, ...] | None = static(default=None)
 
     @staticmethod
     def create(
@@ -51,38 +66,50 @@ class Measurement:
         background_corrected: bool = False,
         metadata: Mapping[str, Any] | None = None,
         averages: float = 1.0,
+        sequence: LissajousSequence | None = None,
+        scanner: Scanner | None = None,
+        angles: Any = None,
+        channels: Any = None,
+        periods: Any = None,
     ) -> "Measurement":
         """Check shapes and build a measurement.
 
         Args:
             values: complex (frames, periods, c, f).
             frequencies: (f,) [Hz].
-            frequency_indices: rfft bins; None = 0 .. f - 1.
-            n_samples: samples per period; None = 2 (f - 1).
+            frequency_indices: rfft bins (f,), in any order; None = 0 .. f - 1.
+            n_samples: samples per period; None = the sequence's, or 2 (f - 1) where the bins are 0 .. f - 1.
             bandwidth: [Hz]; None = frequency of bin n_samples/2.
             background: complex (e, periods, c, f) or None.
             transfer_function_corrected: whether the transfer function has been divided out.
             background_corrected: whether a background has been subtracted.
             metadata: further facts.
             averages: how many frames each frame is the mean of, compared with a background frame.
+            sequence, scanner: the fields of the scan, kept in ``metadata`` and compared with those of a system matrix.
+            angles: (c,) [rad] of a rotating field-free line, or None.
+            channels: number of each receiver (c,), by which data and rows are matched; None = 0, 1, .., c - 1.
+            periods: number of each period, by which data and patches are matched; None = 0, 1, ..
 
         Raises:
-            ValueError: arrays whose shapes do not agree.
+            ValueError: arrays whose shapes do not agree, real values, samples per period that contradict the sequence or are not
+                known, bins or channels that no spectrum or receiver can have.
         """
-        values, frequencies, frequency_indices = map(as_array, (values, frequencies, frequency_indices))
+        arrays = (values, frequencies, frequency_indices, background, angles)
+        values, frequencies, frequency_indices, background, angles = map(as_array, arrays)
         if np.ndim(values) != 4:
             raise ValueError(f"values has shape {np.shape(values)}; expected (frames, periods, channels, frequencies).")
-        f = np.shape(values)[-1]
-        frequency_indices = np.arange(f) if frequency_indices is None else frequency_indices
-        check_shape("frequencies", frequencies, (f,))
-        check_shape("frequency_indices", frequency_indices, (f,))
+        if not np.issubdtype(values.dtype, np.complexfloating):
+            raise ValueError(f"values has dtype {values.dtype}; a measurement's spectra are complex.")
+        _, p, c, f = np.shape(values)
+        frequency_indices, n_samples, bandwidth = spectrum_of(
+            f, frequencies, frequency_indices, n_samples, bandwidth, sequence
+        )
+        if angles is not None:
+            check_shape("angles", angles, (c,))
         if background is not None and np.shape(background)[1:] != np.shape(values)[1:]:
             raise ValueError(
                 f"background has shape {np.shape(background)}; expected (frames, *{np.shape(values)[1:]})."
             )
-        n_samples = 2 * (f - 1) if n_samples is None else int(n_samples)
-        if bandwidth is None:
-            bandwidth = frequencies[-1] / frequency_indices[-1] * n_samples / 2
         return Measurement(
             values,
             frequencies,
@@ -92,17 +119,30 @@ class Measurement:
             n_samples,
             bool(transfer_function_corrected),
             bool(background_corrected),
-            FrozenMapping(metadata),
+            FrozenMapping(dict(metadata or {}) | acquisition_metadata(sequence, scanner)),
             float(averages),
+            angles,
+            check_numbers("channels", channels, c),
+            check_numbers("periods", periods, p),
         )
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Number of each receiver (c,): that of the scanner, kept through files."""
+        return tuple(range(self.values.shape[2])) if self.channel_numbers is None else self.channel_numbers
+
+    @property
+    def periods(self) -> tuple[int, ...]:
+        """Number of each period, (periods,)."""
+        return tuple(range(self.values.shape[1])) if self.period_numbers is None else self.period_numbers
 
     def average(self, *, frames: int = 1, periods: int = 1) -> "Measurement":
         """The mean over so many consecutive frames and periods; an incomplete rest is dropped.
 
-        Background frames are averaged over periods alone: they stay single frames.
+        Background frames are averaged over periods alone: they stay single frames. Mean periods have no number.
 
         Raises:
-            ValueError: a number that is not a positive integer, or more than there are.
+            ValueError: a number that is not a positive integer, more than there are, or periods of different fields.
         """
         for name, count, there in zip(("frames", "periods"), (frames, periods), self.values.shape[:2], strict=True):
             check_count(name, count)
@@ -115,18 +155,26 @@ class Measurement:
             return kept.reshape(e, frames, p, periods, *kept.shape[2:]).mean((1, 3))
 
         metadata = dict(self.metadata)
-        if "/acquisition/numAverages" in metadata:
-            metadata["/acquisition/numAverages"] = int(metadata["/acquisition/numAverages"]) * frames * periods
+        if AVERAGES in metadata:
+            metadata[AVERAGES] = int(metadata[AVERAGES]) * frames * periods
+        if periods > 1:
+            metadata |= mean_periods(metadata, periods)
         return replace(
             self,
             values=means(self.values, frames),
             background=None if self.background is None else means(self.background, 1),
             averages=self.averages * frames,
             metadata=FrozenMapping(metadata),
+            period_numbers=None if periods > 1 else self.period_numbers,
         )
 
     def subtract_background(
-        self, empty: "Measurement | None" = None, *, times: Any = None, background_times: Any = None
+        self,
+        empty: "Measurement | None" = None,
+        *,
+        times: Any = None,
+        background_times: Any = None,
+        check: bool = True,
     ) -> "Measurement":
         """Subtract the mean of an empty scan's frames, or of the measurement's own background frames.
 
@@ -138,6 +186,7 @@ class Measurement:
             empty: an empty scan of the same sequence; None = ``background``.
             times: when each frame was measured (frames,), in any unit.
             background_times: when each background frame was, (e,), likewise.
+            check: refuse an empty scan whose fields, as far as both state them, are others.
 
         Raises:
             ValueError: a background that has been subtracted already, none to subtract, an empty scan that does not match, or
@@ -150,6 +199,8 @@ class Measurement:
         if (times is None) != (background_times is None):
             raise ValueError("give both times and background_times, or neither for the mean.")
         background = self.background if empty is None else self._matching(empty)
+        if empty is not None and check:
+            check_alike(self, empty, "the empty scan")
         model = background.mean(0)
         if times is not None:
             check_shape("times", times, self.values.shape[:1])
@@ -168,11 +219,12 @@ class Measurement:
         )
 
     def _matching(self, empty: "Measurement") -> Any:
-        """The frames of an empty scan, which must have been measured and treated like this one."""
+        """The frames of an empty scan, brought into this one's order of channels and bins."""
         if (
             empty.transfer_function_corrected != self.transfer_function_corrected
             or empty.n_samples != self.n_samples
-            or not np.array_equal(empty.frequency_indices, self.frequency_indices)
+            or sorted(np.asarray(empty.frequency_indices).tolist())
+            != sorted(np.asarray(self.frequency_indices).tolist())
         ):
             raise ValueError(
                 "the empty scan differs from the measurement in sampling, frequencies or transfer-function state; read "
@@ -180,42 +232,91 @@ class Measurement:
             )
         if empty.background_corrected:
             raise ValueError("the empty scan's background is already subtracted; read it with background='none'.")
-        if np.shape(empty.values)[1:] != np.shape(self.values)[1:]:
+        if empty.values.shape[1] != self.values.shape[1]:
             raise ValueError(
-                f"the empty scan has shape {empty.values.shape}, the measurement {self.values.shape}; only frames may "
+                f"the empty scan has {empty.values.shape[1]} periods and the measurement {self.values.shape[1]}; only frames may "
                 "differ."
             )
         check_finite("the empty scan", empty.values)
-        return empty.values
+        numbered = empty.channel_numbers is not None and self.channel_numbers is not None
+        channels = matched_positions(
+            "channel", self.channels, self.channels, empty.channels, numbered=numbered, other="the empty scan"
+        )
+        bins = _positions(empty.frequency_indices, self.frequency_indices)
+        frames = empty.values.transpose(2, 3, 0, 1)[channels[:, None], bins]  # (c, f, frames, periods)
+        return frames.transpose(2, 3, 0, 1).copy()
 
-    def rows(self, row_index: RowIndex, period: int = 0) -> Complex[Array, "frames m"]:
+    def rows(self, row_index: RowIndex, period: int | None = None) -> Complex[Array, "frames m"]:
         """The data of a system matrix's rows, (frames, m), for one period.
+
+        Rows and data are matched by the numbers of their channels, patches and bins. Data that are not numbered count from 0;
+        where they do not reach the matrix's numbers they are matched by position if they are as many, with a warning.
 
         Args:
             row_index: from :meth:`SystemMatrix.row_index`.
-            period: which period of each frame.
+            period: which period of each frame, counted from 0; None = that of the matrix's patch, or the first.
 
         Raises:
-            ValueError: a channel, frequency or period the measurement does not hold.
+            ValueError: a channel, frequency or period the measurement does not hold, or angles that differ.
         """
-        bins = np.asarray(self.frequency_indices)
-        wanted = np.asarray(row_index.frequency_index)
-        order = np.argsort(bins)
-        position = order[np.minimum(np.searchsorted(bins, wanted, sorter=order), len(bins) - 1)]
-        missing = np.unique(wanted[bins[position] != wanted])
-        if len(missing):
+        position = _positions(self.frequency_indices, row_index.frequency_index)
+        numbers = np.asarray(row_index.channel)
+        asked, place = np.unique(numbers, return_inverse=True)
+        own = asked.tolist() if row_index.channels is None else row_index.channels
+        numbered = self.channel_numbers is not None
+        channel = matched_positions("channel", asked.tolist(), own, self.channels, numbered=numbered)[place]
+        if row_index.angle is not None and self.angles is not None:
+            theirs = np.asarray(self.angles)[channel]
+            if np.abs(np.exp(1j * np.asarray(row_index.angle)) - np.exp(1j * theirs)).max(initial=0) > SAME_ANGLE:
+                raise ValueError(
+                    f"the matrix's rows were measured at angles of {_range(row_index.angle)} rad, the measurement's channels of "
+                    f"the same numbers at {_range(theirs)} rad; use a matrix of the same angles."
+                )
+        return self.values[:, self.period_of(row_index.patch, period), channel, position]
+
+    def period_of(self, patch: int | None, period: int | None = None) -> int:
+        """Where the period of a patch stands in each frame.
+
+        Args:
+            patch: number of the matrix's patch, or None: it is of any.
+            period: position of a period, which must be the patch's; None = find it, or the first.
+
+        Raises:
+            ValueError: a period the measurement does not have, or another patch.
+        """
+        count = self.values.shape[1]
+        if period is not None and not 0 <= period < count:
+            raise ValueError(f"period = {period}; the measurement has periods 0 to {count - 1}.")
+        if patch is None:
+            return 0 if period is None else period
+        if period is None:
+            numbered = self.period_numbers is not None
+            return int(matched_positions("period", [patch], [patch], self.periods, numbered=numbered)[0])
+        if self.period_numbers is not None and self.period_numbers[period] != patch:
             raise ValueError(
-                f"the measurement lacks {len(missing)} of the matrix's frequencies (bins {missing[:5].tolist()} ..); select the "
-                "same frequencies in both."
+                f"the matrix is of patch {patch}, but period {period} of the measurement is of patch "
+                f"{self.period_numbers[period]}."
             )
-        channel = np.asarray(row_index.channel)
-        if channel.max(initial=0) >= self.values.shape[2]:
-            raise ValueError(
-                f"the matrix uses channel {channel.max()}, but the measurement has {self.values.shape[2]} channels."
-            )
-        if not 0 <= period < self.values.shape[1]:
-            raise ValueError(f"period = {period}; the measurement has periods 0 to {self.values.shape[1] - 1}.")
-        return self.values[:, period, channel, position]
+        return period
+
+
+def _positions(bins: Any, wanted: Any) -> np.ndarray:
+    """Where the wanted bins stand among ``bins``, in any order."""
+    bins, wanted = np.asarray(bins), np.asarray(wanted)
+    order = np.argsort(bins)
+    position = order[np.minimum(np.searchsorted(bins, wanted, sorter=order), len(bins) - 1)]
+    missing = np.unique(wanted[bins[position] != wanted])
+    if len(missing):
+        raise ValueError(
+            f"the measurement lacks {len(missing)} of the matrix's frequencies (bins {missing[:5].tolist()} ..); select the "
+            "same frequencies in both."
+        )
+    return position
+
+
+def _range(angles: Any) -> str:
+    low, high = np.min(angles), np.max(angles)
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def _means(place: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mpijax.physics.sequences import mixing_orders
+from mpijax.system.identity import chosen_positions
 from mpijax.system.sequence import LissajousSequence
 
 
@@ -13,8 +14,8 @@ class RowMetadata(Protocol):
     """What a selection looks at: a system matrix, or the header of a file that holds one."""
 
     @property
-    def n_channels(self) -> int:
-        """Number of receive channels."""
+    def channels(self) -> tuple[int, ...]:
+        """Numbers of the receive channels (c,)."""
 
     @property
     def frequencies(self) -> Any:
@@ -57,28 +58,21 @@ def row_selection(
     """Which channels, bins and rows a selection keeps.
 
     Returns:
-        Kept channels (c',), positions of the kept bins (f',) and the mask (c', f') of the kept rows among them.
+        Positions of the kept channels (c',) and of the kept bins (f',) and the mask (c', f') of the kept rows among them.
 
     Raises:
         ValueError: a criterion for which the matrix has no data, a channel it does not have, or no row kept.
     """
-    n_channels = matrix.n_channels
-    kept_channels = np.arange(n_channels) if channels is None else np.atleast_1d(np.asarray(channels, int))
-    if np.any((kept_channels < 0) | (kept_channels >= n_channels)) or len(set(kept_channels.tolist())) < len(
-        kept_channels
-    ):
-        raise ValueError(
-            f"channels = {channels}; the matrix has channels 0 to {n_channels - 1}, each to be named once."
-        )
+    kept_channels = chosen_positions("channels", channels, matrix.channels)
     frequencies = np.asarray(matrix.frequencies)
     mask = np.ones((len(kept_channels), len(frequencies)), bool)
     if matrix.row_mask is not None:
         mask &= np.asarray(matrix.row_mask)[kept_channels]
-    if (min_frequency or max_frequency) and np.any(np.isnan(frequencies)):
+    if (min_frequency or max_frequency is not None) and np.any(np.isnan(frequencies)):
         raise ValueError("the matrix's frequencies are not known, so min_frequency and max_frequency cannot be used.")
     if min_frequency:
         mask &= frequencies >= min_frequency
-    if max_frequency:
+    if max_frequency is not None:
         mask &= frequencies <= max_frequency
     if max_mixing_order is not None:
         if matrix.sequence is None:
@@ -102,7 +96,7 @@ def row_selection(
     if not mask.any():
         raise ValueError(
             f"the selection keeps no row: frequencies {min_frequency} to {max_frequency} Hz, mixing order up to "
-            f"{max_mixing_order}, channels {kept_channels.tolist()}; "
+            f"{max_mixing_order}, channels {[matrix.channels[i] for i in kept_channels]}; "
             f"the matrix spans {np.nanmin(frequencies):g} to {np.nanmax(frequencies):g} Hz."
         )
     bins = np.flatnonzero(mask.any(0))

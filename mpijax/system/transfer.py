@@ -1,5 +1,6 @@
 """Transfer functions: what the receive chain makes of each frequency."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 from mpijax.core.checks import check_finite, is_concrete
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Complex
+from mpijax.system.identity import matched_positions
 from mpijax.system.leaves import as_array
 
 
@@ -83,17 +85,24 @@ class TransferFunction:
         return xp.where(beyond, 0 if outside is None else outside, between)
 
 
-def chain_factors(transfer_function: Any, frequencies: Any, n_channels: int) -> Any:
+def chain_factors(transfer_function: Any, frequencies: Any, channels: Sequence[int]) -> Any:
     """Factors (c, f) of the rows: a :class:`TransferFunction` at their frequencies, or an array (c, f) as it is.
 
-    One channel serves all.
+    One channel serves all; of a transfer function's several those with the numbers of the rows' channels are taken.
 
     Raises:
-        ValueError: another number of channels or frequencies.
+        ValueError: channels that it does not have, another number of frequencies.
     """
     if isinstance(transfer_function, TransferFunction):
-        transfer_function = transfer_function.at(frequencies)
-    factors, shape = as_array(transfer_function), (n_channels, len(frequencies))
+        factors = transfer_function.at(frequencies)
+        if len(factors) > 1:
+            present = range(len(factors))
+            places = matched_positions(
+                "channel", channels, channels, present, numbered=False, other="the transfer function"
+            )
+            factors = factors[places]
+        transfer_function = factors
+    factors, shape = as_array(transfer_function), (len(channels), len(frequencies))
     if np.shape(factors) not in (shape, (1, shape[1])):
         raise ValueError(
             f"transfer_function has shape {np.shape(factors)}; expected (channels, frequencies) = {shape}."

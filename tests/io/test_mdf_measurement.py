@@ -143,7 +143,7 @@ def test_refusals(tmp_path):
 
 
 def test_periods_with_their_own_offset_fields_travel(tmp_path):
-    offsets = np.arange(18.0).reshape(6, 1, 3) * 1e-3
+    offsets = np.repeat(np.arange(6.0).reshape(2, 1, 3), 3, axis=0) * 1e-3
     path = measurement(tmp_path / "a.mdf", signal(), acquisition__offsetField=offsets)
     found = io.read_measurement(path, average_periods=3)
     io.write_measurement(tmp_path / "b.mdf", found)
@@ -151,6 +151,8 @@ def test_periods_with_their_own_offset_fields_travel(tmp_path):
     np.testing.assert_array_equal(info.offset_fields, offsets[[0, 3]])
     assert info.strengths.shape == (2, 3, 1) and info.driven == 2
     assert info.sequence.cycles == io.read_info(path).sequence.cycles
+    with pytest.raises(ValueError, match="offsetField differs among the periods"):
+        io.read_measurement(path, average_periods=2)
     shorter = replace(found, values=found.values[:, :1], background=None)
     with pytest.raises(io.MDFError, match="for 2 periods, but there are 1"):
         io.write_measurement(tmp_path / "c.mdf", shorter)

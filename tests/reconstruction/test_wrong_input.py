@@ -205,4 +205,4 @@ def test_unknown_options_name_all_arguments(scan):
 
 def test_an_empty_scan_is_a_measurement(scan):
     with pytest.raises(TypeError, match="empty is a ndarray; expected a Measurement"):
-        unwrap(Rows.take)(*scan, empty=DATA, period=0, drift=False)
+        unwrap(Rows.take)(*scan, empty=DATA, period=0, drift=False, check=True)

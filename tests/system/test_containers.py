@@ -191,7 +191,7 @@ def test_selection_by_mixing_order():
     [
         ({"snr_threshold": 100}, "largest SNR among the 10 rows that pass the other criteria is 9"),
         ({"min_frequency": 1e6}, "keeps no row"),
-        ({"channels": [2]}, "channels 0 to 1"),
+        ({"channels": [2]}, "there are channels 0, 1"),
         ({"channels": [0, 0]}, "named once"),
     ],
 )
