@@ -6,6 +6,8 @@ Units of the lab are used here and only here: mT, mm, nm, kHz.
 import os
 import re
 import sys
+import warnings
+from typing import Any
 
 from mpijax.cli.fit import fit
 from mpijax.cli.images import reconstruct
@@ -19,9 +21,12 @@ COMMANDS = (info, inspect, simulate, measure, reconstruct, fit, train, restore)
 
 
 def main() -> None:
-    """Entry point; every expected failure is one line on standard error."""
+    """Entry point; every expected failure, and every warning, is one line on standard error."""
     try:
-        parse(COMMANDS, (__doc__ or "").splitlines()[0])()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = _warn
+            parse(COMMANDS, (__doc__ or "").splitlines()[0])()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `| head` has seen enough
@@ -34,3 +39,7 @@ def main() -> None:
         text = re.sub(r"\[Errno \d+\] ", "", str(error))
         print(f"error: {text}", file=sys.stderr)
         sys.exit(2)
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)

@@ -10,6 +10,7 @@ import mpijax as mj
 from mpijax.cli.options import by, check_input
 from mpijax.core.checks import check_choice
 from mpijax.reconstruction import Problem, patch_problem
+from mpijax.system.compare import COMPARED
 
 BACKGROUNDS = ("auto", "none", "mean", "interpolate")
 SNR = 2.0
@@ -48,6 +49,7 @@ class DataOptions:
         period: period to reconstruct, counted from 0, of a measurement with several per frame.
         correct_leakage: suppress what does not repeat from frame to frame (time-domain data).
         transfer_function: divide by the transfer functions that the files hold.
+        force: reconstruct even if the files say that matrix and measurement are of different scans.
     """
 
     background: str = "auto"
@@ -57,6 +59,7 @@ class DataOptions:
     period: int | None = None
     correct_leakage: bool = False
     transfer_function: bool = True
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,15 @@ class Inputs:
     snr_threshold: float
     said: tuple[str, ...]
     origin: dict[str, Any]
+    check: bool
 
     def problem(self, row_weights: str | None, drift_components: int) -> Problem:
         """The equations of one patch, or of all patches together."""
-        options: dict[str, Any] = {"row_weights": row_weights, "drift_components": drift_components}
+        options: dict[str, Any] = {
+            "row_weights": row_weights,
+            "drift_components": drift_components,
+            "check": self.check,
+        }
         if len(self.matrices) == 1:
             return Problem.create(self.matrices[0], self.measurement, **options)
         return patch_problem(self.matrices, self.measurement, **options)
@@ -87,11 +95,23 @@ class Inputs:
         snr = f", SNR at least {self.snr_threshold:g}" if self.snr_threshold else ""
         patches = f", {len(self.matrices)} patches" if len(self.matrices) > 1 else ""
         first = f"{len(problem.matrix)} rows of {band}{snr}; {by(problem.grid.shape)} voxels{patches}"
-        return "\n".join([first, *self.said])
+        absent = [name for name in COMPARED if any(name in found.absent for found in problem.comparison)]
+        unsaid = [f"not compared, a file does not say: {', '.join(absent)}"] if absent else []
+        forced = [f"taken as they are: {difference}" for found in problem.comparison for difference in found.differing]
+        return "\n".join([first, *self.said, *unsaid, *forced])
 
     def parameters(self, problem: Problem) -> dict[str, Any]:
         """The same for the file that is written."""
-        return {"rows": len(problem.matrix), "snrThreshold": self.snr_threshold, **self.origin}
+        found = problem.comparison
+        return {
+            "rows": len(problem.matrix),
+            "snrThreshold": self.snr_threshold,
+            **self.origin,
+            "checked": self.check,
+            "compared": ", ".join(n for n in COMPARED if all(n in c.compared for c in found)),
+            "differing": "; ".join(dict.fromkeys(text for c in found for text in c.differing)) or None,
+            "gradientRatio": found[0].gradient_ratio,
+        }
 
 
 def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: DataOptions) -> Inputs:
@@ -176,6 +196,7 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
             "measurement": measurement.name,
             "measurementUuid": scan.uuid,
         },
+        not data.force,
     )
 
 

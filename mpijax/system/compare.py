@@ -121,3 +121,6 @@ _FACTS: tuple[Fact, ...] = (
     ("gradient", _close, _gradient_words, lambda f: f.gradient),
     ("offset field", _close, lambda v: f"{_list(v, 1e3)} mT", lambda f: f.offset_field),
 )
+
+COMPARED = tuple(name for name, *_ in _FACTS)
+"""Names of the facts."""
