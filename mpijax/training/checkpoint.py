@@ -1,8 +1,11 @@
 """Checkpoints of the training state."""
 
 import errno
+import json
 import os
+import re
 import shutil
+import warnings
 from pathlib import Path
 from types import TracebackType
 
@@ -11,7 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from mpijax.core.files import write_text
+from mpijax.training.manifest import MANIFEST, DamagedError, check_manifest, read_object, write_manifest
 from mpijax.training.state import TrainState, by_path
+
+KEPT = 2
+"""Checkpoints that a run keeps."""
+
+_STEP = "0|[1-9][0-9]*"
 
 
 class CheckpointError(OSError):
@@ -19,56 +29,134 @@ class CheckpointError(OSError):
 
 
 class Checkpoints:
-    """The last two states of a run in one directory, each complete or absent: a write ends with a rename."""
+    """The last two states of a run, each complete or absent: a write ends with the rename of its folder.
 
-    def __init__(self, directory: str | Path):
-        self.directory = Path(directory).absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
+    ``checkpoints/STEP`` of the run directory is a folder of orbax with a manifest of checksums; ``checkpoints.json`` names the
+    steps that are kept, so that one that disappears is missed.
+    """
+
+    def __init__(self, run_dir: str | Path):
+        self.directory = Path(run_dir).absolute() / "checkpoints"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._index = self.directory.with_suffix(".json")
+        self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+        self._intact: list[int] = []
 
     @property
     def latest(self) -> int | None:
-        """Step of the newest complete checkpoint."""
-        return self._manager.latest_step()
+        """Step of the newest checkpoint that was read or written here."""
+        return self._intact[-1] if self._intact else None
 
     def describe_latest(self) -> str:
-        """The newest complete checkpoint in words."""
+        """The newest checkpoint that was read or written here, in words."""
         return "none" if self.latest is None else f"step {self.latest} in {self.directory}"
 
     def save(self, step: int, state: TrainState) -> None:
-        """Write the state after ``step``.
+        """Write the state after ``step``; a damaged checkpoint of this step is replaced.
 
         Raises:
             CheckpointError: It could not be written, e.g. because the disk is full.
         """
-        previous = self.describe_latest()
-        needed = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + 2**20
+        folder, part = self.directory / str(step), self.directory / f".{step}.part"
+        kept = [*self._intact, step][-KEPT:]
         try:
-            if shutil.disk_usage(self.directory).free < needed:  # orbax would meet it in its own threads
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self._manager.save(step, args=ocp.args.StandardSave(by_path(state)))
-        except Exception as error:  # a full disk is an OSError or a ValueError, depending on the layer that met it
+            self.directory.mkdir(parents=True, exist_ok=True)
+            _check_space(self.directory, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + 2**20)
+            leaves = ocp.args.StandardSave(by_path(state))
+            self._orbax.save(part, args=ocp.args.Composite(default=leaves), force=True)
+            write_manifest(part, step)
+            if folder.exists():
+                shutil.rmtree(folder)
+            part.rename(folder)
+            write_text(self._index, json.dumps({"steps": kept}) + "\n")
+        except Exception as error:  # a failing disk is an OSError or a ValueError, depending on the layer that met it
+            done = (
+                f"The previous one is intact: {self.describe_latest()}" if self._intact else "There is none before it"
+            )
+            cure = "Free some space" if _is_full(error) else "Remove the cause"
+            begin = "it continues from there" if self._intact else "it starts at step 0"
             raise CheckpointError(
-                f"the checkpoint of step {step} could not be written to {self.directory} ({_first_line(error)}). "
-                f"The previous one is intact: {previous}. Free some space and start the same run again: it continues "
-                "from there."
+                f"the checkpoint of step {step} could not be written to {self.directory} ({_first_line(error)}). {done}. "
+                f"{cure} and start the same run again: {begin}."
             ) from error
+        finally:
+            self._delete(r"\..*\.part.*")
+        self._intact = kept
+        self._delete(_STEP, *map(str, kept))
 
-    def restore(self, like: TrainState) -> TrainState:
-        """The newest state; ``like`` gives its structure, shapes and types."""
+    def restore(self, like: TrainState) -> tuple[int, TrainState] | None:
+        """The newest checkpoint that is whole, its step and state; None where the run has written none.
+
+        A damaged one leads to the one before it, with a warning.
+
+        Args:
+            like: A state of the same structure, shapes, types and devices.
+
+        Raises:
+            ValueError: All checkpoints are damaged, or one is whole but this version does not read it.
+            OSError: The system refuses to read one.
+        """
+        listed = self._listed()
+        present = {int(entry.name) for entry in self.directory.glob("*") if re.fullmatch(_STEP, entry.name)}
+        damaged = []
+        for step in sorted(listed | present, reverse=True):
+            try:
+                state = self._read(step, like, listed=step in listed)
+            except DamagedError as error:
+                damaged.append(f"the checkpoint of step {step} is damaged ({error})")
+                continue
+            for problem in damaged:
+                warnings.warn(f"{problem}; the run continues from step {step} in {self.directory}", stacklevel=2)
+            self._intact = [step]
+            return step, state
+        if damaged:
+            raise ValueError(
+                f"{', '.join(damaged)}; there is no other one in {self.directory}. Choose another run directory, or delete "
+                "this one to start again."
+            )
+        return None
+
+    def _read(self, step: int, like: TrainState, *, listed: bool) -> TrainState:
+        folder = self.directory / str(step)
+        unchecked = not listed and folder.is_dir() and not (folder / MANIFEST).exists()
+        if unchecked:
+            warnings.warn(f"{folder} is a checkpoint of an older version, without checksums", stacklevel=3)
+        else:
+            check_manifest(folder, step)
         shapes = {
             path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
             for path, leaf in by_path(like).items()
         }
+        args = ocp.args.Composite(default=ocp.args.StandardRestore(shapes))
         try:
-            leaves = self._manager.restore(self.latest, args=ocp.args.StandardRestore(shapes))
+            leaves = self._orbax.restore(folder, args=args)["default"]
         except Exception as error:  # orbax and tensorstore raise many types for damaged files
+            if unchecked:
+                raise DamagedError(_first_line(error)[:120]) from error
             raise ValueError(
-                f"the checkpoint {self.directory / str(self.latest)} is damaged ({_first_line(error)[:120]}). Delete that "
-                "folder to continue from the checkpoint before it, or choose another run directory."
+                f"{folder} is a whole checkpoint, but this version does not read it ({_first_line(error)}). Continue with "
+                "the versions of the run's config.json, or choose another run directory."
             ) from error
         restored = jax.tree.unflatten(jax.tree.structure(like), [leaves[path] for path in shapes])
         return jax.tree.map(_as_free_as, restored, like)
+
+    def _listed(self) -> set[int]:
+        """Steps that were kept when the newest checkpoint was written."""
+        if not self._index.exists():
+            return set()
+        try:
+            steps = read_object(self._index).get("steps")
+            if not isinstance(steps, list) or not all(type(step) is int for step in steps):
+                raise DamagedError("it holds no list of steps")
+        except DamagedError as error:
+            warnings.warn(f"{self._index} is damaged ({error}); the folders in checkpoints are used", stacklevel=3)
+            return set()
+        return set(steps)
+
+    def _delete(self, pattern: str, *kept: str) -> None:
+        for entry in self.directory.glob("*"):
+            if re.fullmatch(pattern, entry.name) and entry.name not in kept:
+                shutil.rmtree(entry, ignore_errors=True)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -76,7 +164,22 @@ class Checkpoints:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._manager.close()
+        self._orbax.close()
+
+
+def _check_space(directory: Path, needed: int) -> None:
+    """Meet a full disk here: orbax would meet it in its own threads."""
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        reason = os.strerror(errno.ENOSPC)
+        raise OSError(errno.ENOSPC, f"{reason}: {needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free")
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether the disk or the user's share of it is full; orbax' own errors say so in their text."""
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    words = [word for code in codes for word in (errno.errorcode[code], os.strerror(code))]
+    return getattr(error, "errno", None) in codes or any(word in str(error) for word in words)
 
 
 def _first_line(error: BaseException) -> str:

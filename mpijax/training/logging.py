@@ -2,6 +2,8 @@
 
 import json
 import math
+import operator
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,11 +27,20 @@ class MetricsLog:
         self.path = Path(path)
 
     def records(self) -> list[dict[str, Any]]:
-        """All complete records; a last line that a kill has cut short is left out."""
+        """All complete records; a last line that a kill has cut short is left out, and damaged ones with a warning."""
         if not self.path.exists():
             return []
-        complete = self.path.read_text(encoding="utf-8").rpartition("\n")[0]
-        return [json.loads(line) for line in complete.splitlines()]
+        complete = self.path.read_bytes().rpartition(b"\n")[0]
+        records, damaged = [], []
+        for number, line in enumerate(complete.split(b"\n") if complete else (), 1):
+            try:
+                record = json.loads(line)
+                records.append(record | {"step": operator.index(record["step"])})
+            except (ValueError, TypeError, KeyError):
+                damaged.append(str(number))
+        if damaged:
+            warnings.warn(f"{self.path} is damaged in line {', '.join(damaged)}, which is left out", stacklevel=2)
+        return records
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record; numbers that are not finite become null."""

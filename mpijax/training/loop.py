@@ -6,6 +6,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from mpijax.training.predict import predict_rows
 from mpijax.training.sharding import replicate
 from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite, init_state, split
 from mpijax.training.step import BatchFunction, BatchStream, TrainStep, as_stream, learn, make_train_step
-from mpijax.training.weights import load_weights, save_weights
+from mpijax.training.weights import checked_card, load_weights, save_weights
 
 Validate = Callable[[Callable[..., jax.Array]], dict[str, float]]
 
@@ -52,8 +53,9 @@ def fit(
 ) -> Result:
     """Train a network; a run directory that holds an unfinished run of the same settings is continued.
 
-    The run directory receives ``config.json``, ``metrics.jsonl``, ``checkpoints/`` and ``weights.npz`` with its card
-    ``weights.json``. Ctrl-C ends the current step, writes a checkpoint and raises KeyboardInterrupt.
+    The run directory receives ``config.json``, ``metrics.jsonl``, ``checkpoints/`` with ``checkpoints.json``, and ``weights.npz``
+    with its card ``weights.json``. A damaged checkpoint leads to the one before it, with a warning. Ctrl-C ends the current step,
+    writes a checkpoint and raises KeyboardInterrupt.
 
     Args:
         model: Network made by `mpijax.models.create`; it is left unchanged.
@@ -71,7 +73,8 @@ def fit(
         Weights, state and metrics.
 
     Raises:
-        ValueError: The run directory holds a different run, or batches do not fit the recipe or the network.
+        ValueError: The run directory holds a different run or damaged checkpoints only, or batches do not fit the recipe or the
+            network.
         FloatingPointError: Loss or gradient became NaN or infinite.
         CheckpointError: A checkpoint could not be written; the previous one is intact.
     """
@@ -88,18 +91,20 @@ def fit(
     state = init_state(weights, adam(config))
     if stream.sharding is not None:
         state = replicate(state, stream.sharding)
-    with Checkpoints(directory / "checkpoints") as checkpoints:
-        start = checkpoints.latest
+    with Checkpoints(directory) as checkpoints:
         metrics = MetricsLog(directory / "metrics.jsonl")
-        metrics.cut(start)
-        if start is not None:
-            state = checkpoints.restore(state)
+        start, state = checkpoints.restore(state) or (None, state)
+        if start is None:
+            _check_unbegun(metrics, config)
+        records = metrics.cut(start)
         with show_progress(start or 0, config.steps, progress) as report, _deferred_interrupt() as interrupted:
             trainer = _Trainer(
                 model.config, data, network, config, directory, checkpoints, metrics, validate, report, stream.report
             )
             if start is None:
                 trainer.validate(0, state)
+            elif start < config.steps:
+                trainer.resume(start, records)
 
             def advance(step: int, state: TrainState) -> tuple[TrainState, jax.Array]:
                 return step_fn(state, key, stream.at(step))
@@ -132,8 +137,24 @@ class _Trainer:
         self.evaluate = jax.jit(network.evaluate)
         self.all_finite = jax.jit(all_finite)
         self.rate = learning_rate(config)
+        self.best: float | None = None
         self.started = time.perf_counter()
         self.mark = (0, self.started)
+
+    def resume(self, step: int, records: list[dict[str, Any]]) -> None:
+        """Take up the best score so far: that of the records, and of the weights kept, unless they are of a later step."""
+        if self.validation is None:
+            return
+        scores = [self._score(record["validation"]) for record in records if "validation" in record]
+        try:
+            card = checked_card(self.directory / "weights.npz")
+        except (ValueError, FileNotFoundError) as error:
+            warnings.warn(f"{error} The next validation replaces it.", stacklevel=2)
+            return
+        match card["metadata"]:
+            case {"step": int(kept), "validation": dict(values)} if kept <= step and values:
+                scores.append(self._score(values))
+        self.best = min(scores, default=None)
 
     def run(
         self,
@@ -199,9 +220,9 @@ class _Trainer:
             apply = functools.partial(predict_rows, self.evaluate, state.ema, self.config.batch_size)
             values = {name: float(value) for name, value in self.validation(apply).items()}
             score = self._score(values)
-            earlier = [self._score(r["validation"]) for r in self.metrics.records() if "validation" in r]
             self.metrics.write({"step": step, "validation": values})
-            if not earlier or score < min(earlier):
+            if self.best is None or score < self.best:
+                self.best = score
                 self.save_weights(step, state, values)
         self.report(step, "  ".join(f"{name} {value:.4g}" for name, value in values.items()))
 
@@ -257,6 +278,18 @@ class _Trainer:
 def _compiled_step(network: PureNetwork, config: TrainConfig) -> TrainStep:
     """The step of a recipe; continuing a run in the same process does not compile again."""
     return make_train_step(network, adam(config), loss=config.loss, ema_decay=config.ema_decay)
+
+
+def _check_unbegun(metrics: MetricsLog, config: TrainConfig) -> None:
+    """Refuse to start at step 0 where a checkpoint must have been, and say so where a run ended before its first one."""
+    last = max((record["step"] for record in metrics.records()), default=0)
+    if last > config.checkpoint_every:
+        raise ValueError(
+            f"{metrics.path.parent} is damaged: its metrics reach step {last}, but there is no checkpoint. Choose another run "
+            "directory, or delete this one to start again."
+        )
+    if last:
+        warnings.warn(f"the run ended at step {last} without a checkpoint; it starts again at step 0", stacklevel=2)
 
 
 def _check_batch(

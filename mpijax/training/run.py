@@ -10,6 +10,7 @@ import jax
 
 from mpijax.core.files import write_text
 from mpijax.training.config import TrainConfig
+from mpijax.training.manifest import DamagedError, read_object
 
 
 def describe(model_config: dict[str, Any], config: TrainConfig, key: jax.Array, data: dict[str, Any]) -> dict[str, Any]:
@@ -26,18 +27,20 @@ def claim(directory: Path, description: dict[str, Any]) -> None:
     """Write ``config.json`` into a new run directory, or check that an existing one describes the same run.
 
     Raises:
-        ValueError: The directory holds a different run.
+        ValueError: The directory holds a different run, or a damaged one.
     """
     path = directory / "config.json"
     if path.exists():
         try:
-            present = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+            present = read_object(path)
+        except DamagedError as error:
             raise ValueError(
                 f"{path} is damaged ({error}); choose another run directory, or delete this one."
-            ) from None
-        defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
-        present["training"] = defaults | present.get("training", {})  # settings that the run is older than
+            ) from error
+        training = present.get("training")
+        if isinstance(training, dict):  # settings that the run is older than
+            defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+            present["training"] = defaults | training
         differences = _differences({name: present.get(name) for name in description}, description)
         if differences:
             raise ValueError(
@@ -45,6 +48,12 @@ def claim(directory: Path, description: dict[str, Any]) -> None:
                 "Give the settings of its config.json to continue it, or choose another run directory."
             )
         return
+    left = [name for name in ("checkpoints", "checkpoints.json", "metrics.jsonl") if (directory / name).exists()]
+    if left:
+        raise ValueError(
+            f"{directory} is damaged: it holds {', '.join(left)} of a run, but no config.json that says of which. Choose another "
+            "run directory, or delete this one."
+        )
     versions = {name: _version(name) for name in ("mpijax", "jax", "flax", "optax")}
     write_text(path, json.dumps(description | {"versions": versions}, indent=2) + "\n")
 

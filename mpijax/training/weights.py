@@ -1,6 +1,5 @@
 """Trained weights on disk: a flat .npz of arrays and a JSON card that says what they are."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import jax
 import numpy as np
 
 from mpijax.core.files import atomic_path, write_text
+from mpijax.training.manifest import DamagedError, read_object, sha256
 from mpijax.training.state import Weights, abstract, by_path
 
 FORMAT = "mpijax-weights"
@@ -36,7 +36,7 @@ def save_weights(
     with atomic_path(path) as temporary:
         with open(temporary, "wb") as stream:
             np.savez(stream, **arrays)
-        checksum = _sha256(temporary)
+        checksum = sha256(temporary)
     card = {
         "format": FORMAT,
         "version": VERSION,
@@ -65,13 +65,14 @@ def load_weights(path: str | Path, *, model_config: dict[str, Any] | None = None
     """
     path = Path(path)
     path = path / "weights.npz" if path.is_dir() else path
-    card = read_card(path)
-    if _sha256(path) != card["sha256"]:
-        raise ValueError(f"{path} does not match the checksum on its card; it is damaged or belongs to another card.")
+    card = checked_card(path)
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     config = card["model"] if model_config is None else model_config
-    _, expected = abstract(config)
+    try:
+        _, expected = abstract(config)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: there is no network {config} ({error}).") from error
     problems = _differences(arrays, by_path(expected))
     if problems:
         made_for = " of its card" if model_config is None else f"; its card says {card['model']}"
@@ -85,21 +86,39 @@ def read_card(path: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: The archive or its card is missing.
-        ValueError: The card is not one, or of a version this package does not know.
+        ValueError: The card is not one, damaged, or of a version this package does not know.
     """
     path = Path(path)
-    for file in (path, path.with_suffix(".json")):
+    where = path.with_suffix(".json")
+    for file in (path, where):
         if not file.is_file():
             raise FileNotFoundError(f"{file} does not exist; weights are an .npz archive with a .json card beside it.")
     try:
-        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        kind, version = card["format"], card["version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path.with_suffix('.json')} is not a card of weights.") from error
+        card = read_object(where)
+    except DamagedError as error:
+        raise ValueError(f"{where} is not a card of weights, or damaged: {error}.") from error
+    if "format" not in card:
+        raise ValueError(f"{where} is not a card of weights.")
+    kind, version = card["format"], card.get("version")
     if (kind, version) != (FORMAT, VERSION):
-        raise ValueError(
-            f"{path.with_suffix('.json')} is {kind} version {version}; this package reads {FORMAT} {VERSION}."
-        )
+        raise ValueError(f"{where} is {kind} version {version}; this package reads {FORMAT} {VERSION}.")
+    parts = {"model": dict, "sha256": str, "arrays": dict, "metadata": dict}
+    wrong = [name for name, kind in parts.items() if not isinstance(card.get(name), kind)]
+    if wrong:
+        raise ValueError(f"{where} is damaged: {', '.join(wrong)} missing or not what a card holds there.")
+    return card
+
+
+def checked_card(path: Path) -> dict[str, Any]:
+    """The card of an archive of weights that matches its checksum.
+
+    Raises:
+        FileNotFoundError: The archive or its card is missing.
+        ValueError: The card is not one, or the archive does not match it.
+    """
+    card = read_card(path)
+    if sha256(path) != card["sha256"]:
+        raise ValueError(f"{path} does not match the checksum on its card; it is damaged or belongs to another card.")
     return card
 
 
@@ -114,8 +133,3 @@ def _differences(arrays: dict[str, np.ndarray], expected: dict[str, Any]) -> lis
     surplus = (name for name in arrays if name not in expected)
     problems += [f"{name} of shape {arrays[name].shape} is not part of the network" for name in surplus]
     return problems[:5]
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

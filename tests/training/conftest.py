@@ -7,12 +7,12 @@ from mpijax import models
 TINY = dict(scale=2, input_shape=(4, 4), features=4, blocks=1, embed=4, depth=0, heads=1, mlp=4)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def model():
     return models.create("vrfnet", rngs=nnx.Rngs(0), **TINY)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def batch_fn():
     def batch(key):
         target = jax.random.normal(key, (4, 8, 8, 2))

@@ -31,7 +31,7 @@ def assert_same(tree, other):
 
 
 def steps_of(directory):
-    return sorted(int(entry.name) for entry in (directory / "checkpoints").iterdir() if entry.name.isdigit())
+    return sorted(int(entry.name) for entry in (directory / "checkpoints").iterdir())
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(model, batch_fn, tmp_path, m
 
     def full(self, step, state):
         if step == 8:
-            monkeypatch.setattr(self._manager, "save", lambda *a, **k: (_ for _ in ()).throw(no_space))
+            monkeypatch.setattr(self._orbax, "save", lambda *a, **k: (_ for _ in ()).throw(no_space))
         save(self, step, state)
 
     no_space = OSError(errno.ENOSPC, "No space left on device")
@@ -160,10 +160,11 @@ def test_a_checkpoint_that_cannot_be_written_in_full_is_none(model, tmp_path):
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             gc.collect()
     with Checkpoints(tmp_path) as checkpoints:
-        assert checkpoints.latest == 1
-        assert_same(checkpoints.restore(state), state)
+        step, restored = checkpoints.restore(state)
+        assert step == checkpoints.latest == 1
+        assert_same(restored, state)
         checkpoints.save(2, state)
-        assert checkpoints.latest == 2
+        assert checkpoints.latest == 2 and steps_of(tmp_path) == [1, 2]
 
 
 @pytest.mark.parametrize(
