@@ -301,9 +301,8 @@ def _timed_methods(config: Config, scale: int) -> dict[str, Callable[..., Any]]:
     for name in config.timed:
         options = TINY.get(name, {}) if config.tiny else {}
         model = models.create(name, scale=scale, input_shape=(SIDE // scale,) * 2, rngs=0, **options)
-        calls[NETWORKS[name]] = network_upsampler(
-            make_predict(model.config, split(model)[1], batch_size=min(64, config.timed_rows))
-        )
+        predict = make_predict(model.config, split(model)[1], batch_size=min(64, config.timed_rows))
+        calls[NETWORKS[name]] = network_upsampler(predict, told="noise_level" in model.takes)
     return calls
 
 

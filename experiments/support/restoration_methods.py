@@ -70,11 +70,12 @@ def _network(config: dict[str, Any], weights: Any, members: int, name: str) -> M
         peak = np.abs(images).reshape(len(images), -1).max(axis=1)
         scale = np.where(peak > 0, peak, 1).reshape(-1, *(1,) * dimensions)
         mask = np.stack([problem.known, problem.inside], axis=-1).astype(np.float32)
+        inputs = predict.network.told({"mask": mask, "noise_level": problem.sigma / scale.reshape(-1)})
         total: Any = 0
         for turn in turns:
             turned = images / scale * turn
             channels = np.stack([turned.real, turned.imag], axis=-1)
-            out = np.asarray(predict(channels, mask=mask, noise_level=problem.sigma / scale.reshape(-1)))
+            out = np.asarray(predict(channels, **inputs))
             total = total + (out[..., 0] + 1j * out[..., 1]) / turn
         return total / members * scale
 

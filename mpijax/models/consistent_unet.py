@@ -90,14 +90,16 @@ class ConsistentUNet(Network):
         outputs = channels * scale**2
         self.backbone = Backbone(channels + 1, outputs, 2, tuple(features), blocks, 1, jnp.float32, rngs=rngs)
 
-    def __call__(
-        self, x: Float[Array, "b h w c"], *, mask: Array | None = None, noise_level: Array | None = None
-    ) -> Float[jax.Array, "b _ _ c"]:
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The noise level, where a part of the network uses it."""
+        return ("noise_level",) if self.conditioned or self.data_consistency else ()
+
+    def forward(self, x: Float[Array, "b h w c"], *, noise_level: Array | None = None) -> Float[jax.Array, "b _ _ c"]:
         """Coarse rows (b, h, w, c) to fine rows (b, h scale, w scale, c).
 
         Args:
             x: Block means, real and imaginary part.
-            mask: Part of the signature common to all networks; this one has no use for it.
             noise_level: Complex standard deviation of the noise in the scale of x (b,); None = no noise.
         """
         x = jnp.asarray(x)

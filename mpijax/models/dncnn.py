@@ -70,19 +70,17 @@ class DnCNN(GridNetwork):
         self.norms = nnx.List([MaskedBatchNorm(features, rngs=rngs) for _ in range(count)])
         self.last = conv(features, channels, dimensions=dimensions, init=zeros, dtype=dtype, rngs=rngs)
 
-    def __call__(
+    def forward(
         self,
         x: Float[Array, "b *s c"],
         *,
         mask: Float[Array, "b *s m"] | None = None,
-        noise_level: Array | None = None,
     ) -> Float[jax.Array, "b *s c"]:
         """Rows (b, *s, c) to restored rows, zero outside the grid.
 
         Args:
             x: Rows on a grid (y, x) or (z, y, x).
             mask: (b, *s, 1 or 2): known voxels, and voxels inside the grid; one channel stands for both, None = all.
-            noise_level: Part of the signature common to all networks; this one has no use for it.
         """
         rows, _, inside = self.masked(x, mask)
         compute = rows.dtype if self.dtype is None else jnp.dtype(self.dtype)

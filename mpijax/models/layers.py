@@ -3,6 +3,8 @@
 Feature maps are NHWC (rows of 3-D grids NDHWC) float32.
 """
 
+import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,9 +22,14 @@ from mpijax.models.convolution import Conv, PointwiseConv
 
 
 class Network(nnx.Module):
-    """Base of all networks: carries the configuration from which `mpijax.models.create` rebuilds it."""
+    """Base of all networks: carries the configuration from which `mpijax.models.create` rebuilds it.
+
+    A network writes ``forward(x, *, ...)``, whose keywords are the inputs that it uses beside the rows, such as ``mask`` and
+    ``noise_level``; a call with any other input is refused.
+    """
 
     _config: FrozenMapping
+    forward: Callable[..., Any]
 
     def __init__(self, **config: Any):
         self._config = FrozenMapping(config)
@@ -31,6 +38,41 @@ class Network(nnx.Module):
     def config(self) -> dict[str, Any]:
         """The resolved configuration including the network's name; survives a JSON round trip unchanged."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in self._config.items()}
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Inputs that the network uses beside the rows."""
+        return inputs_of(type(self))
+
+    def __call__(
+        self, x: Float[Array, "..."], *, mask: Array | None = None, noise_level: Array | None = None, **inputs: Any
+    ) -> Float[jax.Array, "..."]:
+        """Output for rows.
+
+        Args:
+            x: Rows (b, h, w, c) or (b, z, y, x, c).
+            mask: Known voxels, and voxels inside the grid; None = all.
+            noise_level: Complex standard deviation of the noise in the scale of x (b,); None = not told.
+            **inputs: What else the network takes, by name; None = not given.
+
+        Raises:
+            ValueError: An input that the network has no use for, or one that it refuses.
+        """
+        inputs = {"mask": mask, "noise_level": noise_level} | inputs
+        given = {name: value for name, value in inputs.items() if value is not None}
+        self.check_inputs(*given)
+        return self.forward(x, **given)
+
+    def check_inputs(self, *given: str) -> None:
+        """Raise ValueError where an input is given that the network has no use for."""
+        unused = [name for name in given if name not in self.takes]
+        if unused:
+            from mpijax.models.registry import names  # noqa: PLC0415  (which imports this module)
+
+            others = ", ".join(names(takes=unused[0])) or "none"
+            raise ValueError(
+                f"{self._config['name']} has no use for {unused[0]}: leave it out. Networks that take it: {others}."
+            )
 
     def check_images(self, x: Float[Array, "..."]) -> None:
         """Raise ValueError unless x are images (b, h, w, c) of the network's channels."""
@@ -55,6 +97,11 @@ class Network(nnx.Module):
         """
         del target, key
         return self(x, **inputs), jnp.zeros(())
+
+
+def inputs_of(network: type[Network]) -> tuple[str, ...]:
+    """Inputs that the networks of a class use beside the rows, as far as their options let them."""
+    return tuple(inspect.signature(network.forward).parameters)[2:]
 
 
 class GridNetwork(Network):

@@ -78,13 +78,8 @@ class MDSR(Network):
         )
         self.last = torch_conv(features, channels, rngs=rngs)
 
-    def __call__(
-        self, x: Float[Array, "b h w c"], *, mask: Array | None = None, noise_level: Array | None = None
-    ) -> Float[jax.Array, "b _ _ c"]:
-        """Coarse rows (b, h, w, c) to fine rows (b, h * scale, w * scale, c).
-
-        ``mask`` and ``noise_level`` belong to the signature common to all networks; this one has no use for them.
-        """
+    def forward(self, x: Float[Array, "b h w c"]) -> Float[jax.Array, "b _ _ c"]:
+        """Coarse rows (b, h, w, c) to fine rows (b, h * scale, w * scale, c)."""
         shallow = self.first(jnp.asarray(x))
         for block in self.heads[self.branch]:
             shallow = block(shallow)

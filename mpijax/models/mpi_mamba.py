@@ -244,12 +244,15 @@ class MPIMamba(Network):
             self.condition = LatentEncoder(channels, embed, encoder_blocks, side, rngs=rngs)
             self.denoiser = Denoiser(tokens, latent, denoiser_features, rngs=rngs)
 
-    def __call__(
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What the stage uses."""
+        return ((), ("truth",), ("start",))[self.stage]
+
+    def forward(
         self,
         x: Float[Array, "b h w c"],
         *,
-        mask: Array | None = None,
-        noise_level: Array | None = None,
         truth: Float[Array, "b h w c"] | None = None,
         start: Float[Array, "b n e"] | None = None,
     ) -> Float[jax.Array, "b h w c"]:
@@ -257,8 +260,6 @@ class MPIMamba(Network):
 
         Args:
             x: Images of any size.
-            mask: Part of the signature common to all networks; this one has no use for it.
-            noise_level: Likewise.
             truth: Stage 1 only, and there needed: the isotropic images.
             start: Stage 2 only: standard normal numbers (b, side^2, 4 embed) where the diffusion starts; None = their mean, zero.
 
@@ -285,16 +286,15 @@ class MPIMamba(Network):
         Raises:
             ValueError: ``latent`` is missing in stage 2, or images of other channels.
         """
+        if self.stage < 2:
+            return self(x, **inputs, **({"truth": target} if self.stage else {})), jnp.zeros(())
         self.check_images(x)
-        if self.stage == 0:
-            return self._generate(x, None), jnp.zeros(())
-        if self.stage == 1:
-            return self(x, truth=target), jnp.zeros(())
-        if "latent" not in inputs:
+        latent = inputs.pop("latent", None)
+        self.check_inputs(*inputs)
+        if latent is None:
             raise ValueError(
                 "latent is missing: stage 2 learns the tokens of stage 1; see mpijax.training.with_latent."
             )
-        latent = inputs["latent"]
         noise = jax.random.normal(key, latent.shape)
         guess = self.guess(x, diffuse(latent, noise, self.steps, legacy_eps=self.legacy_eps))
         return self._generate(x, guess), jnp.mean(jnp.abs(guess - latent))

@@ -125,20 +125,16 @@ class NAFNet(Network):
         self.decoder = nnx.List([stack(width, n) for width, n in zip(widths, decoder, strict=True)])
         self.last = torch_conv(features, channels, rngs=rngs)
 
-    def __call__(
+    def forward(
         self,
         x: Float[Array, "b h w c"],
         *,
-        mask: Array | None = None,
-        noise_level: Array | None = None,
         guide: Float[Array, "b h w c"] | None = None,
     ) -> Float[jax.Array, "b h w c"]:
         """Images (b, h, w, c) to restored images.
 
         Args:
             x: Images of any size.
-            mask: Part of the signature common to all networks; this one has no use for it.
-            noise_level: Likewise.
             guide: What a guided network corrects, needed there and only there.
 
         Raises:

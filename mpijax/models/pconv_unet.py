@@ -163,19 +163,17 @@ class PConvUNet(GridNetwork):
         self.encoder_norms = nnx.List([MaskedBatchNorm(width, rngs=rngs) for width in features[1:]])
         self.decoder_norms = nnx.List([MaskedBatchNorm(width, rngs=rngs) for width in features[:-1]])
 
-    def __call__(
+    def forward(
         self,
         x: Float[Array, "b *s c"],
         *,
         mask: Float[Array, "b *s m"] | None = None,
-        noise_level: Array | None = None,
     ) -> Float[jax.Array, "b *s c"]:
         """Rows (b, *s, c) with unknown voxels to whole rows, zero outside the grid.
 
         Args:
             x: Rows on a grid (y, x) or (z, y, x).
             mask: (b, *s, 1 or 2): known voxels, and voxels inside the grid; one channel stands for both, None = all.
-            noise_level: Part of the signature common to all networks; this one has no use for it.
 
         Returns:
             Rows (b, *s, c). With one channel in ``mask`` nothing is inside but the known voxels, so nothing is filled.

@@ -7,7 +7,7 @@ from flax import nnx
 
 from mpijax.models.consistent_unet import ConsistentUNet
 from mpijax.models.dncnn import DnCNN
-from mpijax.models.layers import Network
+from mpijax.models.layers import Network, inputs_of
 from mpijax.models.mdsr import MDSR
 from mpijax.models.mpi_mamba import MPIMamba
 from mpijax.models.nafnet import NAFNet
@@ -46,9 +46,9 @@ _NETWORKS: dict[str, type[Network]] = {
 _COMMON = ("channels", "scale", "input_shape")
 
 
-def names() -> tuple[str, ...]:
-    """Names that `create` knows."""
-    return tuple(_NETWORKS)
+def names(*, takes: str | None = None) -> tuple[str, ...]:
+    """Names that `create` knows; with ``takes``, of the networks that use this input, e.g. "mask" or "noise_level"."""
+    return tuple(name for name, network in _NETWORKS.items() if takes is None or takes in inputs_of(network))
 
 
 def create(
@@ -73,7 +73,7 @@ def create(
         **config: Options of the network (its class documents them).
 
     Returns:
-        A module with ``model(x, *, mask=None, noise_level=None)`` on NHWC float32 rows.
+        A module with ``model(x, *, mask=None, noise_level=None)`` on NHWC float32 rows; ``model.takes`` names what it uses of them.
 
     Raises:
         ValueError: Unknown name or option, a value out of range, or no ``rngs``.

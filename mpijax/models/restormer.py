@@ -184,15 +184,11 @@ class Restormer(Network):
 
         self.u = UShape(channels, features, level, len(blocks), rngs=rngs)
 
-    def __call__(
-        self, x: Float[Array, "b h w c"], *, mask: Array | None = None, noise_level: Array | None = None
-    ) -> Float[jax.Array, "b h w c"]:
+    def forward(self, x: Float[Array, "b h w c"]) -> Float[jax.Array, "b h w c"]:
         """Images (b, h, w, c) to restored images.
 
         Args:
             x: Images of any size.
-            mask: Part of the signature common to all networks; this one has no use for it.
-            noise_level: Likewise.
 
         Raises:
             ValueError: Images of other channels.

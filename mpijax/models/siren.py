@@ -70,13 +70,8 @@ class Siren(Network):
         self.hidden = nnx.List([_linear(width, width, inner, rngs) for _ in range(depth)])
         self.last = _linear(width, channels, inner, rngs)
 
-    def __call__(
-        self, x: Float[Array, "*b d"], *, mask: Array | None = None, noise_level: Array | None = None
-    ) -> Float[Array, "*b c"]:
-        """Points (..., dimensions) to values (..., channels).
-
-        ``mask`` and ``noise_level`` belong to the signature common to all networks; this one has no use for them.
-        """
+    def forward(self, x: Float[Array, "*b d"]) -> Float[Array, "*b c"]:
+        """Points (..., dimensions) to values (..., channels)."""
         out = sine(self.omega * self.first(jnp.asarray(x)))
         for layer in self.hidden:
             out = sine(self.omega * layer(out))

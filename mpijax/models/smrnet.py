@@ -102,19 +102,17 @@ class SMRnet(GridNetwork):
         self.fine = conv(features, features, **common)
         self.last = conv(features, channels, **common)
 
-    def __call__(
+    def forward(
         self,
         x: Float[Array, "b *s c"],
         *,
         mask: Float[Array, "b *s m"] | None = None,
-        noise_level: Array | None = None,
     ) -> Float[jax.Array, "b *t c"]:
         """Coarse rows (b, *s, c) to fine rows (b, *(s scale), c), zero outside the grid.
 
         Args:
             x: Rows on a grid (y, x) or (z, y, x).
             mask: (b, *s, 1 or 2): known voxels, and voxels inside the grid; one channel stands for both, None = all.
-            noise_level: Part of the signature common to all networks; this one has no use for it.
         """
         rows, _, inside = self.masked(x, mask)
         compute = rows.dtype if self.dtype is None else jnp.dtype(self.dtype)

@@ -201,19 +201,17 @@ class SwinIR(GridNetwork):
         zeros = nnx.initializers.zeros_init()
         self.last = conv(features, channels, dimensions=2, init=zeros, dtype=dtype, rngs=rngs)
 
-    def __call__(
+    def forward(
         self,
         x: Float[Array, "b h w c"],
         *,
         mask: Float[Array, "b h w m"] | None = None,
-        noise_level: Array | None = None,
     ) -> Float[jax.Array, "b h w c"]:
         """Rows (b, h, w, c) to restored rows, zero outside the grid.
 
         Args:
             x: Rows on a grid (y, x).
             mask: (b, h, w, 1 or 2): known voxels, and voxels inside the grid; one channel stands for both, None = all.
-            noise_level: Part of the signature common to all networks; this one has no use for it.
         """
         rows, _, grid = self.masked(x, mask)
         height, width = rows.shape[1:3]

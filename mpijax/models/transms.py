@@ -180,18 +180,21 @@ class TranSMS(Network):
         )
         self.last = torch_conv(fused_features, channels, rngs=rngs)
 
-    def __call__(
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The noise level, where P uses it."""
+        return ("noise_level",) if self.data_consistency else ()
+
+    def forward(
         self,
         x: Float[Array, "b h w c"],
         *,
-        mask: Array | None = None,
         noise_level: Array | None = None,
     ) -> Float[jax.Array, "b _ _ c"]:
         """Coarse rows (b, h, w, c) to fine rows (b, h * scale, w * scale, c).
 
         Args:
             x: Block means, real and imaginary part.
-            mask: Part of the signature common to all networks; this one has no use for it.
             noise_level: Complex standard deviation of the noise in the scale of x (b,); None = no noise: the block means of the
                 result are x.
         """

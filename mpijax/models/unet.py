@@ -221,7 +221,7 @@ class UNet(GridNetwork):
                 rngs=rngs,
             )
 
-    def __call__(
+    def forward(
         self, x: Float[Array, "b *s c"], *, mask: Array | None = None, noise_level: Array | None = None
     ) -> Float[Array, "b *t c"]:
         """Rows (b, *s, c) to restored rows (b, *(s scale), c).

@@ -62,13 +62,8 @@ class VDSR(Network):
             ]
         )
 
-    def __call__(
-        self, x: Float[Array, "b h w c"], *, mask: Array | None = None, noise_level: Array | None = None
-    ) -> Float[jax.Array, "b _ _ c"]:
-        """Coarse rows (b, h, w, c) to fine rows (b, h * scale, w * scale, c).
-
-        ``mask`` and ``noise_level`` belong to the signature common to all networks; this one has no use for them.
-        """
+    def forward(self, x: Float[Array, "b h w c"]) -> Float[jax.Array, "b _ _ c"]:
+        """Coarse rows (b, h, w, c) to fine rows (b, h * scale, w * scale, c)."""
         upsampled = hidden = keys_upsample(x, self.scale)
         for conv in self.convs[:-1]:
             hidden = nnx.relu(conv(hidden))

@@ -197,17 +197,8 @@ class VRFNet(Network):
         self.upsample = nnx.List([conv3x3(features, 4 * features, rngs=rngs) for _ in range(scale.bit_length() - 1)])
         self.last = conv3x3(features, channels, rngs=rngs, zero=residual)
 
-    def __call__(
-        self,
-        x: Float[Array, "b h w c"],
-        *,
-        mask: Array | None = None,
-        noise_level: Array | None = None,
-    ) -> Float[Array, "b _ _ c"]:
-        """Coarse rows (b, h, w, c) to fine rows (b, h * scale, w * scale, c).
-
-        ``mask`` and ``noise_level`` belong to the signature common to all networks; this one has no use for them.
-        """
+    def forward(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _ _ c"]:
+        """Coarse rows (b, h, w, c) to fine rows (b, h * scale, w * scale, c)."""
         rows = jnp.asarray(x)
         hidden = self.encoder(rows)
         if not self.serial:

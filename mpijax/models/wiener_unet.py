@@ -82,7 +82,7 @@ class WienerUNet(GridNetwork):
             2 * channels + 2, channels, dimensions, tuple(features), blocks, patch, compute, rngs=rngs
         )
 
-    def __call__(
+    def forward(
         self, x: Float[Array, "b *s c"], *, mask: Array | None = None, noise_level: Array | None = None
     ) -> Float[Array, "b *s c"]:
         """Rows (b, *s, c) to restored rows (b, *s, c), zero outside the grid.

@@ -150,13 +150,16 @@ def load_network(model: str | Path, task: str, dimensions: int, scale: int, samp
     ) -> Complex[jax.Array, " b *t"]:
         scaled, unit = normalize(jax.numpy.where(known, rows, 0), row_scale(rows, mask=known))
         mask = np.stack([known, np.ones_like(known)], -1).astype(np.float32)
+        inputs = {
+            "mask": np.broadcast_to(mask, (len(rows), *mask.shape)),
+            "noise_level": jax.numpy.asarray(sigma) / unit,
+        }
         out = predict_rows(
             evaluate,
             weights,
             batch_rows(rows.shape[1:], scale if task == "upsample" else 1),
             complex_to_channels(scaled),
-            mask=np.broadcast_to(mask, (len(rows), *mask.shape)),
-            noise_level=jax.numpy.asarray(sigma) / unit,
+            **network.told(inputs),
         )
         return denormalize(channels_to_complex(out), unit)
 

@@ -31,12 +31,13 @@ CLASSICAL = ("bicubic", "consistent-bicubic")
 """Methods that need no training."""
 
 
-def network_upsampler(predict: Callable[..., Any], normalization: str = "modulus") -> Upsampler:
+def network_upsampler(predict: Callable[..., Any], normalization: str = "modulus", *, told: bool = True) -> Upsampler:
     """The upsampler of a network: scale each row, apply the network, undo the scaling.
 
     Args:
         predict: rows (b, h, w, 2) to (b, h scale, w scale, 2), from :func:`mpijax.training.make_predict`.
         normalization: that of its training, see :class:`mpijax.datasets.RecoveryTask`.
+        told: whether the network takes the noise level.
     """
 
     def upsample(coarse: Complex[Array, "b h w"], sigma: Float[Array, " b"] | None = None) -> Complex[Array, "b y x"]:
@@ -44,7 +45,8 @@ def network_upsampler(predict: Callable[..., Any], normalization: str = "modulus
             check_range("sigma", sigma, 0, math.inf, "")
         scaling = RowScaling.of(coarse, normalization)
         level = None if sigma is None else jnp.asarray(sigma) * scaling.gain
-        fine = predict(scaling.apply(complex_to_channels(coarse)), noise_level=level)
+        inputs = {"noise_level": level} if told else {}
+        fine = predict(scaling.apply(complex_to_channels(coarse)), **inputs)
         return channels_to_complex(scaling.undo(fine))
 
     return upsample
@@ -72,7 +74,9 @@ def load_upsampler(model: str | Path, scale: int, sampling: str = "box") -> Upsa
     trained = data.get("method", "box")
     if trained not in (sampling, *(("absmax", "maxavg") if sampling == "box" else ())):
         raise ValueError(f"{model} was trained on {trained!r} sampling, but sampling = {sampling!r} is asked for.")
-    return network_upsampler(make_predict(config, weights), data.get("normalization", "modulus"))
+    predict = make_predict(config, weights)
+    told = "noise_level" in predict.network.takes
+    return network_upsampler(predict, data.get("normalization", "modulus"), told=told)
 
 
 def _card(model: str | Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from mpijax.training.loop import fit as fit
 from mpijax.training.losses import pixel_loss as pixel_loss
 from mpijax.training.optim import adam as adam
 from mpijax.training.optim import learning_rate as learning_rate
+from mpijax.training.predict import Predictor as Predictor
 from mpijax.training.predict import make_predict as make_predict
 from mpijax.training.sharding import replicate as replicate
 from mpijax.training.sharding import row_sharding as row_sharding

@@ -64,7 +64,7 @@ def fit(
         config: Recipe of the run.
         run_dir: Directory of the run.
         validate: ``validate(apply) -> {name: value}``, called with the running mean of the weights behind
-            ``apply(x, **inputs)``; None keeps the last weights instead of the best.
+            ``apply(x, **inputs)``, which is told what a batch would tell; None keeps the last weights instead of the best.
         key: Random key of the run; None = ``jax.random.key(config.seed)``.
         metadata: Plain facts about the data, part of what defines the run and kept on the weights' card.
         progress: Show a progress bar if the output is a terminal; else one line per log interval is printed.
@@ -134,7 +134,7 @@ class _Trainer:
         self.model_config, self.data, self.config, self.directory = model_config, data, config, directory
         self.checkpoints, self.metrics, self.report = checkpoints, metrics, report
         self.validation, self.describe_stream = validate, describe_stream
-        self.evaluate = jax.jit(network.evaluate)
+        self.network, self.evaluate = network, jax.jit(network.evaluate)
         self.all_finite = jax.jit(all_finite)
         self.rate = learning_rate(config)
         self.best: float | None = None
@@ -217,8 +217,9 @@ class _Trainer:
             return
         with self._off_the_clock():
             self._check_finite(step, state)
-            apply = functools.partial(predict_rows, self.evaluate, state.ema, self.config.batch_size)
-            values = {name: float(value) for name, value in self.validation(apply).items()}
+            predict = functools.partial(predict_rows, self.evaluate, state.ema, self.config.batch_size)
+            measured = self.validation(lambda x, **inputs: predict(x, **self.network.told(inputs)))
+            values = {name: float(value) for name, value in measured.items()}
             score = self._score(values)
             self.metrics.write({"step": step, "validation": values})
             if self.best is None or score < self.best:

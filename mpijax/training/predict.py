@@ -1,5 +1,6 @@
 """Trained networks as plain functions of rows."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -9,24 +10,34 @@ import jax.numpy as jnp
 
 from mpijax.core.checks import check_finite
 from mpijax.core.typing import Array, Float
-from mpijax.training.state import Weights, abstract
+from mpijax.training.state import PureNetwork, Weights, abstract
 
 
-def make_predict(
-    model_config: dict[str, Any], weights: Weights, *, batch_size: int = 64
-) -> Callable[..., Float[jax.Array, "b ..."]]:
-    """A function ``predict(x, *, mask=None, noise_level=None)`` that applies a trained network to any number of rows.
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A trained network as a function ``predict(x, *, mask=None, noise_level=None)`` of any number of rows (n, h, w, c).
+
+    It is in evaluation mode, refuses entries that are not finite, and inputs that ``network`` has no use for.
+    """
+
+    network: PureNetwork
+    apply: Callable[..., jax.Array]
+
+    def __call__(self, x: Float[Array, "b ..."], **inputs: Array | None) -> Float[jax.Array, "b ..."]:
+        """Output for rows."""
+        return self.apply(x, **inputs)
+
+
+def make_predict(model_config: dict[str, Any], weights: Weights, *, batch_size: int = 64) -> Predictor:
+    """A trained network as a function of rows.
 
     Args:
         model_config: ``model.config`` of the network.
         weights: Its weights.
         batch_size: Rows per call of the network; the last batch is padded, so that it compiles once per grid.
-
-    Returns:
-        Function of rows (n, h, w, c), in evaluation mode; it refuses entries that are not finite.
     """
     network, _ = abstract(model_config)
-    return functools.partial(predict_rows, jax.jit(network.evaluate), weights, batch_size)
+    return Predictor(network, functools.partial(predict_rows, jax.jit(network.evaluate), weights, batch_size))
 
 
 def predict_rows(

@@ -43,10 +43,21 @@ class TrainState:
 
 @dataclasses.dataclass(frozen=True)
 class PureNetwork:
-    """A network without its weights: pure functions, for training and for evaluation."""
+    """A network without its weights: pure functions, for training and for evaluation.
+
+    ``takes`` are the inputs that it uses beside the rows, see `mpijax.models.layers.Network`.
+    """
 
     train_graph: nnx.GraphDef
     eval_graph: nnx.GraphDef
+    takes: tuple[str, ...]
+
+    def told(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Inputs without the noise level where the network has no use for it: a blind network restores rows of known noise, too.
+
+        Nothing else is left out: a mask says what the rows are, so that a network that cannot use it refuses it.
+        """
+        return {name: value for name, value in inputs.items() if name != "noise_level" or name in self.takes}
 
     def train(self, weights: Weights, x: Float[Array, "..."], **inputs: Any) -> tuple[jax.Array, dict[str, Any]]:
         """Output with the statistics of this batch, and the updated running statistics."""
@@ -71,11 +82,11 @@ class PureNetwork:
         return nnx.merge(self.eval_graph, weights.params, weights.batch_stats, copy=True)(x, **inputs)
 
 
-def split(model: nnx.Module) -> tuple[PureNetwork, Weights]:
+def split(model: Network) -> tuple[PureNetwork, Weights]:
     """Take a module apart; the module stays as it is.
 
     Args:
-        model: A module whose variables are parameters and batch statistics only.
+        model: A network whose variables are parameters and batch statistics only.
 
     Returns:
         The network's pure functions and its weights.
@@ -96,7 +107,7 @@ def split(model: nnx.Module) -> tuple[PureNetwork, Weights]:
     train_graph = nnx.graphdef(module)
     module.eval()
     weights = Weights(nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
-    return PureNetwork(train_graph, nnx.graphdef(module)), weights
+    return PureNetwork(train_graph, nnx.graphdef(module), model.takes), weights
 
 
 def abstract(model_config: dict[str, Any]) -> tuple[PureNetwork, Weights]:

@@ -14,7 +14,8 @@ from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite
 BatchFunction = Callable[[jax.Array], dict[str, Any]]
 """Key -> {"input": (b, h, w, c), "target": (b, H, W, c), and optionally "weight", "mask", "noise_level", "auxiliary"}.
 
-"auxiliary" is a dictionary of what else the network takes in training, by name.
+"auxiliary" is a dictionary of what else the network takes in training, by name. A noise level is told to the networks that take
+one; anything else that the network has no use for is refused.
 
 It is traced into the step. A plain function's arrays become constants of the compiled step; large ones go in as
 ``jax.tree_util.Partial(function, arrays)``, whose arrays are arguments of the step."""
@@ -86,7 +87,7 @@ def learn(
 ) -> tuple[jax.Array, jax.Array, dict[str, Any]]:
     """Output of a network for a batch, what it adds to the pixel loss, and its running statistics."""
     inputs = {name: batch[name] for name in ("mask", "noise_level") if name in batch} | batch.get("auxiliary", {})
-    return network.learn(weights, batch["input"], target=batch["target"], key=key, **inputs)
+    return network.learn(weights, batch["input"], target=batch["target"], key=key, **network.told(inputs))
 
 
 def make_train_step(

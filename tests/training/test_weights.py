@@ -97,7 +97,7 @@ def test_predict_pads_to_one_shape_and_equals_the_network(saved, model):
     whole = jax.jit(network.evaluate)(weights, jnp.asarray(x))
     for n in (11, 4, 1):
         np.testing.assert_allclose(predict(x[:n]), whole[:n], atol=1e-5)
-    assert predict.args[0]._cache_size() == 1
+    assert predict.apply.args[0]._cache_size() == 1
     with pytest.raises(ValueError, match="no rows"):
         predict(x[:0])
     x[2, 1] = np.nan
