@@ -10,9 +10,10 @@ import pytest
 
 import mpijax as mj
 from mpijax import cli
+from tests import DATA
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADSCANNER = ROOT.parent / "shared" / "data" / "hamburg_headscanner_2018" / "systemMatrix.mdf"
+HEADSCANNER = DATA / "hamburg_headscanner_2018" / "systemMatrix.mdf"
 
 
 def run(capsys, *arguments):
@@ -111,7 +112,6 @@ def test_train_on_a_simulated_source(capsys, tmp_path):
     assert upsample(np.ones((1, 8, 16), np.complex64)).shape == (1, 16, 32)
 
 
-@pytest.mark.skipif(not HEADSCANNER.exists(), reason="measured data are not here")
 def test_a_real_file_of_a_lab(capsys, tmp_path):
     status, text = run(capsys, "info", HEADSCANNER)
     assert status == 0 and "lack" in text.lower() and "snr" in text.lower()

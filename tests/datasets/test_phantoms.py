@@ -1,7 +1,5 @@
 """The Open MPI phantoms against their volumes, sections, and the published CAD files."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,8 +13,9 @@ from mpijax.datasets.phantoms import (
     shape_phantom,
 )
 from mpijax.system import Grid
+from tests import DATA
 
-CAD = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "openmpi_phantoms_cad"
+CAD = DATA / "openmpi_phantoms_cad"
 MICROLITER = 1e-9
 
 
@@ -91,11 +90,10 @@ def test_oversample_must_be_positive():
         shape_phantom(Grid.create((2, 2, 2), (1e-2, 1e-2, 1e-2)), oversample=0)
 
 
-def read_stl(name):
-    if not (CAD / name).exists():
-        pytest.skip("CAD files are not here")
-    data = np.frombuffer((CAD / name).read_bytes()[84:], [("normal", "<f4", 3), ("v", "<f4", (3, 3)), ("pad", "<u2")])
-    return data["v"].astype(float)
+def read_surface(name):
+    """Triangles (n, 3, 3) of a closed surface, in mm."""
+    with np.load(CAD / name) as file:
+        return 1e-3 * file["micrometers"][file["triangles"]]
 
 
 def in_material(triangles, points):
@@ -113,7 +111,7 @@ def in_material(triangles, points):
 
 def test_resolution_geometry_is_the_cavity_of_the_cad_file():
     """The file's axes are (y, z, x) of the scanner frame here; the tubes start at (2, 8.5, 15.85) mm."""
-    triangles = read_stl("Phantom1_Resolution.STL")
+    triangles = read_surface("Phantom1_Resolution.npz")
     along = 1e3 * LENGTH * np.array([0.55, 0.75, 0.95])
     around = np.array([[0, 0], [0.35, 0], [-0.35, 0], [0, 0.35], [0, -0.35]])
     beside = 0.75 * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
@@ -129,7 +127,7 @@ def test_resolution_geometry_is_the_cavity_of_the_cad_file():
 
 def test_shape_geometry_is_the_cavity_of_the_cad_file():
     """The file's axes are (y, z, x); the wide face lies at x = 2 mm and the tip, towards the mount, at 24 mm."""
-    triangles = read_stl("Phantom3_Shape.STL")
+    triangles = read_surface("Phantom3_Shape.npz")
     angle = np.linspace(0, 2 * np.pi, 7)[:-1] + 0.2
     for depth in (3.0, 10.0, 19.0):
         radius = 1 + np.tan(np.deg2rad(10)) * (24 - depth)
@@ -141,7 +139,7 @@ def test_shape_geometry_is_the_cavity_of_the_cad_file():
 
 def test_concentration_geometry_is_the_cavity_of_the_cad_file():
     """The file's axes are (y, x, z); the centers of the cubes lie around (12, 12, 7.5) mm, 12 x 12 x 6 mm apart."""
-    triangles = read_stl("Phantom2_Concentration.STL")
+    triangles = read_surface("Phantom2_Concentration.npz")
     cubes = 1e3 * CUBE_CENTERS[:, [1, 0, 2]] + [12.0, 12.0, 7.5]
     corners = np.stack(np.meshgrid(*3 * [[-1, 1]]), -1).reshape(-1, 3)
     assert not np.any(in_material(triangles, (cubes[:, None] + 0.9 * corners).reshape(-1, 3)))

@@ -1,7 +1,6 @@
 """The measured coil array, where its data are at hand, and its reader on files made here."""
 
 import json
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,13 +8,13 @@ import pytest
 
 import mpijax as mj
 from experiments.measured_array import Config, array_matrix, blobs, main, read_mat
+from tests import DATA
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "sm_encoding_array_buaa"
+ARRAY = DATA / "sm_encoding_array_buaa"
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="measured data are not here")
 def test_residuals_blobs_and_honest_recovery(tmp_path):
-    results = main(Config(root=DATA, run_dir=tmp_path))
+    results = main(Config(root=ARRAY, run_dir=tmp_path))
     assert results["read_back_bit_for_bit"]
     for name, (x, y) in {"b1": (-3, 3), "b2": (0, 0)}.items():
         assert results[name]["relative_residual"] <= 0.06 and results[name]["blobs"] == 1

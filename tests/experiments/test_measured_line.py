@@ -1,7 +1,6 @@
 """The measured lines, where they are at hand, and the statistics on synthetic ones."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,14 +8,14 @@ import pytest
 import mpijax as mj
 from experiments import measured_line
 from experiments.measured_line import Config, interpolated, main, null_correlation
+from tests import DATA
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "hamburg_headscanner_2018" / "systemMatrixNew.h5"
+FILE = DATA / "hamburg_headscanner_2018" / "systemMatrixNew.h5"
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="measured data are not here")
 def test_correlations_null_and_report(tmp_path, monkeypatch):
     monkeypatch.setattr(measured_line, "MODELS", {"Langevin": measured_line.MODELS["Langevin"]})
-    results = main(Config(file=DATA, run_dir=tmp_path, more_harmonics=()))
+    results = main(Config(file=FILE, run_dir=tmp_path, more_harmonics=()))
     fit = results["fit"]
     assert min(fit["correlation"]) >= 0.97
     assert max(fit["null_mean"]) < 0.4 and max(fit["null_95"]) < 0.8
@@ -49,8 +48,7 @@ def test_spline_predicts_cubics():
 
 
 def test_fundamental_is_refused(tmp_path):
-    if DATA.exists():
-        with pytest.raises(ValueError, match="from 2"):
-            main(Config(file=DATA, harmonics=(1, 2, 3), run_dir=tmp_path))
+    with pytest.raises(ValueError, match="from 2"):
+        main(Config(file=FILE, harmonics=(1, 2, 3), run_dir=tmp_path))
     with pytest.raises(FileNotFoundError):
         main(Config(file=tmp_path / "none.h5"))

@@ -1,13 +1,12 @@
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pytest
 
 import mpijax as mj
+from tests import DATA
 from tests.reference.spherical_design import DESIGN_6_26
 
-DATA = Path(__file__).resolve().parents[3] / "shared/data/field_tdesign_hamburg"
+MEASURED = DATA / "field_tdesign_hamburg"
 POINTS = 0.03 * DESIGN_6_26 + [0.01, 0.0, -0.02]
 FIELDS = POINTS * [-1.0, -1.0, 2.0]
 
@@ -105,8 +104,7 @@ def test_what_is_no_such_file(tmp_path):
         mj.io.read_field_points(write(tmp_path / "a.h5"), directions=DESIGN_6_26)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="measured fields are not here")
 def test_measured_file():
-    data = mj.io.read_field_points(DATA / "Gradient_2Tpm.h5")
+    data = mj.io.read_field_points(MEASURED / "Gradient_2Tpm.h5")
     assert data.points.shape == (36, 3) and data.fields.shape == data.errors.shape == (1, 36, 3)
     np.testing.assert_allclose(np.linalg.norm(data.points - data.center, axis=1), data.radius, rtol=1e-6)

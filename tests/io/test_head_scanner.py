@@ -1,15 +1,12 @@
 """A real MDF 2.0 file, as a laboratory wrote it."""
 
-from pathlib import Path
-
 import h5py
 import numpy as np
-import pytest
 
 from mpijax import io
+from tests import DATA
 
-PATH = Path(__file__).parents[3] / "shared" / "data" / "hamburg_headscanner_2018" / "systemMatrix.mdf"
-pytestmark = pytest.mark.skipif(not PATH.is_file(), reason="the measured file is not here")
+PATH = DATA / "hamburg_headscanner_2018" / "systemMatrix.mdf"
 
 
 def test_header():

@@ -1,14 +1,13 @@
 """The lines of the head-sized scanner: layout, background, and what is refused."""
 
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pytest
 
 from mpijax import io
+from tests import DATA
 
-PATH = Path(__file__).parents[3] / "shared" / "data" / "hamburg_headscanner_2018" / "systemMatrixNew.h5"
+PATH = DATA / "hamburg_headscanner_2018" / "systemMatrixNew.h5"
 
 
 def write(path, matrix):
@@ -50,7 +49,6 @@ def test_what_is_refused(tmp_path):
         io.read_head_scanner_lines(tmp_path / "other.h5")
 
 
-@pytest.mark.skipif(not PATH.is_file(), reason="the measured file is not here")
 def test_measured_file():
     lines = io.read_head_scanner_lines(PATH)
     strength = [np.linalg.norm(line.values[0], axis=1) for line in lines]

@@ -1,13 +1,11 @@
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pytest
 
 import mpijax as mj
+from tests import DATA
 
-DATA = Path(__file__).resolve().parents[3] / "shared/data/hamburg_transfer_functions"
-measured = pytest.mark.skipif(not DATA.is_dir(), reason="measured transfer functions are not here")
+CHAINS = DATA / "hamburg_transfer_functions"
 FREQUENCIES = np.array([1e4, 2e4, 5e4])
 VALUES = np.array([[1 + 1j, 2 - 1j, -0.5j], [3.0, -1j, 0.25 + 0.5j]])
 
@@ -98,13 +96,12 @@ def test_bad_hdf5(tmp_path):
         mj.io.read_transfer_function(path)
 
 
-@measured
 def test_measured_chains():
-    chain = mj.io.read_transfer_function(DATA / "PreinstalledUH.h5")
+    chain = mj.io.read_transfer_function(CHAINS / "PreinstalledUH.h5")
     assert chain.values.shape == (3, 1600)
     peaks = chain.frequencies[np.abs(chain.values).argmax(1)]
     np.testing.assert_allclose(peaks, [588e3, 702e3, 681e3], atol=1e3)
-    port = mj.io.read_transfer_function(DATA / "MPS1.s1p")
+    port = mj.io.read_transfer_function(CHAINS / "MPS1.s1p")
     assert port.values.shape == (1, 200) and port.frequencies[0] == pytest.approx(1e4)
     np.testing.assert_allclose(20 * np.log10(np.abs(port.values[0, 0])), -28.7672263)
-    assert mj.io.read_transfer_function(DATA / "Gradio1.h5").values.shape == (3, 1000)
+    assert mj.io.read_transfer_function(CHAINS / "Gradio1.h5").values.shape == (3, 1000)

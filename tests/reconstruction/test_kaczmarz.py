@@ -1,7 +1,5 @@
 """Kaczmarz against a complex128 loop over rows, 40-digit references, and the identities of its limit."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,9 +14,10 @@ from mpijax.reconstruction import (
     row_norm_weights,
     tikhonov,
 )
+from tests import DATA as FILES
 from tests.reference import kaczmarz as reference
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "kaczmarz.npz"
+GOLDEN = FILES / "golden" / "kaczmarz.npz"
 LAM = 0.3
 
 
@@ -68,7 +67,6 @@ def test_blocks_and_rows_equal_the_loop(name):
     assert blocks.stats["sweeps"] == sweeps
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="reference values are not beside the repository")
 def test_golden_values():
     golden = np.load(GOLDEN)
     matrix, data = golden["T_A"], golden["T_b"]

@@ -1,6 +1,5 @@
 import inspect
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +8,11 @@ import pytest
 from jax.test_util import check_grads
 
 import mpijax as mj
+from tests import DATA
 from tests.reference.physics import circle_field
 from tests.reference.spherical_design import DESIGN_6_26
 
-DATA = Path(__file__).resolve().parents[3] / "shared/data/field_tdesign_hamburg"
-measured = pytest.mark.skipif(not DATA.is_dir(), reason="measured fields are not here")
+FIELDS = DATA / "field_tdesign_hamburg"
 CENTER, RADIUS = np.array([0.01, -0.02, 0.005]), 0.04
 POINTS = CENTER + RADIUS * DESIGN_6_26
 INSIDE = CENTER + RADIUS * np.random.default_rng(1).uniform(-0.5, 0.5, (20, 3))
@@ -155,9 +154,8 @@ def test_scanner_with_a_fitted_field_simulates_like_the_linear_one():
     assert np.abs(got - want).max() < 1e-5 * np.abs(want).max()
 
 
-@measured
 def test_measured_gradient_field():
-    data = mj.io.read_field_points(DATA / "Gradient_2Tpm.h5")
+    data = mj.io.read_field_points(FIELDS / "Gradient_2Tpm.h5")
     fits = {degree: mj.fit_solid_harmonics(data.points, data.fields[0], degree) for degree in (1, 2, 3)}
     linear = fits[1].value
     np.testing.assert_allclose(np.diag(linear.gradient), [-1.011, -1.003, 2.019], atol=1e-3)
@@ -174,9 +172,8 @@ def test_measured_gradient_field():
     np.testing.assert_allclose(scanner.gradient, fits[3].value.gradient, rtol=1e-4, atol=1e-5)
 
 
-@measured
 def test_ideal_field_exactly():
-    data = mj.io.read_field_points(DATA / "idealGradientField_synthetic.h5", directions=DESIGN_6_26)
+    data = mj.io.read_field_points(FIELDS / "idealGradientField_synthetic.h5", directions=DESIGN_6_26)
     for degree in (1, 3):
         fit = mj.fit_solid_harmonics(data.points, data.fields[0], degree)
         np.testing.assert_allclose(fit.value.gradient, np.diag([-1.0, -1.0, 2.0]), atol=1e-12)

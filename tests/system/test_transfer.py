@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +7,9 @@ import pytest
 from jax.test_util import check_grads
 
 import mpijax as mj
+from tests import DATA
 
-DATA = Path(__file__).resolve().parents[3] / "shared/data/hamburg_transfer_functions"
+CHAINS = DATA / "hamburg_transfer_functions"
 BAND = np.linspace(1e4, 2e6, 400)
 
 
@@ -54,10 +54,9 @@ def test_interpolation_near_a_resonance_beats_real_and_imaginary_parts():
     assert error < 0.5 * np.abs(linear - want).max() and error < 0.01 * np.abs(want).max()
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="measured transfer functions are not here")
 def test_interpolation_of_a_measured_chain():
     """Every eighth sample kept, the others predicted."""
-    chain = mj.io.read_transfer_function(DATA / "PreinstalledUH.h5")
+    chain = mj.io.read_transfer_function(CHAINS / "PreinstalledUH.h5")
     coarse = mj.TransferFunction.create(chain.frequencies[::8], chain.values[:, ::8])
     inside = chain.frequencies <= coarse.frequencies[-1]
     f, want = chain.frequencies[inside], chain.values[:, inside]

@@ -1,7 +1,6 @@
 """The simulator against what is known in closed form."""
 
 import json
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +10,10 @@ import scipy.integrate
 import scipy.optimize
 
 import mpijax as mj
+from tests import DATA
 from tests.reference import physics as twin
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "physics.json"
+GOLDEN = DATA / "golden" / "physics.json"
 
 
 def spectrum_1d(beta_amplitude, beta_offset, n=512):
@@ -56,7 +56,6 @@ def test_harmonics_are_the_integrals_that_define_them(a, b):
         assert abs(c[n] - want) < 1e-11
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="reference values are not here")
 def test_reference_spectra():
     for case in json.loads(GOLDEN.read_text())["spec1d"]:
         with jax.enable_x64(True):
