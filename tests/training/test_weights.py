@@ -57,6 +57,33 @@ def test_damage_is_found(saved):
         load_weights(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "is not a card of weights, or damaged: weights.json does not read"),
+        (lambda text: "", "is not a card of weights, or damaged"),
+        (lambda text: "[]", "is not a card of weights, or damaged"),
+        (lambda text: "[" * 100_000, "is not a card of weights, or damaged"),
+        (lambda text: "\xff" + text, "is not a card of weights, or damaged"),
+        (lambda text: text.replace('"version"', '"versoin"'), "mpijax-weights version None"),
+        (lambda text: text.replace('"sha256"', '"sha265"'), "is damaged: sha256 missing"),
+        (lambda text: text.replace('"model"', '"modle"'), "is damaged: model missing"),
+        (lambda text: json.dumps(json.loads(text) | {"sha256": 7, "metadata": []}), "is damaged: sha256, metadata missing or not"),
+        (lambda text: json.dumps(json.loads(text) | {"model": {}}), "there is no network {}"),
+        (lambda text: text.replace('"vrfnet"', '"vrfent"'), "there is no network .*unknown network 'vrfent'"),
+        (lambda text: text.replace('"features": 4', '"features": "4"'), "there is no network .*features"),
+        (lambda text: text.replace('"features": 4', '"featuers": 4'), "there is no network .*unknown option.s. featuers"),
+        (lambda text: text.replace('"input_shape"', '"rngs"'), "there is no network"),
+    ],
+)  # fmt: skip
+def test_a_damaged_card_is_refused_in_a_sentence(saved, change, message):
+    path, _ = saved
+    card = path.with_suffix(".json")
+    card.write_bytes(change(card.read_text()).encode("latin-1"))
+    with pytest.raises(ValueError, match=message):
+        load_weights(path)
+
+
 def test_another_architecture_is_found(saved, model):
     path, _ = saved
     edit_card(path, model=model.config | {"features": 5})
