@@ -19,14 +19,11 @@ from mpijax.cli.data import DataOptions, RowOptions, read_inputs
 from mpijax.cli.options import Output, by, check_outputs
 from mpijax.core.checks import check_choice, check_count, check_range
 from mpijax.reconstruction import Problem
-from mpijax.reconstruction.pipeline import SOLVERS
+from mpijax.reconstruction.pipeline import LAMBDA, SOLVERS, SWEEPS
 
 COMPARED = ("kaczmarz", "tikhonov", "admm")
 CONSTRAINTS = ("nonnegative", "real", "none")
 WEIGHTS = ("none", "row_norm", "whitening")
-LAMBDA = {"kaczmarz": 1e-2, "tikhonov": 1e-2, "admm": 1e-3}
-"""Relative regularization where none is given; the first with 10 sweeps is the Open MPI reference's for 2-D data."""
-
 MOST_FRAMES = 6
 """Frames drawn side by side."""
 
@@ -52,7 +49,7 @@ class SolverOptions:
 
     regularization: Annotated[float | None, arg(aliases=["--lambda"])] = None
     absolute: bool = False
-    sweeps: int = 10
+    sweeps: int = SWEEPS
     l1: float | None = None
     tv: float | None = None
     epsilon: str | None = None

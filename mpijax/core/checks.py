@@ -58,15 +58,21 @@ def check_scalar(name: str, value: Any) -> None:
         raise ValueError(f"{name} has shape {np.shape(value)}; expected one number. Use jax.vmap for several.")
 
 
-def check_count(name: str, value: Any, low: int = 1) -> None:
-    """Raise ValueError if a concrete value is not a whole number of at least ``low``."""
-    if is_concrete(value):
-        try:
-            whole = operator.index(value) >= low
-        except TypeError:
-            whole = False
-        if not whole:
-            raise ValueError(f"{name} = {value!r}; expected a whole number of at least {low}.")
+def check_count(name: str, value: Any, low: int = 1, *, static: bool = False) -> None:
+    """Raise ValueError if a value is not a whole number of at least ``low``; truth values and floats are none.
+
+    A static count is part of a compiled program: neither a tracer nor an array can be one.
+    """
+    if isinstance(value, jax.core.Tracer) and not static:
+        return
+    refused = (bool, np.bool_, jax.Array, np.ndarray) if static else (bool, np.bool_)
+    try:
+        whole = not isinstance(value, refused) and operator.index(value) >= low
+    except TypeError:
+        whole = False
+    if not whole:
+        known = ", known before tracing" if static else ""
+        raise ValueError(f"{name} = {value!r}; expected a whole number of at least {low}{known}.")
 
 
 def check_interval(name: str, value: Any) -> None:

@@ -1,6 +1,7 @@
 """Sparse images by ADMM: L1 and total variation, under a bound of the residual or as a penalty."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ from mpijax.reconstruction.admm_factor import (
 from mpijax.reconstruction.admm_iteration import Terms, iterate, iterate_fixed, matmul, normal_inverse, or_one
 from mpijax.reconstruction.inputs import check_data, check_problem, check_row_weights, check_same_field
 from mpijax.reconstruction.prox import safe_norm
+from mpijax.reconstruction.scaling import Scaled, common_exponent, number, scaled_frames, scaled_rows, shift
 
 CENTER = 1e-4
 """Tikhonov parameter of the image that residuals are counted from, in units of |WA|^2; it only affects rounding."""
@@ -36,8 +38,8 @@ def admm(
     data: Num[Array, "..."],
     image_shape: tuple[int, ...],
     *,
-    l1: ArrayLike = 0.0,
-    tv: ArrayLike = 0.0,
+    l1: ArrayLike | Scaled = 0.0,
+    tv: ArrayLike | Scaled = 0.0,
     epsilon: ArrayLike | None = None,
     rho: ArrayLike | None = None,
     iterations: int = 5000,
@@ -91,7 +93,7 @@ def admm(
     Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, sections 3.1 to 3.4; the bounded problem for MPI in
         Gungor et al., IEEE Trans. Med. Imaging 41 (2022) 3562, eq. 3.
     """
-    check_problem(matrix, data)
+    matrix, data = check_problem(matrix, data)
     factors = admm_factor(
         matrix,
         image_shape,
@@ -118,8 +120,8 @@ def admm_solve(
     factors: AdmmFactors,
     data: Num[Array, "..."],
     *,
-    l1: ArrayLike = 0.0,
-    tv: ArrayLike = 0.0,
+    l1: ArrayLike | Scaled = 0.0,
+    tv: ArrayLike | Scaled = 0.0,
     epsilon: ArrayLike | None = None,
     rho: ArrayLike | None = None,
     iterations: int = 5000,
@@ -128,10 +130,10 @@ def admm_solve(
     isotropic: bool = True,
 ) -> Solution:
     """ADMM with prepared factors; arguments, result and errors are those of ``admm``."""
-    check_data(data, factors.n_rows, factors.gram.shape[0])
+    data = check_data(data, factors.n_rows, factors.gram.shape[0])
     check_same_field(factors.is_complex, data)
     for name, value in (("l1", l1), ("tv", tv)):
-        check_shape(name, value, ())
+        check_shape(name, value.value if isinstance(value, Scaled) else value, ())
         check_nonnegative(name, value)
     if not (factors.total_variation or _is_zero(tv)):
         raise ValueError("tv > 0 needs factors with total_variation=True.")
@@ -146,6 +148,7 @@ def admm_solve(
     if tolerance is not None:
         check_range("tolerance", tolerance, 0, 1, "")
     check_choice("constraint", constraint, ("nonnegative", "real"))
+    l1, tv, epsilon = (number(value, factors.gram.dtype) for value in (l1, tv, epsilon))
     value, stats = _solve(
         factors,
         data,
@@ -160,13 +163,13 @@ def admm_solve(
         isotropic=bool(isotropic),
     )
     if epsilon is not None and is_concrete((value, factors)):
-        _check_feasible(factors, data, epsilon, stats, constraint)
-    return Solution(value, stats)
+        _check_feasible(factors, data, np.asarray(epsilon.number()), stats, constraint)
+    return Solution(value, stats | {"objective": stats["objective"].number()})
 
 
 def penalty_scale(
     matrix: Inexact[Array, "m n"], data: Num[Array, "..."], row_weights: Shaped[Array, "..."] | None = None
-) -> Float[jax.Array, "..."]:
+) -> float | Float[Array, "..."]:
     """The L1 weight from which on the image of the penalized form is zero, max_j |Re (A^H W^2 b)_j|.
 
     Relative weights are fractions of it.
@@ -177,42 +180,53 @@ def penalty_scale(
         row_weights: diagonal of W (m,), or None.
 
     Returns:
-        The scale [unit of A b], a scalar or (frames,).
+        The scale [unit of A b], a number or (frames,); in double precision where matrix and data are known.
 
     Raises:
         ValueError: wrong shapes, NaN or infinite data.
     """
-    check_problem(matrix, data)
+    return relative_penalty(matrix, data, row_weights).number()
+
+
+def relative_penalty(matrix: Any, data: Any, row_weights: Any) -> Scaled:
+    """``penalty_scale`` where it can be smaller than the precision allows; one exponent for all frames."""
+    matrix, data = check_problem(matrix, data)
     check_row_weights(row_weights, matrix.shape[0])
-    return _penalty_scale(matrix, data, row_weights)
+    matrix, data = jnp.asarray(matrix), jnp.asarray(data)
+    return _relative_penalty(matrix, data, number(row_weights, matrix.dtype))
 
 
 @jax.jit
-def _penalty_scale(matrix, data, row_weights):
-    return jnp.max(jnp.abs(matmul(stack_parts(data, row_weights), stack_parts(matrix.T, row_weights).T)), axis=-1)
+def _relative_penalty(matrix, data, row_weights):
+    rows, frames = scaled_rows(matrix, row_weights), scaled_frames(jnp.atleast_2d(data), row_weights)
+    back = jnp.max(jnp.abs(matmul(stack_parts(frames.value), stack_parts(rows.value, axis=0))), axis=-1)
+    found = Scaled(back, rows.exponent + frames.exponent[:, 0])
+    unit = common_exponent(found)
+    return Scaled(found.within(unit).reshape(data.shape[:-1]), unit)
 
 
 @partial(jax.jit, static_argnames=("fixed", "constraint", "isotropic"))
 def _solve(factors, data, l1, tv, epsilon, rho, iterations, tolerance, *, fixed, constraint, isotropic):
     operator, inverse = factors.operator, factors.inverse
-    b, unit = unit_frames(stack_parts(jnp.atleast_2d(data), factors.row_weights).astype(factors.parts.dtype))
-    image_unit = unit / factors.scale
-    l1, tv = (jnp.asarray(weight, b.dtype) for weight in (l1, tv))
+    frames = unit_frames(data, factors.row_weights, factors.parts.dtype)
+    b, unit = frames.value, frames.exponent[:, 0]
     back = matmul(b, factors.parts)
     given = rho is not None
     if epsilon is None:
-        weights = (l1 / factors.scale / unit, tv / factors.scale / unit)
+        weights = tuple(weight.within(factors.exponent + unit) for weight in (l1, tv))
         bound: tuple = (None, None, None, None)
         rho = jnp.asarray(rho if given else factors.rho, b.dtype)
         if given:
             inverse = lax.cond(rho == factors.rho, lambda: inverse, lambda: normal_inverse(factors.gram, rho, operator))
     else:
         center = _center(factors.gram, back)
-        peak = or_one(jnp.max(jnp.abs(center), axis=-1) / or_one(jnp.maximum(l1, tv)))
-        weights = (l1 * peak, tv * peak)
+        share = common_exponent(l1, tv)
+        shares = tuple(weight.within(share) for weight in (l1, tv))
+        peak = or_one(jnp.max(jnp.abs(center), axis=-1) / or_one(jnp.maximum(*shares)))
+        weights = tuple(weight * peak for weight in shares)
         center = lax.stop_gradient(center)
         rest = b - matmul(center, factors.parts.T)
-        bound = (jnp.asarray(epsilon, b.dtype) / unit, center, matmul(rest, factors.parts), jnp.sum(rest**2, -1))
+        bound = (epsilon.within(unit), center, matmul(rest, factors.parts), jnp.sum(rest**2, -1))
         rho = jnp.asarray(rho if given else 10.0, b.dtype)
     terms = Terms(
         factors.gram,
@@ -233,8 +247,11 @@ def _solve(factors, data, l1, tv, epsilon, rho, iterations, tolerance, *, fixed,
         converged = jnp.maximum(*found) <= tolerance
     x = z.image
     misfit = safe_norm(matmul(x, factors.parts.T) - b)
-    sparsity = l1 * jnp.sum(jnp.abs(x), -1) + (tv * _variation(operator(x), isotropic) if operator else 0)
-    objective = sparsity * image_unit + (jnp.square(unit * misfit) / 2 if epsilon is None else 0)
+    sums = jnp.sum(jnp.abs(x), -1), _variation(operator(x), isotropic) if operator else 0
+    if epsilon is None:
+        objective = Scaled(weights[0] * sums[0] + weights[1] * sums[1] + jnp.square(misfit) / 2, 2 * unit)
+    else:
+        objective = Scaled(shares[0] * sums[0] + shares[1] * sums[1], share + unit - factors.exponent)
     norm = safe_norm(b)
     per_frame = {
         "converged": converged,
@@ -243,9 +260,10 @@ def _solve(factors, data, l1, tv, epsilon, rho, iterations, tolerance, *, fixed,
         "objective": objective,
         "residual": jnp.where(norm > 0, misfit / or_one(norm), 0),
     }
-    stats = {name: s.reshape(data.shape[:-1]) for name, s in per_frame.items()}
+    stats = jax.tree.map(lambda s: s.reshape(data.shape[:-1]), per_frame)
     stats |= {"iterations": count, "rho": rho}
-    return (x * image_unit[:, None]).reshape(*data.shape[:-1], x.shape[-1]), lax.stop_gradient(stats)
+    value = shift(x, frames.exponent - factors.exponent)
+    return value.reshape(*data.shape[:-1], x.shape[-1]), lax.stop_gradient(stats)
 
 
 def _center(gram, back):
@@ -261,6 +279,7 @@ def _variation(differences, isotropic):
 
 
 def _is_zero(value):
+    value = value.value if isinstance(value, Scaled) else value
     return is_concrete(value) and np.ndim(value) == 0 and value == 0
 
 
@@ -270,7 +289,11 @@ def _check_feasible(factors, data, epsilon, stats, constraint):
     Known matrix and data in float64: R of the QR decomposition has the same residuals but for the part of b outside of
     the columns' space, so that the least residual costs about as much for many rows as for few.
     """
-    b = np.atleast_2d(np.asarray(stack_parts(data, factors.row_weights), np.float64))
+    b = np.atleast_2d(np.asarray(data, np.complex128 if np.iscomplexobj(data) else np.float64))
+    if factors.row_weights is not None:
+        b = b * factors.row_weights.number()
+    if np.iscomplexobj(b):
+        b = np.concatenate([b.real, b.imag], axis=1)
     norm = np.linalg.norm(b, axis=1)
     epsilon = np.broadcast_to(np.asarray(epsilon, np.float64), len(b))
     missed = np.flatnonzero(np.atleast_1d(stats["residual"]) * norm > 1.01 * epsilon + ROUNDING * norm)

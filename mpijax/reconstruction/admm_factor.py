@@ -14,8 +14,8 @@ from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Inexact, Shaped
 from mpijax.reconstruction.admm_iteration import matmul, normal_inverse, or_one
 from mpijax.reconstruction.inputs import check_matrix, check_row_weights, is_complex
-from mpijax.reconstruction.normal_equations import power_of_two
 from mpijax.reconstruction.operators import FiniteDifference, check_image_shape
+from mpijax.reconstruction.scaling import Scaled, exponents, number, scaled_frames, scaled_rows, shift
 
 FIRST_RHO = 1e-3
 """First rho of the penalized form. Matrices of MPI are ill-conditioned: a start near the least-squares image needs fewer
@@ -29,12 +29,12 @@ class AdmmFactors:
     """What ``admm_factor`` prepares for many frames.
 
     Attributes:
-        parts: (k, n) real, weighted rows divided by ``scale``: real parts, then imaginary parts.
+        parts: (k, n) real, weighted rows divided by 2^exponent: real parts, then imaginary parts.
         gram: (n, n) parts^T parts.
         inverse: (n, n) (gram / rho + I + D^T D)^-1.
-        scale: a power of two, just above the spectral norm of WA.
-        rho: in units of scale^2.
-        row_weights: (m,) or None.
+        exponent: of a power of two just above the spectral norm of WA.
+        rho: in units of 4^exponent.
+        row_weights: ``Scaled`` (m,) or None.
         image_shape: (nx, ny, nz) (static).
         total_variation: whether D takes part (static).
         n_rows: m (static).
@@ -44,7 +44,7 @@ class AdmmFactors:
     parts: Any
     gram: Any
     inverse: Any
-    scale: Any
+    exponent: Any
     rho: Any
     row_weights: Any
     image_shape: tuple[int, ...] = static()
@@ -76,7 +76,7 @@ def admm_factor(
         image_shape: (nx, ny, nz) = grid.shape.
         total_variation: whether solutions will have tv > 0; without, steps are cheaper and converge faster.
         bounded: whether solutions will have an ``epsilon``; it decides how rho is chosen, and so the speed only.
-        rho: the first rho of the penalized form, in units of scale^2; None: chosen.
+        rho: the first rho of the penalized form, in units of 4^exponent; None: chosen.
         row_weights: diagonal of W (m,).
 
     Returns:
@@ -85,23 +85,22 @@ def admm_factor(
     Raises:
         ValueError: as in ``admm``.
     """
-    check_matrix(matrix)
+    matrix = check_matrix(matrix)
     check_image_shape(image_shape, matrix.shape[1])
     check_finite("matrix", matrix)
     check_row_weights(row_weights, matrix.shape[0])
     check_rho(rho)
+    matrix = jnp.asarray(matrix)
     factors = _factor(
-        jnp.asarray(matrix),
-        row_weights,
+        matrix,
+        number(row_weights, matrix.dtype),
         rho,
         image_shape=tuple(image_shape),
         total_variation=total_variation,
         bounded=bounded,
     )
-    if is_concrete(factors.scale) and not factors.scale > 0:
-        raise ValueError(
-            "the weighted matrix has no entry other than zero (or too large to be squared); nothing to solve."
-        )
+    if is_concrete(factors.gram) and not jnp.trace(factors.gram) > 0:
+        raise ValueError("the weighted matrix has no entry other than zero; nothing to solve.")
     return factors
 
 
@@ -116,44 +115,38 @@ def check_rho(rho: Any) -> None:
 
 def check_nonnegative(name: str, value: Any) -> None:
     """Raise ValueError unless known values are finite numbers >= 0."""
+    if isinstance(value, Scaled):
+        return  # made from a relative one, which was checked
     check_range(name, value, 0, np.inf, "")
     check_finite(name, value)
 
 
 @partial(jax.jit, static_argnames=("image_shape", "total_variation", "bounded"))
 def _factor(matrix, row_weights, rho, *, image_shape, total_variation, bounded):
-    if row_weights is not None:
-        matrix = matrix * jnp.asarray(row_weights, matrix.real.dtype)[:, None]
-    parts = jnp.concatenate([matrix.real, matrix.imag]) if jnp.iscomplexobj(matrix) else matrix
-    peak = jnp.max(jnp.abs(parts))
-    coarse = power_of_two(peak)
-    parts = parts / coarse
+    scaled = scaled_rows(matrix, row_weights)
+    parts = stack_parts(scaled.value, axis=0)
     gram = matmul(parts.T, parts)
-    fine = power_of_two(jnp.sqrt(_largest_eigenvalue(gram)))
-    parts, gram = parts / fine, gram / fine**2
+    fine = exponents(jnp.sqrt(_largest_eigenvalue(gram)))
+    parts, gram = shift(parts, -fine), shift(gram, -2 * fine)
     if rho is None:
         rho = or_one(COUPLING_RHO * jnp.trace(gram) / len(gram)) if bounded else FIRST_RHO
     rho = jnp.asarray(rho, gram.dtype)
     inverse = normal_inverse(gram, rho, FiniteDifference(image_shape) if total_variation else None)
-    scale = jnp.where(peak > 0, coarse * fine, 0)
-    kind = matrix.shape[0], is_complex(matrix)
-    return AdmmFactors(parts, gram, inverse, scale, rho, row_weights, image_shape, total_variation, *kind)
+    exponent, kind = scaled.exponent + fine, (matrix.shape[0], is_complex(matrix))
+    return AdmmFactors(parts, gram, inverse, exponent, rho, row_weights, image_shape, total_variation, *kind)
 
 
-def stack_parts(values: Any, row_weights: Any) -> jax.Array:
-    """Weighted real parts, then imaginary parts, along the last axis."""
-    values = jnp.asarray(values)
-    parts = (values.real, values.imag) if jnp.iscomplexobj(values) else (values,)
-    if row_weights is not None:
-        parts = tuple(part * jnp.asarray(row_weights, part.dtype) for part in parts)
-    return jnp.concatenate(parts, axis=-1)
+def stack_parts(values: Any, axis: int = -1) -> jax.Array:
+    """Real parts, then imaginary parts, along an axis; of real values themselves."""
+    return jnp.concatenate([values.real, values.imag], axis) if jnp.iscomplexobj(values) else values
 
 
-def unit_frames(b: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Frames divided by a power of two near their norm, and that power; in two stages, for norms of tiny values."""
-    coarse = power_of_two(jnp.max(jnp.abs(b), axis=-1))
-    fine = power_of_two(jnp.linalg.norm(lax.stop_gradient(b) / coarse[:, None], axis=-1))
-    return b / (coarse * fine)[:, None], coarse * fine
+def unit_frames(data: Any, row_weights: Scaled | None, dtype: Any) -> Scaled:
+    """Weighted frames as real rows (frames, k) in units of the powers of two just above their norms."""
+    frames = scaled_frames(jnp.atleast_2d(data), row_weights)
+    b = stack_parts(frames.value).astype(dtype)
+    fine = exponents(jnp.linalg.norm(lax.stop_gradient(b), axis=-1, keepdims=True), axis=-1)
+    return Scaled(shift(b, -fine), frames.exponent + fine)
 
 
 def _largest_eigenvalue(gram, steps=10):

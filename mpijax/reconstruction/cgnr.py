@@ -19,7 +19,8 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mpijax.core.typing import Array, Float
-from mpijax.reconstruction.normal_equations import apply, apply_adjoint, power_of_two, squares
+from mpijax.reconstruction.normal_equations import apply, apply_adjoint, squares
+from mpijax.reconstruction.scaling import power_of_two
 
 Map = Callable[[jax.Array], jax.Array]
 
@@ -82,7 +83,7 @@ def solve_augmented(
         return flat(alpha * y + forward(x), adjoint(y) - beta * x)
 
     def solve(_, rhs):
-        scale = power_of_two(jnp.max(jnp.abs(rhs), axis=1, keepdims=True))
+        scale = power_of_two(rhs, axis=1)
         f, g = pair(rhs / scale)  # cotangents can be so small that their squares underflow
         if dual:
             minus_x, y, count = iterate(adjoint, forward, g, -f)

@@ -1,4 +1,7 @@
-"""What the solvers accept: checks of concrete values and the conversion to one complex dtype."""
+"""What the solvers accept: checks of concrete values, the machine's byte order, the conversion to one complex dtype.
+
+Checks of arrays return them in the byte order that JAX takes; a solver goes on with what it is given back.
+"""
 
 from typing import Any
 
@@ -6,7 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.checks import check_choice, check_finite, check_number, check_range, check_shape, is_concrete
+from mpijax.core.byte_order import native
+from mpijax.core.checks import (
+    check_choice,
+    check_count,
+    check_finite,
+    check_number,
+    check_range,
+    check_shape,
+    is_concrete,
+)
+from mpijax.reconstruction.scaling import Scaled
 
 CONSTRAINTS = ("nonnegative", "real", None)
 
@@ -17,26 +30,29 @@ def complex_pair(matrix: Any, data: Any) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(matrix, dtype), jnp.asarray(data, dtype)
 
 
-def check_array(name: str, value: Any) -> None:
-    """Raise TypeError unless a value is an array of numbers; nothing else is converted."""
+def check_array(name: str, value: Any) -> Any:
+    """The array; raise TypeError unless it is one of numbers: nothing else is converted."""
     if not isinstance(value, jax.Array | np.ndarray):
         raise TypeError(f"{name} is a {type(value).__name__}; give a NumPy or JAX array.")
     if not jnp.issubdtype(value.dtype, jnp.number):
         raise TypeError(f"{name} has dtype {value.dtype}; give an array of numbers.")
+    return native(value)
 
 
-def check_matrix(matrix: Any) -> None:
-    """Raise unless the matrix is a two-dimensional array of numbers and not empty."""
-    check_array("matrix", matrix)
+def check_matrix(matrix: Any) -> Any:
+    """The matrix; raise unless it is a two-dimensional array of numbers and not empty."""
+    matrix = check_array("matrix", matrix)
     if np.ndim(matrix) != 2 or 0 in np.shape(matrix):
         raise ValueError(f"matrix has shape {np.shape(matrix)}; expected (rows, voxels) with at least one of each.")
+    return matrix
 
 
-def check_problem(matrix: Any, data: Any) -> None:
-    """Raise unless matrix and data belong together: shapes, finite data, both complex or both real."""
-    check_matrix(matrix)
-    check_data(data, *np.shape(matrix))
+def check_problem(matrix: Any, data: Any) -> tuple[Any, Any]:
+    """Matrix and data; raise unless they belong together: shapes, finite data, both complex or both real."""
+    matrix = check_matrix(matrix)
+    data = check_data(data, *np.shape(matrix))
     check_same_field(is_complex(matrix), data)
+    return matrix, data
 
 
 def is_complex(array: Any) -> bool:
@@ -55,9 +71,9 @@ def check_same_field(matrix_is_complex: bool, data: Any) -> None:
         )
 
 
-def check_data(data: Any, rows: int, voxels: int | None = None) -> None:
-    """Raise unless data is an array (rows,) or (frames, rows) of numbers and, where its values are known, finite."""
-    check_array("data", data)
+def check_data(data: Any, rows: int, voxels: int | None = None) -> Any:
+    """The data; raise unless it is an array (rows,) or (frames, rows) of numbers and, where they are known, finite."""
+    data = check_array("data", data)
     shape = np.shape(data)
     if len(shape) not in (1, 2) or shape[-1] != rows or 0 in shape:
         matrix = f"the matrix has {rows} rows" if voxels is None else f"the matrix has shape ({rows}, {voxels})"
@@ -72,10 +88,13 @@ def check_data(data: Any, rows: int, voxels: int | None = None) -> None:
                 f"data has {np.count_nonzero(bad)} NaN or infinite entries in {np.count_nonzero(bad.any(axis=1))} of "
                 f"{len(bad)} frames; all must be finite. Drop those frames, or give the rows concerned to neither side."
             )
+    return data
 
 
 def check_regularization(regularization: Any, voxels: int | None = None) -> None:
     """Raise unless the regularization is one real number >= 0 or, if ``voxels`` is given, (voxels,) numbers > 0."""
+    if isinstance(regularization, Scaled):
+        return  # made from a relative one, which was checked
     if np.iscomplexobj(regularization):
         raise TypeError("regularization is complex; expected real numbers >= 0.")
     check_number("regularization", regularization, "", "Give lambda >= 0.")
@@ -92,6 +111,10 @@ def check_regularization(regularization: Any, voxels: int | None = None) -> None
             f"regularization has {bad} of {values.size} entries that are not positive and finite; with one number per "
             "voxel all must be."
         )
+    if vector and values.min() < 1e-30 * values.max():
+        raise ValueError(
+            f"regularization goes from {values.min():.3g} to {values.max():.3g}; its entries may differ by a factor of 1e30."
+        )
 
 
 def check_row_weights(row_weights: Any, rows: int) -> None:
@@ -104,20 +127,23 @@ def check_row_weights(row_weights: Any, rows: int) -> None:
         check_finite("row_weights", row_weights)
 
 
-def check_row_order(row_order: Any, rows: int) -> None:
-    """Raise unless the order is None or a list of distinct row indices; rows left out are never used."""
+def check_row_order(row_order: Any, rows: int) -> Any:
+    """The order; raise unless it is None or a vector of distinct row indices. Rows left out are never used."""
     if row_order is None:
-        return
+        return None
     if isinstance(row_order, str):
         raise ValueError(f"row_order = {row_order!r}; allowed here: None or an integer array of row indices.")
-    if not jnp.issubdtype(jnp.result_type(row_order), jnp.integer):
-        raise TypeError(f"row_order = {row_order!r}; expected None or an integer array of row indices.")
+    if not isinstance(row_order, jax.Array | np.ndarray) or row_order.dtype.kind not in "iu":
+        kind = str(getattr(row_order, "dtype", type(row_order).__name__))
+        mask = "; of a mask give np.flatnonzero(mask)" if kind == "bool" else ""
+        raise TypeError(f"row_order is of {kind}; expected None or an integer array of row indices{mask}.")
     if np.ndim(row_order) != 1 or np.size(row_order) == 0:
         raise ValueError(f"row_order has shape {np.shape(row_order)}; expected a non-empty vector of row indices.")
     if is_concrete(row_order):
         order = np.asarray(row_order)
         if order.min() < 0 or order.max() >= rows or len(np.unique(order)) < len(order):
             raise ValueError(f"row_order must hold distinct row indices from 0 to {rows - 1}, each at most once.")
+    return native(row_order)
 
 
 def is_randomized(row_order: Any, key: Any) -> bool:
@@ -143,30 +169,26 @@ def check_key(key: Any) -> None:
     raise TypeError(f"key = {key!r}; expected one random key, e.g. key=jax.random.key(0).")
 
 
-def check_init(init: Any, data_shape: tuple[int, ...], voxels: int, constraint: str | None) -> None:
-    """Raise unless the prior image is None, one image, or one image per frame, and real where a constraint is."""
+def check_init(init: Any, data_shape: tuple[int, ...], voxels: int, constraint: str | None) -> Any:
+    """The prior image; raise unless it is None, one image, or one per frame, and real where a constraint is."""
+    if init is None:
+        return None
     allowed = {(voxels,), (*data_shape[:-1], voxels)}
-    if init is not None and np.shape(init) not in allowed:
+    if np.shape(init) not in allowed:
         raise ValueError(
             f"init has shape {np.shape(init)}; allowed: {' or '.join(map(str, sorted(allowed, key=len)))}."
         )
-    if init is not None:
-        if constraint is not None and np.iscomplexobj(init):
-            raise TypeError(f"init is complex, but constraint = {constraint!r} makes real images; give init.real.")
-        check_number("init", init.real if np.iscomplexobj(init) else init, "")
-        check_finite("init", init)
+    if constraint is not None and np.iscomplexobj(init):
+        raise TypeError(f"init is complex, but constraint = {constraint!r} makes real images; give init.real.")
+    check_number("init", init.real if np.iscomplexobj(init) else init, "")
+    check_finite("init", init)
+    return native(init)
 
 
 def check_iteration(sweeps: Any, constraint: Any, tolerance: Any = None) -> None:
     """Raise ValueError unless sweeps is a positive integer, the constraint a known one and the tolerance >= 0."""
-    check_count("sweeps", sweeps)
+    check_count("sweeps", sweeps, static=True)
     check_choice("constraint", constraint, CONSTRAINTS)
     if tolerance is not None:
         check_shape("tolerance", tolerance, ())
         check_range("tolerance", tolerance, 0, np.inf, "")
-
-
-def check_count(name: str, value: Any) -> None:
-    """Raise ValueError unless a value is a positive Python integer."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} = {value!r}; expected an integer >= 1, known before tracing.")

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
+from mpijax.core.checks import check_count
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Inexact, Num, Shaped
 from mpijax.reconstruction.inputs import (
-    check_count,
     check_init,
     check_iteration,
     check_problem,
@@ -21,16 +21,17 @@ from mpijax.reconstruction.inputs import (
     complex_pair,
     is_randomized,
 )
-from mpijax.reconstruction.kaczmarz_blocks import iterate, kaczmarz_solve
+from mpijax.reconstruction.kaczmarz_blocks import iterate, kaczmarz_solve, scale_frames
 from mpijax.reconstruction.kaczmarz_factors import check_energy, kaczmarz_factor, split_regularization
 from mpijax.reconstruction.kaczmarz_randomized import draw_rows, solve_randomized
+from mpijax.reconstruction.scaling import Scaled, number, scaled_rows, shift
 from mpijax.reconstruction.weights import row_energies
 
 
 def kaczmarz(
     matrix: Inexact[Array, "m n"],
     data: Num[Array, "..."],
-    regularization: ArrayLike,
+    regularization: ArrayLike | Scaled,
     *,
     sweeps: int = 3,
     constraint: str | None = "nonnegative",
@@ -91,7 +92,7 @@ def kaczmarz(
     Source: Kaczmarz, Bull. Acad. Polon. Sci. A35 (1937) 355; in MPI: Knopp et al., Phys. Med. Biol. 55 (2010) 1577;
         randomized: Strohmer and Vershynin, J. Fourier Anal. Appl. 15 (2009) 262.
     """
-    check_problem(matrix, data)
+    matrix, data = check_problem(matrix, data)
     if block_size is None:
         block_size = 32 if data.size < 32 * len(matrix) else 64
     if not is_randomized(row_order, key):
@@ -99,9 +100,9 @@ def kaczmarz(
             matrix, regularization, row_weights=row_weights, row_order=row_order, block_size=block_size
         )
         return kaczmarz_solve(factors, data, sweeps=sweeps, constraint=constraint, init=init, tolerance=tolerance)
-    _check(matrix, data, regularization, row_weights, None, init, sweeps, constraint, tolerance)
-    check_count("block_size", block_size)
-    matrix, data = complex_pair(matrix, data)
+    check_count("block_size", block_size, static=True)
+    arguments = _ready(matrix, data, regularization, row_weights, None, init, sweeps, constraint, tolerance)
+    matrix, data, regularization, row_weights, _, init = arguments
     value, stats, peak = solve_randomized(
         *(matrix, data, regularization, row_weights, init, key, tolerance),
         **{"sweeps": sweeps, "constraint": constraint, "block_size": block_size},
@@ -110,19 +111,23 @@ def kaczmarz(
     return Solution(value, {"sweeps": sweeps, **stats})
 
 
-def _check(matrix, data, regularization, row_weights, row_order, init, sweeps, constraint, tolerance):
-    check_problem(matrix, data)
+def _ready(matrix, data, regularization, row_weights, row_order, init, sweeps, constraint, tolerance):
+    """Checked, complex and with scaled parameters: matrix, data, lambda, weights, order and prior."""
+    matrix, data = check_problem(matrix, data)
     check_regularization(regularization, matrix.shape[1])
     check_row_weights(row_weights, matrix.shape[0])
-    check_row_order(row_order, matrix.shape[0])
+    row_order = check_row_order(row_order, matrix.shape[0])
     check_iteration(sweeps, constraint, tolerance)
-    check_init(init, data.shape, matrix.shape[1], constraint)
+    init = check_init(init, data.shape, matrix.shape[1], constraint)
+    matrix, data = complex_pair(matrix, data)
+    parameters = (number(value, matrix.dtype) for value in (regularization, row_weights))
+    return matrix, data, *parameters, row_order, init
 
 
 def kaczmarz_rows(
     matrix: Inexact[Array, "m n"],
     data: Num[Array, "..."],
-    regularization: ArrayLike,
+    regularization: ArrayLike | Scaled,
     *,
     sweeps: int = 3,
     constraint: str | None = "nonnegative",
@@ -137,26 +142,24 @@ def kaczmarz_rows(
     Arguments, result and errors are those of ``kaczmarz``.
     """
     order = None if is_randomized(row_order, key) else row_order
-    _check(matrix, data, regularization, row_weights, order, init, sweeps, constraint, tolerance)
-    matrix, data = complex_pair(matrix, data)
-    check_energy(matrix, jnp.max(row_energies(matrix)))
-    value, stats = _solve_rows(
-        matrix, data, regularization, row_weights, order, key, init, tolerance, sweeps=sweeps, constraint=constraint
-    )
+    arguments = _ready(matrix, data, regularization, row_weights, order, init, sweeps, constraint, tolerance)
+    value, stats, peak = _solve_rows(*arguments, key, tolerance, sweeps=sweeps, constraint=constraint)
+    check_energy(arguments[0], peak)
     return Solution(value, {"sweeps": sweeps, **stats})
 
 
 @partial(jax.jit, static_argnames=("sweeps", "constraint"))
 def _solve_rows(
-    matrix, data, regularization, row_weights, row_order, key, init, tolerance, *, sweeps, constraint
-) -> tuple[Any, dict[str, Any]]:
+    matrix, data, regularization, row_weights, row_order, init, key, tolerance, *, sweeps, constraint
+) -> tuple[Any, dict[str, Any], Any]:
     """Frames are columns: x (n, frames), v (m, frames); v stands for sqrt(lambda) v, which needs no square root."""
     dot = partial(jnp.matmul, precision="highest")
-    weights = jnp.ones(len(matrix)) if row_weights is None else row_weights
-    matrix, columns = (a * jnp.asarray(weights, matrix.real.dtype)[:, None] for a in (matrix, jnp.atleast_2d(data).T))
+    scaled = scaled_rows(matrix, row_weights)
+    frames = scale_frames(data, init, row_weights, scaled.exponent, matrix.shape[1])
+    matrix, columns = scaled.value, frames.data.T.astype(matrix.dtype)
     if row_order is not None:
         matrix, columns = matrix[row_order], columns[row_order]
-    lam, scale = split_regularization(regularization, matrix.real.dtype)
+    lam, scale = split_regularization(regularization, scaled.exponent)
     scale = jnp.ones(matrix.shape[1], matrix.real.dtype) if scale is None else scale
     energies = row_energies(matrix)
 
@@ -176,11 +179,10 @@ def _solve_rows(
         return x, v.at[visited].set(changed)
 
     norm = partial(jnp.linalg.norm, axis=0)
-    start = jnp.zeros(matrix.shape[1], matrix.dtype) if init is None else jnp.asarray(init, matrix.dtype)
-    start = jnp.broadcast_to(jnp.atleast_2d(start).T, (matrix.shape[1], columns.shape[1]))
-    (x, _), stats = iterate(sweep, (start, jnp.zeros_like(columns)), sweeps, tolerance, norm)
+    start = frames.start.T.astype(matrix.dtype), jnp.zeros_like(columns)
+    (x, _), stats = iterate(sweep, start, sweeps, tolerance, norm)
     misfit, size = norm(lax.stop_gradient(dot(matrix, x) - columns)), norm(lax.stop_gradient(columns))
     stats["residual"] = jnp.where(size > 0, misfit / jnp.where(size > 0, size, 1), 0).reshape(data.shape[:-1])
     stats["history"] = stats["history"].reshape(-1, *data.shape[:-1])
-    value = x.real if constraint else x
-    return value.T.reshape(*data.shape[:-1], -1), stats
+    value = shift((x.real if constraint else x).T, frames.unit)
+    return value.reshape(*data.shape[:-1], -1), stats, lax.stop_gradient(jnp.max(energies))

@@ -6,7 +6,7 @@ a block (2B, n) is then one real matrix product.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Num
 from mpijax.reconstruction.inputs import check_data, check_init, check_iteration, check_same_field
 from mpijax.reconstruction.kaczmarz_factors import KaczmarzFactors, to_blocks
+from mpijax.reconstruction.scaling import Scaled, common_exponent, normalize, scaled_frames, shift
 
 _matmul = partial(jnp.matmul, precision="highest")
 
@@ -47,10 +48,10 @@ def kaczmarz_solve(
         ValueError: wrong shapes, NaN or infinite data, an unknown constraint, sweeps < 1, a negative tolerance.
         TypeError: real data for a complex matrix, or the reverse; a complex prior with a constraint.
     """
-    check_data(data, factors.n_rows, factors.blocks.shape[-1])
+    data = check_data(data, factors.n_rows, factors.blocks.shape[-1])
     check_same_field(factors.complex_rows, data)
     check_iteration(sweeps, constraint, tolerance)
-    check_init(init, data.shape, factors.blocks.shape[-1], constraint)
+    init = check_init(init, data.shape, factors.blocks.shape[-1], constraint)
     value, stats = _solve(factors, data, init, tolerance, sweeps=sweeps, constraint=constraint)
     return Solution(value, {"sweeps": sweeps, **stats})
 
@@ -58,7 +59,8 @@ def kaczmarz_solve(
 @partial(jax.jit, static_argnames=("sweeps", "constraint"))
 def _solve(factors, data, init, tolerance, *, sweeps, constraint):
     blocks = factors.blocks
-    columns = data_columns(data, factors.row_weights, blocks.dtype)
+    frames = scale_frames(data, init, factors.row_weights, factors.exponent, blocks.shape[-1])
+    columns = parts(frames.data, blocks.dtype).T
     if factors.row_order is not None:
         columns = columns[factors.row_order]
     rhs = to_blocks(columns, len(blocks), factors.inverses.shape[-1])
@@ -67,10 +69,29 @@ def _solve(factors, data, init, tolerance, *, sweeps, constraint):
         x, v = sweep_blocks(blocks, factors.inverses, factors.regularization, factors.voxel_scale, rhs, *state)
         return project(x, constraint), v
 
-    start = start_image(init, columns, blocks.shape[-1]), jnp.zeros_like(rhs)
+    start = parts(frames.start, blocks.dtype), jnp.zeros_like(rhs)
     (x, _), stats = iterate(sweep, start, sweeps, tolerance, frame_norm)
     stats["residual"] = relative_residual(blocks, x, rhs, constraint)
-    return unpack(x, stats, data.shape[:-1], constraint)
+    return unpack(x, stats, frames.unit, data.shape[:-1], constraint)
+
+
+class Frames(NamedTuple):
+    """Frames in units of their own, 2^(exponent + unit) of the data and 2^unit of the image."""
+
+    data: Any  # (frames, m) weighted
+    start: Any  # (frames, n) prior images
+    unit: Any  # (frames, 1) exponents
+
+
+def scale_frames(data: Any, init: Any, row_weights: Any, exponent: Any, voxels: int) -> Frames:
+    """Weighted data and prior, both of order one at most, for a matrix divided by 2^exponent."""
+    data = scaled_frames(jnp.atleast_2d(data), row_weights)
+    if init is None:
+        return Frames(data.value, jnp.zeros((len(data.value), voxels)), data.exponent - exponent)
+    prior = normalize(jnp.broadcast_to(init, (len(data.value), voxels)), axis=-1)
+    image = Scaled(data.value, data.exponent - exponent)
+    unit = common_exponent(image, prior, axis=-1)
+    return Frames(image.within(unit), prior.within(unit), unit)
 
 
 def sweep_blocks(
@@ -145,20 +166,9 @@ def _ratio(part, whole):
     return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), jnp.where(part > 0, jnp.inf, 0))
 
 
-def data_columns(data: Any, row_weights: Any, dtype: Any) -> Any:
-    """Weighted data (..., m) as columns (m, 2F): real parts of all frames, then imaginary parts."""
-    data = jnp.atleast_2d(data)
-    columns = jnp.concatenate([data.real, data.imag]).astype(dtype).T
-    return columns if row_weights is None else columns * row_weights[:, None]
-
-
-def start_image(init: Any, columns: Any, n_voxels: int) -> Any:
-    """The prior, or zero, as images (2F, n)."""
-    frames = columns.shape[1] // 2
-    if init is None:
-        return jnp.zeros((2 * frames, n_voxels), columns.dtype)
-    init = jnp.broadcast_to(jnp.asarray(init), (frames, n_voxels))
-    return jnp.concatenate([init.real, init.imag]).astype(columns.dtype)
+def parts(vectors: Any, dtype: Any) -> Any:
+    """Vectors (F, k), complex or real, as (2F, k): real parts of all frames, then imaginary parts."""
+    return jnp.concatenate([vectors.real, vectors.imag]).astype(dtype)
 
 
 def project(x: Any, constraint: str | None) -> Any:
@@ -191,11 +201,11 @@ def relative_residual(blocks: Any, x: Any, rhs: Any, constraint: str | None) -> 
 
 
 def unpack(
-    x: Any, stats: dict[str, Any], frames: tuple[int, ...], constraint: str | None
+    x: Any, stats: dict[str, Any], unit: Any, frames: tuple[int, ...], constraint: str | None
 ) -> tuple[Any, dict[str, Any]]:
-    """Images (2F, n) and per-frame stats in the shape of the data: (..., n), (...) and (sweeps, ...)."""
+    """Images (2F, n) and per-frame stats in the unit and shape of the data: (..., n), (...) and (sweeps, ...)."""
     half = len(x) // 2
-    value = x[:half] if constraint else lax.complex(x[:half], x[half:])
+    value = shift(x[:half] if constraint else lax.complex(x[:half], x[half:]), unit)
     stats = {
         **stats,
         "residual": stats["residual"].reshape(frames),

@@ -17,6 +17,8 @@ A vector lambda, one number per voxel, is the substitution A diag(s/lambda)^(1/2
 no square root either: with S = diag(s/lambda), s takes the place of lambda, the triangle is that of A_b S A_b^H, and
 x += S A_b^H y. The iterates do not depend on s.
 
+The weighted matrix is divided by a power of two (see ``scaling``), and lambda by its square.
+
 Complex numbers are kept as stacked real and imaginary parts, so that a product with a block is one real matrix product.
 """
 
@@ -30,11 +32,10 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-from mpijax.core.checks import is_concrete
+from mpijax.core.checks import check_count, is_concrete
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Inexact, Shaped
 from mpijax.reconstruction.inputs import (
-    check_count,
     check_matrix,
     check_regularization,
     check_row_order,
@@ -42,7 +43,7 @@ from mpijax.reconstruction.inputs import (
     complex_pair,
     is_complex,
 )
-from mpijax.reconstruction.normal_equations import power_of_two
+from mpijax.reconstruction.scaling import Scaled, number, power_of_two, scaled_rows, shift
 
 DEFAULT_BLOCK_SIZE = 128
 _LEAF = 16  # triangles up to here are inverted row by row, larger ones put together from halves
@@ -55,11 +56,12 @@ class KaczmarzFactors:
     """What ``kaczmarz_factor`` prepares for many frames.
 
     Attributes:
-        blocks: (k, 2B, n) real, B weighted rows each, in visiting order: real parts, then imaginary parts.
+        blocks: (k, 2B, n) real, B rows of WA / 2^exponent each, in visiting order: real parts, then imaginary parts.
         inverses: (k, 2B, B) real, T_b = (tril(A_b S A_b^H) + s I)^-1, stacked likewise; zero for empty rows.
-        regularization: s, a scalar: lambda itself where it is one number.
+        regularization: s, a scalar, in units of 4^exponent: lambda itself where it is one number.
         voxel_scale: diagonal of S = s / lambda (n,), or None for a scalar lambda.
-        row_weights: (m,) or None.
+        exponent: of the power of two that the weighted matrix was divided by.
+        row_weights: ``Scaled`` (m,) or None.
         row_order: (m',) or None.
         n_rows: m, rows of the matrix (static).
         complex_rows: whether the matrix was complex (static).
@@ -69,6 +71,7 @@ class KaczmarzFactors:
     inverses: Any
     regularization: Any
     voxel_scale: Any
+    exponent: Any
     row_weights: Any
     row_order: Any
     n_rows: int = static()
@@ -77,7 +80,7 @@ class KaczmarzFactors:
 
 def kaczmarz_factor(
     matrix: Inexact[Array, "m n"],
-    regularization: ArrayLike,
+    regularization: ArrayLike | Scaled,
     *,
     row_weights: Shaped[Array, "..."] | None = None,
     row_order: Shaped[Array, "..."] | str | None = None,
@@ -103,58 +106,60 @@ def kaczmarz_factor(
             with repeated or unknown rows.
         TypeError: no array, a row order that is not an integer array, a complex lambda or row weight.
     """
-    check_matrix(matrix)
+    matrix = check_matrix(matrix)
     check_regularization(regularization, matrix.shape[1])
     check_row_weights(row_weights, matrix.shape[0])
-    check_row_order(row_order, matrix.shape[0])
+    row_order = check_row_order(row_order, matrix.shape[0])
     block_size = DEFAULT_BLOCK_SIZE if block_size is None else block_size
-    check_count("block_size", block_size)
+    check_count("block_size", block_size, static=True)
     complex_matrix, _ = complex_pair(matrix, matrix)
-    blocks, inverses, scalar, voxel_scale, row_weights, peak = _factor(
-        complex_matrix, regularization, row_weights, row_order, block_size=block_size
+    weights = number(row_weights, complex_matrix.dtype)
+    blocks, inverses, scalar, voxel_scale, exponent, peak = _factor(
+        complex_matrix, number(regularization, complex_matrix.dtype), weights, row_order, block_size=block_size
     )
     check_energy(complex_matrix, peak)
     return KaczmarzFactors(
-        blocks, inverses, scalar, voxel_scale, row_weights, row_order, matrix.shape[0], is_complex(matrix)
+        *(blocks, inverses, scalar, voxel_scale, exponent, weights, row_order),
+        n_rows=matrix.shape[0],
+        complex_rows=is_complex(matrix),
     )
 
 
 def check_energy(matrix: Any, peak: Any) -> None:
-    """Raise ValueError if the largest row energy of a matrix, where it is known, is zero, infinite or NaN."""
+    """Raise ValueError if the largest row energy of a scaled matrix, where it is known, is zero, infinite or NaN."""
     if not is_concrete(peak):
         return
     if not np.isfinite(peak):
-        bad = matrix.size - int(jnp.isfinite(jnp.square(jnp.abs(matrix))).sum())
-        raise ValueError(
-            f"matrix has {bad} of {matrix.size} entries that are NaN, infinite or too large to be squared."
-        )
+        bad = matrix.size - int(jnp.isfinite(matrix).sum())
+        raise ValueError(f"matrix has {bad} of {matrix.size} entries that are NaN or infinite.")
     if peak == 0:
         raise ValueError(
-            f"matrix of shape {matrix.shape} has only zeros in the rows that the weights and the order leave (or entries "
-            f"too small to be squared in {matrix.real.dtype}); there is nothing to reconstruct from. Check the selection "
-            "of rows and the unit."
+            f"matrix of shape {matrix.shape} has only zeros in the rows that the weights and the order leave; there is "
+            "nothing to reconstruct from. Check the selection of rows."
         )
 
 
 @partial(jax.jit, static_argnames="block_size")
 def _factor(matrix, regularization, row_weights, row_order, *, block_size):
-    if row_weights is not None:
-        row_weights = jnp.asarray(row_weights, matrix.real.dtype)
-        matrix = matrix * row_weights[:, None]
     if row_order is not None:
         matrix = matrix[row_order]
-    scalar, voxel_scale = split_regularization(regularization, matrix.real.dtype)
-    blocks, inverses, peak = prepare(matrix, scalar, voxel_scale, block_size)
-    return blocks, inverses, scalar, voxel_scale, row_weights, peak
+        if row_weights is not None:
+            row_weights = Scaled(row_weights.value[row_order], row_weights.exponent)
+    matrix = scaled_rows(matrix, row_weights)
+    scalar, voxel_scale = split_regularization(regularization, matrix.exponent)
+    blocks, inverses, peak = prepare(matrix.value, scalar, voxel_scale, block_size)
+    return blocks, inverses, scalar, voxel_scale, matrix.exponent, peak
 
 
-def split_regularization(regularization, dtype):
-    """s and the diagonal of S = s/lambda; s is a power of two above a vector's largest entry, None for a scalar."""
-    regularization = jnp.asarray(regularization, dtype)
-    if regularization.ndim == 0:
-        return regularization, None
-    scalar = power_of_two(jnp.max(regularization))
-    return scalar, scalar / regularization
+def split_regularization(regularization, exponent):
+    """s and the diagonal of S = s/lambda for a matrix divided by 2^exponent.
+
+    s is the power of two above a vector's largest entry; of a scalar it is lambda, and S None.
+    """
+    if regularization.value.ndim == 0:
+        return regularization.within(2 * exponent), None
+    one = jnp.ones((), regularization.value.dtype)
+    return shift(one, regularization.exponent - 2 * exponent), 1 / regularization.value
 
 
 def prepare(matrix, regularization, voxel_scale, block_size):

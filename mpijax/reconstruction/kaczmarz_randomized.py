@@ -9,16 +9,17 @@ import jax.numpy as jnp
 from jax import lax
 
 from mpijax.reconstruction.kaczmarz_blocks import (
-    data_columns,
     frame_norm,
     iterate,
+    parts,
     project,
     relative_residual,
-    start_image,
+    scale_frames,
     sweep_blocks,
     unpack,
 )
 from mpijax.reconstruction.kaczmarz_factors import prepare, split_regularization, to_blocks
+from mpijax.reconstruction.scaling import scaled_rows
 from mpijax.reconstruction.weights import row_energies
 
 FRACTION = 0.15
@@ -46,12 +47,12 @@ def solve_randomized(
     Returns:
         value and stats as in ``kaczmarz``, and the largest row energy.
     """
-    if row_weights is not None:
-        row_weights = jnp.asarray(row_weights, matrix.real.dtype)
-        matrix = matrix * row_weights[:, None]
-    regularization, voxel_scale = split_regularization(regularization, matrix.real.dtype)
+    scaled = scaled_rows(matrix, row_weights)
+    matrix, exponent = scaled.value, scaled.exponent
+    regularization, voxel_scale = split_regularization(regularization, exponent)
     energies = row_energies(matrix)
-    columns = data_columns(data, row_weights, energies.dtype)
+    frames = scale_frames(data, init, row_weights, exponent, matrix.shape[1])
+    columns = parts(frames.data, energies.dtype).T
 
     def sweep(k, state):
         x, v = state
@@ -62,9 +63,9 @@ def solve_randomized(
         x, known = sweep_blocks(blocks, inverses, regularization, voxel_scale, rhs, x, known)
         return project(x, constraint), v.at[rows].set(known.reshape(count * size, -1)[: len(rows)])
 
-    start = start_image(init, columns, matrix.shape[1]), jnp.zeros_like(columns)
+    start = parts(frames.start, energies.dtype), jnp.zeros_like(columns)
     (x, _), stats = iterate(sweep, start, sweeps, tolerance, frame_norm)
-    parts = jnp.concatenate([matrix.real, matrix.imag])
-    stats["residual"] = relative_residual(parts[None], x, columns[None], constraint)
-    value, stats = unpack(x, stats, data.shape[:-1], constraint)
+    stacked = parts(matrix, energies.dtype)
+    stats["residual"] = relative_residual(stacked[None], x, columns[None], constraint)
+    value, stats = unpack(x, stats, frames.unit, data.shape[:-1], constraint)
     return value, stats, lax.stop_gradient(jnp.max(energies))

@@ -53,7 +53,7 @@ def _stream(factors, frames, warm_start, options):
     dtype = factors.blocks.dtype if options["constraint"] else jnp.result_type(factors.blocks, jnp.complex64)
     image = jnp.zeros(factors.blocks.shape[-1], dtype)
     for frame in frames:
-        check_array("a frame", frame)
+        frame = check_array("a frame", frame)
         prior = jnp.broadcast_to(image, (*frame.shape[:-1], image.shape[-1])) if warm_start else None
         solution = kaczmarz_solve(factors, frame, init=prior, **options)
         image = solution.value

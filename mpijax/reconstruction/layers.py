@@ -18,9 +18,8 @@ from mpijax.core.typing import Array, Inexact, Num, Shaped
 from mpijax.reconstruction.inputs import check_iteration, check_problem, complex_pair
 from mpijax.reconstruction.kaczmarz_blocks import kaczmarz_solve
 from mpijax.reconstruction.kaczmarz_factors import kaczmarz_factor
-from mpijax.reconstruction.normal_equations import power_of_two
 from mpijax.reconstruction.tikhonov import tikhonov
-from mpijax.reconstruction.weights import relative_lambda
+from mpijax.reconstruction.weights import relative_regularization
 
 
 @pytree
@@ -76,8 +75,8 @@ class UnrolledKaczmarz:
         Raises:
             ValueError: shapes that do not agree with each other or with the weights.
         """
-        matrix, data, weights = _scaled(self, matrix, data)
-        regularization = relative_lambda(matrix, jnp.exp(self.log_regularization), weights)
+        matrix, data, weights = _checked(self, matrix, data)
+        regularization = relative_regularization(matrix, jnp.exp(self.log_regularization), weights)
         factors = kaczmarz_factor(matrix, regularization, row_weights=weights)
         return kaczmarz_solve(factors, data, sweeps=self.sweeps, constraint=self.constraint).value
 
@@ -128,8 +127,8 @@ class ImplicitTikhonov:
         Raises:
             ValueError: shapes that do not agree with each other or with the weights.
         """
-        matrix, data, weights = _scaled(self, matrix, data)
-        regularization = relative_lambda(matrix, jnp.exp(self.log_regularization), weights)
+        matrix, data, weights = _checked(self, matrix, data)
+        regularization = relative_regularization(matrix, jnp.exp(self.log_regularization), weights)
         return tikhonov(matrix, data, regularization, row_weights=weights, constraint=self.constraint).value
 
 
@@ -145,10 +144,9 @@ def _logarithms(row_weights: Any, regularization: Any) -> tuple[jax.Array, jax.A
     return logs - jnp.mean(logs), jnp.log(jnp.asarray(regularization, logs.dtype))
 
 
-def _scaled(layer: Any, matrix: Any, data: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Matrix and data in units of the matrix's peak, whose squares do not underflow, and the weights."""
-    check_problem(matrix, data)
+def _checked(layer: Any, matrix: Any, data: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Matrix and data, complex, and the weights."""
+    matrix, data = check_problem(matrix, data)
     check_shape("log_weights", layer.log_weights, np.shape(matrix)[:1])
     matrix, data = complex_pair(matrix, data)
-    unit = power_of_two(jnp.max(jnp.abs(matrix)))
-    return matrix / unit, data / unit, jnp.exp(jnp.asarray(layer.log_weights, matrix.real.dtype))
+    return matrix, data, jnp.exp(jnp.asarray(layer.log_weights, matrix.real.dtype))

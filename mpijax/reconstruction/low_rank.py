@@ -10,7 +10,8 @@ from mpijax.core.checks import check_count, check_finite
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Complex, Float, Inexact, Num
 from mpijax.reconstruction.inputs import check_data, check_key, check_matrix, complex_pair
-from mpijax.reconstruction.normal_equations import apply, apply_adjoint, join, power_of_two, split, stack
+from mpijax.reconstruction.normal_equations import apply, apply_adjoint, join, split, stack
+from mpijax.reconstruction.scaling import normalize, shift
 
 PROBES = 10
 """Random vectors from which the discarded part is estimated: a standard deviation of at most 1/sqrt(20) of its square."""
@@ -52,7 +53,7 @@ class LowRank:
         Raises:
             ValueError: data of another shape, NaN or infinite entries.
         """
-        check_data(data, self.u.shape[0])
+        data = check_data(data, self.u.shape[0])
         u, data = complex_pair(self.u, data)
         return _compress(u, data)
 
@@ -82,11 +83,11 @@ def randomized_svd(
     Source: Halko, Martinsson, Tropp, SIAM Rev. 53 (2011) 217, algorithms 4.4 and 5.1; in MPI:
         Kluth and Jin, Phys. Med. Biol. 64 (2019) 125026.
     """
-    check_matrix(matrix)
+    matrix = check_matrix(matrix)
     check_finite("matrix", matrix)
     check_rank(rank, matrix.shape)
-    check_count("oversample", oversample, 0)
-    check_count("power_iterations", power_iterations, 0)
+    check_count("oversample", oversample, 0, static=True)
+    check_count("power_iterations", power_iterations, 0, static=True)
     check_key(key)
     matrix, _ = complex_pair(matrix, matrix)
     size = min(rank + oversample, *matrix.shape)
@@ -95,15 +96,15 @@ def randomized_svd(
 
 def check_rank(rank: Any, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless the rank is a whole number from 1 to min(m, n)."""
-    check_count("rank", rank)
+    check_count("rank", rank, static=True)
     if rank > min(shape):
         raise ValueError(f"rank = {rank}; a matrix of shape {tuple(shape)} has at most rank {min(shape)}.")
 
 
 @partial(jax.jit, static_argnames=("rank", "size", "power_iterations"))
 def _randomized_svd(matrix, key, *, rank, size, power_iterations):
-    scale = power_of_two(jnp.max(jnp.maximum(jnp.abs(matrix.real), jnp.abs(matrix.imag))))
-    stacked = stack(matrix) / scale
+    scaled = normalize(stack(matrix))
+    stacked = scaled.value
     range_key, probe_key = jax.random.split(key)
     basis = _orthonormal(_products(stacked, jax.random.normal(range_key, (size, matrix.shape[1]), stacked.dtype)))
     for _ in range(power_iterations):
@@ -118,13 +119,13 @@ def _randomized_svd(matrix, key, *, rank, size, power_iterations):
     products = split(_products(stacked, probes).T)
     kept = apply(stack(u), apply_adjoint(stack(u), products, 2))
     discarded = jnp.linalg.norm(products - kept) / jnp.linalg.norm(products)
-    return LowRank(u, scale * s[:rank], vh, discarded)
+    return LowRank(u, shift(s[:rank], scaled.exponent), vh, discarded)
 
 
 @jax.jit
 def _compress(u, data):
-    scale = power_of_two(jnp.max(jnp.maximum(jnp.abs(data.real), jnp.abs(data.imag))))
-    compressed = join(apply_adjoint(stack(u), split(jnp.atleast_2d(data) / scale), 2)) * scale
+    scaled = normalize(jnp.atleast_2d(data), axis=-1)
+    compressed = shift(join(apply_adjoint(stack(u), split(scaled.value), 2)), scaled.exponent)
     return compressed.reshape(*data.shape[:-1], u.shape[1])
 
 

@@ -103,7 +103,7 @@ def neural_implicit(
     not stated there and chosen here: the network's size (Sitzmann et al. 2020), the square, the stopping rule, cell
     centers.
     """
-    check_problem(matrix, data)
+    matrix, data = check_problem(matrix, data)
     check_finite("matrix", matrix)
     shape = _image_shape(image_shape, np.shape(matrix)[1])
     check_key(key)

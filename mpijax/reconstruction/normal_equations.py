@@ -1,4 +1,4 @@
-"""Complex least squares in real arithmetic: stacked parts, their products, exact scaling.
+"""Complex least squares in real arithmetic: stacked parts and their products.
 
 A complex matrix A = P + iQ is kept as [P; Q] (2m, n), so that a product is one real matrix product. Images are
 (frames, parts, n) with parts = 2 (real, imaginary) or 1 (real images only), data (frames, 2, m). With one part the
@@ -62,12 +62,6 @@ def gram(stacked: Float[Array, "rows n"], *, dual: bool, parts: int) -> Num[jax.
     else:
         real, imaginary = matmul(stacked.T, stacked), matmul(p.T, q)
     return lax.complex(real, imaginary - imaginary.T)
-
-
-def power_of_two(value: Float[Array, "*s"]) -> Float[jax.Array, "*s"]:
-    """The power of two just above positive numbers, so that a division by it rounds nothing; 1 for 0. A constant."""
-    value = lax.stop_gradient(value)
-    return jnp.ldexp(jnp.ones_like(value), jnp.frexp(value)[1])
 
 
 def squares(vectors: Float[Array, "b parts k"]) -> Float[jax.Array, "b 1 1"]:

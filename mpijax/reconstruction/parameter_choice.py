@@ -21,7 +21,8 @@ from mpijax.core.pytree import pytree
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Float, Inexact, Num, Shaped
 from mpijax.reconstruction.inputs import check_problem, check_row_weights, complex_pair
-from mpijax.reconstruction.normal_equations import check_not_empty, join, matmul, power_of_two, split, stack
+from mpijax.reconstruction.normal_equations import check_not_empty, matmul, split, stack
+from mpijax.reconstruction.scaling import Scaled, common_exponent, number, scaled_frames, scaled_rows
 
 CONSTRAINTS = ("real", None)
 RELATIVE_LAMBDAS = (1e-8, 1e1, 121)
@@ -56,13 +57,13 @@ class LCurve:
 
 @pytree
 class _Spectrum:
-    """Scaled squares: s_i^2 (k,), |beta_i|^2 (k,), the unreachable rest, and the two scales."""
+    """Scaled squares: s_i^2 (k,), |beta_i|^2 (k,), the unreachable rest, and the exponents of matrix and data."""
 
     values: Any
     coefficients: Any
     rest: Any
-    matrix_scale: Any
-    data_scale: Any
+    matrix: Any
+    data: Any
 
 
 def l_curve(
@@ -100,10 +101,20 @@ def l_curve(
     if lambdas is not None:
         if np.ndim(lambdas) != 1 or np.size(lambdas) < 3:
             raise ValueError(f"lambdas has shape {np.shape(lambdas)}; expected a vector of at least 3.")
-        check_range("lambdas", lambdas, float(np.finfo(np.float32).tiny), np.inf, "", "Give them in rising order.")
+        check_range("lambdas", lambdas, float(np.finfo(float).tiny), np.inf, "", "Give them in rising order.")
         if is_concrete(lambdas) and not np.all(np.diff(np.asarray(lambdas)) > 0):
             raise ValueError("lambdas must rise strictly; sort them.")
-    return lax.stop_gradient(_l_curve(spectrum, lambdas, voxels=matrix.shape[1]))
+    lambdas = number(lambdas, spectrum.values.dtype)
+    return _numbers(lax.stop_gradient(_l_curve(spectrum, lambdas, voxels=matrix.shape[1])))
+
+
+def _numbers(tree: Any) -> Any:
+    """The numbers of what is ``Scaled`` in a tree."""
+
+    def scaled(leaf):
+        return isinstance(leaf, Scaled)
+
+    return jax.tree.map(lambda leaf: leaf.number() if scaled(leaf) else leaf, tree, is_leaf=scaled)
 
 
 def discrepancy(
@@ -146,7 +157,8 @@ def discrepancy(
     check_range("noise_norm", noise_norm, 0, np.inf, "")
     check_range("safety", safety, 1, np.inf, "")
     spectrum = _checked_spectrum(matrix, data, row_weights, constraint)
-    value, stats = lax.stop_gradient(_discrepancy(spectrum, jnp.asarray(noise_norm) * safety))
+    dtype = spectrum.rest.dtype
+    value, stats = _numbers(lax.stop_gradient(_discrepancy(spectrum, number(noise_norm, dtype), safety)))
     if is_concrete(stats["attainable"]) and not stats["attainable"]:
         raise ValueError(
             f"safety * noise_norm = {float(np.asarray(noise_norm)) * safety:g} is not the residual of any lambda: residuals "
@@ -157,11 +169,12 @@ def discrepancy(
 
 
 def _checked_spectrum(matrix, data, row_weights, constraint):
-    check_problem(matrix, data)
+    matrix, data = check_problem(matrix, data)
     check_row_weights(row_weights, matrix.shape[0])
     check_choice("constraint", constraint, CONSTRAINTS)
     check_finite("matrix", matrix)
-    spectrum = _spectrum(*complex_pair(matrix, data), row_weights, constraint=constraint)
+    matrix, data = complex_pair(matrix, data)
+    spectrum = _spectrum(matrix, data, number(row_weights, matrix.dtype), constraint=constraint)
     check_not_empty(jnp.max(spectrum.values), matrix.shape)
     return spectrum
 
@@ -169,16 +182,11 @@ def _checked_spectrum(matrix, data, row_weights, constraint):
 @partial(jax.jit, static_argnames="constraint")
 def _spectrum(matrix, data, row_weights, *, constraint):
     """From the matrix itself, not from a normal matrix, whose rounding hides all s_i below 3e-4 s_1 in single precision."""
-    stacked, data = stack(matrix), split(jnp.atleast_2d(data))
-    if row_weights is not None:
-        weights = jnp.asarray(row_weights, stacked.dtype)
-        stacked, data = stacked * jnp.tile(weights, 2)[:, None], data * weights
-    matrix_scale, data_scale = (power_of_two(jnp.max(jnp.abs(part))) for part in (stacked, data))
-    stacked, data = lax.stop_gradient((stacked / matrix_scale, data / data_scale))
+    matrix, data = scaled_rows(matrix, row_weights), scaled_frames(jnp.atleast_2d(data), row_weights)
+    unit = common_exponent(data)
+    scaled, rows = lax.stop_gradient((matrix.value, data.within(unit)))
     if constraint == "real":  # the real matrix [P; Q] as a complex one without imaginary part
-        scaled, rows = stacked, data.reshape(len(data), -1)
-    else:
-        scaled, rows = lax.complex(*jnp.split(stacked, 2)), join(data)
+        scaled, rows = stack(scaled), split(rows).reshape(len(rows), -1)
     wide = scaled.shape[0] < scaled.shape[1]
     basis, triangle = jnp.linalg.qr(scaled.T.conj() if wide else scaled)
     u, s, _ = jnp.linalg.svd(triangle.T.conj() if wide else triangle, full_matrices=False)
@@ -189,9 +197,7 @@ def _spectrum(matrix, data, row_weights, *, constraint):
     known = s > max(scaled.shape) * jnp.finfo(s.dtype).eps * s[0]
     coefficients = jnp.sum(jnp.square(jnp.abs(beta)), axis=0)
     rest = rest + jnp.sum(jnp.where(known, 0, coefficients))
-    return _Spectrum(
-        jnp.where(known, jnp.square(s), 0), jnp.where(known, coefficients, 0), rest, matrix_scale, data_scale
-    )
+    return _Spectrum(jnp.where(known, jnp.square(s), 0), jnp.where(known, coefficients, 0), rest, matrix.exponent, unit)
 
 
 def _energy(values):
@@ -205,22 +211,21 @@ def _l_curve(spectrum, lambdas, *, voxels):
         mean = jnp.sum(spectrum.values) / voxels
         scaled = mean * jnp.geomspace(low, high, count, dtype=mean.dtype)
     else:
-        scaled = jnp.asarray(lambdas, spectrum.values.dtype) / spectrum.matrix_scale / spectrum.matrix_scale
+        scaled = lambdas.within(2 * spectrum.matrix)
     residual, solution, curvature = _curve(spectrum, scaled)
     best = jnp.argmax(curvature)
     last = len(scaled) - 1
     fine = jnp.geomspace(scaled[jnp.maximum(best - 1, 0)], scaled[jnp.minimum(best + 1, last)], _ZOOM)
     fine_residual, fine_solution, fine_curvature = _curve(spectrum, fine)
     corner = jnp.argmax(fine_curvature)
-    back = spectrum.matrix_scale
-    residual_scale, solution_scale = spectrum.data_scale, spectrum.data_scale / spectrum.matrix_scale
+    square, image = 2 * spectrum.matrix, spectrum.data - spectrum.matrix
     return LCurve(
-        fine[corner] * back * back,
-        (fine_residual[corner] * residual_scale, fine_solution[corner] * solution_scale),
+        Scaled(fine[corner], square),
+        (Scaled(fine_residual[corner], spectrum.data), Scaled(fine_solution[corner], image)),
         (best > 0) & (best < last),
-        scaled * back * back,
-        residual * residual_scale,
-        solution * solution_scale,
+        Scaled(scaled, square),
+        Scaled(residual, spectrum.data),
+        Scaled(solution, image),
         curvature,
     )
 
@@ -252,8 +257,8 @@ def _norms(spectrum, lam):
 
 
 @jax.jit
-def _discrepancy(spectrum, noise_norm):
-    target = jnp.square(jnp.asarray(noise_norm, spectrum.rest.dtype) / spectrum.data_scale)
+def _discrepancy(spectrum, noise_norm, safety):
+    target = jnp.square(noise_norm.within(spectrum.data) * jnp.asarray(safety, spectrum.rest.dtype))
     least, most = spectrum.rest, spectrum.rest + jnp.sum(spectrum.coefficients)
     attainable = (target > least) & (target < most)
     inside = jnp.where(attainable, target, 0.5 * (least + most))
@@ -290,10 +295,10 @@ def _discrepancy(spectrum, noise_norm):
     lam, residual = outcome(jnp.exp(t), 0.0, jnp.inf), outcome(residual, least, most)
     solution = outcome(solution, longest, 0.0)
     stats = {
-        "residual_norm": jnp.sqrt(residual) * spectrum.data_scale,
-        "solution_norm": jnp.sqrt(solution) * spectrum.data_scale / spectrum.matrix_scale,
-        "least_residual": jnp.sqrt(least) * spectrum.data_scale,
-        "data_norm": jnp.sqrt(most) * spectrum.data_scale,
+        "residual_norm": Scaled(jnp.sqrt(residual), spectrum.data),
+        "solution_norm": Scaled(jnp.sqrt(solution), spectrum.data - spectrum.matrix),
+        "least_residual": Scaled(jnp.sqrt(least), spectrum.data),
+        "data_norm": Scaled(jnp.sqrt(most), spectrum.data),
         "attainable": attainable,
     }
-    return lam * spectrum.matrix_scale * spectrum.matrix_scale, stats
+    return Scaled(lam, 2 * spectrum.matrix), stats

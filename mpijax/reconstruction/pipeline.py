@@ -8,16 +8,18 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from mpijax.core.checks import check_choice, check_number
+from mpijax.core.checks import check_choice, check_shape
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Shaped
-from mpijax.reconstruction.admm import admm, penalty_scale
+from mpijax.reconstruction.admm import admm, relative_penalty
+from mpijax.reconstruction.admm_factor import check_nonnegative
 from mpijax.reconstruction.inputs import CONSTRAINTS, check_regularization
 from mpijax.reconstruction.kaczmarz import kaczmarz
 from mpijax.reconstruction.neural import neural_implicit
 from mpijax.reconstruction.problem import Problem
+from mpijax.reconstruction.scaling import Scaled, number
 from mpijax.reconstruction.tikhonov import tikhonov
-from mpijax.reconstruction.weights import relative_lambda
+from mpijax.reconstruction.weights import relative_regularization
 from mpijax.system import Measurement, SystemMatrix
 
 FUNCTIONS: dict[str, Callable[..., Solution]] = {
@@ -27,6 +29,12 @@ FUNCTIONS: dict[str, Callable[..., Solution]] = {
     "neural": neural_implicit,
 }
 SOLVERS = tuple(FUNCTIONS)
+
+LAMBDA = {"kaczmarz": 1e-2, "tikhonov": 1e-2, "admm": 1e-3}
+"""Relative regularization of the methods that have one, where none is given, for Python and the command line."""
+
+SWEEPS = 10
+"""Sweeps of Kaczmarz where none are given; with a lambda of 0.01 those of the Open MPI reference for 2-D data."""
 
 L1, TV = 0.8, 0.2
 """Shares of the two penalties of ADMM. The constrained form of A. Gungor et al. (TranSMS), IEEE Trans. Med. Imaging 41
@@ -40,9 +48,9 @@ def reconstruct(
     measurement: Measurement,
     *,
     solver: str = "kaczmarz",
-    regularization: float | Shaped[ArrayLike, "..."] = 1e-3,
+    regularization: float | Shaped[ArrayLike, "..."] | None = None,
     relative: bool = True,
-    sweeps: int = 3,
+    sweeps: int = SWEEPS,
     constraint: str | None = "nonnegative",
     row_weights: Any = None,
     empty: Measurement | None = None,
@@ -96,9 +104,9 @@ def solve(
     problem: Problem,
     solver: str = "kaczmarz",
     *,
-    regularization: float | Shaped[ArrayLike, "..."] = 1e-3,
+    regularization: float | Shaped[ArrayLike, "..."] | None = None,
     relative: bool = True,
-    sweeps: int = 3,
+    sweeps: int = SWEEPS,
     constraint: str | None = "nonnegative",
     key: jax.Array | None = None,
     **solver_options: Any,
@@ -111,7 +119,7 @@ def solve(
             network of the coordinates: ``stats["field"].sample(shape)`` on any grid times ``stats["field_scale"]`` is in
             mmol(Fe)/L).
         regularization: strength. Kaczmarz, Tikhonov: lambda, one number or one per voxel. ADMM: of both penalties,
-            l1 = 0.8 and tv = 0.2 times it. The neural field has none.
+            l1 = 0.8 and tv = 0.2 times it. None: 0.01, of ADMM 0.001 (``LAMBDA``). The neural field has none.
         relative: ``regularization`` is relative to |W S|_F^2/n (ADMM: to the largest :func:`penalty_scale` of the frames,
             from which l1 on the images are zero); False: absolute.
         sweeps: of Kaczmarz; few sweeps regularize by stopping early.
@@ -126,12 +134,12 @@ def solve(
         Solution: images (frames, nz, ny, nx), or (frames, contrasts, nz, ny, nx), in mmol(Fe)/L; stats.
 
     Raises:
-        ValueError: an unknown solver, several contrasts with a solver that does not have them, a missing key.
+        ValueError: an unknown solver, several contrasts with a solver that does not have them, a missing key, an absolute
+            lambda that is not given.
         TypeError: an option that the solver does not have.
     """
     check_options(solver, solver_options)
     check_choice("constraint", constraint, CONSTRAINTS)
-    check_number("regularization", regularization, "")
     if problem.contrasts > 1 and solver not in ("kaczmarz", "tikhonov"):
         raise ValueError(f"solver = {solver!r} reconstructs one contrast; use 'kaczmarz' or 'tikhonov' for several.")
     matrix, data, weights = problem.equations()
@@ -145,15 +153,15 @@ def solve(
     elif solver == "admm":
         found = _admm(problem, matrix, data, regularization, relative, options)
     else:
-        check_regularization(regularization, matrix.shape[1])
-        scale = relative_lambda(matrix, 1.0, weights) if relative else 1.0
-        absolute = jnp.asarray(regularization) * scale
+        strength = _strength(solver, regularization, relative)
+        check_regularization(strength, matrix.shape[1])
+        absolute = relative_regularization(matrix, strength, weights) if relative else number(strength, matrix.dtype)
         if solver == "kaczmarz":
             found = kaczmarz(matrix, data, absolute, sweeps=sweeps, **options)
         else:
             options["constraint"] = "real" if constraint else None
             found = tikhonov(matrix, data, absolute, **options)
-        found = Solution(found.value, {**found.stats, "lambda": absolute})
+        found = Solution(found.value, {**found.stats, "lambda": absolute.number()})
     drift = {} if problem.drift is None else {"drift": problem.drift_coefficients(found.value)}
     return Solution(problem.images(found.value), {**found.stats, **drift})
 
@@ -182,19 +190,36 @@ def _is_randomized(options: dict[str, Any]) -> bool:
     return isinstance(options.get("row_order"), str)
 
 
-def _admm(problem: Problem, matrix: Any, data: Any, strength: Any, relative: bool, options: dict) -> Solution:
+def _strength(solver: str, regularization: Any, relative: bool) -> Any:
+    """The regularization, or the method's own where none is given, which is a relative one."""
+    if regularization is None and not relative:
+        raise ValueError("an absolute lambda has no default; give regularization, or leave out relative=False.")
+    return LAMBDA[solver] if regularization is None else regularization
+
+
+def _admm(problem: Problem, matrix: Any, data: Any, regularization: Any, relative: bool, options: dict) -> Solution:
     """The penalized form scaled by ``regularization``, or the constrained form, where only l1 : tv matters."""
     l1, tv = options.pop("l1", L1), options.pop("tv", TV)
     epsilon = options.pop("epsilon", None)
     if isinstance(epsilon, str):
         check_choice("epsilon", epsilon, ("noise",))
         epsilon = problem.noise_norm()
+    chosen = {"l1": l1, "tv": tv}
     if epsilon is None:
-        factor = strength * (jnp.max(penalty_scale(matrix, data, options["row_weights"])) if relative else 1.0)
-        l1, tv = l1 * factor, tv * factor
+        strength = _strength("admm", regularization, relative)
+        for name, share in {**chosen, "regularization": strength}.items():
+            check_shape(name, share, ())
+            check_nonnegative(name, share)
+        factor = number(strength, matrix.dtype)
+        if relative:
+            most = relative_penalty(matrix, data, options["row_weights"])
+            factor = factor.times(Scaled(jnp.max(most.value), most.exponent))
+        l1, tv = (number(share, matrix.dtype).times(factor) for share in (l1, tv))
+        chosen = {"l1": l1.number(), "tv": tv.number()}
+    else:
+        chosen["epsilon"] = epsilon
     options["constraint"] = options["constraint"] or "real"
     found = admm(matrix, data, problem.grid.shape, l1=l1, tv=tv, epsilon=epsilon, **options)
-    chosen = {"l1": l1, "tv": tv} if epsilon is None else {"l1": l1, "tv": tv, "epsilon": epsilon}
     return Solution(found.value, {**found.stats, **chosen})
 
 

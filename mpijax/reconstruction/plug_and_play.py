@@ -13,10 +13,11 @@ from jax.typing import ArrayLike
 from mpijax.core.checks import check_count, check_range, check_shape
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Inexact, Num, Shaped
-from mpijax.reconstruction.admm_factor import admm_factor, check_nonnegative, stack_parts, unit_frames
+from mpijax.reconstruction.admm_factor import admm_factor, check_nonnegative, unit_frames
 from mpijax.reconstruction.admm_iteration import matmul, or_one, rows
 from mpijax.reconstruction.inputs import check_problem
 from mpijax.reconstruction.prox import safe_norm
+from mpijax.reconstruction.scaling import number, shift
 
 
 def plug_and_play(
@@ -70,7 +71,7 @@ def plug_and_play(
     Source: Venkatakrishnan et al., IEEE GlobalSIP (2013) 945; in MPI: Askin et al.,
         PP-MPI, Machine Learning for Medical Image Reconstruction (2022), LNCS 13587.
     """
-    check_problem(matrix, data)
+    matrix, data = check_problem(matrix, data)
     check_shape("regularization", regularization, ())
     check_nonnegative("regularization", regularization)
     check_range("relaxation", relaxation, 0, 2, "")
@@ -79,6 +80,7 @@ def plug_and_play(
     check_denoiser(denoiser, jax.ShapeDtypeStruct(tuple(image_shape)[::-1], factors.gram.dtype))
     if not isinstance(denoiser, Partial):
         denoiser = Partial(denoiser)
+    regularization = number(regularization, factors.gram.dtype)
     value, stats = _run(factors, data, denoiser, regularization, relaxation, iterations=int(iterations))
     return Solution(value, stats)
 
@@ -105,15 +107,15 @@ def check_denoiser(denoiser: Any, image: jax.ShapeDtypeStruct) -> None:
 
 @partial(jax.jit, static_argnames="iterations")
 def _run(factors, data, denoiser, regularization, relaxation, *, iterations):
-    b, unit = unit_frames(stack_parts(jnp.atleast_2d(data), factors.row_weights).astype(factors.parts.dtype))
-    unit_image = (unit / factors.scale)[:, None]
-    strength = jnp.asarray(regularization, b.dtype) / factors.scale / factors.scale / factors.rho
+    scaled = unit_frames(data, factors.row_weights, factors.parts.dtype)
+    b, unit = scaled.value, scaled.exponent - factors.exponent
+    strength = regularization.within(2 * factors.exponent) / factors.rho
     pull = matmul(b, factors.parts) / factors.rho
     volume = (len(b), *factors.image_shape[::-1])
 
     def denoise(v):
-        clean = jax.vmap(denoiser, in_axes=(0, None))((v * unit_image).reshape(volume), strength)
-        return jnp.asarray(clean, b.dtype).reshape(v.shape) / unit_image
+        clean = jax.vmap(denoiser, in_axes=(0, None))(shift(v, unit).reshape(volume), strength)
+        return shift(jnp.asarray(clean, b.dtype).reshape(v.shape), -unit)
 
     def step(v, _):
         z = denoise(v)
@@ -130,4 +132,4 @@ def _run(factors, data, denoiser, regularization, relaxation, *, iterations):
         "history": history.reshape(iterations, *frames),
         "strength": strength,
     }
-    return (z * unit_image).reshape(*frames, z.shape[-1]), stats
+    return shift(z, unit).reshape(*frames, z.shape[-1]), stats

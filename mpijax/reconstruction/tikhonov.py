@@ -33,11 +33,11 @@ from mpijax.reconstruction.normal_equations import (
     check_not_empty,
     gram,
     join,
-    power_of_two,
     split,
     squares,
     stack,
 )
+from mpijax.reconstruction.scaling import Scaled, normalize, number, scaled_frames, scaled_rows, shift
 
 METHODS = ("auto", "primal", "dual", "cgnr", "low_rank")
 CONSTRAINTS = ("real", None)
@@ -48,13 +48,14 @@ class TikhonovFactors:
     """What ``tikhonov_factor`` prepares for many frames.
 
     Attributes:
-        stacked: (2m, n) real, weighted and scaled matrix: real parts, then imaginary parts.
+        stacked: (2m, n) real, weighted matrix divided by 2^exponent: real parts, then imaginary parts.
         subspace: (2m, k) real, U of a low-rank compression, or None.
         reduced: (2k, n) real, U^H A, or None.
         regularization: lambda of the scaled matrix.
         triangle: lower Cholesky factor of the normal matrix, or None (conjugate gradients).
-        scale: power of two, or per voxel (n,), that the matrix was divided by.
-        row_weights: (m,) or None.
+        scale: that the columns were divided by besides, (n,) or one.
+        exponent: of the power of two that the matrix was divided by.
+        row_weights: ``Scaled`` (m,) or None.
         dual: whether the normal matrix is that of the rows (static).
         constraint: "real" or None (static).
         complex_rows: whether the matrix was complex (static).
@@ -66,6 +67,7 @@ class TikhonovFactors:
     regularization: Any
     triangle: Any
     scale: Any
+    exponent: Any
     row_weights: Any
     dual: bool = static()
     constraint: str | None = static()
@@ -75,7 +77,7 @@ class TikhonovFactors:
 def tikhonov(
     matrix: Inexact[Array, "m n"],
     data: Num[Array, "..."],
-    regularization: ArrayLike,
+    regularization: ArrayLike | Scaled,
     *,
     method: str = "auto",
     row_weights: Shaped[Array, "..."] | None = None,
@@ -138,7 +140,7 @@ def tikhonov(
     Source: Tikhonov (1963); normal equations in Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5;
         refinement by the augmented system: Bjorck, BIT 7 (1967) 1.
     """
-    check_problem(matrix, data)
+    matrix, data = check_problem(matrix, data)
     dtype = jnp.result_type(matrix, data)
     matrix, data = jnp.asarray(matrix, dtype), jnp.asarray(data, dtype)
     factors = tikhonov_factor(
@@ -149,7 +151,7 @@ def tikhonov(
 
 def tikhonov_factor(
     matrix: Inexact[Array, "m n"],
-    regularization: ArrayLike,
+    regularization: ArrayLike | Scaled,
     *,
     method: str = "auto",
     row_weights: Shaped[Array, "..."] | None = None,
@@ -161,7 +163,7 @@ def tikhonov_factor(
 
     Memory: one copy of the matrix and its smaller normal matrix.
     """
-    check_matrix(matrix)
+    matrix = check_matrix(matrix)
     check_choice("method", method, METHODS)
     check_choice("constraint", constraint, CONSTRAINTS)
     check_regularization(regularization, matrix.shape[1])
@@ -170,13 +172,14 @@ def tikhonov_factor(
     _check_method(method, regularization, matrix.shape, constraint, rank, key)
     complex_rows = is_complex(matrix)
     matrix, _ = complex_pair(matrix, matrix)
-    scaled, peak = _scale(matrix, regularization, row_weights)
+    weights = number(row_weights, matrix.dtype)
+    scaled, peak = _scale(matrix, number(regularization, matrix.dtype), weights)
     check_not_empty(peak, matrix.shape)
     basis = None
     if method == "low_rank":
         assert rank is not None and key is not None
         basis = randomized_svd(lax.stop_gradient(_join_rows(scaled[0])), rank, key=key).u
-    return _factor(scaled, row_weights, basis, method=method, constraint=constraint, complex_rows=complex_rows)
+    return _factor(scaled, weights, basis, method=method, constraint=constraint, complex_rows=complex_rows)
 
 
 def _check_method(method, regularization, shape, constraint, rank, key):
@@ -189,7 +192,8 @@ def _check_method(method, regularization, shape, constraint, rank, key):
     elif rank is not None or key is not None:
         name = "key" if rank is None else "rank"
         raise TypeError(f"{name} is given, but method = {method!r} has none; leave it out or use method='low_rank'.")
-    if is_concrete(regularization) and not np.any(np.asarray(regularization)):
+    known = regularization.value if isinstance(regularization, Scaled) else regularization
+    if is_concrete(known) and not np.any(np.asarray(known)):
         rows, voxels = shape[0] * (2 if constraint == "real" else 1), shape[1]
         better = {"primal": "dual", "dual": "primal"}.get(method)
         if better and (rows < voxels if method == "primal" else rows > voxels):
@@ -220,7 +224,7 @@ def tikhonov_solve(
         ValueError: wrong shapes, NaN or infinite data, a tolerance that is not positive.
         TypeError: real data for a complex matrix, or the reverse.
     """
-    check_data(data, len(factors.stacked) // 2)
+    data = check_data(data, len(factors.stacked) // 2)
     check_same_field(factors.complex_rows, data)
     if tolerance is None:
         tolerance = 8 * float(jnp.finfo(factors.stacked.dtype).eps)
@@ -228,7 +232,7 @@ def tikhonov_solve(
         max_iterations = 1000 if factors.triangle is None else 100
     if is_concrete(tolerance) and not 0 < float(np.asarray(tolerance)) < np.inf:
         raise ValueError(f"tolerance = {tolerance}; expected a positive number, e.g. 1e-6.")
-    check_count("max_iterations", max_iterations)
+    check_count("max_iterations", max_iterations, static=True)
     value, stats = _solve(factors, data, tolerance, max_iterations)
     return Solution(value, stats)
 
@@ -244,23 +248,20 @@ def _scale(matrix, regularization, row_weights):
 
     A penalty per voxel becomes lambda = max_j lambda_j by the substitution x_j = sqrt(lambda / lambda_j) x'_j.
     """
-    stacked = stack(matrix)
-    if row_weights is not None:
-        stacked = stacked * jnp.tile(jnp.asarray(row_weights, stacked.dtype), 2)[:, None]
-    regularization = jnp.asarray(regularization, stacked.dtype)
-    scale = jnp.ones((), stacked.dtype)
-    if regularization.ndim:
-        largest = jnp.max(regularization)
-        scale = jnp.sqrt(regularization / largest)
-        stacked, regularization = stacked / scale, largest
-    peak = jnp.max(jnp.abs(stacked))
-    power = power_of_two(peak)
-    return (stacked / power, regularization / power / power, scale * power), peak
+    scaled, scale = scaled_rows(matrix, row_weights), jnp.ones((), matrix.real.dtype)
+    stacked, exponent, value = stack(scaled.value), scaled.exponent, regularization.value
+    if value.ndim:
+        largest = jnp.max(value)
+        scale = jnp.sqrt(value / largest)
+        again, value = normalize(stacked / scale), largest
+        stacked, exponent = again.value, exponent + again.exponent
+    value = Scaled(value, regularization.exponent).within(2 * exponent)
+    return (stacked, value, scale, exponent), jnp.max(jnp.abs(stacked))
 
 
 @partial(jax.jit, static_argnames=("method", "constraint", "complex_rows"))
 def _factor(scaled, row_weights, basis, *, method, constraint, complex_rows):
-    stacked, regularization, scale = scaled
+    stacked, regularization, scale, exponent = scaled
     parts = 1 if constraint == "real" else 2
     subspace = reduced = triangle = None
     if basis is not None:
@@ -278,7 +279,7 @@ def _factor(scaled, row_weights, basis, *, method, constraint, complex_rows):
             normal + (lax.stop_gradient(regularization) + shift) * jnp.eye(len(normal), dtype=normal.dtype)
         )
     return TikhonovFactors(
-        *(stacked, subspace, reduced, regularization, triangle, scale, row_weights),
+        *(stacked, subspace, reduced, regularization, triangle, scale, exponent, row_weights),
         dual=dual,
         constraint=constraint,
         complex_rows=complex_rows,
@@ -289,11 +290,8 @@ def _factor(scaled, row_weights, basis, *, method, constraint, complex_rows):
 def _solve(factors, data, tolerance, max_iterations):
     stacked, regularization = factors.stacked, factors.regularization
     parts = 1 if factors.constraint == "real" else 2
-    b = split(jnp.atleast_2d(data)).astype(stacked.dtype)
-    if factors.row_weights is not None:
-        b = b * jnp.asarray(factors.row_weights, b.dtype)
-    size = power_of_two(jnp.max(jnp.abs(b), axis=(1, 2), keepdims=True))
-    b = b / size
+    frames = scaled_frames(jnp.atleast_2d(data), factors.row_weights)
+    b = split(frames.value).astype(stacked.dtype)
     inner, rhs = stacked, b
     if factors.reduced is not None:
         inner, rhs = factors.reduced, apply_adjoint(factors.subspace, b, 2)
@@ -309,7 +307,8 @@ def _solve(factors, data, tolerance, max_iterations):
     )
     stats = lax.stop_gradient(_residuals(stacked, regularization, b, x))
     stats = {name: value.reshape(data.shape[:-1]) for name, value in stats.items()}
-    value = join(x * size / factors.scale).reshape(*data.shape[:-1], stacked.shape[1])
+    value = shift(join(x / factors.scale), frames.exponent - factors.exponent)
+    value = value.reshape(*data.shape[:-1], stacked.shape[1])
     return value, {**stats, "iterations": iterations}
 
 

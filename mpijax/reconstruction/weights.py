@@ -8,12 +8,12 @@ from jax.typing import ArrayLike
 from mpijax.core.checks import check_number, check_scalar, is_concrete
 from mpijax.core.typing import Array, Float, Inexact, Shaped
 from mpijax.reconstruction.inputs import check_matrix, check_row_weights
-from mpijax.reconstruction.normal_equations import power_of_two
+from mpijax.reconstruction.scaling import Scaled, normalize, number, scaled_rows, shift
 
 
 def relative_lambda(
     matrix: Inexact[Array, "m n"], value: ArrayLike, row_weights: Shaped[Array, "..."] | None = None
-) -> Float[jax.Array, ""]:
+) -> float | Float[jax.Array, ""]:
     """The absolute regularization parameter that belongs to a relative one.
 
     lambda = value * |W A|_F^2 / n, the mean eigenvalue of (WA)^H WA times ``value``.
@@ -24,41 +24,43 @@ def relative_lambda(
         row_weights: diagonal of W (m,), or None for no weights.
 
     Returns:
-        lambda [unit of the matrix squared], a real scalar.
+        lambda [unit of the matrix squared]: a Python number, which the lambda of a matrix with entries of 1e-30 is as well;
+        in traced code a scalar of the matrix's precision, which such a lambda leaves.
 
     Raises:
-        ValueError: wrong shape of matrix or weights, a negative value, a lambda below the smallest number of the
-            precision.
+        ValueError: wrong shape of matrix or weights, a negative value, a lambda too small for double precision.
         TypeError: no array, complex weights.
 
     Source: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
-    check_matrix(matrix)
-    check_row_weights(row_weights, matrix.shape[0])
     check_scalar("value", value)
     check_number("value", value, "")
     if is_concrete(value) and not 0 <= float(np.asarray(value)) < np.inf:
         raise ValueError(f"value = {value}; expected a finite relative regularization >= 0.")
-    found, scaled = _relative_lambda(matrix, value, row_weights)
-    tiny = jnp.finfo(found.dtype).tiny
-    if is_concrete((found, scaled)) and scaled > 0 and found < tiny:
+    scaled = relative_regularization(matrix, value, row_weights)
+    found = scaled.number()
+    if isinstance(found, float) and found < np.finfo(float).tiny and scaled.value > 0:
         raise ValueError(
-            f"lambda = {value} |W A|^2/n is below {tiny:.3g}, the smallest number of {found.dtype}. Multiply matrix and "
-            "data by a common power of two, which leaves the image as it is, or use double precision."
+            f"lambda = {value} |W A|^2/n is below {np.finfo(float).tiny:.3g}, the smallest number of double precision. Multiply "
+            "matrix and data by a common power of two, which leaves the image as it is."
         )
     return found
 
 
+def relative_regularization(
+    matrix: Inexact[Array, "m n"], value: Shaped[ArrayLike, "..."], row_weights: Shaped[Array, "..."] | None
+) -> Scaled:
+    """Checked relative parameters, one or one per voxel, in the unit of the matrix squared, whatever that unit is."""
+    matrix = check_matrix(matrix)
+    check_row_weights(row_weights, matrix.shape[0])
+    return _relative(matrix, number(value, matrix.dtype), number(row_weights, matrix.dtype))
+
+
 @jax.jit
-def _relative_lambda(matrix, value, row_weights):
-    """lambda, and lambda of the weighted matrix scaled to a largest entry of about 1, which does not underflow."""
-    matrix = jnp.asarray(matrix, jnp.result_type(matrix, jnp.float32))
-    if row_weights is not None:
-        matrix = matrix * jnp.asarray(row_weights, matrix.real.dtype)[:, None]
-    peak = power_of_two(jnp.max(jnp.maximum(jnp.abs(matrix.real), jnp.abs(matrix.imag))))
-    energy = jnp.sum(row_energies(matrix / peak))
-    scaled = jnp.asarray(value, energy.dtype) * energy / matrix.shape[1]
-    return scaled * peak * peak, scaled
+def _relative(matrix, value, row_weights):
+    rows = scaled_rows(matrix, row_weights)
+    energy = jnp.sum(row_energies(rows.value))
+    return Scaled(value.value * energy / matrix.shape[1], value.exponent + 2 * rows.exponent)
 
 
 def row_energies(matrix: Inexact[Array, "m n"]) -> Float[jax.Array, " m"]:
@@ -78,12 +80,10 @@ def row_norm_weights(matrix: Inexact[Array, "m n"]) -> Float[jax.Array, " m"]:
     Raises:
         ValueError: a matrix of wrong shape.
     """
-    check_matrix(matrix)
-    matrix = jnp.asarray(matrix, jnp.result_type(matrix, jnp.float32))
-    peaks = power_of_two(jnp.max(jnp.maximum(jnp.abs(matrix.real), jnp.abs(matrix.imag)), axis=1))
-    energies = row_energies(matrix / peaks[:, None])
+    rows = normalize(jnp.asarray(check_matrix(matrix)), axis=1)
+    energies = row_energies(rows.value)
     used = energies > 0
-    return jnp.where(used, 1 / jnp.sqrt(jnp.where(used, energies, 1)) / peaks, 0)
+    return shift(jnp.where(used, 1 / jnp.sqrt(jnp.where(used, energies, 1)), 0), -rows.exponent[:, 0])
 
 
 def whitening_weights(noise_std: Float[Array, " m"]) -> Float[jax.Array, " m"]:
@@ -98,17 +98,17 @@ def whitening_weights(noise_std: Float[Array, " m"]) -> Float[jax.Array, " m"]:
     Raises:
         ValueError: a standard deviation that is not positive and finite.
     """
-    if is_concrete(noise_std):
-        sigma = np.asarray(jnp.asarray(noise_std))  # in the precision of the division
-        bad = np.flatnonzero(~((sigma >= np.finfo(sigma.dtype).tiny) & np.isfinite(sigma)))
+    sigma = number(noise_std, jnp.result_type(float)).value
+    if is_concrete(sigma):
+        known = np.asarray(sigma)
+        bad = np.flatnonzero(~((known >= np.finfo(known.dtype).tiny) & np.isfinite(known)))
         if bad.size:
             raise ValueError(
-                f"noise_std has {bad.size} of {sigma.size} rows without a positive, finite standard deviation (the "
-                f"first is row {bad[0]}: {sigma[bad[0]]:g}). Such rows saw no noise in the background frames and cannot "
+                f"noise_std has {bad.size} of {known.size} rows without a positive, finite standard deviation (the "
+                f"first is row {bad[0]}: {noise_std[bad[0]]:g}). Such rows saw no noise in the background frames and cannot "
                 "be whitened; leave them out, or estimate the noise from more background frames."
             )
-    noise_std = jnp.asarray(noise_std)
-    return jnp.min(noise_std) / noise_std
+    return jnp.min(sigma) / sigma
 
 
 def composite_weights(*weights: Shaped[Array, "..."]) -> Float[jax.Array, " m"]:
