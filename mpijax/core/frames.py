@@ -7,12 +7,12 @@ import numpy as np
 from mpijax.core.typing import Array, Float, Int, Num
 
 
-def finite_frames(frames: Num[Array, "e *s"]) -> Int[np.ndarray, "*s"]:
+def finite_frames(frames: Num[Array, "e ..."]) -> Int[np.ndarray, "..."]:
     """How many frames hold a finite value, of each entry."""
     return np.count_nonzero(np.isfinite(np.asarray(frames)), axis=0)
 
 
-def frame_std(frames: Num[Array, "e *s"]) -> Float[np.ndarray, "*s"]:
+def frame_std(frames: Num[Array, "e ..."]) -> Float[np.ndarray, "..."]:
     """Complex standard deviation sqrt(sum |b_e - mean b|^2 / (E - 1)) over the E frames that hold a finite value.
 
     In double precision: squares of raw receive voltages underflow in single precision.
