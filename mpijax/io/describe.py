@@ -119,7 +119,9 @@ def _calibration(info: MDFInfo) -> list[str]:
             lines.append(f"{name} {_vector(values * 1e3)} mm")
     if info.snr is not None:
         snr = info.snr
-        lines.append(f"SNR up to {snr.max(initial=0):.4g}; {np.count_nonzero(snr >= 5)} of {snr.size} rows reach 5")
+        lines.append(
+            f"SNR up to {np.nanmax(snr, initial=0):.4g}; {np.count_nonzero(snr >= 5)} of {snr.size} rows reach 5"
+        )
     elif info.n_background_frames:
         lines.append("no SNR stored; it is computed from the background frames when the matrix is read")
     else:

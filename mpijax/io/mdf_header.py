@@ -1,5 +1,6 @@
 """Parsing the header of an MDF file, the spellings and gaps of files in the wild included."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mpijax.io.mdf_fields import (
 )
 from mpijax.io.mdf_info import CalibrationInfo, MDFInfo, ReconstructionInfo
 from mpijax.io.mdf_shapes import by_period, drive, gradients_by_period, per_channel, snr_by_period
+from mpijax.io.snr import known_snr
 from mpijax.system.acquisition import nested
 from mpijax.system.identity import check_numbers
 
@@ -87,6 +89,10 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
     channel_numbers, period_numbers = (
         _numbers(file, path, name, count) for name, count in ((CHANNELS, n_channels), (PERIODS, n_periods))
     )
+    snrs = by_period(path, "snr", snr_by_period(file, path, n_channels, n_samples, indices), n_periods)
+    if snrs is not None and known_snr(snrs) is None:
+        instead = "it is computed again" if is_background.any() else "there is none"
+        warnings.warn(f"{path} stores an SNR of zero or NaN in every row, which says nothing; {instead}.", stacklevel=2)
     row_mask = array(file, ROW_MASK, dtype=bool)
     if row_mask is not None and row_mask.shape != (n_channels, len(indices)):
         raise MDFError(f"{path}: {ROW_MASK} has shape {row_mask.shape}; expected ({n_channels}, {len(indices)}).")
@@ -125,7 +131,7 @@ def parse_info(file: h5py.File, path: Path) -> MDFInfo:
         acquisition_index=acquisition,
         calibration=calibration,
         reconstruction=_reconstruction(file, path),
-        snrs=by_period(path, "snr", snr_by_period(file, path, n_channels, n_samples, indices), n_periods),
+        snrs=known_snr(snrs),
         row_mask=row_mask,
         angles=angles,
         channel_numbers=channel_numbers,

@@ -8,14 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from mpijax.core.byte_order import native
+
 
 def as_array(value: Any) -> Any:
     """Lists and tuples as NumPy arrays, NumPy arrays in the byte order of the machine; everything else unchanged."""
-    if isinstance(value, list | tuple):
-        value = np.asarray(value)
-    if isinstance(value, np.ndarray) and not value.dtype.isnative:
-        value = value.astype(value.dtype.newbyteorder("="))
-    return value
+    return native(np.asarray(value) if isinstance(value, list | tuple) else value)
 
 
 def as_leaf(value: Any) -> Any:

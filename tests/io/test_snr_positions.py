@@ -109,3 +109,24 @@ def test_no_background_and_no_snr_are_said():
         known_snr(None) is None and known_snr(np.zeros((1, 2))) is None and known_snr(np.full((1, 2), np.nan)) is None
     )
     assert known_snr(np.array([[0, 2.0]])) is not None
+
+
+@pytest.mark.parametrize("stored", [0.0, np.nan])
+def test_a_stored_snr_that_says_nothing_is_computed_again(tmp_path, stored):
+    values, background = parts()
+    matrix = mj.SystemMatrix.create(
+        values, np.arange(F) * 1e3, mj.Grid.create((8, 8, 1), (1, 1, 1)), background=background
+    )
+    spoiled = replace(matrix, snr=np.full((C, F), stored))
+    mj.io.write_system_matrix(tmp_path / "with.mdf", spoiled)
+    mj.io.write_system_matrix(tmp_path / "without.mdf", replace(spoiled, background=None))
+    with pytest.warns(UserWarning, match="zero or NaN in every row.* computed again"):
+        read = mj.io.read_system_matrix(tmp_path / "with.mdf", snr_threshold=2)
+    expected = mj.io.add_snr(matrix).select(snr_threshold=2).snr
+    np.testing.assert_allclose(read.snr, expected, rtol=1e-6)
+    with pytest.warns(UserWarning, match="there is none"):
+        assert mj.io.read_system_matrix(tmp_path / "without.mdf").snr is None
+    mj.io.write_system_matrix(
+        tmp_path / "some.mdf", replace(matrix, snr=np.where(np.arange(F) == 3, np.nan, np.ones((C, F))))
+    )
+    assert "SNR up to 1;" in mj.io.describe(mj.io.read_info(tmp_path / "some.mdf"))
