@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_count, check_range, check_shape
-from mpijax.core.typing import Array, Bool, Complex
+from mpijax.core.typing import Array, Bool, Complex, Shaped
 from mpijax.datasets.normalize import denormalize, normalize
 from mpijax.restoration.filters import row_sigma
 from mpijax.restoration.inpaint import basis_pursuit, known_rows
@@ -42,7 +42,7 @@ def random_mask(shape: tuple[int, int], scale: int, *, key: jax.Array) -> Bool[n
 
 def compressed_calibration(
     images: Complex[Array, "b y x"],
-    known: Bool[Array, "..."],
+    known: Shaped[Array, "..."],
     *,
     sigma: Any = None,
     extension: int = 4,
@@ -59,7 +59,7 @@ def compressed_calibration(
 
     Args:
         images: rows (b, y, x); what they hold at unknown voxels is not read.
-        known: True = measured (y, x), as from :func:`random_mask`.
+        known: True or 1 = measured (y, x), as from :func:`random_mask`.
         sigma: complex standard deviation of the noise of every row (b,), or one number [unit of the rows]; None = no noise,
             and the known voxels are kept.
         extension: rim [voxels].
@@ -84,7 +84,7 @@ def compressed_calibration(
     rows, _ = known_rows(images, known)
     rows = jnp.asarray(rows)
     return _complete(
-        rows, jnp.asarray(known), row_sigma(0.0 if sigma is None else sigma, rows), penalty, extension, iterations
+        rows, jnp.asarray(known, bool), row_sigma(0.0 if sigma is None else sigma, rows), penalty, extension, iterations
     )
 
 

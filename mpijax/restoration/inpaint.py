@@ -11,7 +11,8 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from mpijax.core.checks import check_count, is_concrete
-from mpijax.core.typing import Array, Bool, Complex, Float
+from mpijax.core.masks import as_mask
+from mpijax.core.typing import Array, Bool, Complex, Float, Shaped
 from mpijax.datasets.normalize import denormalize, normalize, row_scale
 from mpijax.restoration.filters import dct_filter, fill_and_filter, row_sigma
 from mpijax.restoration.transforms import check_grid, dct, inverse_dct
@@ -24,7 +25,7 @@ CHUNK = 1 << 24
 """Entries of rows that are filled at once."""
 
 
-def biharmonic_inpaint(images: Complex[Array, " b *s"], known: Bool[Array, "..."]) -> Complex[np.ndarray, " b *s"]:
+def biharmonic_inpaint(images: Complex[Array, " b *s"], known: Shaped[Array, "..."]) -> Complex[np.ndarray, " b *s"]:
     """Fill the unknown voxels with the smoothest continuation: the bi-Laplacian vanishes in them.
 
     (L^2 u)_h = 0 for every unknown voxel h, with L the Laplacian of 3, 5 or 7 points (mirrored at the edge of the grid). The
@@ -33,7 +34,7 @@ def biharmonic_inpaint(images: Complex[Array, " b *s"], known: Bool[Array, "..."
 
     Args:
         images: rows (b, y, x) or (b, z, y, x); what they hold at unknown voxels (NaN, too) is not read.
-        known: True = measured, for all rows (*s) or for each (b, *s).
+        known: True or 1 = measured, for all rows (*s) or for each (b, *s).
 
     Returns:
         Complete rows in the precision of the images.
@@ -66,7 +67,7 @@ def biharmonic_inpaint(images: Complex[Array, " b *s"], known: Bool[Array, "..."
 
 
 def inpaint_denoise(
-    images: Complex[Array, " b *s"], known: Bool[Array, "..."], sigma: Any, *, rounds: int = 4
+    images: Complex[Array, " b *s"], known: Shaped[Array, "..."], sigma: Any, *, rounds: int = 4
 ) -> Complex[jax.Array, " b *s"]:
     """Fill rows and remove their noise with classical means: biharmonic filling and the garrote.
 
@@ -80,7 +81,7 @@ def inpaint_denoise(
 
     Args:
         images: rows (b, y, x) or (b, z, y, x); what they hold at unknown voxels is not read.
-        known: True = measured, for all rows (*s) or for each (b, *s).
+        known: True or 1 = measured, for all rows (*s) or for each (b, *s).
         sigma: complex standard deviation of the noise of every row (b,), or one number [unit of the rows].
         rounds: of filtering; 1 = biharmonic, then garrote.
 
@@ -99,7 +100,7 @@ def inpaint_denoise(
 
 
 def wiener_inpaint(
-    images: Complex[Array, " b *s"], known: Bool[Array, "..."], sigma: Any
+    images: Complex[Array, " b *s"], known: Shaped[Array, "..."], sigma: Any
 ) -> Complex[jax.Array, " b *s"]:
     """Fill rows and remove their noise by local Wiener filters of the cosine transform.
 
@@ -109,7 +110,7 @@ def wiener_inpaint(
 
     Args:
         images: rows (b, y, x) or (b, z, y, x); what they hold at unknown voxels is not read.
-        known: True = measured, for all rows (*s) or for each (b, *s).
+        known: True or 1 = measured, for all rows (*s) or for each (b, *s).
         sigma: complex standard deviation of the noise of every row (b,), or one number [unit of the rows].
 
     Returns:
@@ -125,7 +126,7 @@ def wiener_inpaint(
 
 
 def compressed_sensing(
-    images: Complex[Array, " b *s"], known: Bool[Array, "..."], sigma: Any, *, iterations: int = ITERATIONS
+    images: Complex[Array, " b *s"], known: Shaped[Array, "..."], sigma: Any, *, iterations: int = ITERATIONS
 ) -> Complex[jax.Array, " b *s"]:
     """Complete rows by the sparsest spectrum that explains the known voxels.
 
@@ -135,7 +136,7 @@ def compressed_sensing(
 
     Args:
         images: rows (b, y, x) or (b, z, y, x); what they hold at unknown voxels is not read.
-        known: True = measured, for all rows (*s) or for each (b, *s).
+        known: True or 1 = measured, for all rows (*s) or for each (b, *s).
         sigma: complex standard deviation of the noise of every row (b,), or one number [unit of the rows]; 0 = the known
             voxels are met in the limit.
         iterations: of ADMM.
@@ -160,7 +161,8 @@ def known_rows(images: Any, known: Any) -> tuple[Any, Any]:
     """Rows with zeros at the unknown voxels, and the mask of each row.
 
     Raises:
-        ValueError: shapes that do not fit, a row without known voxels, or NaN or infinite values at known ones.
+        ValueError: shapes that do not fit, a mask of other values than 0 and 1, a row without known voxels, or NaN or infinite
+            values at known ones.
     """
     check_grid("images", images.shape)
     if np.shape(known) not in (images.shape, images.shape[1:]):
@@ -168,7 +170,9 @@ def known_rows(images: Any, known: Any) -> tuple[Any, Any]:
             f"known has shape {np.shape(known)}; expected {images.shape[1:]} for all rows or {images.shape} for each."
         )
     xp = np if is_concrete((images, known)) else jnp
-    masks = xp.broadcast_to(xp.asarray(known), images.shape)
+    if is_concrete(known):
+        known = as_mask("known", known, np.shape(known), indices=False).reshape(np.shape(known))
+    masks = xp.broadcast_to(xp.asarray(known, bool), images.shape)
     rows = xp.where(masks, xp.asarray(images), 0)
     if is_concrete((images, known)):
         axes = tuple(range(1, rows.ndim))

@@ -40,7 +40,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Job:
-    """One method on the rows of one matrix; rows are (m slices, *s) in units of their largest modulus."""
+    """One method on the rows of one matrix; rows are (m slices, *s) in units of their largest modulus.
+
+    ``numbers`` (m,) name the rows whatever their order: what is found of a row does not depend on where it stands.
+    """
 
     task: str
     scale: int
@@ -49,6 +52,7 @@ class Job:
     slices: int
     trust: bool
     progress: bool
+    numbers: np.ndarray
 
     @property
     def stand_in(self) -> Restorer:
@@ -124,6 +128,7 @@ class Job:
         residual, change, spread, guessed = figures = np.zeros((4, len(images)))
         method, best = np.zeros(len(images), int), np.full(len(images), np.inf)
         chosen, console = np.flatnonzero(tried), Console(stderr=True)
+        numbers = (self.numbers[:, None] * self.slices + np.arange(self.slices)).reshape(-1)
         for number, restorer in enumerate(self.candidates):
             rows_at_once = batch_rows(fine) if restorer.trained else max(1, ENTRIES // int(np.prod(fine)))
             starts = track(
@@ -135,7 +140,7 @@ class Job:
             )
             for first in starts:
                 part = chosen[first : first + rows_at_once]
-                found, values = self._try(restorer, part, images[part], sigma[part])
+                found, values = self._try(restorer, numbers[part], images[part], sigma[part])
                 score = values[3] if self.hidden is not None else values[0] / sigma[part] ** 2 + values[1]
                 better = score < best[part]
                 kept = part[better]

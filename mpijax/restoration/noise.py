@@ -7,7 +7,8 @@ import numpy as np
 from scipy.fft import dctn
 
 from mpijax.core.checks import check_finite, check_range
-from mpijax.core.typing import Array, Bool, Complex, Float
+from mpijax.core.frames import finite_frames, frame_std
+from mpijax.core.typing import Array, Bool, Complex, Float, Shaped
 from mpijax.restoration.inpaint import biharmonic_inpaint, known_rows
 from mpijax.restoration.record import OWN_NOISE, RECORD
 from mpijax.restoration.transforms import SMALLEST, check_grid
@@ -28,7 +29,9 @@ CHUNK = 1 << 23
 """Entries of rows that are transformed at once."""
 
 
-def estimate_noise(images: Complex[Array, " b *s"], known: Bool[Array, "..."] | None = None) -> Float[np.ndarray, " b"]:
+def estimate_noise(
+    images: Complex[Array, " b *s"], known: Shaped[Array, "..."] | None = None
+) -> Float[np.ndarray, " b"]:
     """Complex standard deviation sqrt(E|n|^2) of the white noise in every row, from the row alone.
 
     The powers p of the orthonormal DCT-II are sigma^2 times a unit exponential where a row holds noise only, which is nearly
@@ -46,7 +49,7 @@ def estimate_noise(images: Complex[Array, " b *s"], known: Bool[Array, "..."] | 
 
     Args:
         images: rows (b, y, x) or (b, z, y, x); what they hold at unknown voxels is not read.
-        known: True = measured, for all rows (*s) or for each (b, *s); None = everything.
+        known: True or 1 = measured, for all rows (*s) or for each (b, *s); None = everything.
 
     Returns:
         Standard deviations (b,) [unit of the rows].
@@ -75,7 +78,8 @@ def estimate_noise(images: Complex[Array, " b *s"], known: Bool[Array, "..."] | 
 def background_noise(system_matrix: SystemMatrix) -> Float[np.ndarray, " m"] | None:
     """Complex standard deviation of one voxel's value in every kept row, from the background frames of the file.
 
-    The sample standard deviation sqrt(sum |b_e - mean b|^2 / (E - 1)) of the E background frames b_e about their mean. A
+    The sample standard deviation sqrt(sum |b_e - mean b|^2 / (E - 1)) of the E background frames b_e about their mean, of those
+    that hold a finite value (:func:`mpijax.core.frames.frame_std`). A
     calibration stores one frame per voxel, with as many averages as a background frame, so this is the noise of one voxel. It
     counts every change of the background during the scan, slow drift included; a background that was subtracted by
     interpolation has less, so the number is an upper bound there. Frames averaged differently than the voxels need a factor
@@ -85,15 +89,13 @@ def background_noise(system_matrix: SystemMatrix) -> Float[np.ndarray, " m"] | N
         system_matrix: any matrix.
 
     Returns:
-        Standard deviations (m,) in the order of ``system_matrix.rows()`` [unit of the rows], or None with fewer than two
-        background frames.
+        Standard deviations (m,) in the order of ``system_matrix.rows()`` [unit of the rows], NaN for rows of which fewer than two
+        frames hold a value; None where that is every row.
     """
-    if system_matrix.background is None or system_matrix.background.shape[0] < 2:
+    if system_matrix.background is None:
         return None
-    frames = np.asarray(
-        system_matrix.background, np.complex128
-    )  # squares of raw receive voltages underflow in single precision
-    return np.asarray(system_matrix.row_values(np.std(frames, axis=0, ddof=1)))
+    noise = np.asarray(system_matrix.row_values(frame_std(system_matrix.background)))
+    return noise if np.isfinite(noise).any() else None
 
 
 def row_noise(
@@ -105,8 +107,8 @@ def row_noise(
 ) -> tuple[Float[np.ndarray, " m"], str, int | None]:
     """Noise of every kept row: as given, else from the background frames, else from the rows.
 
-    Fewer than 20 background frames are complemented by the rows' own estimates, see :func:`pooled_noise`. The frames of a restored
-    matrix are not used: they say the noise before.
+    Fewer than 20 background frames are complemented by the rows' own estimates, see :func:`pooled_noise`; a row without two finite
+    frames has its own estimate alone. The frames of a restored matrix are not used: they say the noise before.
 
     Args:
         system_matrix: the matrix.
@@ -133,15 +135,18 @@ def row_noise(
             )
         return np.broadcast_to(given, unit.shape) / unit, "noise as given", None
     measured = None if RECORD in system_matrix.metadata else background_noise(system_matrix)
-    frames = 0 if measured is None else system_matrix.background.shape[0]
-    if measured is not None and frames >= ENOUGH:
+    frames = 0
+    if measured is not None:
+        count = np.asarray(system_matrix.row_values(finite_frames(system_matrix.background)))
+        frames = int(count[np.isfinite(measured)].min())
+    if measured is not None and frames >= ENOUGH and np.isfinite(measured).all():
         return measured / unit, f"noise from {frames} background frames", frames
     guess = np.asarray(estimate_noise(images, None if known.all() else known), np.float64)
     own = np.sqrt(np.mean(guess.reshape(len(unit), -1) ** 2, axis=1))
     if measured is None:
         return own, f"noise estimated from {OWN_NOISE}", None
     voxels = int(np.count_nonzero(known)) * len(images) // len(unit)
-    sigma, equivalent = pooled_noise(measured / unit, own, frames, voxels)
+    sigma, equivalent = pooled_noise(np.where(np.isnan(measured), own, measured / unit), own, frames, voxels)
     return sigma, f"noise from {frames} background frames and {OWN_NOISE}", equivalent
 
 
@@ -165,7 +170,7 @@ def pooled_noise(
     Returns:
         Noise over largest modulus (m,), and E + d, the frames that would know it as well.
     """
-    degrees = min(ENOUGH - frames, int(OWN_DEGREES * voxels))
+    degrees = min(max(ENOUGH - frames, 0), int(OWN_DEGREES * voxels))
     pooled = ((frames - 1) * measured**2 + degrees * own**2) / (frames - 1 + degrees)
     return np.where(own >= STRUCTURE, np.sqrt(pooled), measured), frames + degrees
 

@@ -45,7 +45,7 @@ def find_outliers(
     outliers. Where more than half of the grid would be marked, only dead voxels and those that are not finite are.
 
     Args:
-        images: rows (m, y, x) or (m, z, y, x); NaN where nothing was measured.
+        images: rows (m, y, x) or (m, z, y, x); NaN where nothing was measured. Rows of zeros do not count.
         threshold: least score.
         rows: how many of the strongest rows are used.
 
@@ -54,6 +54,9 @@ def find_outliers(
     """
     images = np.asarray(images)
     bad = np.any(~np.isfinite(images), axis=0)
+    images = images[np.any(np.where(bad, 0, images) != 0, axis=tuple(range(1, images.ndim)))]
+    if not len(images):
+        return bad
     strong = np.where(bad, 0, images)
     if len(images) > 1:
         bad |= (strong == strong[0]).all(axis=0) & strong.any()

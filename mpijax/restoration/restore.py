@@ -1,13 +1,17 @@
 """Restoring a system matrix: noise, method, trust, record."""
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mpijax.core.checks import check_choice, check_count
+from mpijax.core.masks import as_mask
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Bool, Complex
+from mpijax.io.snr import known_snr, system_matrix_snr
 from mpijax.restoration import trust as judge
 from mpijax.restoration.job import VERBS, Job, finer
 from mpijax.restoration.network import TASKS, describe, find_restorer
@@ -49,14 +53,17 @@ def restore(
             scale-th position; default what the method is made for, of bicubic "box".
         model: default the weights that ship; else a run directory, a weights file, or a classical method by name, see
             :data:`mpijax.restoration.network.METHODS`.
-        missing: of "inpaint": positions that failed, as bool (n,) or (nz, ny, nx), as indices of voxels (x fastest), or "auto"
-            to find them; positions with NaN or infinite values are always missing.
+        missing: of "inpaint": positions that failed, as a mask (n,) or (nz, ny, nx), or as numbers of voxels (x fastest), see
+            :func:`mpijax.core.masks.as_mask`: whatever has one value per voxel, 0 or 1 of any type, is a mask. Or "auto" to find
+            them; positions with NaN or infinite values are always missing.
         noise_std: complex standard deviation of the noise: a number, per kept row (m,), or (c, f) [unit of the values].
         trust: whether to check every row. Without it all rows above the noise are restored.
         progress: whether to show a progress bar.
 
     Returns:
-        Solution: the restored matrix, and per kept row (m,): ``residual``, the distance of the restored row from the measured
+        Solution: the restored matrix, with the SNR of its restored rows where there are background frames (NaN for rows that are
+        not kept), else the SNR that it had; a channel that is zero in every row stays so, with a warning. Per kept row (m,):
+        ``residual``, the distance of the restored row from the measured
         one at measured positions over the norm of the latter; ``trusted``; ``reason``, a code of
         :data:`mpijax.restoration.trust.REASONS`; ``sigma`` [unit of the values]; ``level``, sigma over the largest modulus;
         ``snr``, rms signal over sigma; ``error``, the estimated remaining error power over sigma^2; ``spread`` of the ensemble
@@ -66,8 +73,8 @@ def restore(
         of "inpaint" (0 = none: no check asked for, or no room).
 
     Raises:
-        ValueError: an unknown task, options that do not fit it or the grid, NaN values, no weights for this task, dimension
-            and scale, or a matrix to denoise of which no row could be believed.
+        ValueError: an unknown task, options that do not fit it or the grid, NaN values, zeros alone, no weights for this task,
+            dimension and scale, or a matrix to denoise of which no row could be believed.
         FileNotFoundError: no such run directory or weights file.
     """
     check_choice("task", task, TASKS)
@@ -83,11 +90,14 @@ def restore(
     known = _known(task, images, missing, system_matrix, slices)
     images = np.where(known, images, 0)
     peak = np.abs(images).reshape(len(images) // slices, -1).max(axis=1).astype(np.float64)
+    index = system_matrix.row_index()
+    _say_silent(index.channel, peak)
     unit = np.where(peak > 0, peak, 1)
     images /= np.repeat(unit, slices).reshape(-1, *(1,) * (images.ndim - 1)).astype(images.real.dtype)
     sigma, source, frames = row_noise(system_matrix, images, known, noise_std, unit)
     sigma = np.maximum(sigma, LEAST_NOISE)
-    job = Job(task, scale, restorer, known, slices, trust, progress)
+    numbers = np.argsort(np.lexsort((index.frequency_index, index.channel)))
+    job = Job(task, scale, restorer, known, slices, trust, progress, numbers)
 
     count = slices * int(np.count_nonzero(known))
     power = job.energy(len(images), lambda part: images[part]) / count
@@ -131,7 +141,26 @@ def restore(
     if task == "denoise":
         rows[left] = np.asarray(system_matrix.rows())[left]  # bit for bit
     text = _text(job, source, stats)
-    return Solution(recorded(system_matrix.with_rows(rows, grid), text), stats)
+    return Solution(recorded(_with_snr(system_matrix.with_rows(rows, grid)), text), stats)
+
+
+def _say_silent(channel: np.ndarray, peak: np.ndarray) -> None:
+    """Refuse rows that are all zero; warn of channels that are."""
+    if not peak.any():
+        raise ValueError(f"all {len(peak)} rows of the system matrix are zero; there is nothing to restore.")
+    silent = np.setdiff1d(channel, channel[peak > 0])
+    if len(silent):
+        warnings.warn(
+            f"channels that are zero in every row stay as they are: {', '.join(map(str, silent))}.", stacklevel=3
+        )
+
+
+def _with_snr(restored: SystemMatrix) -> SystemMatrix:
+    """With the SNR of the restored rows; without background frames that of the measured ones, if it says anything."""
+    if restored.background is None or not np.isfinite(np.asarray(restored.background)).any():
+        return replace(restored, background=None, snr=known_snr(restored.snr))
+    snr = system_matrix_snr(np.asarray(restored.values), np.asarray(restored.background), row_mask=restored.row_mask)
+    return replace(restored, snr=snr)
 
 
 def _scale(task: str, scale: int | None) -> int:
@@ -199,7 +228,8 @@ def _known(
         check_choice("missing", missing, ("auto",))
         known = ~find_outliers(images)
     else:
-        known = positions & ~_positions(missing, positions.shape)
+        given = [] if missing is None else missing
+        known = positions & ~as_mask("missing", given, matrix.grid.shape[::-1]).reshape(positions.shape)
     lost = np.count_nonzero(~known)
     if lost == 0:
         raise ValueError(
@@ -214,29 +244,6 @@ def _known(
             f"{f' ({where})' if where else ''}, or use the task 'complete' for a grid measured at every n-th position."
         )
     return known
-
-
-def _positions(missing: Any, shape: tuple[int, ...]) -> Bool[np.ndarray, " *s"]:
-    """Missing positions from a mask of any fitting shape, or from indices of voxels."""
-    mask = np.zeros(shape, bool)
-    if missing is None:
-        return mask
-    given = np.asarray(missing)
-    if given.dtype == bool:
-        squeezed = tuple(n for n in given.shape if n > 1)
-        if given.size != mask.size or squeezed not in ((mask.size,), shape):
-            raise ValueError(
-                f"missing is a mask of shape {given.shape}; expected one per voxel, ({mask.size},) or {shape}, True = missing."
-            )
-        return given.reshape(shape)
-    allowed = f"expected a mask of {mask.size} voxels or a list of whole numbers from 0 to {mask.size - 1}, x fastest."
-    if given.ndim != 1 or given.dtype.kind not in "iu":
-        raise ValueError(f"missing has shape {given.shape} and type {given.dtype}; {allowed}")
-    outside = given[(given < 0) | (given >= mask.size)]
-    if outside.size:
-        raise ValueError(f"missing names voxel {outside[0]}, which the grid does not have; {allowed}")
-    mask.reshape(-1)[given] = True
-    return mask
 
 
 def _check_worth(reason: np.ndarray, tried: np.ndarray, source: str, matrix: SystemMatrix) -> None:
@@ -286,4 +293,4 @@ def _text(job: Job, source: str, stats: dict[str, Any]) -> str:
         parts.append(f"{job.instead}: " + ", ".join(f"{n} {why}" for why, n in found.items()))
     if job.task == "inpaint" and job.trust:
         parts.append(hidden_text(stats["hidden"]))
-    return "; ".join([*parts, "SNR and background frames are those of the measured rows"])
+    return "; ".join([*parts, "background frames, and the noise in the SNR, are those of the measured rows"])
