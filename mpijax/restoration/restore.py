@@ -63,8 +63,8 @@ def restore(
     Returns:
         Solution: the restored matrix, with the SNR of its restored rows where there are background frames (NaN for rows that are
         not kept), else the SNR that it had; a channel that is zero in every row stays so, with a warning. Per kept row (m,):
-        ``residual``, the distance of the restored row from the measured
-        one at measured positions over the norm of the latter; ``trusted``; ``reason``, a code of
+        ``residual``, the distance of the restored row from the measured one at measured positions over the norm of the latter;
+        ``trusted``; ``reason``, a code of
         :data:`mpijax.restoration.trust.REASONS`; ``sigma`` [unit of the values]; ``level``, sigma over the largest modulus;
         ``snr``, rms signal over sigma; ``error``, the estimated remaining error power over sigma^2; ``spread`` of the ensemble
         over sigma; ``method``, what restored it, the network or a classical method that did better on this row (by Stein's

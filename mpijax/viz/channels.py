@@ -56,5 +56,5 @@ class Channels:
         figure.colorbar(self._shades()[1], ax=axes, label="receive channel" if self.angles is None else "angle / deg")
 
     def _shades(self) -> tuple[np.ndarray, ScalarMappable]:
-        shades = np.arange(1.0, self.count + 1) if self.angles is None else np.degrees(self.angles)
+        shades = np.arange(float(self.count)) if self.angles is None else np.degrees(self.angles)
         return shades, ScalarMappable(Normalize(shades.min(), shades.max()), "viridis")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, FigureBase
 from mpijax.core.typing import Array, Complex, Float, Num
 from mpijax.physics.sequences import UNREACHED
 from mpijax.viz.channels import Channels
-from mpijax.viz.style import COLORS, MARKERS, new_figure, order_text, styled
+from mpijax.viz.style import COLORS, MARKERS, limits, new_figure, order_text, styled
 
 
 @styled
@@ -43,7 +43,8 @@ def plot_learning_curve(
         for i, (name, records) in enumerate(flat.items()):
             points = [(r["step"], r[metric]) for r in records if r.get(metric) is not None]
             steps, values = np.array(points, float).reshape(-1, 2).T
-            low, high = min(low, values.min(initial=np.inf)), max(high, values.max(initial=0.0))
+            if len(values):
+                low, high = min(low, limits(values)[0]), max(high, limits(values)[1])
             few = len(values) <= 30
             axes.plot(steps, values, color=COLORS[i % 7], marker=MARKERS[i % 7] if few else None, ms=3, label=name)
         if 0 < 3 * low < high:
@@ -84,7 +85,7 @@ def plot_snr(
         The figure.
     """
     frequencies, snr = np.asarray(frequencies) / 1e3, np.asarray(snr)
-    positive = np.where(snr > 0, snr, np.nan)
+    positive = np.where((snr > 0) & np.isfinite(snr), snr, np.nan)
     figure = new_figure(5.0 if mixing_orders is None else 7.0, 2.8) if figure is None else figure
     ratios = (1,) if mixing_orders is None else (2, 1)
     panels = figure.subplots(1, len(ratios), squeeze=False, sharey=True, width_ratios=ratios)[0]
@@ -131,7 +132,7 @@ def plot_background_drift(
     white noise gives a root mean square of one at all times; drift rises above it.
 
     Args:
-        background: Background frames in the order of acquisition (e, c, f), at least three.
+        background: Background frames in the order of acquisition (e, c, f), at least three; NaN and infinite values are left out.
         frequencies: Frequency of each bin [Hz].
         labels: Names of the receive channels.
         angles: (c,) [rad] of a rotating field-free line, whose channels are angles; more than six get a color bar.
@@ -144,25 +145,26 @@ def plot_background_drift(
     Raises:
         ValueError: Fewer than three frames.
     """
-    background = np.asarray(background)
+    background = np.ma.masked_invalid(np.asarray(background, np.complex128))
     frames, channels, _ = background.shape
     if frames < 3:
         raise ValueError(f"background has {frames} frames; the noise between frames needs at least 3.")
-    variance = np.mean(np.abs(np.diff(background, axis=0)) ** 2, axis=0) / 2
-    deviation = np.abs(background - background.mean(axis=0)) / np.sqrt(np.where(variance > 0, variance, np.inf))
+    variance = np.mean(np.abs(background[1:] - background[:-1]) ** 2, axis=0) / 2
+    variance = np.ma.where(variance > 0, variance, np.inf)
+    deviation: Any = np.abs(background - background.mean(axis=0)) / np.sqrt(variance)
     looks = Channels(channels, labels, angles)
     maps = dict(zip(looks.names, np.moveaxis(deviation, 1, 0), strict=True))
     if looks.many:
         kind = "channels" if angles is None else "angles"
-        maps = {f"median over the {channels} {kind}": np.median(deviation, axis=1)}
+        maps = {f"median over the {channels} {kind}": np.ma.median(deviation, axis=1)}
     figure = new_figure(7.0, 2.2 + 1.6 * len(maps)) if figure is None else figure
     table = figure.subplots(len(maps) + 1, 1, height_ratios=[1.3, *[1.0] * len(maps)])
-    rms = np.sqrt(np.mean(deviation**2, axis=2))
+    rms = np.ma.filled(np.sqrt(np.mean(deviation**2, axis=2)), np.nan)
     size = {"ms": 1.5, "linewidth": 0.5} if looks.many else {"ms": 3}
     for name, values, look in zip(looks.names, rms.T, looks.looks, strict=True):
         table[0].plot(np.arange(frames), values, label=None if looks.many else name, **look, **size)
     order = np.argsort(frequencies)
-    top = max(4.0, float(np.percentile(deviation, 99)))
+    top = max(4.0, float(np.percentile(deviation.compressed(), 99)) if deviation.count() else 0.0)
     for axes, (name, values) in zip(table[1:], maps.items(), strict=True):
         mesh = axes.pcolormesh(
             np.asarray(frequencies)[order] / 1e3, np.arange(frames), values[:, order], shading="nearest",

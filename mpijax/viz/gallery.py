@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from mpijax.viz.style import Extent, new_figure, styled
+from mpijax.viz.style import Extent, limits, new_figure, styled
 
 
 @styled
@@ -32,7 +31,7 @@ def plot_gallery(
     rows = ceil(len(images) / columns)
     figure = new_figure(1.75 * columns + 0.6, 1.85 * rows)
     table = figure.subplots(rows, columns, squeeze=False)
-    high = max(np.max(image) for image, _, _ in images.values())
+    high = limits(*(image for image, _, _ in images.values()))[1]
     for axes, (title, (image, extent, names)) in zip(table.flat, images.items(), strict=False):
         drawn = axes.imshow(image, origin="lower", extent=extent, vmin=0, vmax=high, cmap="viridis")
         axes.set(title=title, xlabel=f"{names[0]} / mm", ylabel=f"{names[1]} / mm")

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from mpijax.core.typing import Array, Float
-from mpijax.viz.style import new_figure, styled
+from mpijax.viz.style import limits, new_figure, styled
 
 
 @styled
@@ -44,8 +43,7 @@ def plot_image_table(
     figure = new_figure(cell * len(columns) + 1.5, cell * len(rows) + 0.4)
     figure.set_layout_engine("compressed")  # square images leave no room between them
     table = figure.subplots(len(rows), len(columns), squeeze=False)
-    high = max(float(np.max(image)) for images in rows.values() for image in images)
-    low = min(float(np.min(image)) for images in rows.values() for image in images)
+    low, high = limits(*(image for images in rows.values() for image in images))
     end = high if limit is None else limit
     for line, (name, images) in zip(table, rows.items(), strict=True):
         for axes, image in zip(line, images, strict=True):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mpijax.core.typing import Array, Float
 from mpijax.metrics import nrmse, psnr, ssim
-from mpijax.viz.style import Extent, label_axes_mm, new_figure, styled
+from mpijax.viz.style import Extent, label_axes_mm, limits, new_figure, styled
 
 
 @styled
@@ -30,14 +30,18 @@ def plot_reconstructions(
         truth: True image; only images of its size are scored.
         extent: Left, right, bottom and top edge of the images [mm].
         unit: Unit of the values.
-        error_limit: End of the errors' color scale; None = the largest error of all.
+        error_limit: End of the errors' color scale, positive; None = the largest error of all.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: No images.
+        ValueError: No images, or an error limit that is not positive.
     """
+    if error_limit is not None and not error_limit > 0:
+        raise ValueError(
+            f"error_limit = {error_limit}; the color scale of the errors ends at a positive value, or None."
+        )
     if not images:
         raise ValueError("images is empty; give at least one reconstruction.")
     panels = {name: np.asarray(image) for name, image in images.items()}
@@ -53,10 +57,11 @@ def plot_reconstructions(
     cell = min(1.9, max(1.4, 7.0 / columns))  # titles of less would run into each other
     figure = new_figure(cell * columns + 0.9, (cell * aspect + 0.35) * rows + 0.5)
     table = figure.subplots(rows, columns, squeeze=False)
-    low, largest_value = min(p.min() for p in panels.values()), max(p.max() for p in panels.values())
-    high = largest_value if true is None else true.max()
+    low, largest_value = limits(*panels.values())
+    high = largest_value if true is None else limits(true)[1]
     settings: dict[str, Any] = {"origin": "lower", "extent": extent, "aspect": "equal"}
-    largest = error_limit or max((np.abs(e).max() for e in errors.values()), default=1.0) or 1.0
+    largest_error = limits(*map(np.abs, errors.values()))[1] if errors else 1.0
+    largest = (largest_error or 1.0) if error_limit is None else error_limit
     for j, (name, panel) in enumerate(panels.items()):
         axes = table[0, j]
         drawn = axes.imshow(panel, vmin=0, vmax=high, cmap="viridis", **settings)
@@ -73,7 +78,7 @@ def plot_reconstructions(
     extend = beyond[bool(low < 0), bool(largest_value > high)]
     figure.colorbar(drawn, ax=table[0], label=unit, extend=extend, shrink=0.9, aspect=15)
     if errors:
-        beyond_limit = "both" if any(np.abs(e).max() > largest for e in errors.values()) else "neither"
+        beyond_limit = "both" if largest_error > largest else "neither"
         figure.colorbar(drawn_error, ax=table[1], label=f"error / {unit}", extend=beyond_limit, shrink=0.9, aspect=15)
     return figure
 

@@ -1,5 +1,6 @@
 """The first look at a calibration: what the lab checks before it trusts a system matrix."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure, FigureBase
 
 from mpijax.core.checks import check_range
 from mpijax.io import SystemMatrixFile, open_system_matrix
+from mpijax.io.snr import known_snr
 from mpijax.system import SystemMatrix
 from mpijax.viz.channels import MAX_LEGEND, Channels
 from mpijax.viz.curves import plot_background_drift, plot_snr
@@ -36,26 +38,34 @@ def inspect_figure(path: str | Path, *, rows: int = 6) -> Figure:
 
     Raises:
         MDFError: no calibration in the file.
-        ValueError: ``rows`` not 1 to 12.
+        ValueError: ``rows`` not 1 to 12, or a file of zeros alone.
     """
     check_range("rows", rows, 1, 12, "", "More rows do not fit into one line of the figure.")
     file = open_system_matrix(path).with_snr()
-    thinned = _thin(file)
-    sample = thinned.read(apply_transfer_function=False)
-    strength = file.snr
+    sample = _thin(file).read(apply_transfer_function=False)
+    heard = np.any(np.isfinite(sample.values) & (sample.values != 0), axis=(1, 2))
+    if not heard.any():
+        raise ValueError(f"{path}: all rows are zero or NaN; there is nothing to draw.")
+    if not heard.all():
+        silent = ", ".join(np.array(_labels(file))[~heard])
+        warnings.warn(f"{path}: left out are channels that are zero in every row: {silent}.", stacklevel=3)
+        file = _part(file, np.flatnonzero(heard), np.arange(len(file.bins)))
+        sample = _thin(file).read(apply_transfer_function=False)
+    strength = known_snr(file.snr)
+    measured = strength is not None
     if strength is None:
-        file, strength = thinned, np.sqrt(np.mean(np.abs(sample.values) ** 2, axis=-1))
-    has_drift = sample.background is not None and sample.background.shape[0] >= 3
+        file, strength = _thin(file), _rms(np.asarray(sample.values))
+    has_drift = sample.background is not None and np.isfinite(sample.background).any(axis=(1, 2)).sum() >= 3
     maps = file.n_channels if file.n_channels <= MAX_LEGEND else 1
     heights = [2.8, 2.2, 1.6 + 1.0 * maps] if has_drift else [2.8, 2.2]
     figure = new_figure(8.0, sum(heights))
     parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
-    known = np.all(np.isfinite(file.frequencies))
-    frequencies = file.frequencies if known else np.asarray(file.frequency_indices, float)
     orders = file.sequence.mixing_orders()[file.frequency_indices] if file.sequence is not None else None
     channels = Channels(file.n_channels, _labels(file), sample.angles)
-    plot_snr(frequencies, np.asarray(strength), orders, labels=channels.labels, angles=channels.angles, figure=parts[0])
-    if file.snr is None:
+    plot_snr(
+        _places(file), np.asarray(strength), orders, labels=channels.labels, angles=channels.angles, figure=parts[0]
+    )
+    if not measured:
         parts[0].axes[0].set_ylabel("rms of the row (no SNR)")
     parts[0].suptitle(Path(path).name)
     if sample.grid.size == 1:
@@ -66,43 +76,77 @@ def inspect_figure(path: str | Path, *, rows: int = 6) -> Figure:
         draw(strongest, channels, parts[1])
     if has_drift:
         plot_background_drift(
-            sample.background, sample.frequencies, labels=channels.labels, angles=channels.angles, figure=parts[2]
+            sample.background, _places(sample), labels=channels.labels, angles=channels.angles, figure=parts[2]
         )
     return figure
+
+
+def _part(file: SystemMatrixFile, channels: np.ndarray, bins: np.ndarray) -> SystemMatrixFile:
+    """Some channels and bins by their positions, the latter ascending."""
+
+    def cut(array: np.ndarray | None) -> np.ndarray | None:
+        return None if array is None else array[np.ix_(channels, bins)]
+
+    return replace(
+        file, channels=file.channels[channels], bins=file.bins[bins], row_mask=cut(file.row_mask), snr=cut(file.snr)
+    )
 
 
 def _thin(file: SystemMatrixFile) -> SystemMatrixFile:
     """Every k-th frequency, so that the rows with all their frames fit into READ_BYTES."""
     row_bytes = 8 * file.n_channels * file.info.n_frames
     step = max(1, -(-len(file.bins) * row_bytes // READ_BYTES))
-    return replace(file, bins=file.bins[::step], snr=None if file.snr is None else file.snr[:, ::step])
+    return _part(file, np.arange(file.n_channels), np.sort(np.argsort(file.frequency_indices)[::step]))
+
+
+def _rms(values: np.ndarray) -> np.ndarray:
+    """Root mean square of rows (c, f, n) over the positions with a value; zero where there is none."""
+    finite = np.isfinite(values)
+    power = np.sum(np.abs(np.where(finite, values, 0)).astype(np.float64) ** 2, axis=-1)
+    return np.sqrt(power / np.maximum(np.count_nonzero(finite, axis=-1), 1))
+
+
+def _places(source: SystemMatrixFile | SystemMatrix) -> np.ndarray:
+    """Frequencies [Hz]; where some are not known, the numbers of the bins, which the axis then shows in thousands."""
+    frequencies = np.asarray(source.frequencies)
+    return frequencies if np.all(np.isfinite(frequencies)) else np.asarray(source.frequency_indices, float)
 
 
 def _strongest(file: SystemMatrixFile, strength: np.ndarray, count: int) -> SystemMatrix:
-    """The rows of largest strength in order of frequency, the constant component left out."""
-    ranked = np.where(file.frequency_indices > 0, np.nan_to_num(strength, posinf=0), 0)
+    """The rows of largest strength, the constant component left out."""
+    ranked = np.where(file.frequency_indices > 0, np.nan_to_num(strength, posinf=np.finfo(float).max), 0)
+    if file.row_mask is not None:
+        ranked = np.where(file.row_mask, ranked, 0)
     if file.info.angles is not None:  # neighboring angles look alike
         ranked, count = np.where(ranked == ranked.max(axis=0), ranked, 0), min(count, len(file.bins))
-    order = np.argsort(ranked.reshape(-1))[::-1][:count]
-    channel, position = np.unravel_index(order, strength.shape)
-    bins = np.unique(position)
-    mask = np.zeros((file.n_channels, len(bins)), bool)
-    mask[channel, np.searchsorted(bins, position)] = True
-    chosen = replace(file, bins=file.bins[bins], row_mask=mask, snr=None if file.snr is None else file.snr[:, bins])
+    channel, position = np.indices(ranked.shape).reshape(2, -1)
+    best = np.lexsort((channel, file.frequency_indices[position], -ranked.reshape(-1)))[:count]
+    mask = np.zeros(ranked.shape, bool)
+    mask.reshape(-1)[best] = True
+    bins = np.flatnonzero(mask.any(axis=0))
+    chosen = replace(_part(file, np.arange(file.n_channels), bins), row_mask=mask[:, bins])
     return chosen.read(apply_transfer_function=False)
+
+
+def _in_order(matrix: SystemMatrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The kept rows (m, n), and the positions of their channels and bins, by channel and frequency whatever the file's order."""
+    channel, position = matrix.kept_rows()
+    order = np.lexsort((np.asarray(matrix.frequency_indices)[position], channel))
+    return np.asarray(matrix.rows())[order], channel[order], position[order]
 
 
 def _draw_images(matrix: SystemMatrix, channels: Channels, figure: FigureBase) -> None:
     """Rows of a plane, or of the central slice of a volume."""
-    index = matrix.row_index()
-    images = np.asarray(matrix.grid.to_image(matrix.rows()))
-    frequencies = _row_frequencies(matrix)
+    rows, channel, position = _in_order(matrix)
+    images = np.asarray(matrix.grid.to_image(rows))
+    frequencies = np.asarray(matrix.frequencies)[position]
+    bins = np.asarray(matrix.frequency_indices)[position]
     half, center = np.asarray(matrix.grid.fov) * 500, np.asarray(matrix.grid.center) * 1e3
     drawn = plot_rows(
         {"strongest rows": images[:, images.shape[1] // 2]},
         frequencies=frequencies if np.all(np.isfinite(frequencies)) else None,
-        mixing_orders=None if matrix.sequence is None else matrix.sequence.mixing_orders()[index.frequency_index],
-        channels=[channels.labels[int(c)] for c in index.channel],
+        mixing_orders=None if matrix.sequence is None else matrix.sequence.mixing_orders()[bins],
+        channels=[channels.labels[c] for c in channel],
         extent=(center[0] - half[0], center[0] + half[0], center[1] - half[1], center[1] + half[1]),
         figure=figure,
     )
@@ -114,7 +158,7 @@ def _draw_images(matrix: SystemMatrix, channels: Channels, figure: FigureBase) -
 def _draw_lines(matrix: SystemMatrix, channels: Channels, figure: FigureBase) -> None:
     """Rows of a line of positions: real and imaginary part over x."""
     position = np.asarray(matrix.grid.positions)[:, 0] * 1e3
-    rows = np.asarray(matrix.rows())
+    rows, _, _ = _in_order(matrix)
     axes = figure.subplots(1, len(rows), squeeze=False)[0]
     for ax, row, title in zip(axes, rows, _titles(matrix, channels), strict=True):
         ax.plot(position, row.real, "o-", color=COLORS[0], markersize=2.5, label="real")
@@ -128,14 +172,13 @@ def _draw_lines(matrix: SystemMatrix, channels: Channels, figure: FigureBase) ->
 def _draw_spectrum(matrix: SystemMatrix, channels: Channels, figure: FigureBase) -> None:
     """Modulus of every harmonic of a single voxel, the constant component left out."""
     shown = np.asarray(matrix.frequency_indices) > 0
-    known = matrix.frequencies if np.all(np.isfinite(matrix.frequencies)) else matrix.frequency_indices
-    frequencies = np.asarray(known)[shown] / 1e3
+    frequencies = _places(matrix)[shown] / 1e3
     modulus = np.abs(np.asarray(matrix.values)[:, shown, 0])
     axes = figure.subplots()
     axes.set(yscale="log", xlabel="frequency / kHz", ylabel="modulus of the harmonic")
     axes.grid(alpha=0.3, linewidth=0.5)
     floor = np.min(modulus, where=modulus > 0, initial=np.inf) / 2
-    step = np.diff(frequencies).min(initial=np.inf) if len(frequencies) > 1 else 0.0
+    step = np.diff(np.sort(frequencies)).min(initial=np.inf) if len(frequencies) > 1 else 0.0
     shifts = 0.6 * step * (np.arange(channels.count) - (channels.count - 1) / 2) / channels.count
     for i, (name, look) in enumerate(zip(channels.names, channels.looks, strict=True)):
         drawn = modulus[i] > 0
@@ -150,22 +193,17 @@ def _draw_spectrum(matrix: SystemMatrix, channels: Channels, figure: FigureBase)
 
 def _titles(matrix: SystemMatrix, channels: Channels) -> list[str]:
     """ "25.00 kHz, x" of each row; of a rotating line "angle 36 deg, harmonic 3"."""
-    index = matrix.row_index()
-    texts = [f"{frequency / 1e3:.2f} kHz" for frequency in _row_frequencies(matrix)]
+    _, channel, position = _in_order(matrix)
+    texts = [f"{frequency / 1e3:.2f} kHz" for frequency in np.asarray(matrix.frequencies)[position]]
     if channels.angles is None:
-        return [f"{text}\n{channels.labels[int(c)]}" for text, c in zip(texts, index.channel, strict=True)]
+        return [f"{text}\n{channels.labels[c]}" for text, c in zip(texts, channel, strict=True)]
     if matrix.sequence is not None and sum(matrix.sequence.active) == 1:
-        orders = np.abs(matrix.sequence.mixing_orders()[index.frequency_index])
+        orders = np.abs(matrix.sequence.mixing_orders()[np.asarray(matrix.frequency_indices)[position]])
         texts = [f"harmonic {order.sum()}" for order in orders]
-    return [f"{channels.names[int(c)]}\n{text}" for text, c in zip(texts, index.channel, strict=True)]
-
-
-def _row_frequencies(matrix: SystemMatrix) -> np.ndarray:
-    position = np.searchsorted(np.asarray(matrix.frequency_indices), matrix.row_index().frequency_index)
-    return np.asarray(matrix.frequencies)[position]
+    return [f"{channels.names[c]}\n{text}" for text, c in zip(texts, channel, strict=True)]
 
 
 def _labels(file: SystemMatrixFile) -> list[str]:
-    """Names of the kept channels: x, y, z where there are three receive channels, else their numbers from 1."""
+    """Names of the kept channels: x, y, z where the file has three receive channels, else their numbers from 0."""
     named = file.info.n_channels == 3
-    return ["xyz"[c] if named else f"channel {c + 1}" for c in file.channels]
+    return ["xyz"[c] if named else f"channel {c}" for c in file.channels]

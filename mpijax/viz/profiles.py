@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mpijax.core.typing import Array, Complex, Float
-from mpijax.viz.style import COLORS, MARKERS, new_figure, styled
+from mpijax.viz.style import COLORS, MARKERS, limits, new_figure, styled
 
 
 @styled
@@ -47,8 +47,8 @@ def plot_profiles(
     for axes in panels[len(titles) :]:
         axes.set_axis_off()
     for row, (axes, title) in enumerate(zip(panels, titles, strict=False)):
-        turn = np.exp(-0.5j * np.angle(np.sum(np.asarray(first)[row] ** 2)))
-        scale = max(float(np.abs(values[row]).max()) for _, values in measured.values())
+        turn = np.exp(-0.5j * np.angle(np.nansum(np.asarray(first)[row] ** 2)))
+        scale = limits(*(np.abs(values[row]) for _, values in measured.values()))[1] or 1.0
         for i, (name, (positions, values)) in enumerate(measured.items()):
             points = np.asarray(values)[row] * turn / scale
             style = {"color": COLORS[i % 7], "marker": MARKERS[i % 7], "ls": "none"}

@@ -9,7 +9,7 @@ from matplotlib.figure import FigureBase
 
 from mpijax.core.typing import Array, Float, Inexact, Num
 from mpijax.metrics import nrmse
-from mpijax.viz.style import Extent, label_axes_mm, new_figure, order_text, styled
+from mpijax.viz.style import Extent, label_axes_mm, limits, new_figure, order_text, styled
 
 LIGHTNESS = 0.75
 CHROMA = 0.125
@@ -32,7 +32,7 @@ def complex_to_rgb(values: Num[Array, "*s"], peak: Any = None) -> Float[np.ndarr
     bright whatever their phase. Real values take two opposite hues.
 
     Args:
-        values: Complex or real values.
+        values: Complex or real values; what is not finite becomes gray.
         peak: Modulus of full brightness, broadcasting against ``values``; default their largest.
 
     Returns:
@@ -41,6 +41,8 @@ def complex_to_rgb(values: Num[Array, "*s"], peak: Any = None) -> Float[np.ndarr
     Source: B. Ottosson, "A perceptual color space for image processing" (2020), for Oklab.
     """
     values = np.asarray(values)
+    finite = np.isfinite(values)
+    values = np.where(finite, values, 0)
     modulus = np.abs(values).astype(np.float64)
     peak = np.max(modulus, initial=0.0) if peak is None else np.asarray(peak, np.float64)
     brightness = np.clip(np.divide(modulus, peak, out=np.zeros_like(modulus), where=np.asarray(peak) > 0), 0, 1)
@@ -48,7 +50,8 @@ def complex_to_rgb(values: Num[Array, "*s"], peak: Any = None) -> Float[np.ndarr
     circle = CHROMA * np.stack([np.cos(phase), np.sin(phase)], -1)
     cones = brightness[..., None] * (LIGHTNESS + circle @ OKLAB_TO_CONE.T)
     linear = np.clip(cones**3 @ CONE_TO_RGB.T, 0.0, 1.0)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    colors = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.where(finite[..., None], colors, 0.5)
 
 
 def draw_phase_wheel(axes: Axes, size: int = 201) -> None:
@@ -109,7 +112,7 @@ def plot_rows(
     true = stacks[reference]
     if any(len(stack) != len(true) for stack in stacks.values()):
         raise ValueError(f"all methods need as many rows; got { {n: len(s) for n, s in stacks.items()} }.")
-    peaks = np.abs(true).max(axis=(1, 2))
+    peaks = np.abs(np.where(np.isfinite(true), true, 0)).max(axis=(1, 2))
     errors = {
         name: np.abs(stack - true) / np.where(peaks > 0, peaks, 1)[:, None, None]
         for name, stack in stacks.items()
@@ -122,7 +125,7 @@ def plot_rows(
     if figure is None:
         figure = new_figure(cell * k + labels + 1.2, (cell * aspect + 0.17) * n_rows + labels + 0.15)
     grid = figure.add_gridspec(n_rows, k + 1, width_ratios=[*[1.0] * k, 1.1 / cell])
-    top = max((error.max() for error in errors.values()), default=1.0) or 1.0
+    top = limits(*errors.values())[1] or 1.0 if errors else 1.0
     table = [(name, stack, False) for name, stack in stacks.items()] + [(n, e, True) for n, e in errors.items()]
     for i, (name, stack, is_error) in enumerate(table):
         for j in range(k):

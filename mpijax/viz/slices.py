@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mpijax.core.typing import Array, Float
 from mpijax.system import Grid
-from mpijax.viz.style import new_figure, styled
+from mpijax.viz.style import limits, new_figure, styled
 
 PLANES = ((0, 1), (0, 2), (1, 2))
 """Horizontal and vertical axis of the three orthogonal slices: xy, xz, yz."""
@@ -55,7 +55,8 @@ def plot_slices(
                 f"image {name!r} has shape {image.shape}; a grid of shape {grid.shape} has {grid.shape[::-1]}."
             )
     edges = _edges(grid)
-    z, y, x = np.unravel_index(np.argmax(next(iter(panels.values()))), grid.shape[::-1])
+    first = next(iter(panels.values()))
+    z, y, x = np.unravel_index(np.argmax(np.where(np.isfinite(first), first, -np.inf)), grid.shape[::-1])
     voxel = (int(x), int(y), int(z))
     planes = PLANES if min(grid.shape) > 1 else (_plane_of(grid.shape),)
     size = np.array([high - low for low, high in edges])
@@ -65,7 +66,7 @@ def plot_slices(
     titled = 0.35 if any(panels) else 0.1
     figure = new_figure(len(panels) * (width + 0.15) + 1.5, sum(heights) + 0.45 * len(planes) + titled)
     table = figure.subplots(len(planes), len(panels), squeeze=False, height_ratios=heights)
-    low, high = min(p.min() for p in panels.values()), max(p.max() for p in panels.values())
+    low, high = limits(*panels.values())
     for column, (name, image) in enumerate(panels.items()):
         table[0, column].set_title(name)
         for row, (h, v) in enumerate(planes):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
@@ -87,6 +88,12 @@ def figure_format(path: str | Path) -> str:
     if kind not in allowed:
         raise ValueError(f"{path}: the suffix names the format of a figure; allowed: {', '.join(allowed)}.")
     return kind
+
+
+def limits(*arrays: Num[Array, "..."]) -> tuple[float, float]:
+    """Smallest and largest finite value of real arrays, for color scales; zeros where there is none."""
+    values = np.concatenate([np.ravel(array)[np.isfinite(np.ravel(array))] for array in map(np.asarray, arrays)])
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
 
 
 def label_axes_mm(axes: Axes, extent: Extent | None, left: bool, bottom: bool) -> None:

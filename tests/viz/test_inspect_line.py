@@ -80,7 +80,8 @@ def test_a_single_voxel_is_a_spectrum(tmp_path, angles, frames):
         np.testing.assert_allclose(line.get_xdata(), 25 * np.arange(1, 7), atol=12)
 
 
-def test_a_silent_voxel_draws(tmp_path):
+def test_silence_alone_is_refused(tmp_path):
     matrix = calibration(3, (1, 1, 1), frames=0)
-    figure = draw(replace(matrix, values=0 * matrix.values), tmp_path)
-    assert "modulus of the harmonic" in labels(figure)
+    write_system_matrix(tmp_path / "a.mdf", replace(matrix, values=0 * matrix.values))
+    with pytest.raises(ValueError, match="all rows are zero or NaN; there is nothing to draw"):
+        inspect_figure(tmp_path / "a.mdf")
