@@ -250,9 +250,7 @@ def distorted(case: Case, amplitude: float) -> Case:
     moved = np.stack([move(image.real) + 1j * move(image.imag) for image in images]).astype(images.dtype)
     truth = case.truth
     values = np.zeros(np.shape(truth.values), images.dtype)
-    index = truth.row_index()
-    position = np.searchsorted(np.asarray(truth.frequency_indices), np.asarray(index.frequency_index))
-    values[np.asarray(index.channel), position] = moved.reshape(len(moved), -1)
+    values[truth.kept_rows()] = moved.reshape(len(moved), -1)
     return replace(case, truth=replace(truth, values=values))
 
 

@@ -70,10 +70,8 @@ def _simulated(
     fine = mj.simulate_system_matrix(
         scan.scanner, scan.sequence, scan.particle, fine_grid, truth.frequency_indices, engine="time"
     )
-    index = truth.row_index()
-    position = np.searchsorted(np.asarray(truth.frequency_indices), index.frequency_index)
     object_ = np.asarray(resolution_phantom(fine_grid, center=center), np.float32)
-    data = np.asarray(fine.values)[index.channel, position] @ object_
+    data = np.asarray(fine.values)[truth.kept_rows()] @ object_
     sigma = float(np.abs(data).max()) / DATA_SNR
     data = data + np.asarray(complex_normal(data.shape, sigma, key=scan.key, dtype=data.dtype))
     images = kaczmarz_images(truth, data, recovered)

@@ -193,9 +193,7 @@ def spread_rows(case: Case, count: int = 5) -> np.ndarray:
 
 def rows_at(case: Case, frequencies: Sequence[float]) -> np.ndarray:
     """The strongest row of a case at the frequency next to each wanted one [Hz]."""
-    index = case.truth.row_index()
-    position = np.searchsorted(np.asarray(case.truth.frequency_indices), np.asarray(index.frequency_index))
-    present = np.asarray(case.truth.frequencies)[position]
+    present = np.asarray(case.truth.frequencies)[case.truth.kept_rows()[1]]
     power = np.linalg.norm(case.images.reshape(len(present), -1), axis=1)
     chosen = []
     for wanted in frequencies:
@@ -207,8 +205,7 @@ def rows_at(case: Case, frequencies: Sequence[float]) -> np.ndarray:
 def rows_figure(case: Case, chosen: np.ndarray, recovered: Mapping[str, np.ndarray], path: Path) -> None:
     """Some rows of a case: reference, input, what the methods made of it, and their errors (fits a page)."""
     index = case.truth.row_index()
-    frequency = np.asarray(index.frequency_index)[chosen]
-    position = np.searchsorted(np.asarray(case.truth.frequency_indices), frequency)
+    position = case.truth.kept_rows()[1][chosen]
     sequence = case.truth.sequence
     shown = {"reference": case.images[chosen], "coarse": case.coarse[chosen]}
     shown |= {name: recovered[name][chosen] for name in for_a_page(recovered)}
@@ -216,7 +213,7 @@ def rows_figure(case: Case, chosen: np.ndarray, recovered: Mapping[str, np.ndarr
         shown,
         reference="reference",
         frequencies=np.asarray(case.truth.frequencies)[position],
-        mixing_orders=None if sequence is None else sequence.mixing_orders()[frequency],
+        mixing_orders=None if sequence is None else sequence.mixing_orders()[index.frequency_index[chosen]],
         channels=["xyz"[int(c)] for c in np.asarray(index.channel)[chosen]],
         extent=extent_of(case.truth.grid),
     )

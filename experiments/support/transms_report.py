@@ -221,7 +221,6 @@ def figures_of(
     """Rows with errors, images with errors, learning curves; returns the lines that show them."""
     grid = case.truth.grid
     index = case.truth.row_index()
-    harmonics = np.asarray(index.frequency_index)
     # one row per harmonic at a quarter turn, the lowest and the highest among them
     channel = np.asarray(index.channel)
     at_angle = np.flatnonzero(channel == channel[len(channel) // 4])
@@ -229,7 +228,7 @@ def figures_of(
     shown = {"reference": case.images[chosen], "coarse": case.coarse[chosen]}
     shown |= {name: estimate[chosen] for name, estimate in recovered.items() if name not in HIDDEN}
     frequencies = np.asarray(case.truth.frequencies)
-    position = np.searchsorted(np.asarray(case.truth.frequency_indices), harmonics[chosen])
+    position = case.truth.kept_rows()[1][chosen]
     save(
         plot_rows(shown, reference="reference", frequencies=frequencies[position], extent=extent_of(grid)),
         folder / f"rows_{tag}.png",

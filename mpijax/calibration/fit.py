@@ -1,5 +1,6 @@
 """Fitting particle, scanner and receive chain to a measured system matrix."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -9,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import qmc
 
+from mpijax.calibration.gains import counted
 from mpijax.calibration.least_squares import Search, levenberg_marquardt
 from mpijax.calibration.parameters import Box, field_free_point, search_box
-from mpijax.calibration.problem import Found, Problem
+from mpijax.calibration.problem import Found, Problem, coils_of
 from mpijax.calibration.result import Fit, summarize
 from mpijax.core.checks import check_count, check_finite, check_range, check_shape, is_concrete
 from mpijax.system import LissajousSequence, Particle, Scanner, SystemMatrix
@@ -58,8 +60,9 @@ def fit(
 
     Args:
         system_matrix: measured rows on one grid; those that ``row_mask`` drops and those that are zero everywhere are
-            left out. Select rows by SNR first.
-        scanner: first guess and everything that stays fixed, one receive coil per channel; None = the matrix's own.
+            left out, as are entries that are NaN or infinite: with a warning. Select rows by SNR first.
+        scanner: first guess and everything that stays fixed, one receive coil per channel in the order of the receivers' numbers;
+            None = the matrix's own.
         sequence: None = the matrix's own.
         particle: first guess, whose fields choose the model; None = the matrix's own, else Langevin particles of 20 nm.
         free: parameters to fit.
@@ -77,7 +80,7 @@ def fit(
 
     Raises:
         ValueError: an unknown parameter or one the model does not have, bounds the wrong way round, a guess outside of them,
-            NaN in the rows, no sequence, or a matrix, scanner and sequence that do not fit together.
+            no value in the rows, no sequence, or a matrix, scanner and sequence that do not fit together.
         TypeError: something other than a system matrix, or under a transformation: the search runs on the host.
 
     Notes:
@@ -142,6 +145,8 @@ def _check_match(matrix: SystemMatrix, scanner: Scanner, sequence: LissajousSequ
         )
     expected = sequence.frequencies[np.asarray(matrix.frequency_indices)]
     worst = float(np.max(np.abs(np.asarray(matrix.frequencies) - expected)))
+    if np.isnan(worst):
+        raise ValueError("the frequencies of some rows are not known, so they cannot be compared with a simulation.")
     if not worst <= 1e-3 * sequence.frequencies[1]:
         raise ValueError(
             f"the rows' frequencies differ by up to {worst:g} Hz from those of the sequence's bins; the sequence is not the one "
@@ -161,18 +166,24 @@ def _problem(
 ) -> Problem:
     """The kept rows in float64 with weights of norm one."""
     shape = np.shape(matrix.values)
-    mask = np.ones(shape[:2], bool) if matrix.row_mask is None else np.asarray(matrix.row_mask)
-    channel, position = np.nonzero(mask)
+    channel, position = matrix.kept_rows()
     measured = np.asarray(matrix.values, np.complex128)[channel, position]
-    check_finite("system_matrix.values", measured)
+    given = np.ones(measured.shape) if weights is None else _weights(weights, shape)[channel, position]
+    numbers = matrix.row_index().channel
+    silent = np.setdiff1d(numbers, numbers[np.any(np.isfinite(measured) & (measured != 0), axis=1)])
+    measured, given = counted(measured, given)
     norms = np.linalg.norm(measured, axis=1)
-    if not norms.any():
+    if not norms.any() and (weights is None or given.any()):
         raise ValueError(f"all {len(norms)} rows are zero everywhere; select rows with a signal.")
-    channel, position, measured, norms = (array[norms > 0] for array in (channel, position, measured, norms))
-    if weights is None:
-        weights = np.broadcast_to(1 / norms[:, None], measured.shape)
-    else:
-        weights = _weights(weights, shape)[channel, position]
+    if len(silent):
+        warnings.warn(
+            f"left out of the fit are channels that are zero or NaN in every row: {', '.join(map(str, silent))}.",
+            stacklevel=3,
+        )
+    channel, position, measured, given, norms = (
+        array[norms > 0] for array in (channel, position, measured, given, norms)
+    )
+    weights = given / norms[:, None] if weights is None else given
     scale = np.linalg.norm(weights * measured)
     if not scale > 0:
         raise ValueError("weights leave no data; at least some must be positive where the matrix is not zero.")
@@ -196,6 +207,7 @@ def _problem(
         box=box,
         indices=np.asarray(matrix.frequency_indices),
         channel=channel,
+        coil=coils_of(matrix)[channel],
         position=position,
         measured=measured,
         weights=weights / scale,

@@ -1,5 +1,7 @@
 """One complex gain per row in closed form (variable projection)."""
 
+import warnings
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -28,6 +30,28 @@ def solve_gains(
     empty = energy <= EMPTY**2 * jnp.max(energy)
     overlap = jnp.sum(weights**2 * jnp.conj(model) * measured, 1)
     return jnp.where(empty, 0, overlap / jnp.where(empty, 1, energy))
+
+
+def counted(
+    measured: Complex[np.ndarray, "*s"], weights: Float[np.ndarray, "*s"]
+) -> tuple[Complex[np.ndarray, "*s"], Float[np.ndarray, "*s"]]:
+    """Measured entries and their weights, both zero where the other says nothing: NaN, infinite, or of weight zero.
+
+    Warns of entries that would have counted.
+
+    Raises:
+        ValueError: none counts.
+    """
+    finite = np.isfinite(measured)
+    lost = np.count_nonzero(~finite & (weights > 0))
+    counts = finite & (weights > 0)
+    if lost and not counts.any():
+        raise ValueError("all entries of the rows are NaN or infinite; there is nothing to fit.")
+    if lost:
+        warnings.warn(
+            f"left out of the fit are {lost} of {measured.size} entries that are NaN or infinite.", stacklevel=4
+        )
+    return np.where(counts, measured, 0), np.where(counts, weights, 0.0)
 
 
 def row_correlation(

@@ -5,12 +5,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mpijax.calibration.gains import solve_gains
 from mpijax.calibration.parameters import Box, apply
 from mpijax.core.pytree import pytree, static
-from mpijax.core.typing import Array, Complex, Float
-from mpijax.system import Grid, LissajousSequence, Particle, Scanner, simulate_system_matrix, time_domain
+from mpijax.core.typing import Array, Complex, Float, Int
+from mpijax.system import Grid, LissajousSequence, Particle, Scanner, SystemMatrix, simulate_system_matrix, time_domain
 
 MEMORY = 2**27
 """Working memory of one evaluation with all its tangents, in bytes."""
@@ -32,6 +33,13 @@ class Found:
     log_beta_gradient_slope: Any
 
 
+def coils_of(matrix: SystemMatrix) -> Int[np.ndarray, " c"]:
+    """Which receive coil each channel of a matrix is: that of its receiver's number, where these are 0 to c - 1 in any order."""
+    places, numbers = np.arange(matrix.n_channels), np.arange(matrix.n_channels)
+    numbers[matrix.kept_rows()[0]] = matrix.row_index().channel
+    return numbers if np.array_equal(np.sort(numbers), places) else places
+
+
 @pytree
 class Problem:
     """Everything that the residual depends on beside the free parameters. Arrays are leaves: new data, no new compilation.
@@ -41,7 +49,7 @@ class Problem:
         ffp: field-free point of the first guess (3,) [m], or None where the selection field is not fitted.
         box: the free parameters and their bounds.
         indices: bins (f,) of the sequence.
-        channel, position: receive channel and place in ``indices`` of every row (m,).
+        channel, position: places of every row (m,) in the matrix; coil: of the scanner that its channel is.
         measured: complex (m, n); weights (m, n), scaled so that |weights * measured| = 1.
         gains: complex (m,), or None: solved in closed form.
         concentration [mol/m^3], volume [m^3]: of the calibration sample.
@@ -56,6 +64,7 @@ class Problem:
     box: Box
     indices: Any
     channel: Any
+    coil: Any
     position: Any
     measured: Any
     weights: Any
@@ -82,7 +91,7 @@ class Problem:
             concentration=self.concentration, sample_volume=self.volume,
             engine="time", dtype=unit.dtype, memory_limit=max(MEMORY // (unit.size + 1), voxel),
         )  # fmt: skip
-        rows = jnp.asarray(matrix.values)[self.channel, self.position]
+        rows = jnp.asarray(matrix.values)[self.coil, self.position]
         if self.subvoxels == (1, 1, 1):
             return rows
         (nx, ny, nz), (sx, sy, sz) = self.grid.coarsen(self.subvoxels).shape, self.subvoxels

@@ -12,7 +12,7 @@ import numpy as np
 from mpijax.calibration.gains import row_correlation
 from mpijax.calibration.least_squares import Search
 from mpijax.calibration.parameters import UNITS
-from mpijax.calibration.problem import Found, Problem
+from mpijax.calibration.problem import Found, Problem, coils_of
 from mpijax.core.pytree import pytree, static
 from mpijax.system import Grid, LissajousSequence, Particle, Scanner, SystemMatrix, simulate_system_matrix
 
@@ -88,7 +88,7 @@ class Fit:
                 engine="time",
                 dtype=jnp.float64,
             )
-            values = np.asarray(simulated.values) * self.gains[..., None]
+            values = np.asarray(simulated.values)[coils_of(self.measured)] * self.gains[..., None]
         return replace(
             self.measured,
             values=values.astype(self.measured.values.dtype),
@@ -228,7 +228,8 @@ def _notes(
     if noise is not None:
         row = np.sqrt((best.residual.reshape(2, *problem.measured.shape) ** 2).sum((0, 2)))
         expected = np.linalg.norm(problem.weights, axis=1) * noise[problem.channel, problem.position]
-        ratio = float(np.median(row / np.where(expected > 0, expected, np.inf)))
+        known = expected > 0  # not NaN: a row without frames
+        ratio = float(np.median(row[known] / expected[known])) if known.any() else 0.0
         if ratio > 2:
             yield (
                 f"the residual is {ratio:.2g} times the background noise: the model, not the noise, limits the fit, and the "

@@ -114,7 +114,7 @@ def _from_files(
     files: tuple[Path, ...], scale: int, snr_threshold: float, low: float, slices: int, batch_size: int
 ) -> Any:
     """Rows of the user's own calibrations, with the noise that their background frames tell."""
-    from mpijax.datasets import RecoverySource, RowPool, Rows, measured_images, split_rows
+    from mpijax.datasets import RecoverySource, RowPool, Rows, frequency_ranks, measured_images, split_rows
     from mpijax.restoration import background_noise
 
     if not files:
@@ -122,8 +122,11 @@ def _from_files(
     matrices = [one_patch(file).select(snr_threshold=snr_threshold, min_frequency=low).read() for file in files]
     images = measured_images(matrices, scale, slices=slices)
     sigma = np.concatenate([_noise_of_images(m, slices, background_noise(m)) for m in matrices])
-    counts = np.concatenate([np.full(len(m.rows()), min(slices, m.grid.shape[2])) for m in matrices])
-    row = np.repeat(np.arange(len(counts)), counts)  # all slices of a row are held out together
+    ranks = [frequency_ranks(m) for m in matrices]
+    before = np.cumsum([0, *map(len, ranks)])
+    row = np.concatenate(  # all slices of a row are held out together, and its neighbors in frequency
+        [np.repeat(rank + n, min(slices, m.grid.shape[2])) for rank, n, m in zip(ranks, before, matrices, strict=False)]
+    )
     rows, held_out = split_rows(images, row=row)
     sigma, held_sigma = split_rows(sigma, row=row)
     return RecoverySource(
@@ -144,7 +147,7 @@ def _from_files(
 
 def _noise_of_images(matrix: mj.SystemMatrix, slices: int, noise: np.ndarray | None) -> np.ndarray:
     """Noise of every slice of every row, 0 where nothing is known."""
-    row = np.zeros(len(matrix.rows())) if noise is None else noise
+    row = np.zeros(len(matrix.rows())) if noise is None else np.nan_to_num(noise)
     return np.repeat(row, min(slices, matrix.grid.shape[2])).astype(np.float32)
 
 

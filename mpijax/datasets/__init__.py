@@ -17,6 +17,7 @@ from mpijax.datasets.degrade import degraded_noise_std as degraded_noise_std
 from mpijax.datasets.masks import block_mask as block_mask
 from mpijax.datasets.masks import missing_block as missing_block
 from mpijax.datasets.masks import stride_mask as stride_mask
+from mpijax.datasets.measured import frequency_ranks as frequency_ranks
 from mpijax.datasets.measured import measured_images as measured_images
 from mpijax.datasets.measured import split_rows as split_rows
 from mpijax.datasets.measurements import phantom_on as phantom_on

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mpijax.core.typing import Complex, Num
+from mpijax.core.checks import check_finite
+from mpijax.core.typing import Complex, Int, Num
 from mpijax.system import SystemMatrix
 
 
@@ -20,10 +21,10 @@ def measured_images(
         minimum: least voxels per axis that are left.
 
     Returns:
-        Images (p, y, x), slices of a row beside one another.
+        Images (p, y, x), slices of a row beside one another, rows in the order of the matrices.
 
     Raises:
-        ValueError: no matrix, or a grid too small.
+        ValueError: no matrix, a grid too small, or rows with NaN.
     """
     matrices = list(matrices)
     if not matrices:
@@ -38,8 +39,16 @@ def measured_images(
     for matrix in matrices:
         nz = min(slices, matrix.grid.shape[2])
         cropped = matrix.crop((nx, ny, nz))
-        images.append(np.asarray(cropped.grid.to_image(cropped.rows())).reshape(-1, ny, nx))
+        rows = np.asarray(cropped.rows())
+        check_finite("the rows of a matrix", rows)
+        images.append(np.asarray(cropped.grid.to_image(rows)).reshape(-1, ny, nx))
     return np.concatenate(images)
+
+
+def frequency_ranks(matrix: SystemMatrix) -> Int[np.ndarray, " m"]:
+    """Which one by channel and frequency each kept row is, in whatever order the matrix holds them."""
+    index = matrix.row_index()
+    return np.argsort(np.lexsort((np.asarray(index.frequency_index), np.asarray(index.channel))))
 
 
 def split_rows(
@@ -55,7 +64,8 @@ def split_rows(
         block: rows per block.
         every: blocks per held-out one.
         limit: most images held out.
-        row: number of the row that each image belongs to, ascending from 0; None = every image is a row of its own.
+        row: number of the row that each image belongs to, by frequency from 0 (:func:`frequency_ranks`), in any order; None =
+            every image is a row of its own.
 
     Returns:
         Training rows and at most ``limit`` validation rows.
@@ -66,9 +76,10 @@ def split_rows(
     if len(images) < 2:
         raise ValueError(f"{len(images)} row(s) are left; training needs at least 2. Lower the SNR threshold.")
     row = np.arange(len(images)) if row is None else row
-    if len(row) != len(images) or row[-1] == row[0]:
+    last = row.max()
+    if len(row) != len(images) or last == row.min():
         raise ValueError(f"{len(images)} images of {len(np.unique(row))} row(s); at least two rows are needed.")
     held_out = row // block % every == every - 1
     if not held_out.any():
-        held_out = row > row[-1] - max(1, (row[-1] + 1) // every)
+        held_out = row > last - max(1, (last + 1) // every)
     return images[~held_out], images[held_out][:limit]

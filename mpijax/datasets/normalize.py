@@ -30,7 +30,7 @@ def present_rows(values: Complex[Array, "c f n"], floor: float = ROW_FLOOR) -> B
 
 
 def row_scale(rows: Inexact[Array, " b *shape"], *, mask: Bool[Array, "..."] | None = None) -> Float[jax.Array, " b"]:
-    """Largest modulus of each row; one where a row is zero, so that dividing by it is always allowed.
+    """Largest finite modulus of each row; one where a row is zero, so that dividing by it is always allowed.
 
     Zero stays zero under this scaling, so zero padding is neutral; the phase is kept.
 
@@ -42,6 +42,7 @@ def row_scale(rows: Inexact[Array, " b *shape"], *, mask: Bool[Array, "..."] | N
         Positive scale of each row (b,), in the unit of the rows.
     """
     modulus = jnp.abs(jnp.asarray(rows))
+    modulus = jnp.where(jnp.isfinite(modulus), modulus, 0)
     if mask is not None:
         modulus = jnp.where(mask, modulus, 0)
     peak = jnp.max(modulus.reshape(modulus.shape[0], -1), axis=1)

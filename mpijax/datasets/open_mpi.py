@@ -9,7 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.checks import check_choice, check_count, check_range
+from mpijax.core.checks import check_choice, check_count, check_finite, check_range
+from mpijax.core.frames import frame_std
 from mpijax.core.typing import Array, Complex, Float
 from mpijax.datasets.measured import measured_images
 from mpijax.datasets.sources import RecoverySource
@@ -201,13 +202,14 @@ def noise_from_snr(values: Complex[Array, "c f n"], snr: Float[Array, "c f"]) ->
         snr: of each row.
 
     Returns:
-        [unit of the rows]; NaN where the SNR is not a positive number.
+        [unit of the rows]; NaN where the SNR is not a positive number, or no value of the row is.
     """
     snr = np.asarray(snr, np.float64)
     level = np.empty(snr.shape)
     for index in np.ndindex(snr.shape):
         modulus = np.abs(np.asarray(values[index]))
-        level[index] = np.median(modulus[modulus >= PEAK_FRACTION * modulus.max()])
+        modulus = modulus[np.isfinite(modulus)]
+        level[index] = np.median(modulus[modulus >= PEAK_FRACTION * modulus.max()]) if len(modulus) else np.nan
     known = np.isfinite(snr) & (snr > 0)
     return 2 / math.sqrt(math.pi) * np.divide(level, snr, out=np.full(snr.shape, np.nan), where=known)
 
@@ -253,6 +255,7 @@ def _whitened(number: int, file: SystemMatrixFile, threshold: float, size: int, 
     divisor = np.where(known, noise, np.inf)
     matrix = matrix.crop(shape)
     values = np.asarray(matrix.values)
+    check_finite(f"{info.path} (calibration {number})", values)
     values /= divisor[..., None].astype(values.real.dtype)
     snr = np.stack([np.linalg.norm(rows, axis=-1) for rows in values]) / math.sqrt(matrix.grid.size)
     keep = known & (snr >= threshold)
@@ -271,8 +274,7 @@ def _whitened(number: int, file: SystemMatrixFile, threshold: float, size: int, 
 def _noise(matrix: SystemMatrix) -> np.ndarray:
     """Complex standard deviation of the noise of all rows (c, f)."""
     if matrix.background is not None and matrix.background.shape[0] > 1:
-        frames = np.asarray(matrix.background, np.complex128)  # squares of raw voltages underflow in single precision
-        return np.std(frames, axis=0, ddof=1)
+        return frame_std(matrix.background)
     return noise_from_snr(matrix.values, matrix.snr)
 
 

@@ -10,8 +10,8 @@ from scipy.optimize import OptimizeResult, least_squares
 from scipy.stats import qmc
 
 from mpijax.calibration import fit
-from mpijax.calibration.gains import solve_gains
-from mpijax.core.checks import check_count, check_finite, is_concrete
+from mpijax.calibration.gains import counted, solve_gains
+from mpijax.core.checks import check_count, is_concrete
 from mpijax.core.interpolation import keys_kernel
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Float
@@ -154,7 +154,7 @@ def fit_field_free_line(coarse: SystemMatrix, scale: int = 1, *, starts: int = 4
 
     Raises:
         ValueError: no angles, no sequence, no drive along z, rows that are not at harmonics, a volume, particles that are not
-            of the Langevin model and one size, NaN in the rows, or no signal.
+            of the Langevin model and one size, or no signal. Entries that are NaN or infinite do not count, with a warning.
         TypeError: something other than a system matrix, or under a transformation.
     """
     _check_request(coarse, scale, starts)
@@ -171,8 +171,7 @@ def fit_field_free_line(coarse: SystemMatrix, scale: int = 1, *, starts: int = 4
 
     measured = np.moveaxis(np.asarray(coarse.values, np.complex128), 1, 0)  # (f, a, n)
     weights = np.broadcast_to(_weights(coarse).T[..., None], measured.shape).reshape(len(measured), -1)
-    measured = np.where(weights > 0, measured.reshape(weights.shape), 0)
-    check_finite("coarse.values", measured)
+    measured, weights = counted(measured.reshape(weights.shape), weights)
     norm = np.linalg.norm(weights * measured)
     if not norm > 0:
         raise ValueError("all kept rows are zero everywhere; select rows with a signal.")
@@ -265,11 +264,11 @@ def _amplitude(matrix: SystemMatrix) -> float:
 
 
 def _weights(matrix: SystemMatrix) -> Float[np.ndarray, "c f"]:
-    """1/noise of every kept row, or one; zero for the others."""
+    """1/noise of every kept row, zero where it is not known; one where no row's is. Zero for the other rows."""
     noise = matrix.noise_std
     shape = matrix.values.shape[:2]
     kept = np.ones(shape, bool) if matrix.row_mask is None else np.asarray(matrix.row_mask)
-    if noise is None:
+    if noise is None or not np.any(noise > 0):
         return kept.astype(np.float64)
     return np.where(kept & (noise > 0), 1 / np.where(noise > 0, noise, 1), 0.0)
 

@@ -11,6 +11,7 @@ from mpijax.core.checks import check_choice, check_count
 from mpijax.core.masks import as_mask
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Bool, Complex
+from mpijax.datasets.measured import frequency_ranks
 from mpijax.io.snr import known_snr, system_matrix_snr
 from mpijax.restoration import trust as judge
 from mpijax.restoration.job import VERBS, Job, finer
@@ -90,14 +91,12 @@ def restore(
     known = _known(task, images, missing, system_matrix, slices)
     images = np.where(known, images, 0)
     peak = np.abs(images).reshape(len(images) // slices, -1).max(axis=1).astype(np.float64)
-    index = system_matrix.row_index()
-    _say_silent(index.channel, peak)
+    _say_silent(system_matrix.row_index().channel, peak)
     unit = np.where(peak > 0, peak, 1)
     images /= np.repeat(unit, slices).reshape(-1, *(1,) * (images.ndim - 1)).astype(images.real.dtype)
     sigma, source, frames = row_noise(system_matrix, images, known, noise_std, unit)
     sigma = np.maximum(sigma, LEAST_NOISE)
-    numbers = np.argsort(np.lexsort((index.frequency_index, index.channel)))
-    job = Job(task, scale, restorer, known, slices, trust, progress, numbers)
+    job = Job(task, scale, restorer, known, slices, trust, progress, frequency_ranks(system_matrix))
 
     count = slices * int(np.count_nonzero(known))
     power = job.energy(len(images), lambda part: images[part]) / count

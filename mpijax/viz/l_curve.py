@@ -24,7 +24,9 @@ def plot_l_curve(curve: LCurve) -> Figure:
         np.asarray(part, float) for part in (curve.residual_norm, curve.solution_norm, curve.lambdas)
     )
     if not (residual > 0).all() or not (solution > 0).all():
-        raise ValueError("the residual or the solution norm is zero or NaN somewhere; an L-curve needs both positive.")
+        raise ValueError(
+            "the residual or the solution norm is zero somewhere, or not a number; an L-curve needs both positive."
+        )
     corner = float(curve.regularization)
     figure = new_figure(7.0, 3.0)
     left, right = figure.subplots(1, 2)

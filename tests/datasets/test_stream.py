@@ -11,6 +11,7 @@ from mpijax.datasets import (
     RowPool,
     Rows,
     SimulatedRows,
+    frequency_ranks,
     measured_images,
     noise_for_peak_snr,
     recovery_batches,
@@ -226,3 +227,26 @@ def test_all_slices_of_a_row_are_held_out_together():
     np.testing.assert_array_equal(blocks % 10, 9)
     with pytest.raises(ValueError, match="two rows"):
         split_rows(np.arange(5), row=np.zeros(5, int))
+
+
+def test_neighbors_are_held_out_together_in_any_order_of_the_bins():
+    """The same rows are held out whether the bins ascend or not."""
+    c, f = 2, 120
+    values = (np.arange(c * f).reshape(c, f, 1) + 0j) * np.ones(64)
+    grid = mj.Grid.create((8, 8, 1), (1, 1, 1))
+    held = []
+    for order in (np.arange(f), np.random.default_rng(0).permutation(f)):
+        matrix = mj.SystemMatrix.create(
+            values[:, order],
+            np.arange(f)[order] * 1e3,
+            grid,
+            frequency_indices=np.arange(f)[order],
+            n_samples=2 * f,
+            bandwidth=f * 1e3,
+        )
+        _, held_out = split_rows(measured_images([matrix], 8), row=frequency_ranks(matrix))
+        held.append(np.sort(held_out[:, 0, 0].real).tolist())
+    assert held[0] == held[1] == list(range(144, 160))
+    broken = np.where(np.arange(64) == 5, np.nan, values)
+    with pytest.raises(ValueError, match="240 of 15360 entries that are NaN"):
+        measured_images([mj.SystemMatrix.create(broken, np.arange(f) * 1e3, grid)], 8)
