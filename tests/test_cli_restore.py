@@ -80,10 +80,19 @@ def test_positions_are_filled_and_grids_refined(capsys, calibration, tmp_path):
     (tmp_path / "failed.txt").write_text("84\n85\n")
     common = ["--min-frequency", "40", "--no-draw"]
     out = tmp_path / "a.mdf"
-    options = ["--task", "inpaint", "--model", "biharmonic", "--missing", tmp_path / "failed.txt", *common]
-    status, text = run(capsys, "restore", calibration, "-o", out, *options)
+    options = ["--task", "inpaint", "--model", "biharmonic", *common, "--missing"]
+    status, text = run(capsys, "restore", calibration, "-o", out, *options, tmp_path / "failed.txt")
     assert status == 0 and "positions measured: 167 instead of 169" in text, text
     assert "inpainted at 2 of 169 positions" in mj.io.read_system_matrix(out).metadata["/experiment/description"]
+    marks = np.isin(np.arange(169), [84, 85])
+    np.save(tmp_path / "marks.npy", marks.astype(np.uint8).reshape(13, 13))
+    (tmp_path / "marks.txt").write_text("".join(f"{mark:d}\n" for mark in marks))
+    (tmp_path / "odd.txt").write_text("84\n84\n")
+    for name in ("marks.npy", "marks.txt"):
+        status, text = run(capsys, "restore", calibration, "-o", tmp_path / "m.mdf", *options, tmp_path / name)
+        assert status == 0 and "positions measured: 167 instead of 169" in text, text
+    status, text = run(capsys, "restore", calibration, "-o", tmp_path / "m.mdf", *options, tmp_path / "odd.txt")
+    assert status == 2 and "missing names 84 more than once" in text, text
     out = tmp_path / "b.mdf"
     status, text = run(capsys, "restore", calibration, "-o", out, "--task", "complete", "--model", "spline", *common)
     assert status == 0 and "13 x 13 x 1 -> 25 x 25 x 1" in text and "signal not acquired" in text, text

@@ -48,8 +48,8 @@ def restore(
         scale: fine voxels per coarse voxel and axis; not given = 2.
         sampling: of upsample: box (the calibration sample fills the coarse voxel) or stride (a small sample at every scale-th
             position); not given = what the model is made for.
-        missing: positions to fill: auto (found), a .npy file with a mask or a list, or a text file with one voxel number per
-            line, counted from 0, x fastest. Positions with NaN are always missing.
+        missing: positions to fill: auto (found), or a .npy or text file with voxel numbers, counted from 0, x fastest, one per
+            line, or with a mask: a 0 or 1 for every voxel. Positions with NaN are always missing.
         noise_std: complex standard deviation of the noise in the unit of the file; not given = from background frames (with fewer
             than 20 also from the rows), else from the rows.
         background: subtracted first: auto (mean of the background frames, unless done before), none, mean or interpolate.

@@ -128,19 +128,19 @@ def load_network(model: str | Path, task: str, dimensions: int, scale: int, samp
     path = Path(model) / "weights.npz" if Path(model).is_dir() else Path(model)
     card = read_card(path)
     data = card["metadata"].get("data", {})
-    trained = data.get("task")
-    if not isinstance(trained, dict):  # of `mpijax train`: upsampling without noise
+    trained: Any = data.get("task") if isinstance(data, dict) else data
+    if isinstance(data, dict) and not isinstance(trained, dict):  # of `mpijax train`: upsampling without noise
         check_trained(model, "task", task, ("upsample",))
         sampling = sampling or ("stride" if data.get("method") == "stride" else "box")
         upsampler = load_upsampler(model, scale, sampling)
         return Restorer(str(model), lambda rows, known, sigma: upsampler(rows, sigma), sampling, sha256=card["sha256"])
-    own = trained["task"]
+    own, method, noise_limit = _training(path, trained)
     check_trained(model, "task", task, ("denoise", "inpaint", "complete") if own == "any" else (own,))
     check_trained(model, "dimensions", dimensions, (card["model"].get("dimensions", 2),))
     if task in ("upsample", "complete"):
-        check_trained(model, "scale", scale, (trained["scale" if task == "upsample" else "step"],))
+        check_trained(model, "scale", scale, (trained.get("scale" if task == "upsample" else "step"),))
     if task == "upsample":
-        check_trained(model, "sampling", sampling or trained["method"], (trained["method"],))
+        check_trained(model, "sampling", sampling or method, (method,))
     config, weights = load_weights(path)
     network, _ = abstract(config)
     evaluate = jax.jit(network.evaluate)
@@ -163,7 +163,18 @@ def load_network(model: str | Path, task: str, dimensions: int, scale: int, samp
         )
         return denormalize(channels_to_complex(out), unit)
 
-    return Restorer(str(model), apply, trained["method"], float(trained["noise_range"][1]), MEMBERS, card["sha256"])
+    return Restorer(str(model), apply, method, noise_limit, MEMBERS, card["sha256"])
+
+
+def _training(path: Path, trained: Any) -> tuple[str, str, float]:
+    """Task, sampling and largest noise that the card of a network names."""
+    try:
+        _, high = trained["noise_range"]
+        return str(trained["task"]), str(trained["method"]), float(high)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"{path.with_suffix('.json')} does not say what the network was trained for; it is damaged, or was changed by hand."
+        ) from None
 
 
 def check_trained(model: str | Path, name: str, asked: Any, trained: tuple) -> None:

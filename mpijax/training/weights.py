@@ -104,6 +104,8 @@ def read_card(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{where} is {kind} version {version}; this package reads {FORMAT} {VERSION}.")
     parts = {"model": dict, "sha256": str, "arrays": dict, "metadata": dict}
     wrong = [name for name, kind in parts.items() if not isinstance(card.get(name), kind)]
+    if not wrong and not isinstance(card["model"].get("name"), str):
+        wrong = ["the name of the network"]
     if wrong:
         raise ValueError(f"{where} is damaged: {', '.join(wrong)} missing or not what a card holds there.")
     return card
