@@ -273,19 +273,25 @@ def read_set(path: str | Path, spec: FixedSet | None = None) -> tuple[FixedSet, 
         ValueError: a damaged file, another set than asked for, or draws that do not follow from the seed.
     """
     path = _npz(path)
-    card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    if _file_sha256(path) != card["file_sha256"]:
+    try:
+        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        content, draws, saved = (card[name] for name in ("file_sha256", "draws_sha256", "spec"))
+        found = FixedSet(**{**_with_tuples(saved), "prior": RestorationPrior(**_with_tuples(saved["prior"]))})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(
+            f"{path.with_suffix('.json')} is not the card of a set, or damaged; write the set again."
+        ) from None
+    if _file_sha256(path) != content:
         raise ValueError(
             f"{path} does not match the checksum of its card; it is damaged or was edited. Write the set again."
         )
-    if spec is not None and card["spec"] != _plain(asdict(spec)):
-        raise ValueError(f"{path} holds the set {card['spec']}; asked for is {_plain(asdict(spec))}.")
-    saved = _with_tuples(card["spec"])
-    spec = FixedSet(**{**saved, "prior": RestorationPrior(**_with_tuples(saved["prior"]))})
+    if spec is not None and saved != _plain(asdict(spec)):
+        raise ValueError(f"{path} holds the set {saved}; asked for is {_plain(asdict(spec))}.")
+    spec = found
     with np.load(path, allow_pickle=False) as data:
         rows = FixedRows(**{field.name: data[field.name] for field in fields(FixedRows)})
     expected = np.stack([spec.draw(index)[0] for index in range(spec.count)])
-    if rows.draws_sha256() != card["draws_sha256"] or not np.array_equal(rows.units, expected):
+    if rows.draws_sha256() != draws or not np.array_equal(rows.units, expected):
         raise ValueError(
             f"the draws in {path} are not those of seed {spec.seed} in this version of the sampler; write the set again."
         )

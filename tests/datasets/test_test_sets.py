@@ -91,6 +91,12 @@ def test_damage_and_mismatch_are_found(rows, tmp_path):
     (tmp_path / "bad.json").write_text((tmp_path / "set.json").read_text())
     with pytest.raises(ValueError, match="damaged or was edited"):
         read_set(tmp_path / "bad.npz")
+    whole = json.loads((tmp_path / "set.json").read_text())
+    less = [{key: value for key, value in whole.items() if key != name} for name in ("spec", "file_sha256")]
+    for text in ("", "[]", *map(json.dumps, (*less, whole | {"spec": {"name": 1}}))):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(ValueError, match=r"bad\.json is not the card of a set, or damaged"):
+            read_set(tmp_path / "bad.npz")
     write_set(path, SMALL, replace(rows, units=rows.units + np.float32(1e-3)))
     with pytest.raises(ValueError, match="not those of seed 4"):
         read_set(path)
