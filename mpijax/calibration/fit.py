@@ -132,12 +132,6 @@ def _check_match(matrix: SystemMatrix, scanner: Scanner, sequence: LissajousSequ
         raise ValueError(
             "the matrix belongs to a rotating field-free line; only a static selection field can be fitted."
         )
-    n_channels = 3 if scanner.receive_coils is None else len(scanner.receive_coils)
-    if matrix.n_channels != n_channels:
-        raise ValueError(
-            f"the matrix has {matrix.n_channels} channels, the scanner {n_channels}; give the scanner one receive coil per "
-            "channel of the matrix (receive_coils=((1, 0, 0),) for a single one along x)."
-        )
     if matrix.n_samples != sequence.n_samples:
         raise ValueError(
             f"the matrix has {matrix.n_samples} samples per period, the sequence {sequence.n_samples}; rows of different "
@@ -207,7 +201,7 @@ def _problem(
         box=box,
         indices=np.asarray(matrix.frequency_indices),
         channel=channel,
-        coil=coils_of(matrix)[channel],
+        coil=coils_of(matrix, scanner)[channel],
         position=position,
         measured=measured,
         weights=weights / scale,

@@ -12,6 +12,7 @@ from mpijax.calibration.parameters import Box, apply
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Complex, Float, Int
 from mpijax.system import Grid, LissajousSequence, Particle, Scanner, SystemMatrix, simulate_system_matrix, time_domain
+from mpijax.system.identity import matched_positions
 
 MEMORY = 2**27
 """Working memory of one evaluation with all its tangents, in bytes."""
@@ -33,11 +34,21 @@ class Found:
     log_beta_gradient_slope: Any
 
 
-def coils_of(matrix: SystemMatrix) -> Int[np.ndarray, " c"]:
-    """Which receive coil each channel of a matrix is: that of its receiver's number, where these are 0 to c - 1 in any order."""
-    places, numbers = np.arange(matrix.n_channels), np.arange(matrix.n_channels)
-    numbers[matrix.kept_rows()[0]] = matrix.row_index().channel
-    return numbers if np.array_equal(np.sort(numbers), places) else places
+def coils_of(matrix: SystemMatrix, scanner: Scanner) -> Int[np.ndarray, " c"]:
+    """Which of the scanner's receive coils each channel of a matrix is: that of its receiver's number.
+
+    Raises:
+        ValueError: channels without numbers that are not as many as the coils, or a number that no coil has.
+    """
+    count = 3 if scanner.receive_coils is None else len(scanner.receive_coils)
+    if matrix.channel_numbers is None and matrix.n_channels != count:
+        raise ValueError(
+            f"the matrix has {matrix.n_channels} channels, the scanner {count}; give the scanner one receive coil per "
+            "channel of the matrix (receive_coils=((1, 0, 0),) for a single one along x)."
+        )
+    return matched_positions(
+        "channel", matrix.channels, matrix.channels, range(count), numbered=False, other="the scanner"
+    )
 
 
 @pytree

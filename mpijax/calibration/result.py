@@ -88,7 +88,7 @@ class Fit:
                 engine="time",
                 dtype=jnp.float64,
             )
-            values = np.asarray(simulated.values)[coils_of(self.measured)] * self.gains[..., None]
+            values = np.asarray(simulated.values)[coils_of(self.measured, self.scanner)] * self.gains[..., None]
         return replace(
             self.measured,
             values=values.astype(self.measured.values.dtype),

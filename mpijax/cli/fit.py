@@ -43,7 +43,7 @@ def fit(
     scanner = matrix.scanner if gradient is None else mj.Scanner.create(gradient)
     if scanner is None:
         raise ValueError(f"{file} holds no gradient; give a first guess with --gradient.")
-    if matrix.n_channels != 3 and matrix.sequence is not None:
+    if matrix.channel_numbers is None and matrix.n_channels != 3 and matrix.sequence is not None:
         # one coil per driven axis; anything else is said in Python
         scanner = replace(scanner, receive_coils=np.eye(3)[np.asarray(matrix.sequence.active)])
     particle = mj.Particle.create(diameter * 1e-9, size_spread=0.1 if "size_spread" in free else None)

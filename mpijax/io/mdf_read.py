@@ -15,7 +15,7 @@ from mpijax.io.mdf_header import read_info
 from mpijax.io.mdf_info import MDFInfo, meander_order, voxel_order
 from mpijax.io.mdf_metadata import read_metadata
 from mpijax.io.mdf_rows import complex_dtype, row_slabs, transfer_function, wants_correction
-from mpijax.io.snr import Block, channel_snr, system_matrix_snr
+from mpijax.io.snr import Block, channel_snr, row_median, system_matrix_snr
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.scanner import Scanner
@@ -307,7 +307,7 @@ def _stored_snr(source: SystemMatrixFile) -> np.ndarray:
                 return _row_blocks(file, only, foreground, empty)
 
             found[period, channel] = channel_snr(blocks, len(source.bins))
-    return np.median(found, axis=0)
+    return row_median(found.reshape(len(found), -1).T).reshape(found.shape[1:])
 
 
 def _row_blocks(file: h5py.File, source: SystemMatrixFile, foreground: np.ndarray, empty: np.ndarray) -> Any:

@@ -72,7 +72,7 @@ def channel_snr(blocks: Callable[[], Iterable[Block]], n_rows: int) -> np.ndarra
     best: list[tuple[float, float, np.ndarray]] = []
     for _, foreground, background in blocks():
         signal, noise = _deviation(foreground, background)
-        level = _median(signal)
+        level = row_median(signal)
         ratio = _ratio(level, noise)
         magnitude = np.where(np.isfinite(foreground), np.abs(foreground), 0)
         known = np.flatnonzero(~np.isnan(ratio))
@@ -83,9 +83,9 @@ def channel_snr(blocks: Callable[[], Iterable[Block]], n_rows: int) -> np.ndarra
     snr = np.empty(n_rows)
     for rows, foreground, background in blocks():
         signal, noise = _deviation(foreground, background)
-        level = _median(signal[:, region]) if region.any() else 0 * _median(signal)
+        level = row_median(signal[:, region]) if region.any() else 0 * row_median(signal)
         for i in np.flatnonzero(np.isnan(level)):
-            level[i] = _median(signal[i : i + 1])[0]
+            level[i] = row_median(signal[i : i + 1])[0]
         for i in np.flatnonzero(level > STRONG * noise):
             level[i] = np.median(signal[i, signal[i] > PEAK_FRACTION * np.nanmax(signal[i])])
         snr[rows] = _ratio(level, noise)
@@ -103,7 +103,7 @@ def _deviation(foreground: np.ndarray, background: np.ndarray) -> tuple[np.ndarr
     return np.where(np.isfinite(foreground), np.abs(foreground - center), np.nan), noise
 
 
-def _median(values: np.ndarray) -> np.ndarray:
+def row_median(values: np.ndarray) -> np.ndarray:
     """Median of each row over its numbers; NaN where it has none."""
     known = ~np.isnan(values)
     if known.all():

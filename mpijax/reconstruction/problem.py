@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_choice, check_count, check_finite, is_concrete
+from mpijax.core.frames import frame_std
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Complex, Float, Inexact, Shaped
 from mpijax.reconstruction.drift import drift_components as find_components
@@ -329,7 +330,7 @@ def _noise(measurement: Measurement, background: np.ndarray | None) -> np.ndarra
     if background is None or len(background) < 2:
         return None
     share = 1 / measurement.averages + (1 / len(background) if measurement.background_corrected else 0)
-    return np.std(background, axis=0, ddof=1) * np.sqrt(share)
+    return frame_std(background) * np.sqrt(share)
 
 
 def _noise_beside(background: np.ndarray, drift: np.ndarray, noise: np.ndarray | None) -> np.ndarray | None:

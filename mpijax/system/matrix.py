@@ -8,6 +8,8 @@ import jax
 import numpy as np
 
 from mpijax.core.checks import check_range, check_shape, is_concrete
+from mpijax.core.frames import frame_std
+from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Inexact, Shaped
 from mpijax.physics.noise import complex_normal
@@ -149,6 +151,8 @@ class SystemMatrix:
         frequency_indices, n_samples, bandwidth = spectrum_of(
             f, frequencies, frequency_indices, n_samples, bandwidth, sequence
         )
+        if row_mask is not None and is_concrete(row_mask):
+            row_mask = as_mask("row_mask", row_mask, (c, f), indices=False).reshape(c, f)
         for name, array, shape in (
             ("snr", snr, (c, f)),
             ("row_mask", row_mask, (c, f)),
@@ -296,7 +300,7 @@ class SystemMatrix:
         """Complex standard deviation of each row over the background frames (c, f), or None without at least two frames."""
         if self.background is None or self.background.shape[0] < 2:
             return None
-        return np.std(np.asarray(self.background), axis=0, ddof=1)
+        return frame_std(self.background)
 
     def apply_transfer_function(self, transfer_function: Any) -> "SystemMatrix":
         """Send the rows through a receive chain: values and background frames times a_ck, which is recorded.

@@ -97,14 +97,14 @@ def read_card(path: str | Path) -> dict[str, Any]:
         card = read_object(where)
     except DamagedError as error:
         raise ValueError(f"{where} is not a card of weights, or damaged: {error}.") from error
-    if "format" not in card:
+    if not {"format", "version"} <= set(card):
         raise ValueError(f"{where} is not a card of weights.")
-    kind, version = card["format"], card.get("version")
+    kind, version = card["format"], card["version"]
     if (kind, version) != (FORMAT, VERSION):
         raise ValueError(f"{where} is {kind} version {version}; this package reads {FORMAT} {VERSION}.")
     parts = {"model": dict, "sha256": str, "arrays": dict, "metadata": dict}
     wrong = [name for name, kind in parts.items() if not isinstance(card.get(name), kind)]
-    if not wrong and not isinstance(card["model"].get("name"), str):
+    if not wrong and "name" not in card["model"]:
         wrong = ["the name of the network"]
     if wrong:
         raise ValueError(f"{where} is damaged: {', '.join(wrong)} missing or not what a card holds there.")

@@ -88,7 +88,11 @@ def _part(file: SystemMatrixFile, channels: np.ndarray, bins: np.ndarray) -> Sys
         return None if array is None else array[np.ix_(channels, bins)]
 
     return replace(
-        file, channels=file.channels[channels], bins=file.bins[bins], row_mask=cut(file.row_mask), snr=cut(file.snr)
+        file,
+        channel_positions=file.channel_positions[channels],
+        bins=file.bins[bins],
+        row_mask=cut(file.row_mask),
+        snr=cut(file.snr),
     )
 
 
