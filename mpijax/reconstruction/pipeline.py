@@ -54,8 +54,9 @@ def reconstruct(
     constraint: str | None = "nonnegative",
     row_weights: Any = None,
     empty: Measurement | None = None,
-    period: int = 0,
+    period: int | None = None,
     drift_components: int = 0,
+    check: bool = True,
     key: jax.Array | None = None,
     **solver_options: Any,
 ) -> Solution:
@@ -68,11 +69,11 @@ def reconstruct(
         system_matrix: matrix with the rows to use selected (:meth:`SystemMatrix.select`).
         measurement: frames; it must hold the matrix's frequencies.
         solver, regularization, relative, sweeps, constraint, key, solver_options: see :func:`solve`.
-        row_weights, empty, period, drift_components: see :meth:`Problem.create`.
+        row_weights, empty, period, drift_components, check: see :meth:`Problem.create`.
 
     Returns:
-        Solution: images (frames, nz, ny, nx) in mmol(Fe)/L; the solver's stats, its parameters and, with drift, the
-        coefficients "drift" (frames, drift_components).
+        Solution: images (frames, nz, ny, nx) in mmol(Fe)/L; the solver's stats, its parameters, "comparison" (which facts of
+        matrix and measurement were compared) and, with drift, the coefficients "drift" (frames, drift_components).
 
     Raises:
         ValueError: matrix and data that do not belong together, a background subtracted twice, weights that cannot be
@@ -87,6 +88,7 @@ def reconstruct(
         empty=empty,
         period=period,
         drift_components=drift_components,
+        check=check,
     )
     return solve(
         problem,
@@ -163,7 +165,7 @@ def solve(
             found = tikhonov(matrix, data, absolute, **options)
         found = Solution(found.value, {**found.stats, "lambda": absolute.number()})
     drift = {} if problem.drift is None else {"drift": problem.drift_coefficients(found.value)}
-    return Solution(problem.images(found.value), {**found.stats, **drift})
+    return Solution(problem.images(found.value), {**found.stats, "comparison": problem.comparison, **drift})
 
 
 def check_options(solver: str, options: dict[str, Any], also: tuple[str, ...] = ()) -> None:
