@@ -148,13 +148,10 @@ def admm_solve(
     if tolerance is not None:
         check_range("tolerance", tolerance, 0, 1, "")
     check_choice("constraint", constraint, ("nonnegative", "real"))
-    l1, tv, epsilon = (number(value, factors.gram.dtype) for value in (l1, tv, epsilon))
     value, stats = _solve(
         factors,
         data,
-        l1,
-        tv,
-        epsilon,
+        *(number(value, factors.gram.dtype) for value in (l1, tv, epsilon)),
         rho,
         iterations,
         tolerance,
@@ -163,7 +160,7 @@ def admm_solve(
         isotropic=bool(isotropic),
     )
     if epsilon is not None and is_concrete((value, factors)):
-        _check_feasible(factors, data, np.asarray(epsilon.number()), stats, constraint)
+        _check_feasible(factors, data, epsilon, stats, constraint)
     return Solution(value, stats | {"objective": stats["objective"].number()})
 
 

@@ -17,9 +17,10 @@ from mpijax.reconstruction.inputs import check_matrix, check_row_weights, is_com
 from mpijax.reconstruction.operators import FiniteDifference, check_image_shape
 from mpijax.reconstruction.scaling import Scaled, exponents, number, scaled_frames, scaled_rows, shift
 
-FIRST_RHO = 1e-3
-"""First rho of the penalized form. Matrices of MPI are ill-conditioned: a start near the least-squares image needs fewer
-iterations than a start with the rho that balances in the end, some ten times larger."""
+FIRST_RHO = 2e-3
+"""First rho of the penalized form, in units of the squared spectral norm: the same iterations whatever the unit of the matrix.
+Matrices of MPI are ill-conditioned: a start near the least-squares image needs fewer iterations than a start with the rho that
+balances in the end, some ten times larger."""
 COUPLING_RHO = 0.25
 """rho of the residual's split under a bound, in units of the mean eigenvalue of the scaled normal matrix."""
 
@@ -126,10 +127,11 @@ def _factor(matrix, row_weights, rho, *, image_shape, total_variation, bounded):
     scaled = scaled_rows(matrix, row_weights)
     parts = stack_parts(scaled.value, axis=0)
     gram = matmul(parts.T, parts)
-    fine = exponents(jnp.sqrt(_largest_eigenvalue(gram)))
-    parts, gram = shift(parts, -fine), shift(gram, -2 * fine)
+    largest = _largest_eigenvalue(gram)
+    fine = exponents(jnp.sqrt(largest))
+    parts, gram, largest = shift(parts, -fine), shift(gram, -2 * fine), shift(largest, -2 * fine)
     if rho is None:
-        rho = or_one(COUPLING_RHO * jnp.trace(gram) / len(gram)) if bounded else FIRST_RHO
+        rho = or_one(COUPLING_RHO * jnp.trace(gram) / len(gram) if bounded else FIRST_RHO * largest)
     rho = jnp.asarray(rho, gram.dtype)
     inverse = normal_inverse(gram, rho, FiniteDifference(image_shape) if total_variation else None)
     exponent, kind = scaled.exponent + fine, (matrix.shape[0], is_complex(matrix))
@@ -151,7 +153,6 @@ def unit_frames(data: Any, row_weights: Scaled | None, dtype: Any) -> Scaled:
 
 def _largest_eigenvalue(gram, steps=10):
     """By power iteration from the column of the largest diagonal entry: a lower bound, close enough for a scale."""
-    gram = lax.stop_gradient(gram)
 
     def grow(v, _):
         v = v / or_one(jnp.linalg.norm(v))

@@ -61,7 +61,7 @@ def number(value: Any, dtype: Any) -> Any:
     """
     if value is None or isinstance(value, Scaled):
         return value
-    dtype = jnp.finfo(jnp.result_type(dtype, jnp.float32)).dtype
+    dtype = jnp.finfo(jnp.result_type(jax.dtypes.canonicalize_dtype(dtype), jnp.float32)).dtype
     if not is_concrete(value):
         found = normalize(jnp.asarray(value))
         return Scaled(found.value.astype(dtype), found.exponent)
@@ -87,6 +87,7 @@ def shift(values: Inexact[Array, "..."], exponent: Any) -> Inexact[jax.Array, ".
     """values * 2^exponent, exact unless the result leaves the range of the precision; in two steps, for large exponents."""
     if jnp.iscomplexobj(values):
         return lax.complex(shift(values.real, exponent), shift(values.imag, exponent))
+    values = jnp.asarray(values)
     info = jnp.finfo(values.dtype)
     first = exponent // 2
     for part in (first, exponent - first):

@@ -33,6 +33,7 @@ def relative_lambda(
 
     Source: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
+    matrix = check_matrix(matrix)
     check_scalar("value", value)
     check_number("value", value, "")
     if is_concrete(value) and not 0 <= float(np.asarray(value)) < np.inf:

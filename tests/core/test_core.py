@@ -63,9 +63,20 @@ def test_checks_pass_tracers_and_name_what_is_wrong():
     ) as error:
         check_range("x", np.arange(-2, 48), 0, np.inf, "m")
     assert len(str(error.value)) < 100
-    for count in (0, 2.5, "3", None):
-        with pytest.raises(ValueError, match="whole number of at least 1"):
-            check_count("x", count)
+    for count in (0, 2.5, 2.0, "3", None, True, np.True_, np.float32(2), np.array([1, 2])):
+        for static in (False, True):
+            with pytest.raises(ValueError, match="whole number of at least 1"):
+                check_count("x", count, static=static)
+    for count in (2, np.int64(2), np.uint8(2)):
+        check_count("x", count, static=True)
+    check_count("x", np.array(2))
+    for static in (False, True):  # a part of the program is known before it is traced
+        call = jax.jit(lambda count, static=static: check_count("x", count, static=static) or count)
+        if not static:
+            call(2)
+            continue
+        with pytest.raises(ValueError, match="known before tracing"):
+            call(2)
     for pair in (0.3, (0.1,), "ab"):
         with pytest.raises(ValueError, match=r"expected \(low, high\)"):
             check_interval("x", pair)

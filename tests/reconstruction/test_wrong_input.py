@@ -78,8 +78,9 @@ def test_lambda_is_a_number(value, scan):
     for call in (kaczmarz_factor, tikhonov_factor):
         with pytest.raises(ValueError, match="regularization = .*; expected a number"):
             unwrap(call)(MATRIX, value)
-    with pytest.raises(ValueError, match="regularization = .*; expected a number"):
-        unwrap(solve)(Problem.create(*scan), "kaczmarz", regularization=value)
+    if value is not None:  # the method's own
+        with pytest.raises(ValueError, match="regularization = .*; expected a number"):
+            unwrap(solve)(Problem.create(*scan), "kaczmarz", regularization=value)
 
 
 def test_a_relative_lambda_is_checked_before_it_is_scaled(scan):
@@ -173,10 +174,9 @@ def test_weights_and_lambda_of_small_signals(magnitude):
     np.testing.assert_allclose(relative_lambda(small, 1e-3, weights), 1e-3 * (ROWS - 1) / VOXELS, rtol=1e-6)
 
 
-def test_a_lambda_that_is_no_number_of_the_precision_is_an_error():
+def test_a_lambda_below_single_precision_is_a_number():
     small = (1e-30 * MATRIX).astype(np.complex64)
-    with pytest.raises(ValueError, match=r"is below 1.18e-38, the smallest number of float32"):
-        relative_lambda(small, 1e-3)
+    assert relative_lambda(small, 1e-3) == pytest.approx(1e-60 * relative_lambda(MATRIX, 1e-3), rel=1e-5)
     assert relative_lambda(small, 0.0) == 0 and relative_lambda(0 * small, 1e-3) == 0
 
 
