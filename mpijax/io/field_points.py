@@ -8,7 +8,7 @@ import numpy as np
 
 from mpijax.core.typing import Array, Float
 from mpijax.io.errors import MDFError
-from mpijax.io.hdf5 import array, number, open_hdf5, text
+from mpijax.io.hdf5 import array, count, is_group, number, open_hdf5, require, text
 
 LENGTHS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 FIELDS = {"T": 1.0, "mT": 1e-3}
@@ -52,16 +52,16 @@ def read_field_points(path: str | Path, *, directions: Float[Array, "n 3"] | Non
         ValueError: directions that are not asked for, or are not N unit vectors.
     """
     with open_hdf5(path) as file:
+        require(file, "/fields")
         fields = array(file, "/fields")
-        if fields is None:
-            raise MDFError(f"{path} holds no /fields; expected the measured field, (points, 3).")
+        assert fields is not None
         shift = array(file, "/sensor/correctionTranslation", "/sensorOffset")
         if shift is not None and np.any(shift):
             raise MDFError(f"{path}: the probe's three sensors sit at different places; shift and resample them first.")
         length = _unit(path, text(file, "/unitCoords"), LENGTHS)
         strength = _unit(path, text(file, "/unitFields"), FIELDS)
         points, center, radius = _positions(file, path, length, directions)
-        errors = array(file, "/fieldsError")
+        errors = array(file, "/fieldsError", finite=False)
     fields = strength * (fields[None] if fields.ndim == 2 else fields)
     if fields.shape[1:] != points.shape:
         raise MDFError(
@@ -81,10 +81,12 @@ def read_field_points(path: str | Path, *, directions: Float[Array, "n 3"] | Non
 def _positions(
     file: h5py.File, path: str | Path, length: float, directions: Float[Array, "n 3"] | None
 ) -> tuple[np.ndarray, np.ndarray | None, float | None]:
-    stored = array(file, "/positions")
+    stored = None if is_group(file, "/positions") else array(file, "/positions")
     center = array(file, "/positionsCenter", "/positions/tDesign/center")
-    radius = number(file, "/positionsTDesignRadius", "/positions/tDesign/radius")
-    center = None if center is None else length * center
+    radius = number(file, "/positionsTDesignRadius", "/positions/tDesign/radius", low=0)
+    if center is not None and center.size != 3:
+        raise MDFError(f"{path}: the center has {center.size} coordinates; expected 3.")
+    center = None if center is None else length * center.ravel()
     radius = None if radius is None else length * float(radius)
     if stored is not None:
         if directions is not None:
@@ -92,17 +94,17 @@ def _positions(
         if stored.ndim != 2 or stored.shape[1] != 3:
             raise MDFError(f"{path}: /positions has shape {stored.shape}; expected (points, 3).")
         return length * stored, center, radius
-    count, strength = number(file, "/positions/tDesign/N"), number(file, "/positions/tDesign/t")
-    if count is None or center is None or radius is None:
+    n_points, strength = count(file, "/positions/tDesign/N"), count(file, "/positions/tDesign/t")
+    if n_points is None or center is None or radius is None:
         raise MDFError(f"{path} holds neither /positions (points, 3) nor a complete group /positions/tDesign.")
     if directions is None:
         raise MDFError(
-            f"{path} names its points only as a spherical {strength}-design of {count} points; give their unit vectors as "
+            f"{path} names its points only as a spherical {strength}-design of {n_points} points; give their unit vectors as "
             "directions=, in the order of Hardin and Sloane's tables."
         )
     directions = np.asarray(directions, np.float64)
-    if len(directions) != count or not np.allclose(np.linalg.norm(directions, axis=1), 1, atol=1e-6):
-        raise ValueError(f"directions has shape {directions.shape}; expected {count} unit vectors, ({count}, 3).")
+    if directions.shape != (n_points, 3) or not np.allclose(np.linalg.norm(directions, axis=1), 1, atol=1e-6):
+        raise ValueError(f"directions has shape {directions.shape}; expected {n_points} unit vectors, ({n_points}, 3).")
     return center + radius * directions, center, radius
 
 
@@ -110,5 +112,5 @@ def _unit(path: str | Path, name: str | None, known: dict[str, float]) -> float:
     if name is None:
         return 1.0
     if name not in known:
-        raise MDFError(f"{path} is in units of {name!r}; known are {', '.join(known)}.")
+        raise MDFError(f"{path} is in units of {name[:20]!r}; known are {', '.join(known)}.")
     return known[name]

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from mpijax.io.errors import MDFError
+from mpijax.io.hdf5 import array, open_hdf5, require
 from mpijax.system import Grid, LissajousSequence, SystemMatrix
 
 AMPLITUDE = 5e-3
@@ -33,19 +33,13 @@ def read_head_scanner_lines(path: str | Path) -> tuple[SystemMatrix, ...]:
         FileNotFoundError: there is no such file.
         MDFError: it is not HDF5 or not of this layout.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}.")
-    if not h5py.is_hdf5(path):
-        raise MDFError(f"{path} is not an HDF5 file.")
-    with h5py.File(path, "r") as file:
-        shape = file["matrix"].shape if isinstance(file.get("matrix"), h5py.Dataset) else None
-        if shape is None or len(shape) != 2 or shape[1] != SAMPLES or not shape[0] or shape[0] % (POSITIONS + 1):
+    with open_hdf5(path) as file:
+        shape = require(file, "matrix").shape
+        if len(shape) != 2 or shape[1] != SAMPLES or shape[0] % (POSITIONS + 1):
             raise MDFError(
-                f"{path} holds {f'matrix of shape {shape}' if shape else 'no matrix'}; expected lines of {POSITIONS + 1} rows of "
-                f"{SAMPLES} samples."
+                f"{path} holds matrix of shape {shape}; expected lines of {POSITIONS + 1} rows of {SAMPLES} samples."
             )
-        spectra = np.fft.rfft(np.asarray(file["matrix"][()], np.float64), axis=1)
+        spectra = np.fft.rfft(np.asarray(array(file, "matrix")), axis=1)
     number = np.arange(len(spectra))
     empty = number % (POSITIONS + 1) == 0
     frames = spectra[empty]

@@ -1,5 +1,6 @@
 """What an MDF file says about itself: everything but the data."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from mpijax.core.pytree import FrozenMapping
 from mpijax.io.errors import MDFError
+from mpijax.io.mdf_positions import grid_of_positions, header_order, position_order
 from mpijax.system.grid import Grid
 from mpijax.system.sequence import LissajousSequence
 
@@ -69,12 +71,16 @@ class ReconstructionInfo:
             raise MDFError(
                 f"{self.path} lacks /reconstruction/size or /reconstruction/fieldOfView: its grid is unknown."
             )
-        if len(self.shape) != 3 or self.shape[1] != np.prod(self.size):
+        voxels = math.prod(self.size)
+        if len(self.shape) != 3 or self.shape[1] != voxels:
             raise MDFError(
-                f"{self.path}: /reconstruction/data has shape {self.shape}; (frames, {np.prod(self.size)}, contrasts) is "
-                f"expected for a grid of {self.size} voxels."
+                f"{self.path}: /reconstruction/data has shape {self.shape}; (frames, {voxels}, contrasts) is expected for a "
+                f"grid of {self.size} voxels."
             )
-        return Grid.create(self.size, self.fov, np.zeros(3) if self.center is None else self.center)
+        try:
+            return Grid.create(self.size, self.fov, np.zeros(3) if self.center is None else self.center)
+        except ValueError as error:
+            raise MDFError(f"{self.path}: /reconstruction: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +223,7 @@ class MDFInfo:
             return None
         try:
             return LissajousSequence.from_mdf(self)
-        except ValueError:
+        except (ValueError, ArithmeticError):  # ArithmeticError: a cycle or dividers beyond what floats hold
             return None
 
     @property
@@ -254,7 +260,7 @@ class MDFInfo:
 
     @property
     def grid(self) -> Grid:
-        """The calibration's grid.
+        """The calibration's grid, from its positions where size or field of view is missing.
 
         Raises:
             MDFError: no calibration, no grid, or a grid that does not match the number of foreground frames.
@@ -265,20 +271,70 @@ class MDFInfo:
                 f"{self.path} is a measurement without a calibration (no /calibration/method): it has no grid."
             )
         size, fov, center = calibration.size, calibration.fov, calibration.center
-        if (size is None or fov is None) and calibration.positions is not None:
-            size, fov, center = _grid_of_positions(self.path, calibration)
+        positions = calibration.positions
+        if positions is not None and (size is None or fov is None):
+            size, fov, center = grid_of_positions(positions)
+            if math.prod(size) != len(positions):
+                raise MDFError(
+                    f"{self.path} gives {len(positions)} positions that form no regular grid, and no /calibration/size with "
+                    "/calibration/fieldOfView."
+                )
         if size is None or fov is None:
             raise MDFError(
                 f"{self.path} lacks /calibration/size or /calibration/fieldOfView, and positions to find them from."
             )
-        if np.prod(size) != self.n_foreground_frames:
+        if math.prod(size) != self.n_foreground_frames:
             raise MDFError(
-                f"{self.path}: /calibration/size {size} has {np.prod(size)} voxels, but the data hold "
+                f"{self.path}: /calibration/size {size} has {math.prod(size)} voxels, but the data hold "
                 f"{self.n_foreground_frames} foreground frames."
             )
-        return Grid.create(
-            size, _thickness(np.asarray(fov), size, calibration), np.zeros(3) if center is None else center
-        )
+        if center is None:
+            center = np.zeros(3) if positions is None else (positions.min(0) + positions.max(0)) / 2
+        try:
+            return Grid.create(size, _thickness(fov, size, calibration), center)
+        except ValueError as error:
+            raise MDFError(f"{self.path}: /calibration: {error}") from None
+
+    @property
+    def voxel_frames(self) -> np.ndarray:
+        """Where each voxel of the grid (x fastest) stands among the foreground frames, (n,).
+
+        Frames are never permuted again where isFramePermutation says that they are sorted: sorting by isBackgroundFrame
+        leaves a sorted file as it is. A meander (/calibration/isMeanderingGrid of a file that is not sorted) and an order
+        other than xyz are undone. Positions that say otherwise decide, unless the file says that its frames are sorted,
+        meander, or are coefficients of a transform, whose voxels stand where the transform puts them.
+
+        Raises:
+            MDFError: no grid, or positions that contradict it.
+        """
+        calibration, said = self.calibration, self._header_order
+        assert calibration is not None
+        if calibration.positions is None:
+            return said
+        found = position_order(str(self.path), calibration.positions, self.grid)
+        fixed = ["isMeanderingGrid"] if self._meanders else []
+        fixed += [name for name in ("isFramePermutation", "isSparsityTransformed") if self.flags[name]]
+        if fixed and not np.array_equal(found, said):
+            raise MDFError(
+                f"{self.path}: /calibration/positions puts the frames in another order than {fixed[0]} = 1 says. Correct or "
+                "remove the one that is wrong."
+            )
+        return found
+
+    @property
+    def sorted_by_positions(self) -> bool:
+        """Whether /calibration/positions puts the voxels in another order than the rest of the header does."""
+        return not np.array_equal(self.voxel_frames, self._header_order)
+
+    @property
+    def _meanders(self) -> bool:
+        return self.calibration is not None and self.calibration.meandering and not self.flags["isFramePermutation"]
+
+    @property
+    def _header_order(self) -> np.ndarray:
+        grid = self.grid
+        assert self.calibration is not None
+        return header_order(grid.shape, self.calibration.order, self._meanders)
 
 
 def _thickness(fov: np.ndarray, size: tuple[int, int, int], calibration: CalibrationInfo) -> np.ndarray:
@@ -290,57 +346,3 @@ def _thickness(fov: np.ndarray, size: tuple[int, int, int], calibration: Calibra
     if calibration.delta_sample_size is not None and np.all(calibration.delta_sample_size > 0):
         edge = calibration.delta_sample_size
     return np.where(flat, edge, fov)
-
-
-def _grid_of_positions(path: Path, calibration: CalibrationInfo) -> tuple[tuple[int, int, int], np.ndarray, np.ndarray]:
-    """Size, field of view and center of a regular grid of positions, x fastest."""
-    positions = calibration.positions
-    assert positions is not None
-    axes = [np.unique(np.round(positions[:, i], 9)) for i in range(3)]
-    nx, ny, nz = (len(axis) for axis in axes)
-    extent = np.array([np.ptp(axis) for axis in axes])
-    fov = np.array([span * len(axis) / max(len(axis) - 1, 1) for span, axis in zip(extent, axes, strict=True)])
-    fov = _thickness(fov, (nx, ny, nz), calibration)
-    center = np.array([(axis[0] + axis[-1]) / 2 for axis in axes])
-    if nx * ny * nz == len(positions) and np.all(fov > 0):
-        expected = Grid.create((nx, ny, nz), fov, center).positions
-        ordered = positions[voxel_order((nx, ny, nz), calibration.order)]
-        if np.allclose(ordered, expected, rtol=0, atol=1e-3 * fov.max()):
-            return (nx, ny, nz), fov, center
-    raise MDFError(
-        f"{path} gives {len(positions)} positions that form no regular grid in the order {calibration.order}, "
-        "and no /calibration/size with /calibration/fieldOfView."
-    )
-
-
-def voxel_order(size: tuple[int, int, int], order: str) -> np.ndarray:
-    """Where each voxel (x fastest) stands in a grid stored with another fastest axis.
-
-    Args:
-        size: (nx, ny, nz).
-        order: the axes, fastest first, such as "xyz" or "zyx".
-
-    Returns:
-        Index of voxel v in the stored order, (n,).
-    """
-    axes = ["xyz".index(letter) for letter in order]
-    stored = np.arange(np.prod(size)).reshape([size[axis] for axis in reversed(axes)])
-    slowest_first = list(reversed(axes))
-    return stored.transpose([slowest_first.index(axis) for axis in (2, 1, 0)]).ravel()
-
-
-def meander_order(size: tuple[int, int, int]) -> np.ndarray:
-    """Where each grid point stands in a meandering path: x runs backwards where y + z is odd, y where z is odd.
-
-    Args:
-        size: points along the first (fastest), second and third axis.
-
-    Returns:
-        Index of grid point v in the measured order, (n,); y counts lines in the order of measurement.
-    """
-    z, y, x = np.indices(size[::-1])
-    back = (y + z) % 2 == 1
-    point_x = np.where(back, size[0] - 1 - x, x)
-    point_y = np.where(z % 2 == 1, size[1] - 1 - y, y)
-    point = ((z * size[1] + point_y) * size[0] + point_x).ravel()
-    return np.argsort(point)

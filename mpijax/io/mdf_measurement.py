@@ -1,5 +1,7 @@
 """Reading measurements from MDF files, averaged on the way."""
 
+import reprlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,12 @@ import numpy as np
 from mpijax.core.checks import check_choice
 from mpijax.io.background import METHODS, background_model
 from mpijax.io.errors import MDFError
-from mpijax.io.hdf5 import SLAB_BYTES, open_hdf5, spans
+from mpijax.io.hdf5 import SLAB_BYTES, open_hdf5, require, spans
 from mpijax.io.mdf_header import read_info
 from mpijax.io.mdf_info import MDFInfo
 from mpijax.io.mdf_metadata import period_fields, read_metadata
-from mpijax.io.mdf_rows import as_numbers, complex_dtype, convert, transfer_function, wants_correction
+from mpijax.io.mdf_rows import complex_dtype, convert, transfer_function, wants_correction
+from mpijax.io.numbers import Numbers, data_numbers
 from mpijax.system.acquisition import mean_periods
 from mpijax.system.leakage import windowed
 from mpijax.system.measurement import Measurement
@@ -41,11 +44,13 @@ def read_measurement(
         background: "none", "mean" (of the file's background frames) or "interpolate" (between runs of them); where the
             file says that the background has been subtracted, nothing is. The background frames returned lose their
             mean with it.
-        empty_scan: an MDF file of an empty measurement, the mean of whose frames is subtracted, period by period.
-        frames: which foreground frames, counted from 0 (an index, a slice or a sequence); None = all.
+        empty_scan: an MDF file of an empty measurement, the mean of whose frames is subtracted, period by period; matched by
+            bin, in whatever order it holds them.
+        frames: which foreground frames, counted from 0 (an index, a slice, a sequence in any order, or a boolean mask); None =
+            all.
         periods: which periods of each frame, likewise.
         average_frames, average_periods: mean over this many consecutive ones of the chosen; an incomplete rest is
-            dropped.
+            left out, with a warning.
         apply_transfer_function: divide by the transfer function and the induction factor: "auto" where the file has one
             and has not been corrected, True (an error without one) or False. Bins where it is zero or not finite become
             zero.
@@ -71,6 +76,11 @@ def read_measurement(
     corrects = wants_correction(info, apply_transfer_function)
     foreground = np.flatnonzero(~info.is_background_frame)
     empty = np.flatnonzero(info.is_background_frame)
+    if not len(foreground):
+        raise MDFError(
+            f"{info.path} holds background frames only ({len(empty)}), nothing measured between them; it can serve as the empty "
+            "scan of another measurement: empty_scan=."
+        )
     groups = _groups("frames", foreground, frames, average_frames)
     period_groups = _groups("periods", np.arange(info.n_periods), periods, average_periods)
     model = background_model(info, groups.ravel(), empty, background)
@@ -122,7 +132,8 @@ def read_measurement(
 def _measurement_info(path: str | Path) -> MDFInfo:
     info = read_info(path)
     if not info.data_shape:
-        raise MDFError(f"{info.path} holds no /measurement/data.")
+        with open_hdf5(path) as file:
+            require(file, "/measurement/data", partly=True)
     if info.flags["isSparsityTransformed"]:
         raise MDFError(f"{info.path} is a compressed calibration; read it with read_system_matrix.")
     return info
@@ -132,25 +143,39 @@ def _groups(name: str, available: np.ndarray, chosen: Any, count: int) -> np.nda
     """Positions to average, (groups, count)."""
     if int(count) != count or count < 1:
         raise ValueError(f"average_{name} = {count}; a positive integer is expected.")
-    try:
-        kept = (
-            available
-            if chosen is None
-            else np.atleast_1d(available[chosen if isinstance(chosen, slice) else np.asarray(chosen)])
-        )
-    except IndexError:
-        raise ValueError(f"{name} = {chosen}; the file has {name} 0 to {len(available) - 1}.") from None
+    kept = available if chosen is None else available[_index(name, chosen, len(available))]
     if len(kept) < count:
         raise ValueError(f"average_{name} = {count}, but only {len(kept)} {name} are there to average.")
-    groups = len(kept) // int(count)
-    return kept[: groups * int(count)].reshape(groups, int(count))
+    count = int(count)
+    groups, rest = divmod(len(kept), count)
+    if rest:
+        warnings.warn(
+            f"{len(kept)} {name} are averaged by {count}; the last {rest} of them are left out.", stacklevel=3
+        )
+    return kept[: groups * count].reshape(groups, count)
+
+
+def _index(name: str, chosen: Any, length: int) -> Any:
+    """Which of ``length`` things are chosen: a slice, or whole numbers in the order given; a boolean list is a mask."""
+    if isinstance(chosen, slice):
+        return chosen
+    index = np.atleast_1d(np.asarray(chosen))
+    if index.dtype.kind == "b":
+        if index.shape != (length,):
+            raise ValueError(f"{name} is a mask of shape {index.shape}; the file has {length} {name}, so ({length},).")
+        return np.flatnonzero(index)
+    if index.dtype.kind not in "iu" or index.ndim != 1:
+        raise ValueError(f"{name} = {reprlib.repr(chosen)}; whole numbers, a mask or a slice are expected.")
+    if np.any((index < -length) | (index >= length)):
+        raise ValueError(f"{name} = {reprlib.repr(chosen)}; the file has {name} 0 to {length - 1}.")
+    return index.astype(np.int64)
 
 
 def _spectra(
     file: h5py.File, info: MDFInfo, frames: np.ndarray, periods: np.ndarray, correct_leakage: bool
 ) -> np.ndarray:
     """Spectra averaged over groups of frames (g, a) and of periods (h, b): complex (g, h, c, f)."""
-    data = file["/measurement/data"]
+    data = data_numbers(file)
     dtype = complex_dtype(info)
     adjacent = _adjacent(info) if correct_leakage and not info.flags["isSpectralLeakageCorrected"] else None
     out = np.empty((len(frames), len(periods), info.n_channels, len(info.frequency_indices)), dtype)
@@ -210,7 +235,7 @@ def _adjacent(info: MDFInfo) -> np.ndarray:
 
 
 def _sum(
-    data: h5py.Dataset, info: MDFInfo, frames: np.ndarray, periods: np.ndarray, adjacent: np.ndarray | None
+    data: Numbers, info: MDFInfo, frames: np.ndarray, periods: np.ndarray, adjacent: np.ndarray | None
 ) -> np.ndarray:
     """Physical data summed in double precision over frames (g, a) and periods (h, b): (g, h, c, samples or bins)."""
     fast = info.flags["isFastFrameAxis"]
@@ -221,8 +246,11 @@ def _sum(
     for first, last, _ in spans(frame_set, 1, len(frame_set)):
         columns = []
         for start, stop, _ in spans(period_set, 1, len(period_set)):
-            block = np.moveaxis(data[start:stop, ..., first:last], -1, 0) if fast else data[first:last, start:stop]
-            columns.append(convert(as_numbers(block), info, np.arange(info.n_channels), info.frequency_indices, -1))
+            f, p = slice(first, last), slice(start, stop)
+            index = (p, slice(None), slice(None), f) if fast else (f, p)
+            data.check(*index)
+            block = np.moveaxis(data[index], -1, 0) if fast else data[index]
+            columns.append(convert(block, info, np.arange(info.n_channels), info.frequency_indices, -1))
         rows.append(np.concatenate(columns, axis=1))
     block = np.concatenate(rows)
     if adjacent is not None and len(wanted):
@@ -238,15 +266,25 @@ def _sum(
 def _empty_scan(path: str | Path, info: MDFInfo, period_groups: np.ndarray, correct_leakage: bool) -> np.ndarray:
     """All frames of an empty measurement, averaged over periods as the data are: (e, periods or 1, c, f)."""
     scan = _measurement_info(path)
-    if (
-        (scan.n_channels, scan.n_samples) != (info.n_channels, info.n_samples)
-        or not np.array_equal(scan.frequency_indices, info.frequency_indices)
-        or scan.n_periods not in (1, info.n_periods)
+    for name, ours, theirs, fits in (
+        ("channels", info.n_channels, scan.n_channels, scan.n_channels == info.n_channels),
+        ("samples per period", info.n_samples, scan.n_samples, scan.n_samples == info.n_samples),
+        ("periods per frame", info.n_periods, scan.n_periods, scan.n_periods in (1, info.n_periods)),
+        ("Hz of bandwidth", info.bandwidth, scan.bandwidth, _same(info.bandwidth, scan.bandwidth)),
     ):
+        if not fits:
+            raise MDFError(
+                f"the empty scan {scan.path} has {theirs} {name}, but {info.path} has {ours}; it does not match."
+            )
+    missing = np.setdiff1d(info.frequency_indices, scan.frequency_indices)
+    if len(missing):
         raise MDFError(
-            f"the empty scan {scan.path} ({scan.n_channels} channels, {scan.n_samples} samples, "
-            f"{len(scan.frequency_indices)} frequencies, {scan.n_periods} periods) does not match {info.path} "
-            f"({info.n_channels}, {info.n_samples}, {len(info.frequency_indices)}, {info.n_periods})."
+            f"the empty scan {scan.path} does not match {info.path}: it lacks {len(missing)} of the "
+            f"{len(info.frequency_indices)} frequencies (bins {missing[:5].tolist()} ..)."
+        )
+    if scan.flags["isBackgroundCorrected"]:
+        raise MDFError(
+            f"the empty scan {scan.path} has lost its background already; nothing of it is left to subtract."
         )
     if scan.flags["isTransferFunctionCorrected"] != info.flags["isTransferFunctionCorrected"]:
         raise MDFError(
@@ -255,4 +293,11 @@ def _empty_scan(path: str | Path, info: MDFInfo, period_groups: np.ndarray, corr
     groups = period_groups if scan.n_periods == info.n_periods else np.zeros((1, 1), int)
     with open_hdf5(path) as file:
         found = _spectra(file, scan, np.arange(scan.n_frames)[:, None], groups, correct_leakage)
+    order = np.argsort(scan.frequency_indices)
+    found = found[..., order[np.searchsorted(scan.frequency_indices, info.frequency_indices, sorter=order)]]
     return np.broadcast_to(found, (len(found), len(period_groups), *found.shape[2:]))
+
+
+def _same(a: float, b: float) -> bool:
+    """Whether two facts agree; what is not known is not compared."""
+    return bool(np.isnan(a) or np.isnan(b) or np.isclose(a, b, rtol=1e-6, atol=0))

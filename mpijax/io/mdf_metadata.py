@@ -7,13 +7,10 @@ import h5py
 import numpy as np
 
 from mpijax.io.errors import MDFError
-from mpijax.io.hdf5 import dataset, value
+from mpijax.io.hdf5 import LARGEST, small_value, walk
 from mpijax.io.mdf_fields import ANGLES, CHANNELS, FREQUENCIES, FREQUENCIES_UNKNOWN, PERIODS, ROW_MASK
 from mpijax.io.mdf_info import MDFInfo
 from mpijax.system.acquisition import BY_PERIOD, PHASE, PHASE_UNKNOWN, nested
-
-LARGEST = 4096
-"""User fields with more entries than this stay behind."""
 
 CARRIED = (
     *(f"/study/{name}" for name in ("description", "name", "number", "uuid", "time")),
@@ -42,15 +39,8 @@ def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[
     carries_drive = not calibration or info.sequence is None
     if carries_drive:
         paths += DRIVE
-
-    def visit(name: str, item: Any) -> None:
-        path = f"/{name}"
-        if isinstance(item, h5py.Dataset) and "/_" in path and path not in _OWN and item.size is not None:
-            if item.size <= LARGEST:
-                paths.append(path)
-
-    file.visititems(visit)
-    found = {path: nested(value(file, path)) for path in paths if dataset(file, path) is not None}
+    paths += [path for path in walk(file) if "/_" in path and path not in _OWN]
+    found = {path: nested(item) for path in paths if (item := small_value(file, path)) is not None}
     for path, item in found.items():  # one tracer, or one waveform for all channels, is one text
         if path.startswith("/tracer/") and isinstance(item, tuple) and len(item) == 1:
             found[path] = item[0]
@@ -60,7 +50,7 @@ def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[
         found |= period_fields(info, [info.period])
     if PHASE in info.lacks:
         found[PHASE_UNKNOWN] = "the file this comes from gives no phases of the drive field; zero is an assumption"
-    return {path: item for path, item in found.items() if item is not None}
+    return found
 
 
 def period_fields(info: MDFInfo, periods: list[int]) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import numpy as np
 from mpijax.core.pytree import FrozenMapping
 from mpijax.io.background import BackgroundModel, background_model, finite_means
 from mpijax.io.errors import MDFError
-from mpijax.io.hdf5 import SLAB_BYTES, as_slice, open_hdf5
+from mpijax.io.hdf5 import SLAB_BYTES, as_slice, open_hdf5, require
 from mpijax.io.mdf_header import read_info
-from mpijax.io.mdf_info import MDFInfo, meander_order, voxel_order
+from mpijax.io.mdf_info import MDFInfo
 from mpijax.io.mdf_metadata import read_metadata
-from mpijax.io.mdf_rows import complex_dtype, row_slabs, transfer_function, wants_correction
+from mpijax.io.mdf_rows import check_rows, complex_dtype, row_slabs, transfer_function, wants_correction
 from mpijax.io.snr import Block, channel_snr, row_median, system_matrix_snr
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
@@ -32,7 +32,7 @@ class SystemMatrixFile:
         info: the header, speaking of one period.
         grid: the grid of its voxels.
         channel_positions: kept receive channels (c,), as they stand in the file.
-        bins: kept positions (f,) among ``info.frequencies``, ascending.
+        bins: kept positions (f,) among ``info.frequencies``, in the file's order.
         row_mask: bool (c, f), the rows a selection keeps, or None for all.
         snr: (c, f) or None.
     """
@@ -155,9 +155,13 @@ class SystemMatrixFile:
         model = background_model(info, foreground, empty, background)
         corrects = wants_correction(info, apply_transfer_function)
         with open_hdf5(info.path) as file:
+            check_rows(file, info, self.channel_positions, self.bins, self.row_mask)
             values, frames = _read_columns(file, self, (foreground, empty))
             transfer = transfer_function(file, info)
             metadata = read_metadata(file, info, calibration=True)
+        bad = np.count_nonzero(~np.isfinite(frames).all((0, 1)))
+        if bad:
+            raise MDFError(f"{info.path}: {bad} of {len(empty)} background frames hold NaN or infinity; remove them.")
         snr: Any = self.snr
         if snr is None and len(empty):
             snr = system_matrix_snr(values, frames.transpose(2, 0, 1))
@@ -215,7 +219,8 @@ def open_system_matrix(path: str | Path, *, period: int = 0) -> SystemMatrixFile
     """
     info = read_info(path)
     if not info.data_shape:
-        raise MDFError(f"{info.path} holds no /measurement/data, so there is no system matrix in it.")
+        with open_hdf5(path) as file:
+            require(file, "/measurement/data", partly=True)
     grid = info.grid
     info = info.at_period(period)
     bins = np.arange(len(info.frequency_indices))
@@ -260,24 +265,16 @@ def read_system_matrix(
 
 
 def frame_columns(info: MDFInfo) -> tuple[np.ndarray, np.ndarray]:
-    """Stored positions of the foreground frames in voxel order (x fastest), and of the background frames.
-
-    Frames are never permuted again where isFramePermutation says that they are sorted: sorting by isBackgroundFrame
-    leaves a sorted file as it is. Only a meander (/calibration/isMeanderingGrid of a file that is not sorted) and an
-    order other than xyz are undone.
-    """
-    foreground = np.flatnonzero(~info.is_background_frame)
-    calibration = info.calibration
-    assert calibration is not None
-    size = info.grid.shape
-    if calibration.meandering and not info.flags["isFramePermutation"]:
-        axes = ["xyz".index(letter) for letter in calibration.order]
-        foreground = foreground[meander_order((size[axes[0]], size[axes[1]], size[axes[2]]))]
-    return foreground[voxel_order(size, calibration.order)], np.flatnonzero(info.is_background_frame)
+    """Stored positions of the foreground frames in voxel order (x fastest), and of the background frames."""
+    return np.flatnonzero(~info.is_background_frame)[info.voxel_frames], np.flatnonzero(info.is_background_frame)
 
 
 def _read_columns(file: h5py.File, source: SystemMatrixFile, wanted: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """The kept rows at some frames each, (c, f, frames)."""
+    if np.any(np.diff(source.bins) < 0):
+        order = np.argsort(source.bins)
+        back = np.argsort(order)
+        return tuple(a[:, back] for a in _read_columns(file, replace(source, bins=source.bins[order]), wanted))
     shape = (source.n_channels, len(source.bins))
     found = tuple(np.empty((*shape, len(columns)), complex_dtype(source.info)) for columns in wanted)
     # where each stored frame goes, so that a block of frames is placed without looking at the others
@@ -302,6 +299,7 @@ def _stored_snr(source: SystemMatrixFile) -> np.ndarray:
         for period, channel in np.ndindex(*found.shape[:2]):
             info = source.info.at_period(period)
             only = replace(source, info=info, channel_positions=source.channel_positions[channel : channel + 1])
+            check_rows(file, info, only.channel_positions, only.bins, None)
 
             def blocks(only: SystemMatrixFile = only) -> Any:
                 return _row_blocks(file, only, foreground, empty)

@@ -10,11 +10,11 @@ import numpy as np
 from mpijax.core.checks import check_finite, check_shape
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.io.errors import MDFError
-from mpijax.io.hdf5 import open_hdf5, value
+from mpijax.io.hdf5 import array, open_hdf5, read, require, value, walk
 from mpijax.io.mdf_fields import FREQUENCIES, FREQUENCIES_UNKNOWN, PARAMETERS
 from mpijax.io.mdf_header import parse_info
-from mpijax.io.mdf_info import voxel_order
-from mpijax.io.mdf_write import header_fields, identity_fields, write_fields, writing
+from mpijax.io.mdf_positions import voxel_order
+from mpijax.io.mdf_write import check_readable, header_fields, identity_fields, write_fields, writing
 from mpijax.system.acquisition import nested
 from mpijax.system.grid import Grid
 from mpijax.system.measurement import Measurement
@@ -108,6 +108,7 @@ def write_reconstruction(path: str | Path, reconstruction: Reconstruction) -> No
         OSError: the file cannot be written, for instance because the disk is full; nothing is left behind.
     """
     images, grid = np.asarray(reconstruction.images), reconstruction.grid
+    check_finite("reconstruction.images", images)
     fields = {
         **identity_fields(),
         **reconstruction.metadata,
@@ -122,6 +123,7 @@ def write_reconstruction(path: str | Path, reconstruction: Reconstruction) -> No
     fields |= {f"{PARAMETERS}/{name}": item for name, item in reconstruction.parameters.items()}
     with writing(path, images.nbytes) as file:
         write_fields(file, fields)
+        check_readable(file, path)
 
 
 def read_reconstruction(path: str | Path) -> Reconstruction:
@@ -137,32 +139,42 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
     with open_hdf5(path) as file:
         info = parse_info(file, Path(path)).reconstruction
         if info is None:
-            raise MDFError(f"{path} holds no /reconstruction/data; it is no reconstruction.")
+            require(file, "/reconstruction/data")
+        assert info is not None
         grid = info.grid
-        data = np.asarray(file["/reconstruction/data"])
-        mask = value(file, "/reconstruction/isOverscanRegion")
+        data = _images(file)
+        mask = array(file, "/reconstruction/isOverscanRegion", dtype=bool)
+        if mask is not None and mask.size != grid.size:
+            raise MDFError(f"{path}: isOverscanRegion has {mask.size} entries for a grid of {grid.size} voxels.")
         metadata = _header(file)
     order = voxel_order(grid.shape, info.order)
     images = grid.to_image(np.ascontiguousarray(np.moveaxis(data[:, order], 2, 1)))
     return Reconstruction(
         images[:, 0] if images.shape[1] == 1 else images,
         grid,
-        None if mask is None else grid.to_image(np.asarray(mask, bool).ravel()[order]),
+        None if mask is None else grid.to_image(mask.ravel()[order]),
         info.parameters,
         FrozenMapping(metadata),
     )
 
 
+def _images(file: h5py.File) -> np.ndarray:
+    """The images as stored; what :meth:`Reconstruction.create` refuses is refused."""
+    data = np.asarray(read(require(file, "/reconstruction/data")))
+    if data.dtype.kind not in "iuf":
+        raise MDFError(
+            f"{file.filename}: /reconstruction/data holds {data.dtype} data; concentrations are real numbers."
+        )
+    if bad := data.size - np.count_nonzero(np.isfinite(data)):
+        raise MDFError(
+            f"{file.filename}: /reconstruction/data has {bad} of {data.size} values that are NaN or infinite."
+        )
+    return data
+
+
 def _header(file: h5py.File) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-
-    def visit(name: str, item: Any) -> None:
-        path = f"/{name}"
-        if isinstance(item, h5py.Dataset) and path not in _NOT_KEPT and not path.startswith(_OTHER_GROUPS):
-            found[path] = nested(value(file, path))
-
-    file.visititems(visit)
-    return {path: item for path, item in found.items() if item is not None}
+    paths = (path for path in walk(file) if path not in _NOT_KEPT and not path.startswith(_OTHER_GROUPS))
+    return {path: nested(item) for path in paths if (item := value(file, path)) is not None}
 
 
 def _plain(item: Any) -> Any:

@@ -8,9 +8,10 @@ import numpy as np
 import scipy.fft
 
 from mpijax.io.errors import MDFError
-from mpijax.io.hdf5 import SLAB_BYTES, as_slice, dataset, spans, text
+from mpijax.io.hdf5 import SLAB_BYTES, as_slice, dataset, read, spans, text, whole
 from mpijax.io.mdf_info import MDFInfo
 from mpijax.io.mdf_shapes import take_kept_bins
+from mpijax.io.numbers import Numbers, data_numbers, numbers
 
 Slab = tuple[int, slice, slice, np.ndarray]
 """Position among the channels, among the bins and among the stored frames, and the block (bins, frames)."""
@@ -29,7 +30,7 @@ def row_slabs(file: h5py.File, info: MDFInfo, channels: np.ndarray, bins: np.nda
     Yields:
         Blocks (bins, frames); together they cover (c, f, N).
     """
-    data = file["/measurement/data"]
+    data = data_numbers(file)
     if not info.flags["isFourierTransformed"]:
         return _time_domain(data, info, channels, bins)
     if info.flags["isFastFrameAxis"]:
@@ -39,19 +40,24 @@ def row_slabs(file: h5py.File, info: MDFInfo, channels: np.ndarray, bins: np.nda
     return _frames_first(data, info, channels, bins)
 
 
+def check_rows(file: h5py.File, info: MDFInfo, channels: np.ndarray, bins: np.ndarray, mask: np.ndarray | None) -> None:
+    """Refuse rows, of those that ``mask`` (c, f) keeps, of which some chunks were never written."""
+    data = data_numbers(file)
+    if data.complete:
+        return
+    for c, channel in enumerate(channels):
+        kept = np.sort(bins if mask is None else bins[mask[c]])
+        if not info.flags["isFourierTransformed"]:
+            kept = np.arange(info.n_samples)
+        for start, stop, _ in spans(kept, 1, len(kept)):
+            row = (info.period, channel, slice(start, stop))
+            data.check(*(row if info.flags["isFastFrameAxis"] else (slice(None), *row)))
+
+
 def complex_dtype(info: MDFInfo) -> np.dtype:
     """The precision in which the data are read: complex64 up to 32-bit floats or 16-bit integers, else complex128."""
     assert info.data_dtype is not None
-    kind = info.data_dtype if info.data_dtype.names is None else info.data_dtype[0]
-    return np.result_type(kind, np.complex64)
-
-
-def as_numbers(block: np.ndarray) -> np.ndarray:
-    """Raw data as floats or complex floats: integers and compounds of two numbers converted."""
-    if block.dtype.names is not None:
-        real, imaginary = (as_numbers(block[name]) for name in block.dtype.names[:2])
-        return real + 1j * imaginary
-    return block if block.dtype.kind == "c" else block.astype(np.result_type(block.dtype, np.float32), copy=False)
+    return np.dtype("c8" if np.result_type(info.data_dtype, np.complex64).itemsize <= 8 else "c16")
 
 
 def convert(block: np.ndarray, info: MDFInfo, channel: Any, indices: np.ndarray, axis: int) -> np.ndarray:
@@ -84,11 +90,13 @@ def convert(block: np.ndarray, info: MDFInfo, channel: Any, indices: np.ndarray,
 
 def transfer_function(file: h5py.File, info: MDFInfo) -> np.ndarray | None:
     """What the data are to be divided by: transfer function times induction factor, (C, K), or None."""
-    stored = dataset(file, "/acquisition/receiver/transferFunction")
+    stored = numbers(file, "/acquisition/receiver/transferFunction", 2)
     if stored is None:
         return None
-    values = as_numbers(stored[()])
-    if values.ndim != 2 or len(values) != info.n_channels:
+    if not stored.is_complex:
+        raise MDFError(f"{info.path}: transferFunction holds real numbers; it is complex.")
+    values = stored[()]
+    if len(values) != info.n_channels:
         raise MDFError(
             f"{info.path}: transferFunction has shape {values.shape}; expected ({info.n_channels}, frequencies)."
         )
@@ -112,33 +120,33 @@ def wants_correction(info: MDFInfo, apply_transfer_function: bool | str) -> bool
 
 
 def _fast_frame_axis(
-    file: h5py.File, data: h5py.Dataset, info: MDFInfo, channels: np.ndarray, bins: np.ndarray
+    file: h5py.File, data: Numbers, info: MDFInfo, channels: np.ndarray, bins: np.ndarray
 ) -> Iterator[Slab]:
     """[J, C, K, N]: a row is contiguous, so runs of bins are read and nothing between them."""
     expand = _Expansion(file, info, channels, bins) if info.flags["isSparsityTransformed"] else None
     limit = max(1, SLAB_BYTES // max(1, info.n_frames * complex_dtype(info).itemsize))
-    gap = data.chunks[2] if data.chunks else 1
+    gap = data.dataset.chunks[2] if data.dataset.chunks else 1
     for c, channel in enumerate(channels):
         for start, stop, part in spans(bins, gap, limit):
             block = data[info.period, channel, start:stop][as_slice(bins[part] - start)]
-            block = convert(as_numbers(block), info, channel, info.frequency_indices[bins[part]], -2)
+            block = convert(block, info, channel, info.frequency_indices[bins[part]], -2)
             yield c, part, slice(0, info.n_frames), block if expand is None else expand(c, part, block)
 
 
-def _frames_first(data: h5py.Dataset, info: MDFInfo, channels: np.ndarray, bins: np.ndarray) -> Iterator[Slab]:
+def _frames_first(data: Numbers, info: MDFInfo, channels: np.ndarray, bins: np.ndarray) -> Iterator[Slab]:
     """[N, J, C, K]: blocks of frames; gaps of a few kilobytes are read over."""
     itemsize = complex_dtype(info).itemsize
-    gap = max(data.chunks[3] if data.chunks else 1, 512)
+    gap = max(data.dataset.chunks[3] if data.dataset.chunks else 1, 512)
     for c, channel in enumerate(channels):
         for start, stop, part in spans(bins, gap, max(1, SLAB_BYTES // itemsize)):
             step = max(1, SLAB_BYTES // (itemsize * (stop - start)))
             for first in range(0, info.n_frames, step):
                 block = data[first : first + step, info.period, channel, start:stop][:, as_slice(bins[part] - start)]
-                block = convert(as_numbers(block), info, channel, info.frequency_indices[bins[part]], -1)
+                block = convert(block, info, channel, info.frequency_indices[bins[part]], -1)
                 yield c, part, slice(first, first + len(block)), block.T
 
 
-def _time_domain(data: h5py.Dataset, info: MDFInfo, channels: np.ndarray, bins: np.ndarray) -> Iterator[Slab]:
+def _time_domain(data: Numbers, info: MDFInfo, channels: np.ndarray, bins: np.ndarray) -> Iterator[Slab]:
     """[N, J, C, V] or [J, C, V, N]: whole periods of some frames, transformed."""
     step = max(1, SLAB_BYTES // (2 * complex_dtype(info).itemsize * info.n_samples))
     wanted = as_slice(info.frequency_indices[bins])
@@ -149,7 +157,7 @@ def _time_domain(data: h5py.Dataset, info: MDFInfo, channels: np.ndarray, bins: 
                 block = data[info.period, channel, :, frames].T
             else:
                 block = data[frames, info.period, channel]
-            block = convert(as_numbers(block), info, channel, info.frequency_indices, -1)
+            block = convert(block, info, channel, info.frequency_indices, -1)
             yield c, slice(0, len(bins)), frames, np.fft.rfft(block)[:, wanted].T
 
 
@@ -172,14 +180,15 @@ class _Expansion:
     def _read_indices(self, file: h5py.File, info: MDFInfo, channels: np.ndarray, bins: np.ndarray) -> np.ndarray:
         """Where the coefficients stand, counted from 0, (c, f, B)."""
         stored = dataset(file, "/measurement/subsamplingIndices")
-        if stored is None or stored.ndim != 4:
+        if stored is None or stored.shape[:-1] != info.data_shape[:-1]:
             raise MDFError(
                 f"{info.path} is compressed but lacks /measurement/subsamplingIndices of shape [J, C, K, B]."
             )
         found = np.empty((len(channels), len(bins), stored.shape[-1]), np.int64)
         for c, channel in enumerate(channels):
             for start, stop, part in spans(bins, 1, len(bins)):
-                found[c, part] = stored[info.period, channel, start:stop]
+                block = read(stored, (info.period, channel, slice(start, stop)))[as_slice(bins[part] - start)]
+                found[c, part] = whole(block, f"{info.path}: subsamplingIndices")
         found -= 0 if np.any(found == 0) else 1
         if found.size and (found.min() < 0 or found.max() >= self.n_voxels):
             raise MDFError(

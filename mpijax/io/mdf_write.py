@@ -16,7 +16,7 @@ from mpijax.core.checks import check_finite
 from mpijax.core.files import atomic_path
 from mpijax.io.errors import MDFError
 from mpijax.io.mdf_fields import ANGLES, CHANNELS, FREQUENCIES, FREQUENCIES_UNKNOWN, PERIODS, ROW_MASK
-from mpijax.io.mdf_header import FLAGS, bin_frequencies
+from mpijax.io.mdf_header import FLAGS, bin_frequencies, parse_info
 from mpijax.io.mdf_metadata import BY_PERIOD, check_metadata
 from mpijax.io.snr import add_snr
 from mpijax.system import acquisition
@@ -45,10 +45,12 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
         system_matrix: the matrix, on a host or a device.
 
     Raises:
-        ValueError: metadata under a path that MDF does not have, or of a type it cannot hold.
+        ValueError: metadata under a path that MDF does not have or of a type it cannot hold, NaN in background frames, or
+            anything else that reading the file would refuse. NaN in ``values`` is allowed: a position that failed.
         OSError: the file cannot be written, for instance because the disk is full; nothing is left behind.
     """
     matrix = system_matrix
+    check_finite("system_matrix.background", 0.0 if matrix.background is None else matrix.background)
     if matrix.snr is None and matrix.background is not None:
         matrix = add_snr(matrix)
     fields = header_fields(matrix, n_periods=1)
@@ -85,6 +87,7 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
             data[0, channel, :, :n] = np.asarray(matrix.values[channel])
             if e:
                 data[0, channel, :, n:] = np.asarray(matrix.background[:, channel]).T
+        check_readable(file, path)
 
 
 def write_measurement(path: str | Path, measurement: Measurement) -> None:
@@ -98,10 +101,12 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
         measurement: the measurement.
 
     Raises:
-        ValueError: NaN in the data, or metadata that MDF cannot hold.
+        ValueError: NaN in the data or the background frames, metadata that MDF cannot hold, or anything else that reading the
+            file would refuse.
         OSError: the file cannot be written, for instance because the disk is full; nothing is left behind.
     """
     check_finite("measurement.values", measurement.values)
+    check_finite("measurement.background", 0.0 if measurement.background is None else measurement.background)
     frames, periods, _, _ = measurement.values.shape
     e = 0 if measurement.background is None else measurement.background.shape[0]
     fields = header_fields(measurement, n_periods=periods)
@@ -118,6 +123,7 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
         data[:frames] = np.asarray(measurement.values)
         if e:
             data[frames:] = np.asarray(measurement.background)
+        check_readable(file, path)
 
 
 def identity_fields() -> dict[str, Any]:
@@ -128,6 +134,8 @@ def identity_fields() -> dict[str, Any]:
 
 def header_fields(source: SystemMatrix | Measurement, n_periods: int) -> dict[str, Any]:
     """Every mandatory field but those of the frames, the source's own metadata above the defaults."""
+    if np.isnan(source.bandwidth) and not np.isnan(source.frequencies).all():
+        raise MDFError("the bandwidth is NaN, though frequencies are known; give the bandwidth.")
     identity = identity_fields()
     fields: dict[str, Any] = {
         **{f"/study/{name}": UNKNOWN for name in ("description", "name")},
@@ -245,6 +253,22 @@ def writing(path: str | Path, n_bytes: int) -> Iterator[h5py.File]:
             raise OSError(errno.ENOSPC, "the disk is full; nothing was written", str(path)) from None
         code = getattr(error, "errno", None) or errno.EIO
         raise OSError(code, f"cannot be written ({error}); nothing was written", str(path)) from None
+
+
+def check_readable(file: h5py.File, path: str | Path) -> None:
+    """Refuse to write what reading would refuse.
+
+    Raises:
+        MDFError: with the reader's words.
+    """
+    try:
+        info = parse_info(file, Path(path))
+        for part in (info if info.is_calibration else None, info.reconstruction):
+            if part is not None:
+                part.grid  # noqa: B018
+    except MDFError as error:
+        said = str(error).replace(file.filename, "it").replace(str(path), "it")
+        raise MDFError(f"{path} is not written, for it could not be read again: {said}") from None
 
 
 def write_fields(file: h5py.File, fields: Mapping[str, Any]) -> None:

@@ -88,7 +88,7 @@ class OpenMPIDataset:
 
     Attributes:
         calibrations, measurements: entries, calibrations by number, measurements by path.
-        skipped: files that are not MDF, each with the reason.
+        skipped: files that are not MDF or cannot be read, each with the reason.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -104,7 +104,7 @@ class OpenMPIDataset:
         for path in sorted(p for p in self.root.rglob("*") if p.suffix.lower() in (".mdf", ".h5") and p.is_file()):
             try:
                 info = read_info(path)
-            except MDFError as error:
+            except (MDFError, OSError) as error:
                 self.skipped.append((path, str(error)))
                 continue
             entries.append(_identify(path, info, self.root))

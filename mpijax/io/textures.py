@@ -8,6 +8,8 @@ import numpy as np
 from scipy.io import loadmat
 
 from mpijax.core.typing import Float
+from mpijax.io.hdf5 import children, open_hdf5, read, require
+from mpijax.io.hdf5_open import failure
 
 
 def read_textures(paths: Iterable[str | Path]) -> Float[np.ndarray, "k h w"]:
@@ -32,6 +34,11 @@ def read_textures(paths: Iterable[str | Path]) -> Float[np.ndarray, "k h w"]:
         if array.ndim in (2, 3) and min(array.shape[-2:]) > 1 and array.dtype.kind in "fiu"
         for image in (array if array.ndim == 3 else array[None])
     ]
+    bad = [image for image in found if not np.isfinite(image).all()]
+    if bad:
+        raise ValueError(
+            f"{', '.join(path.name for path in files)[:200]}: {len(bad)} of {len(found)} images hold NaN or infinity."
+        )
     shapes = sorted({image.shape for image in found})
     if len(shapes) != 1:
         raise ValueError(
@@ -46,12 +53,14 @@ def _arrays(path: Path) -> list[np.ndarray]:
         raise FileNotFoundError(f"there is no file {path}.")
     if path.suffix not in (".npy", ".mat"):
         raise ValueError(f"{path} is neither a .npy nor a .mat file.")
+    if path.suffix == ".mat" and h5py.is_hdf5(path):  # version 7.3, which holds the axes in reverse order
+        with open_hdf5(path) as file:
+            return [np.asarray(read(require(file, name))).T for name in children(file, "/")]
     try:
         if path.suffix == ".npy":
             return [np.load(path, allow_pickle=False)]
-        if h5py.is_hdf5(path):  # version 7.3, which holds the axes in reverse order
-            with h5py.File(path, "r") as file:
-                return [np.asarray(item).T for item in file.values() if isinstance(item, h5py.Dataset)]
         return [np.asarray(item) for name, item in loadmat(path).items() if not name.startswith("__")]
+    except OSError as error:
+        raise failure(path, error) from None
     except Exception as error:  # the readers raise whatever they stumble on
-        raise ValueError(f"{path} cannot be read: {error}. The file seems to be damaged.") from None
+        raise ValueError(f"{path} cannot be read: {str(error)[:200]}. The file seems to be damaged.") from None

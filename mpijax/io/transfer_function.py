@@ -1,12 +1,13 @@
 """Measured transfer functions: HDF5 files of MPIFiles and Touchstone files of a network analyser."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from mpijax.io.errors import MDFError
-from mpijax.io.hdf5 import array, dataset, open_hdf5
-from mpijax.io.mdf_rows import as_numbers
+from mpijax.io.hdf5 import array, open_hdf5, require
+from mpijax.io.numbers import numbers
 from mpijax.system.transfer import TransferFunction
 
 HERTZ = {"HZ": 1.0, "KHZ": 1e3, "MHZ": 1e6, "GHZ": 1e9}
@@ -14,7 +15,7 @@ FORMATS = ("RI", "MA", "DB")
 
 
 def read_transfer_function(path: str | Path) -> TransferFunction:
-    """Read a measured receive chain.
+    """Read a measured receive chain; a sample at 0 Hz that is NaN is left out.
 
     HDF5 (``.h5``, ``.hdf5``): ``/frequencies`` (k,) [Hz], ``/transferFunction`` (c, k) complex or (c, k, 2) real and imaginary
     part, and ``/inductionFactor`` (c,), which multiplies it as in MDF files. Touchstone (``.s1p``): one port, any unit and
@@ -35,26 +36,35 @@ def read_transfer_function(path: str | Path) -> TransferFunction:
             f"{path}: a transfer function is read from .h5, .hdf5 (MPIFiles) or .s1p (Touchstone, one port)."
         )
     frequencies, values = _touchstone(path) if path.suffix.lower() == ".s1p" else _hdf5(path)
+    frequencies, values = _without_unknown_constant(path, frequencies, values)
     try:
         return TransferFunction.create(frequencies, values)
     except ValueError as error:
         raise MDFError(f"{path}: {error}") from None
 
 
+def _without_unknown_constant(path: Path, frequencies: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Without the sample at 0 Hz where it is NaN: a network analyser and an AC-coupled chain have none."""
+    if frequencies.shape != values.shape[-1:]:
+        return frequencies, values
+    unknown = (frequencies == 0) & ~np.isfinite(values).reshape(-1, values.shape[-1]).all(0)
+    if unknown.any():
+        warnings.warn(f"{path}: the transfer function is not known at 0 Hz; this sample is left out.", stacklevel=3)
+    return frequencies[~unknown], values[..., ~unknown]
+
+
 def _hdf5(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with open_hdf5(path) as file:
+        require(file, "/frequencies")
+        ndim = require(file, "/transferFunction").ndim
         frequencies, induction = array(file, "/frequencies"), array(file, "/inductionFactor")
-        stored = dataset(file, "/transferFunction")
-        if frequencies is None or stored is None:
-            raise MDFError(
-                f"{path} holds no /frequencies or no /transferFunction; it is no transfer function of MPIFiles."
-            )
-        values = as_numbers(stored[()])
-    if values.dtype.kind != "c":
-        if values.ndim == 0 or values.shape[-1] != 2:
-            raise MDFError(f"{path}: /transferFunction has shape {values.shape}; expected (channels, k, 2) or complex.")
-        values = values[..., 0] + 1j * values[..., 1]
-    values = np.atleast_2d(values)
+        assert frequencies is not None
+        stored = numbers(file, "/transferFunction", ndim)
+        if stored is not None and not stored.is_complex:  # real and imaginary part along the last axis
+            stored = numbers(file, "/transferFunction", ndim - 1) if ndim > 1 and stored.shape[-1] == 2 else None
+        if stored is None:
+            raise MDFError(f"{path}: /transferFunction holds real numbers; expected (channels, k, 2) or complex ones.")
+        values = np.atleast_2d(stored[()])
     if induction is not None:
         if induction.size not in (1, len(values)):
             raise MDFError(f"{path}: /inductionFactor has {induction.size} entries for {len(values)} channels.")
@@ -80,7 +90,7 @@ def _touchstone(path: Path) -> tuple[np.ndarray, np.ndarray]:
         try:
             row = [float(word) for word in line.split()]
         except ValueError:
-            raise MDFError(f"{path}, line {number}: {line!r} is not a row of numbers.") from None
+            raise MDFError(f"{path}, line {number}: {line[:80]!r} is not a row of numbers.") from None
         if len(row) != 3:
             raise MDFError(
                 f"{path}, line {number}: {len(row)} numbers; one port has 3 (frequency and one complex value)."
