@@ -172,6 +172,7 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
         average_periods=averaged,
         apply_transfer_function=transfer,
         correct_leakage=data.correct_leakage,
+        check=not data.force,
     )
     return Inputs(
         [m for m in matrices if isinstance(m, mj.SystemMatrix)],

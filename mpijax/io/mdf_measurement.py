@@ -17,7 +17,9 @@ from mpijax.io.mdf_info import MDFInfo
 from mpijax.io.mdf_metadata import period_fields, read_metadata
 from mpijax.io.mdf_rows import complex_dtype, convert, transfer_function, wants_correction
 from mpijax.io.numbers import Numbers, data_numbers
-from mpijax.system.acquisition import mean_periods
+from mpijax.system.acquisition import Acquisition, acquisition_of, mean_periods
+from mpijax.system.compare import check_alike
+from mpijax.system.identity import matched_positions
 from mpijax.system.leakage import windowed
 from mpijax.system.measurement import Measurement
 
@@ -33,6 +35,7 @@ def read_measurement(
     average_periods: int = 1,
     apply_transfer_function: bool | str = "auto",
     correct_leakage: bool = False,
+    check: bool = True,
 ) -> Measurement:
     """Read the foreground frames of a measurement as spectra.
 
@@ -58,6 +61,7 @@ def read_measurement(
             neighbors in the order of acquisition (:func:`mpijax.system.correct_leakage`); needs time-domain data of one
             period per frame. Foreground and background frames are not mixed. A file that says it has been corrected is
             read as it is.
+        check: refuse an empty scan whose fields or receiver, as far as both files state them, are others.
 
     Returns:
         Values complex (frames, periods, c, f), background frames beside them.
@@ -94,7 +98,7 @@ def read_measurement(
         for value, share in zip(values, shares, strict=True):
             value -= np.tensordot(share.astype(noise.real.dtype), noise, 1)
     if empty_scan is not None:
-        noise = _empty_scan(empty_scan, info, period_groups, correct_leakage)
+        noise = _empty_scan(empty_scan, info, period_groups, correct_leakage, check)
         values -= noise.mean(0)
     subtracted = model is not None or empty_scan is not None
     if subtracted:
@@ -263,19 +267,19 @@ def _sum(
     return block.sum(axis=(1, 3), dtype=np.result_type(block, np.float64))
 
 
-def _empty_scan(path: str | Path, info: MDFInfo, period_groups: np.ndarray, correct_leakage: bool) -> np.ndarray:
-    """All frames of an empty measurement, averaged over periods as the data are: (e, periods or 1, c, f)."""
+def _empty_scan(
+    path: str | Path, info: MDFInfo, period_groups: np.ndarray, correct_leakage: bool, check: bool
+) -> np.ndarray:
+    """All frames of an empty measurement, averaged over periods as the data are: (e, periods or 1, c, f).
+
+    Channels and frequencies are matched by their numbers.
+    """
     scan = _measurement_info(path)
-    for name, ours, theirs, fits in (
-        ("channels", info.n_channels, scan.n_channels, scan.n_channels == info.n_channels),
-        ("samples per period", info.n_samples, scan.n_samples, scan.n_samples == info.n_samples),
-        ("periods per frame", info.n_periods, scan.n_periods, scan.n_periods in (1, info.n_periods)),
-        ("Hz of bandwidth", info.bandwidth, scan.bandwidth, _same(info.bandwidth, scan.bandwidth)),
-    ):
-        if not fits:
-            raise MDFError(
-                f"the empty scan {scan.path} has {theirs} {name}, but {info.path} has {ours}; it does not match."
-            )
+    if scan.n_periods not in (1, info.n_periods):
+        raise MDFError(
+            f"the empty scan {scan.path} has {scan.n_periods} periods per frame, but {info.path} has {info.n_periods}; it does not "
+            "match."
+        )
     missing = np.setdiff1d(info.frequency_indices, scan.frequency_indices)
     if len(missing):
         raise MDFError(
@@ -291,13 +295,24 @@ def _empty_scan(path: str | Path, info: MDFInfo, period_groups: np.ndarray, corr
             f"of {scan.path} and {info.path} one has been corrected for its transfer function, the other not."
         )
     groups = period_groups if scan.n_periods == info.n_periods else np.zeros((1, 1), int)
+    if check or scan.n_samples != info.n_samples:
+        check_alike(_facts(info, period_groups[:, 0]), _facts(scan, groups[:, 0]), f"the empty scan {scan.path}")
+    numbered = info.channel_numbers is not None and scan.channel_numbers is not None
+    own = info.channel_numbers or range(info.n_channels)
+    present = scan.channel_numbers or range(scan.n_channels)
+    channels = matched_positions(
+        "channel", own, own, present, numbered=numbered, other=f"the empty scan {scan.path}", asking="the measurement"
+    )
     with open_hdf5(path) as file:
         found = _spectra(file, scan, np.arange(scan.n_frames)[:, None], groups, correct_leakage)
     order = np.argsort(scan.frequency_indices)
-    found = found[..., order[np.searchsorted(scan.frequency_indices, info.frequency_indices, sorter=order)]]
+    bins = order[np.searchsorted(scan.frequency_indices, info.frequency_indices, sorter=order)]
+    found = found.transpose(2, 3, 0, 1)[channels[:, None], bins].transpose(2, 3, 0, 1)
     return np.broadcast_to(found, (len(found), len(period_groups), *found.shape[2:]))
 
 
-def _same(a: float, b: float) -> bool:
-    """Whether two facts agree; what is not known is not compared."""
-    return bool(np.isnan(a) or np.isnan(b) or np.isclose(a, b, rtol=1e-6, atol=0))
+def _facts(info: MDFInfo, periods: np.ndarray) -> list[Acquisition]:
+    """What a file says of its scan, of some periods."""
+    with open_hdf5(info.path) as file:
+        fields = read_metadata(file, info, calibration=False)
+    return [acquisition_of(fields | period_fields(info, [int(i)]), info.n_samples, info.bandwidth) for i in periods]

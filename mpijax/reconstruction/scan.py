@@ -75,7 +75,7 @@ def _has_patches(data: Measurement) -> bool:
     """Whether the periods of the scan lie at different places, or one of several was chosen."""
     if data.period_numbers is not None:
         return True
-    offsets = [acquisition(data, period).offset_field for period in range(data.values.shape[1])]
+    offsets = [facts.offset_field for facts in data.acquisitions()]
     return any(a is not None and b is not None and not np.array_equal(a, b) for a, b in itertools.pairwise(offsets))
 
 

@@ -108,13 +108,18 @@ def mean_periods(metadata: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 
 def acquisition(source: Any, period: int = 0) -> Acquisition:
-    """The facts of a system matrix or of one period of a measurement.
+    """The facts of a system matrix or of one period of a measurement: see :func:`acquisition_of`."""
+    fields = dict(source.metadata)
+    fields |= acquisition_metadata(getattr(source, "sequence", None), getattr(source, "scanner", None))
+    return acquisition_of(fields, source.n_samples, source.bandwidth, period)
+
+
+def acquisition_of(fields: Mapping[str, Any], n_samples: int, bandwidth: Any, period: int = 0) -> Acquisition:
+    """The facts that fields under the paths of MDF state of one period.
 
     A drive field that is idle on all channels is no fact: it is what a file is given where nothing is known. A gradient that
     varies within the period is none either.
     """
-    fields: dict[str, Any] = dict(source.metadata)
-    fields |= acquisition_metadata(getattr(source, "sequence", None), getattr(source, "scanner", None))
 
     def at(path: str) -> np.ndarray | None:
         if fields.get(path) is None:
@@ -131,10 +136,10 @@ def acquisition(source: Any, period: int = 0) -> Acquisition:
         parts = values.reshape(-1, *shape)
         return parts[0] if np.allclose(parts, parts[:1], rtol=1e-6, atol=0) else None
 
-    bandwidth, unit = float(source.bandwidth), str(fields.get(UNIT) or "").strip()
+    unit = str(fields.get(UNIT) or "").strip()
     return Acquisition(
-        n_samples=int(source.n_samples),
-        bandwidth=bandwidth if np.isfinite(bandwidth) else None,
+        n_samples=int(n_samples),
+        bandwidth=float(bandwidth) if np.isfinite(bandwidth) else None,
         unit=None if unit.lower() in UNKNOWN_TEXTS else unit,
         gradient=constant(GRADIENT, (3, 3)),
         offset_field=constant(OFFSET, (3,)),

@@ -1,12 +1,12 @@
 """Facts that two scans both state, compared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mpijax.system.acquisition import Acquisition, acquisition
+from mpijax.system.acquisition import Acquisition
 
 FIELDS = 1e-3
 """How far strengths, gradients and offsets may differ, relative to the largest entry; phases in radians."""
@@ -61,14 +61,20 @@ def compare(first: Acquisition, second: Acquisition, *, offsets: bool = True) ->
     return Comparison(tuple(compared), tuple(absent), tuple(differing.values())), ratio
 
 
-def check_alike(data: Any, other: Any, name: str) -> None:
-    """Raise ValueError where another measurement, such as an empty scan, states other facts than a measurement."""
-    for period in range(data.values.shape[1]):
-        found, _ = compare(acquisition(data, period), acquisition(other, period))
+def check_alike(scan: Sequence[Acquisition], other: Sequence[Acquisition], name: str) -> None:
+    """Raise ValueError where another scan, such as an empty one, states other facts in a period than a measurement.
+
+    Args:
+        scan: the measurement's facts, period by period.
+        other: the other scan's, likewise, or one for all periods.
+        name: of the other scan.
+    """
+    for period, facts in enumerate(scan):
+        found, _ = compare(facts, other[period if len(other) > 1 else 0])
         if found.differing:
             raise ValueError(
                 f"{name} was measured otherwise than the measurement: {'; '.join(found.differing)} (the measurement's first). "
-                "Use one of the same scan."
+                "Use one of the same scan, or check=False (--force) if a file is wrong."
             )
 
 

@@ -59,6 +59,7 @@ def matched_positions(
     *,
     numbered: bool,
     other: str = "the measurement",
+    asking: str = "the matrix",
 ) -> np.ndarray:
     """Where the asked ones stand among those present, matched by number.
 
@@ -71,7 +72,7 @@ def matched_positions(
         own: all numbers of the asking side, in its order.
         present: numbers of the other side.
         numbered: whether the other side says so, or was counted.
-        other: the other side in words.
+        other: the other side in words; asking: the asking one.
 
     Returns:
         Positions among ``present`` (a,).
@@ -86,12 +87,12 @@ def matched_positions(
     theirs = f"{what}{'s' if len(present) > 1 else ''} {_listed(present)}"
     if not numbered and len(present) == len(own):
         warnings.warn(
-            f"the matrix uses {what} {_listed(asked)}, and {other} does not number its {len(present)}: they are "
+            f"{asking} uses {what} {_listed(asked)}, and {other} does not number its {len(present)}: they are "
             "matched by position.",
             stacklevel=2,
         )
         return np.array([list(own).index(number) for number in asked], int)
-    raise ValueError(f"the matrix uses {what} {_listed(missing)}, but {other} has {theirs}; select what both have.")
+    raise ValueError(f"{asking} uses {what} {_listed(missing)}, but {other} has {theirs}; select what both have.")
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from mpijax.core.checks import check_count, check_finite, check_shape
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Complex
-from mpijax.system.acquisition import AVERAGES, acquisition_metadata, mean_periods
+from mpijax.system.acquisition import AVERAGES, Acquisition, acquisition, acquisition_metadata, mean_periods
 from mpijax.system.compare import check_alike
 from mpijax.system.identity import check_numbers, matched_positions
 from mpijax.system.leaves import as_array
@@ -136,6 +136,10 @@ class Measurement:
         """Number of each period, (periods,)."""
         return tuple(range(self.values.shape[1])) if self.period_numbers is None else self.period_numbers
 
+    def acquisitions(self) -> list[Acquisition]:
+        """What the scan says of its fields and receiver, period by period."""
+        return [acquisition(self, period) for period in range(self.values.shape[1])]
+
     def average(self, *, frames: int = 1, periods: int = 1) -> "Measurement":
         """The mean over so many consecutive frames and periods; an incomplete rest is dropped.
 
@@ -200,7 +204,7 @@ class Measurement:
             raise ValueError("give both times and background_times, or neither for the mean.")
         background = self.background if empty is None else self._matching(empty)
         if empty is not None and check:
-            check_alike(self, empty, "the empty scan")
+            check_alike(self.acquisitions(), empty.acquisitions(), "the empty scan")
         model = background.mean(0)
         if times is not None:
             check_shape("times", times, self.values.shape[:1])
@@ -240,7 +244,13 @@ class Measurement:
         check_finite("the empty scan", empty.values)
         numbered = empty.channel_numbers is not None and self.channel_numbers is not None
         channels = matched_positions(
-            "channel", self.channels, self.channels, empty.channels, numbered=numbered, other="the empty scan"
+            "channel",
+            self.channels,
+            self.channels,
+            empty.channels,
+            numbered=numbered,
+            other="the empty scan",
+            asking="the measurement",
         )
         bins = _positions(empty.frequency_indices, self.frequency_indices)
         frames = empty.values.transpose(2, 3, 0, 1)[channels[:, None], bins]  # (c, f, frames, periods)
