@@ -70,6 +70,8 @@ def test_split_leaves_the_module_alone_and_separates_the_modes(model, batch_fn):
     assert count_parameters(model) == sum(leaf.size for leaf in jax.tree.leaves(weights.params))
 
 
-def test_modules_with_random_streams_are_refused():
+def test_networks_with_random_streams_are_refused(model):
+    network = nnx.clone(model)
+    network.dropout = nnx.Dropout(0.5, rngs=nnx.Rngs(0))
     with pytest.raises(TypeError, match="Rng.*supports Param and BatchStat only"):
-        split(nnx.Dropout(0.5, rngs=nnx.Rngs(0)))
+        split(network)
