@@ -10,7 +10,7 @@ from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import LARGEST, small_value, walk
 from mpijax.io.mdf_fields import ANGLES, CHANNELS, FREQUENCIES, FREQUENCIES_UNKNOWN, PERIODS, ROW_MASK
 from mpijax.io.mdf_info import MDFInfo
-from mpijax.system.acquisition import BY_PERIOD, PHASE, PHASE_UNKNOWN, nested
+from mpijax.system.acquisition import BY_PERIOD, CONCENTRATION_UNKNOWN, PHASE, PHASE_UNKNOWN, nested
 
 CARRIED = (
     *(f"/study/{name}" for name in ("description", "name", "number", "uuid", "time")),
@@ -48,6 +48,10 @@ def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[
         found["/acquisition/drivefield/waveform"] = info.waveform[0]
     if carries_drive and info.divider is not None:
         found |= period_fields(info, [info.period])
+    if calibration and info.tracer_concentration is None:
+        found[CONCENTRATION_UNKNOWN] = (
+            "the file this comes from gives no concentration of the sample; 1 mmol/L is an assumption"
+        )
     if PHASE in info.lacks:
         found[PHASE_UNKNOWN] = "the file this comes from gives no phases of the drive field; zero is an assumption"
     return found

@@ -17,6 +17,8 @@ STRENGTH, PHASE = f"{DRIVE}/strength", f"{DRIVE}/phase"
 GRADIENT, OFFSET = "/acquisition/gradient", "/acquisition/offsetField"
 PHASE_UNKNOWN = f"{DRIVE}/_phaseUnknown"
 """Says of a file without phases that those of its sequence, zero, are an assumption."""
+CONCENTRATION_UNKNOWN = "/tracer/_concentrationUnknown"
+"""Says of a calibration that the concentration of its sample, 1 mmol/L, is an assumption."""
 UNIT = "/acquisition/receiver/unit"
 AVERAGES = "/acquisition/numAverages"
 BY_PERIOD = (STRENGTH, PHASE, GRADIENT, OFFSET)

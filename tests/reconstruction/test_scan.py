@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import h5py
 import jax
 import numpy as np
 import pytest
@@ -185,3 +186,24 @@ def test_a_silent_channel_is_left_out_with_a_word_and_zero_as_a_whole_is_refused
     for matrix, given in ((full, replace(data, values=0 * data.values)), (replace(full, values=0 * full.values), data)):
         with pytest.raises(ValueError, match="are zero; nothing can be reconstructed"):
             Problem.create(matrix, given)
+
+
+def test_a_sample_of_unknown_concentration_counts_as_one_with_a_word(tmp_path):
+    mj.io.write_system_matrix(tmp_path / "sm.mdf", simulated())
+    with h5py.File(tmp_path / "sm.mdf", "r+") as file:
+        file["/tracer/concentration"][...] = 0.0
+    matrix = mj.io.read_system_matrix(tmp_path / "sm.mdf")
+    mj.io.write_system_matrix(tmp_path / "again.mdf", matrix)  # the note stays
+    for found in (matrix, mj.io.read_system_matrix(tmp_path / "again.mdf")):
+        with pytest.warns(UserWarning, match="does not give the concentration of its sample"):
+            assert Problem.create(found, measurement(simulated())).scale[0] == pytest.approx(8e-9 / GRID.voxel_volume)
+
+
+def test_the_averages_of_both_sides_set_the_noise_where_only_the_matrix_has_background_frames():
+    noisy = mj.add_noise(MATRIX, 1e-12, key=jax.random.key(0), background_frames=50)
+    averages = [{"/acquisition/numAverages": count} for count in (100, 4)]
+    matrix = replace(noisy, metadata=type(noisy.metadata)(dict(noisy.metadata) | averages[0]))
+    data = measurement(MATRIX)
+    few = replace(data, metadata=type(data.metadata)(dict(data.metadata) | averages[1]))
+    norms = [Problem.create(m, d).noise_norm() for m, d in ((noisy, data), (matrix, few), (matrix, data))]
+    np.testing.assert_allclose(np.divide(norms, norms[0]), [1, 5, 10], rtol=1e-6)
