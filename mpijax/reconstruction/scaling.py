@@ -50,8 +50,7 @@ class Scaled:
         """
         if not is_concrete(self):
             return self.within(0)
-        found = np.ldexp(np.asarray(self.value, np.float64), np.asarray(self.exponent))
-        return found if found.ndim else float(found)
+        return np.ldexp(np.asarray(self.value, np.float64), np.asarray(self.exponent))
 
 
 def number(value: Any, dtype: Any) -> Any:
