@@ -55,8 +55,8 @@ def read_measurement(
         average_frames, average_periods: mean over this many consecutive ones of the chosen; an incomplete rest is
             left out, with a warning.
         apply_transfer_function: divide by the transfer function and the induction factor: "auto" where the file has one
-            and has not been corrected, True (an error without one) or False. Bins where it is zero or not finite become
-            zero.
+            and has not been corrected, True (an error without one) or False. Rows where it is zero or not finite cannot be
+            corrected: they become zero and are masked out.
         correct_leakage: suppress what does not repeat from frame to frame, by a Hann window over every frame and its
             neighbors in the order of acquisition (:func:`mpijax.system.correct_leakage`); needs time-domain data of one
             period per frame. Foreground and background frames are not mixed. A file that says it has been corrected is
@@ -103,8 +103,11 @@ def read_measurement(
     subtracted = model is not None or empty_scan is not None
     if subtracted:
         noise = noise - noise.mean(0)
+    row_mask = info.row_mask
     if corrects and transfer is not None:
         usable = np.isfinite(transfer) & (transfer != 0)
+        if not usable.all():
+            row_mask = usable if row_mask is None else usable & row_mask
         factor = np.divide(1, transfer, out=np.zeros_like(transfer), where=usable)
         values, noise = (array * factor.astype(array.dtype) for array in (values, noise))
     averaged = period_groups.shape[1]
@@ -128,6 +131,7 @@ def read_measurement(
         metadata=metadata,
         averages=groups.shape[1],
         angles=info.angles,
+        row_mask=row_mask,
         channels=info.channel_numbers,
         periods=None if averaged > 1 else info.numbers_of(period_groups[:, 0].tolist()),
     )

@@ -71,8 +71,6 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
         fields |= selection_metadata(matrix.scanner)
     if matrix.snr is not None:
         fields["/calibration/snr"] = np.asarray(matrix.snr, np.float64)[None]
-    if matrix.row_mask is not None:
-        fields[ROW_MASK] = np.asarray(matrix.row_mask).astype(np.int8)
     fields |= _identity_fields(matrix, None if matrix.patch is None else (matrix.patch,))
     if matrix.transfer_function is not None:
         fields["/acquisition/receiver/transferFunction"] = np.asarray(matrix.transfer_function, np.complex128)
@@ -186,8 +184,10 @@ def acquisition_metadata(matrix: SystemMatrix) -> dict[str, Any]:
 
 
 def _identity_fields(source: SystemMatrix | Measurement, periods: tuple[int, ...] | None) -> dict[str, Any]:
-    """Numbers of receivers and periods, and angles, where they are known: MDF has no fields for them."""
-    known = {CHANNELS: source.channel_numbers, PERIODS: periods, ANGLES: source.angles}
+    """Numbers of receivers and periods, angles, and which rows are kept, where they are known: MDF has no fields for them."""
+    known: dict[str, Any] = {CHANNELS: source.channel_numbers, PERIODS: periods, ANGLES: source.angles}
+    if source.row_mask is not None:
+        known[ROW_MASK] = np.asarray(source.row_mask).astype(np.int8)
     return {path: np.asarray(item) for path, item in known.items() if item is not None}
 
 

@@ -201,6 +201,13 @@ class Rows:
         rows, data = jnp.asarray(matrix.rows()), jnp.asarray(measurement.rows(index, period))
         check_finite("the system matrix", rows)
         check_data(data, len(rows))
+        held = measurement.holds(index)
+        if not held.all():
+            warnings.warn(
+                f"{np.count_nonzero(~held)} of {len(held)} rows are left out: the measurement holds no data of them, for instance "
+                "because its transfer function is zero there.",
+                stacklevel=2,
+            )
         background = None
         if measurement.background is not None and len(measurement.background):
             frames = replace(measurement, values=measurement.background)
@@ -221,7 +228,8 @@ class Rows:
             np.arange(len(rows)),
             len(rows),
         )
-        return taken.keep(_rows_of_silent_channels_left_out(rows, data, index.channel))
+        taken = taken.keep(np.flatnonzero(held))
+        return taken.keep(_rows_of_silent_channels_left_out(taken.matrix, taken.data, index.channel[held]))
 
     def keep(self, rows: np.ndarray) -> "Rows":
         """Some of the rows, by their positions."""

@@ -48,7 +48,9 @@ def match_scan(
     factor = 1.0 if ratio is None else ratio
     free = _free_point(own)
     target = free if placed else free / factor
+    offset = own.offset_field
     if follows and theirs.offset_field is not None and own.offset_field is not None:
+        offset = theirs.offset_field
         target = _free_point(theirs if theirs.gradient is not None else replace(theirs, gradient=own.gradient))
     grid = matrix.grid
     fov, center = np.asarray(grid.fov, float), np.asarray(grid.center, float)
@@ -68,7 +70,10 @@ def match_scan(
         )
     else:
         return matrix, found
-    return replace(matrix, grid=moved), replace(found, differing=(), gradient_ratio=factor)
+    scanner = matrix.scanner
+    if scanner is not None:
+        scanner = replace(scanner, gradient=factor * np.asarray(scanner.gradient), offset_field=offset)
+    return replace(matrix, grid=moved, scanner=scanner), replace(found, differing=(), gradient_ratio=factor)
 
 
 def _has_patches(data: Measurement) -> bool:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from mpijax.core.checks import check_count, check_finite, check_shape
+from mpijax.core.checks import check_count, check_finite, check_shape, is_concrete
+from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
-from mpijax.core.typing import Array, Complex
+from mpijax.core.typing import Array, Bool, Complex
 from mpijax.system.acquisition import AVERAGES, Acquisition, acquisition, acquisition_metadata, mean_periods
 from mpijax.system.compare import check_alike
 from mpijax.system.identity import check_numbers, matched_positions
@@ -35,6 +36,7 @@ class Measurement:
         n_samples, transfer_function_corrected, background_corrected, metadata: static.
         averages: how many frames, of the noise of one background frame, each frame is the mean of; static.
         angles: (c,) [rad] of a rotating field-free line, or None.
+        row_mask: bool (c, f), which rows hold data, or None for all; the others could not be corrected for the transfer function.
         channel_numbers: which receivers the c channels are, or None: they are not numbered and count 0 .. c - 1; static.
         period_numbers: which periods (patches) of the scan's the periods are, or None: they count from 0; static.
     """
@@ -50,6 +52,7 @@ class Measurement:
     metadata: FrozenMapping = static()
     averages: float = static(default=1.0)
     angles: Any = None
+    row_mask: Any = None
     channel_numbers: tuple[int, ...] | None = static(default=None)
     period_numbers: tuple[int, ...] | None = static(default=None)
 
@@ -69,6 +72,7 @@ class Measurement:
         sequence: LissajousSequence | None = None,
         scanner: Scanner | None = None,
         angles: Any = None,
+        row_mask: Any = None,
         channels: Any = None,
         periods: Any = None,
     ) -> "Measurement":
@@ -87,6 +91,7 @@ class Measurement:
             averages: how many frames each frame is the mean of, compared with a background frame.
             sequence, scanner: the fields of the scan, kept in ``metadata`` and compared with those of a system matrix.
             angles: (c,) [rad] of a rotating field-free line, or None.
+            row_mask: which rows hold data, 0 and 1 of any type (c, f), or None.
             channels: number of each receiver (c,), by which data and rows are matched; None = 0, 1, .., c - 1.
             periods: number of each period, by which data and patches are matched; None = 0, 1, ..
 
@@ -106,6 +111,8 @@ class Measurement:
         )
         if angles is not None:
             check_shape("angles", angles, (c,))
+        if row_mask is not None and is_concrete(row_mask):
+            row_mask = as_mask("row_mask", row_mask, (c, f), indices=False).reshape(c, f)
         if background is not None and np.shape(background)[1:] != np.shape(values)[1:]:
             raise ValueError(
                 f"background has shape {np.shape(background)}; expected (frames, *{np.shape(values)[1:]})."
@@ -122,6 +129,7 @@ class Measurement:
             FrozenMapping(dict(metadata or {}) | acquisition_metadata(sequence, scanner)),
             float(averages),
             angles,
+            row_mask,
             check_numbers("channels", channels, c),
             check_numbers("periods", periods, p),
         )
@@ -269,6 +277,16 @@ class Measurement:
         Raises:
             ValueError: a channel, frequency or period the measurement does not hold, or angles that differ.
         """
+        channel, position = self._places(row_index)
+        return self.values[:, self.period_of(row_index.patch, period), channel, position]
+
+    def holds(self, row_index: RowIndex) -> Bool[np.ndarray, " m"]:
+        """Which rows of a system matrix have data (m,)."""
+        channel, position = self._places(row_index)
+        return np.ones(len(channel), bool) if self.row_mask is None else np.asarray(self.row_mask)[channel, position]
+
+    def _places(self, row_index: RowIndex) -> tuple[np.ndarray, np.ndarray]:
+        """Positions (channel, bin) of a matrix's rows."""
         position = _positions(self.frequency_indices, row_index.frequency_index)
         numbers = np.asarray(row_index.channel)
         asked, place = np.unique(numbers, return_inverse=True)
@@ -282,7 +300,7 @@ class Measurement:
                     f"the matrix's rows were measured at angles of {_range(row_index.angle)} rad, the measurement's channels of "
                     f"the same numbers at {_range(theirs)} rad; use a matrix of the same angles."
                 )
-        return self.values[:, self.period_of(row_index.patch, period), channel, position]
+        return channel, position
 
     def period_of(self, patch: int | None, period: int | None = None) -> int:
         """Where the period of a patch stands in each frame.

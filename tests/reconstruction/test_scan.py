@@ -207,3 +207,20 @@ def test_the_averages_of_both_sides_set_the_noise_where_only_the_matrix_has_back
     few = replace(data, metadata=type(data.metadata)(dict(data.metadata) | averages[1]))
     norms = [Problem.create(m, d).noise_norm() for m, d in ((noisy, data), (matrix, few), (matrix, data))]
     np.testing.assert_allclose(np.divide(norms, norms[0]), [1, 5, 10], rtol=1e-6)
+
+
+def test_rows_that_the_measurements_transfer_function_cannot_give_are_left_out_and_not_zero(tmp_path):
+    chain = np.ones((2, len(BINS)), complex)
+    chain[0, 3], chain[1, 5] = 0, np.nan
+    mj.io.write_measurement(tmp_path / "m.mdf", measurement(MATRIX))
+    with h5py.File(tmp_path / "m.mdf", "r+") as file:
+        file["/acquisition/receiver/transferFunction"] = chain
+    read = mj.io.read_measurement(tmp_path / "m.mdf")
+    mj.io.write_measurement(tmp_path / "again.mdf", read)  # the mask stays
+    corrected = replace(MATRIX, transfer_function_corrected=True)
+    left = np.setdiff1d(np.arange(2 * len(BINS)), [3, len(BINS) + 5])
+    for data in (read, mj.io.read_measurement(tmp_path / "again.mdf")):
+        with pytest.warns(UserWarning, match="2 of 80 rows are left out"):
+            problem = Problem.create(corrected, data, row_weights=np.arange(80.0))
+        np.testing.assert_array_equal(problem.matrix, np.asarray(MATRIX.rows())[left])
+        np.testing.assert_array_equal(problem.row_weights, left)
