@@ -10,7 +10,7 @@ import numpy as np
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5_open import open_hdf5 as open_hdf5
 from mpijax.io.hdf5_open import reading
-from mpijax.io.hdf5_storage import PLUGINS, absence, missing_filters
+from mpijax.io.hdf5_storage import PLUGINS, absence, heap_damage, missing_filters
 
 SLAB_BYTES = 32 * 2**20
 """How much of a large dataset is read at once."""
@@ -32,15 +32,16 @@ def find(file: h5py.File, *paths: str, partly: bool = False) -> tuple[h5py.Datas
     why = ""
     for path in paths:
         with reading(file.filename, path):
-            if path not in file:
-                continue
-            link = file.get(path, getlink=True)
-            target = f"{link.path} of {link.filename}" if isinstance(link, h5py.ExternalLink) else ""
-            target = link.path if isinstance(link, h5py.SoftLink) else target
-            if target and file.get(path) is None:
-                why = why or f"{path} links to {target}, which is not there"
-                continue
-            item = file[path]
+            item = file.get(path)
+            if item is None:
+                if path not in file:
+                    continue
+                link = file.get(path, getlink=True)
+                if isinstance(link, h5py.SoftLink | h5py.ExternalLink):
+                    target = f"{link.path} of {link.filename}" if isinstance(link, h5py.ExternalLink) else link.path
+                    why = why or f"{path} links to {target}, which is not there"
+                    continue
+                item = file[path]  # there, but not to be opened
             if not isinstance(item, h5py.Dataset):
                 raise MDFError(f"{file.filename}: {path} is a group; a field is expected.")
             reason = absence(item, partly=partly)
@@ -93,6 +94,8 @@ def walk(file: h5py.File) -> list[str]:
 def read(found: h5py.Dataset, selection: Any = ()) -> Any:
     """Values of a dataset, in the machine's byte order."""
     with reading(found.file.filename, found.name):
+        if damaged := heap_damage(found):
+            raise MDFError(f"{found.file.filename}: {found.name}: {damaged} is damaged; fetch the file again.")
         missing = missing_filters(found)
         try:
             raw = found[selection]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 FILTERS = {
     4: "szip",
@@ -29,6 +30,7 @@ FILTERS = {
 }
 """Registered filters that HDF5 itself lacks or may lack."""
 PLUGINS = "hdf5plugin"
+_REFERENCE = np.dtype([("length", "<u4"), ("address", "<u8"), ("index", "<u4")])
 DEEPEST = 8
 """Virtual datasets of virtual datasets are followed so far."""
 
@@ -90,6 +92,34 @@ def missing_filters(found: h5py.Dataset) -> str:
             known = FILTERS.get(code) or name.decode("latin-1").split(";")[0][:40] or "unknown"
             missing.append(f"{known} ({code})")
     return ", ".join(missing)
+
+
+def heap_damage(found: h5py.Dataset) -> str:
+    """What is wrong with the heap that holds the texts of a dataset, or "".
+
+    HDF5 walks over the objects of a heap without asking whether it moves on, and a damaged size makes it stand still for ever;
+    so the walk is made here first, by the specification of the file format (global heap collections).
+    """
+    offset = found.id.get_offset() if found.dtype.kind == "O" and found.file.mode == "r" else None
+    if offset is None or found.id.get_storage_size() != found.size * _REFERENCE.itemsize:
+        return ""
+    with open(found.file.filename, "rb") as stream:
+        stream.seek(offset)
+        references = np.frombuffer(stream.read(found.size * _REFERENCE.itemsize), _REFERENCE)
+        for address in np.unique(references["address"]).tolist():
+            stream.seek(min(found.file.userblock_size + address, 2**62))
+            head = stream.read(16)
+            if head[:4] != b"GCOL":  # HDF5 looks at this itself
+                continue
+            heap = head + stream.read(min(int.from_bytes(head[8:], "little"), os.fstat(stream.fileno()).st_size))
+            place = 16
+            while place + 16 <= len(heap):
+                index, size = (int.from_bytes(heap[place + i : place + j], "little") for i, j in ((0, 2), (8, 16)))
+                step = 16 + 8 * -(-size // 8) if index else size
+                if not step:
+                    return f"the heap at byte {address} that holds its text"
+                place += step
+    return ""
 
 
 def _absent_sources(found: h5py.Dataset, depth: int) -> str:

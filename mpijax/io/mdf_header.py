@@ -257,11 +257,14 @@ def _spectrum(
         if selection is None:
             raise MDFError(f"{path}: isFrequencySelection is 1, but {why or f'{SELECTION} is missing'}.")
         indices = _zero_based(selection.ravel(), remarks)
-        low, high = int(indices.min()), int(indices.max())
-        # rows of unknown frequency are only numbered
-        if low < 0 or high >= (n_bins if given is None or not transformed else MOST):
+        outside = (indices < 0) | (indices >= n_bins)
+        if transformed and given is not None and given.shape == indices.shape:
+            outside &= (
+                (indices < 0) | (indices >= MOST) | ~np.isnan(given)
+            )  # rows of unknown frequency are only numbered
+        if outside.any():
             raise MDFError(
-                f"{path}: frequencySelection reaches bin {low if low < 0 else high}; {n_samples} samples have {n_bins}."
+                f"{path}: frequencySelection reaches bin {indices[outside].max()}; {n_samples} samples have {n_bins}."
             )
     else:
         indices = np.arange(n_bins)

@@ -132,8 +132,12 @@ def identity_fields() -> dict[str, Any]:
 
 def header_fields(source: SystemMatrix | Measurement, n_periods: int) -> dict[str, Any]:
     """Every mandatory field but those of the frames, the source's own metadata above the defaults."""
-    if np.isnan(source.bandwidth) and not np.isnan(source.frequencies).all():
-        raise MDFError("the bandwidth is NaN, though frequencies are known; give the bandwidth.")
+    bandwidth = float(source.bandwidth)
+    unknown = np.isnan(bandwidth) and np.isnan(source.frequencies).all()
+    if not unknown and not 0 < bandwidth < np.inf:
+        raise MDFError(
+            f"the bandwidth is {bandwidth} Hz; a positive number is expected, NaN only where no frequency is known."
+        )
     identity = identity_fields()
     fields: dict[str, Any] = {
         **{f"/study/{name}": UNKNOWN for name in ("description", "name")},
