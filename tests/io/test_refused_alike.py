@@ -138,11 +138,11 @@ def test_an_empty_scan_that_does_not_fit_is_named(tmp_path):
     fewer = {"frequencies": BINS[1:] * 1e4, "frequency_indices": BINS[1:], "background": None}
     for changes, message in (
         ({"values": scan().values[..., 1:], **fewer}, r"lacks 1 of the 5 frequencies \(bins \[2\] ..\)"),
-        ({"bandwidth": 9e4}, "has 90000.0 Hz of bandwidth, but .* has 80000.0"),
+        ({"bandwidth": 9e4}, "bandwidth 80000 Hz and 90000 Hz"),
         ({"background_corrected": True}, "lost its background already"),
     ):
         io.write_measurement(tmp_path / "e.mdf", scan(**changes))
-        with pytest.raises(io.MDFError, match=message):
+        with pytest.raises(ValueError, match=message):
             io.read_measurement(tmp_path / "m.mdf", empty_scan=tmp_path / "e.mdf")
 
 
