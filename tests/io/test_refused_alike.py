@@ -102,7 +102,7 @@ def test_images_that_would_not_be_read_are_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(st.permutations(range(5)), st.permutations(range(5)), st.booleans())
 def test_bins_in_any_order(tmp_path_factory, first, second, whole_snr):
     folder, first, second = tmp_path_factory.mktemp("bins"), np.asarray(first), np.asarray(second)
