@@ -45,11 +45,13 @@ def match_scan(
             f"the matrix and the measurement are of different scans: {'; '.join(found.differing)}. Use a matrix of the "
             "measurement's scan, or check=False (--force) if the file is wrong."
         )
+    follows = follows and theirs.offset_field is not None and own.offset_field is not None
+    if ratio is None and not follows:
+        return matrix, found
     factor = 1.0 if ratio is None else ratio
     free = _free_point(own)
-    target = free if placed else free / factor
-    offset = own.offset_field
-    if follows and theirs.offset_field is not None and own.offset_field is not None:
+    target, offset = free if placed else free / factor, own.offset_field
+    if follows:
         offset = theirs.offset_field
         target = _free_point(theirs if theirs.gradient is not None else replace(theirs, gradient=own.gradient))
     grid = matrix.grid

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mpijax.core.checks import is_concrete
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import AMPLITUDE_FLOOR, LissajousSequence
 
@@ -110,10 +111,12 @@ def mean_periods(metadata: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 
 def acquisition(source: Any, period: int = 0) -> Acquisition:
-    """The facts of a system matrix or of one period of a measurement: see :func:`acquisition_of`."""
-    fields = dict(source.metadata)
-    fields |= acquisition_metadata(getattr(source, "sequence", None), getattr(source, "scanner", None))
-    return acquisition_of(fields, source.n_samples, source.bandwidth, period)
+    """The facts of a system matrix or of one period of a measurement: see :func:`acquisition_of`. Traced ones are not known."""
+    known = [
+        part if is_concrete(part) else None for part in (getattr(source, n, None) for n in ("sequence", "scanner"))
+    ]
+    bandwidth = source.bandwidth if is_concrete(source.bandwidth) else np.nan
+    return acquisition_of(dict(source.metadata) | acquisition_metadata(*known), source.n_samples, bandwidth, period)
 
 
 def acquisition_of(fields: Mapping[str, Any], n_samples: int, bandwidth: Any, period: int = 0) -> Acquisition:

@@ -43,8 +43,11 @@ def compare(first: Acquisition, second: Acquisition, *, offsets: bool = True) ->
         Comparison, and c where the gradients differ by one common positive factor and nothing else differs, else None.
     """
     compared, absent, differing = [], [], {}
+    rates = all(facts.frequency is not None for facts in (first, second))
+    dividers = not rates and all(facts.divider is not None for facts in (first, second))  # all there is to compare
+    left_out = {"drive frequencies" if dividers else "drive dividers", *([] if offsets else ["offset field"])}
     for name, same, words, of in _FACTS:
-        if name == "offset field" and not offsets:
+        if name in left_out:
             continue
         a, b = of(first), of(second)
         if a is None or b is None:
@@ -108,11 +111,6 @@ def _gradient_words(gradient: np.ndarray) -> str:
     return f"{_list(diagonal if np.array_equal(gradient, np.diag(diagonal)) else gradient)} T/m"
 
 
-def _dividers(facts: Acquisition) -> Any:
-    """What the frequencies follow from, where they differ and where no frequency is known."""
-    return facts.divider if facts.frequency is None else None
-
-
 Fact = tuple[str, Callable[[Any, Any], bool], Callable[[Any], str], Callable[[Acquisition], Any]]
 
 _FACTS: tuple[Fact, ...] = (
@@ -120,7 +118,7 @@ _FACTS: tuple[Fact, ...] = (
     ("bandwidth", _same_rate, lambda v: f"{v:.8g} Hz", lambda f: f.bandwidth),
     ("receiver unit", lambda a, b: a.lower() == b.lower(), repr, lambda f: f.unit),
     ("drive frequencies", _same_rate, lambda v: f"{_list(v)} Hz", lambda f: f.frequency),
-    ("drive dividers", np.array_equal, _list, _dividers),
+    ("drive dividers", np.array_equal, _list, lambda f: f.divider),
     ("drive strength", _close, lambda v: f"{_list(v, 1e3)} mT", lambda f: f.strength),
     ("drive phase", _same_phase, lambda v: f"{_list(v)} rad", lambda f: f.phase),
     ("drive waveform", np.array_equal, lambda v: ", ".join(filter(None, v.ravel())), lambda f: f.waveform),

@@ -137,7 +137,13 @@ def test_idle_dividers_and_missing_axes_are_no_difference():
     fields["/acquisition/drivefield/divider"] = fields["/acquisition/drivefield/divider"][:2]
     data = measurement(MATRIX, sequence=None, scanner=None, n_samples=400, metadata=fields)
     found = Problem.create(MATRIX, data).comparison[0]
-    assert not found.absent or found.absent == ("receiver unit", "drive dividers")
+    assert found.absent == ("receiver unit",)
+    del fields["/acquisition/drivefield/baseFrequency"]  # without it dividers are all there is to compare
+    data = measurement(MATRIX, sequence=None, scanner=None, n_samples=400, metadata=fields)
+    assert "drive dividers" in Problem.create(MATRIX, data).comparison[0].compared
+    fields["/acquisition/drivefield/divider"] = ((96,), (102,))
+    with pytest.raises(ValueError, match="drive dividers 102, 96, 0 and 96, 102, 0"):
+        Problem.create(MATRIX, measurement(MATRIX, sequence=None, scanner=None, n_samples=400, metadata=fields))
 
 
 def test_each_period_is_compared_with_its_own_fields():
@@ -224,3 +230,17 @@ def test_rows_that_the_measurements_transfer_function_cannot_give_are_left_out_a
             problem = Problem.create(corrected, data, row_weights=np.arange(80.0))
         np.testing.assert_array_equal(problem.matrix, np.asarray(MATRIX.rows())[left])
         np.testing.assert_array_equal(problem.row_weights, left)
+
+
+def test_gradients_pass_through_what_is_compared():
+    data = measurement(MATRIX)
+
+    def brightness(strength):
+        fields = mj.Scanner.create(strength * jax.numpy.asarray(GRADIENT), receive_coils=np.eye(3)[:2])
+        matrix = mj.simulate_system_matrix(fields, sequence(), PARTICLE, GRID, BINS, sample_volume=8e-9)
+        found = mj.reconstruction.reconstruct(matrix, data, solver="tikhonov", regularization=1e-1)
+        return jax.numpy.sum(found.value)
+
+    traced, step = jax.jit(brightness), 1e-2  # traced fields are not known, so that they are not compared
+    slope = (traced(1 + step) - traced(1 - step)) / (2 * step)
+    assert jax.grad(brightness)(1.0) == pytest.approx(slope, rel=0.02)
