@@ -243,4 +243,4 @@ def test_gradients_pass_through_what_is_compared():
 
     traced, step = jax.jit(brightness), 1e-2  # traced fields are not known, so that they are not compared
     slope = (traced(1 + step) - traced(1 - step)) / (2 * step)
-    assert jax.grad(brightness)(1.0) == pytest.approx(slope, rel=0.02)
+    assert float(jax.grad(brightness)(1.0)) == pytest.approx(float(slope), rel=0.02)
