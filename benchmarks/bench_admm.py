@@ -77,7 +77,7 @@ def compare(args):
     factors, bounded = factor(), admm_factor(device_matrix, SHAPE, bounded=True)
 
     # the peers' problem in the same units, prepared once
-    scale, parts = np.float32(factors.scale), np.asarray(factors.parts)
+    scale, parts = np.exp2(np.float32(factors.exponent)), np.asarray(factors.parts)
     unit = np.exp2(np.ceil(np.log2(np.linalg.norm(frames, axis=1)))).astype(np.float32)[:, None, None]
     back = np.concatenate([frames.real, frames.imag], axis=1) @ parts / unit[:, 0]
     lam = weight / scale / unit
