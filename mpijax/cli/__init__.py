@@ -3,6 +3,7 @@
 Units of the lab are used here and only here: mT, mm, nm, kHz.
 """
 
+import functools
 import os
 import re
 import sys
@@ -25,7 +26,8 @@ def main() -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
-            warnings.showwarning = _warn
+            said: set[str] = set()
+            warnings.showwarning = functools.partial(_warn, said)
             parse(COMMANDS, (__doc__ or "").splitlines()[0])()
     except KeyboardInterrupt:
         sys.exit(130)
@@ -41,5 +43,8 @@ def main() -> None:
         sys.exit(2)
 
 
-def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+def _warn(said: set[str], message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """One line for each text, however often it is said."""
+    if str(message) not in said:
+        said.add(str(message))
+        print(f"warning: {message}", file=sys.stderr)

@@ -187,6 +187,9 @@ def _position_remarks(info: MDFInfo) -> tuple[str, ...]:
 
 def _numbers(file: h5py.File, path: Path, name: str, count: int) -> tuple[int, ...] | None:
     """The numbers of receivers or periods, where the file gives them."""
+    stored = dataset(file, name)
+    if stored is not None and stored.dtype.kind not in "iu":
+        raise MDFError(f"{path}: {name} has type {stored.dtype}; whole numbers are expected.")
     found = array(file, name, dtype=np.int64)
     try:
         return check_numbers(name, None if found is None else found.ravel().tolist(), count)

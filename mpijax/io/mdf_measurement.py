@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mpijax.core.checks import check_choice
+from mpijax.core.checks import check_choice, check_count
 from mpijax.io.background import METHODS, background_model
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import SLAB_BYTES, open_hdf5, require, spans
@@ -18,7 +18,7 @@ from mpijax.io.mdf_metadata import period_fields, read_metadata
 from mpijax.io.mdf_rows import complex_dtype, convert, transfer_function, wants_correction
 from mpijax.io.numbers import Numbers, data_numbers
 from mpijax.system.acquisition import Acquisition, acquisition_of, mean_periods
-from mpijax.system.compare import check_alike
+from mpijax.system.compare import check_alike, unlike
 from mpijax.system.identity import matched_positions
 from mpijax.system.leakage import windowed
 from mpijax.system.measurement import Measurement
@@ -149,8 +149,7 @@ def _measurement_info(path: str | Path) -> MDFInfo:
 
 def _groups(name: str, available: np.ndarray, chosen: Any, count: int) -> np.ndarray:
     """Positions to average, (groups, count)."""
-    if int(count) != count or count < 1:
-        raise ValueError(f"average_{name} = {count}; a positive integer is expected.")
+    check_count(f"average_{name}", count)
     kept = available if chosen is None else available[_index(name, chosen, len(available))]
     if len(kept) < count:
         raise ValueError(f"average_{name} = {count}, but only {len(kept)} {name} are there to average.")
@@ -298,9 +297,25 @@ def _empty_scan(
         raise MDFError(
             f"of {scan.path} and {info.path} one has been corrected for its transfer function, the other not."
         )
-    groups = period_groups if scan.n_periods == info.n_periods else np.zeros((1, 1), int)
+    groups = np.zeros((1, 1), int)
+    if scan.n_periods == info.n_periods:
+        own, present = info.period_numbers or range(info.n_periods), scan.period_numbers or range(scan.n_periods)
+        numbered = info.period_numbers is not None and scan.period_numbers is not None
+        places = matched_positions(
+            "period",
+            own,
+            own,
+            present,
+            numbered=numbered,
+            other=f"the empty scan {scan.path}",
+            asking="the measurement",
+        )
+        groups = places[period_groups]
+    facts = _facts(info, period_groups[:, 0]), _facts(scan, groups[:, 0])
     if check or scan.n_samples != info.n_samples:
-        check_alike(_facts(info, period_groups[:, 0]), _facts(scan, groups[:, 0]), f"the empty scan {scan.path}")
+        check_alike(*facts, f"the empty scan {scan.path}")
+    elif differing := unlike(*facts):
+        warnings.warn(f"the empty scan {scan.path} is taken as it is: {'; '.join(differing)}.", stacklevel=3)
     numbered = info.channel_numbers is not None and scan.channel_numbers is not None
     own = info.channel_numbers or range(info.n_channels)
     present = scan.channel_numbers or range(scan.n_channels)

@@ -10,7 +10,7 @@ from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import LARGEST, small_value, walk
 from mpijax.io.mdf_fields import ANGLES, CHANNELS, FREQUENCIES, FREQUENCIES_UNKNOWN, PERIODS, ROW_MASK
 from mpijax.io.mdf_info import MDFInfo
-from mpijax.system.acquisition import BY_PERIOD, CONCENTRATION_UNKNOWN, PHASE, PHASE_UNKNOWN, nested
+from mpijax.system.acquisition import ASSUMED, BY_PERIOD, CONCENTRATION_UNKNOWN, OFFSET, PHASE, WAVEFORM, nested
 
 CARRIED = (
     *(f"/study/{name}" for name in ("description", "name", "number", "uuid", "time")),
@@ -52,8 +52,9 @@ def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[
         found[CONCENTRATION_UNKNOWN] = (
             "the file this comes from gives no concentration of the sample; 1 mmol/L is an assumption"
         )
-    if PHASE in info.lacks:
-        found[PHASE_UNKNOWN] = "the file this comes from gives no phases of the drive field; zero is an assumption"
+    assumed = {*found.get(ASSUMED, ()), *(path for path in (PHASE, WAVEFORM, OFFSET) if path in info.lacks)}
+    if assumed:
+        found[ASSUMED] = tuple(sorted(assumed))
     return found
 
 

@@ -158,8 +158,14 @@ def header_fields(source: SystemMatrix | Measurement, n_periods: int) -> dict[st
     fields |= _drive_fields(sequence, source) | {
         f"/tracer/{name}": UNKNOWN for name in ("batch", "name", "solute", "vendor")
     }
-    fields |= check_metadata(source.metadata)
-    shape = np.shape(fields["/acquisition/drivefield/divider"])
+    stated = check_metadata(source.metadata)
+    fields |= stated
+    shape = np.shape(fields[f"{DRIVE}/divider"])
+    if sequence is None and f"{DRIVE}/divider" in stated:  # a real drive field, of which something is not known
+        fields |= {
+            path: np.zeros((1, *shape)) for path in (acquisition.STRENGTH, acquisition.PHASE) if path not in stated
+        }
+        fields |= {path: np.nan for path in (f"{DRIVE}/baseFrequency",) if path not in stated}
     waveform = np.asarray(fields["/acquisition/drivefield/waveform"], object)
     fields["/acquisition/drivefield/waveform"] = np.broadcast_to(waveform, shape)
     for path in BY_PERIOD:

@@ -75,6 +75,12 @@ def contrast_problem(
     matrices = [matrices] if isinstance(matrices, SystemMatrix) else list(matrices)
     if len(matrices) < 2:
         raise ValueError(f"{len(matrices)} matrices given; expected one per tracer, at least two.")
+    orders = {matrix.channels for matrix in matrices}
+    if len(orders) > 1 and any(not set(order) <= set(measurement.channels) for order in orders):
+        raise ValueError(
+            f"the matrices use channels {' and '.join(map(str, sorted(orders)))}, the measurement has {measurement.channels}; "
+            "channels of different order cannot be matched by position. Give the measurement its channels=."
+        )
     matched = [check_compatible(matrix, measurement, period=period, check=check) for matrix in matrices]
     matrices, comparisons = [m for m, _ in matched], tuple(found for _, found in matched)
     grid = matrices[0].grid

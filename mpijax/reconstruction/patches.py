@@ -96,14 +96,20 @@ def patch_problem(
     magnetic particle imaging, IEEE Trans. Med. Imaging 38 (2019) 932.
     """
     patches = _patches(matrices, positions)
-    chosen = list(range(len(patches))) if periods is None else [int(p) for p in periods]
+    chosen = list(range(len(patches))) if periods is None else list(periods)
     if len(chosen) != len(patches) or (periods is None and measurement.values.shape[1] != len(patches)):
         raise ValueError(
             f"there are {len(patches)} patches and {len(chosen) if periods else measurement.values.shape[1]} periods; give "
             "one matrix or position per period, and periods= to choose or order them."
         )
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(f"periods = {chosen}; each patch has a period of its own.")
     if periods is None:
         chosen = [i if p.patch is None else measurement.period_of(p.patch) for i, p in enumerate(patches)]
+    if len(set(chosen)) < len(chosen):
+        raise ValueError(
+            f"two of the matrices are of one period: {chosen} in the order of the matrices; give one per patch."
+        )
     matched = [
         check_compatible(patch, measurement, period=period, check=check, placed=positions is not None)
         for patch, period in zip(patches, chosen, strict=True)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mpijax.core.byte_order import native
 from mpijax.core.checks import check_choice, check_count, check_finite, is_concrete
 from mpijax.core.frames import frame_std
 from mpijax.core.pytree import pytree, static
@@ -19,7 +20,7 @@ from mpijax.reconstruction.scan import match_scan
 from mpijax.reconstruction.weights import row_norm_weights, whitening_weights
 from mpijax.system import Grid, Measurement, SystemMatrix
 from mpijax.system.acquisition import CONCENTRATION_UNKNOWN
-from mpijax.system.compare import Comparison
+from mpijax.system.compare import Comparison, unlike
 from mpijax.system.leaves import as_array
 
 WEIGHTS = ("row_norm", "whitening")
@@ -85,6 +86,11 @@ class Problem:
         """
         check_count("drift_components", drift_components, 0)
         matrix, comparison = check_compatible(system_matrix, measurement, period=period, check=check)
+        if empty is not None and not check:
+            found = unlike(measurement.acquisitions(), empty.acquisitions())
+            comparison = replace(
+                comparison, differing=(*comparison.differing, *(f"empty scan: {text}" for text in found))
+            )
         drift = drift_components > 0
         rows = Rows.take(matrix, measurement, empty=empty, period=period, drift=drift, check=check)
         return rows.problem(matrix.grid, (unit(matrix),), row_weights, drift_components, (comparison,))
@@ -110,7 +116,7 @@ class Problem:
         if np.shape(images)[-len(shape) :] != shape or np.ndim(images) > len(shape) + 1:
             raise ValueError(f"init has shape {np.shape(images)}; expected {shape} in mmol(Fe)/L, or one per frame.")
         lead = np.shape(images)[: np.ndim(images) - len(shape)]
-        x = jnp.asarray(images).reshape(*lead, self.contrasts, self.grid.size)
+        x = jnp.asarray(native(images)).reshape(*lead, self.contrasts, self.grid.size)
         return (x / jnp.asarray(self.scale, x.dtype)[:, None]).reshape(*lead, -1)
 
     def equations(self) -> tuple[Complex[Array, "m n"], Complex[Array, "frames m"], Shaped[Array, "..."] | None]:
@@ -198,10 +204,12 @@ class Rows:
         index = matrix.row_index()
         if not len(index.channel):
             raise ValueError("the matrix keeps no rows; select fewer restrictions.")
-        rows, data = jnp.asarray(matrix.rows()), jnp.asarray(measurement.rows(index, period))
+        rows, data = jnp.asarray(native(matrix.rows())), jnp.asarray(native(measurement.rows(index, period)))
         check_finite("the system matrix", rows)
         check_data(data, len(rows))
         held = measurement.holds(index)
+        if not held.any():
+            raise ValueError("the measurement holds no data of the matrix's rows: its row_mask leaves all of them out.")
         if not held.all():
             warnings.warn(
                 f"{np.count_nonzero(~held)} of {len(held)} rows are left out: the measurement holds no data of them, for instance "
@@ -292,13 +300,17 @@ def check_compatible(
             "image are multiples of it.",
             stacklevel=2,
         )
-    if check and matrix.transfer_function_corrected != data.transfer_function_corrected:
+    state = ""
+    if matrix.transfer_function_corrected != data.transfer_function_corrected:
         states = {True: "corrected for", False: "not corrected for"}
-        raise ValueError(
+        state = (
             f"the matrix is {states[matrix.transfer_function_corrected]} the transfer function and the measurement is "
-            f"{states[data.transfer_function_corrected]} it; read both with the same apply_transfer_function."
+            f"{states[data.transfer_function_corrected]} it"
         )
-    return match_scan(matrix, data, period=data.period_of(matrix.patch, period), check=check, placed=placed)
+        if check:
+            raise ValueError(f"{state}; read both with the same apply_transfer_function.")
+    matrix, found = match_scan(matrix, data, period=data.period_of(matrix.patch, period), check=check, placed=placed)
+    return matrix, replace(found, differing=(*found.differing, state)) if state else found
 
 
 def row_labels(matrix: SystemMatrix) -> np.ndarray:

@@ -16,8 +16,9 @@ from mpijax.system.sequence import AMPLITUDE_FLOOR, LissajousSequence
 DRIVE = "/acquisition/drivefield"
 STRENGTH, PHASE = f"{DRIVE}/strength", f"{DRIVE}/phase"
 GRADIENT, OFFSET = "/acquisition/gradient", "/acquisition/offsetField"
-PHASE_UNKNOWN = f"{DRIVE}/_phaseUnknown"
-"""Says of a file without phases that those of its sequence, zero, are an assumption."""
+WAVEFORM = f"{DRIVE}/waveform"
+ASSUMED = "/acquisition/_assumed"
+"""Names the fields that a file lacks and that its scanner and sequence assume: they are no facts."""
 CONCENTRATION_UNKNOWN = "/tracer/_concentrationUnknown"
 """Says of a calibration that the concentration of its sample, 1 mmol/L, is an assumption."""
 UNIT = "/acquisition/receiver/unit"
@@ -64,7 +65,7 @@ def drive_metadata(sequence: LissajousSequence) -> dict[str, Any]:
         f"{DRIVE}/divider": np.asarray(sequence.dividers, np.int64)[:, None],
         STRENGTH: amplitude[None, :, None],
         PHASE: np.where(inside, phase, (phase + np.pi) % (2 * np.pi) - np.pi)[None, :, None],
-        f"{DRIVE}/waveform": "sine",
+        WAVEFORM: "sine",
     }
 
 
@@ -126,8 +127,10 @@ def acquisition_of(fields: Mapping[str, Any], n_samples: int, bandwidth: Any, pe
     varies within the period is none either.
     """
 
+    assumed = fields.get(ASSUMED, ())
+
     def at(path: str) -> np.ndarray | None:
-        if fields.get(path) is None:
+        if fields.get(path) is None or path in assumed:
             return None
         values = np.asarray(fields[path], float)
         if len(values) == 1:
@@ -163,13 +166,14 @@ def _drive(
         return {}
     base, divider = fields.get(f"{DRIVE}/baseFrequency"), fields.get(f"{DRIVE}/divider")
     divider = None if divider is None else np.where(on, np.asarray(divider).reshape(strength.shape), 0)
-    names = np.asarray(fields.get(f"{DRIVE}/waveform") or "sine", object)
+    names = np.asarray(fields.get(WAVEFORM) or "sine", object)
     names = np.array([str(name).strip().lower() for name in names.ravel()], object).reshape(names.shape)
     names = np.broadcast_to(names, strength.shape)
     found = {"strength": np.where(on, strength, 0.0), "divider": divider}
     # a cosine is a sine a quarter of a period ahead
-    found["waveform"] = np.where(on, np.where(names == "cosine", "sine", names), "")
-    if phase is not None and PHASE_UNKNOWN not in fields:
+    if WAVEFORM in fields and WAVEFORM not in fields.get(ASSUMED, ()):
+        found["waveform"] = np.where(on, np.where(names == "cosine", "sine", names), "")
+    if phase is not None:
         found["phase"] = np.where(on, phase + np.where(names == "cosine", np.pi / 2, 0.0), 0.0)
     if base is not None and divider is not None:
         found["frequency"] = np.divide(float(base), divider, out=np.zeros(strength.shape), where=divider != 0)

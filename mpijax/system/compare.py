@@ -64,21 +64,24 @@ def compare(first: Acquisition, second: Acquisition, *, offsets: bool = True) ->
     return Comparison(tuple(compared), tuple(absent), tuple(differing.values())), ratio
 
 
-def check_alike(scan: Sequence[Acquisition], other: Sequence[Acquisition], name: str) -> None:
-    """Raise ValueError where another scan, such as an empty one, states other facts in a period than a measurement.
+def unlike(scan: Sequence[Acquisition], other: Sequence[Acquisition]) -> tuple[str, ...]:
+    """How another scan, such as an empty one, differs from a measurement in what both state, in words, the measurement first.
 
     Args:
         scan: the measurement's facts, period by period.
         other: the other scan's, likewise, or one for all periods.
-        name: of the other scan.
     """
-    for period, facts in enumerate(scan):
-        found, _ = compare(facts, other[period if len(other) > 1 else 0])
-        if found.differing:
-            raise ValueError(
-                f"{name} was measured otherwise than the measurement: {'; '.join(found.differing)} (the measurement's first). "
-                "Use one of the same scan, or check=False (--force) if a file is wrong."
-            )
+    found = (compare(facts, other[i if len(other) > 1 else 0])[0] for i, facts in enumerate(scan))
+    return tuple(dict.fromkeys(text for comparison in found for text in comparison.differing))
+
+
+def check_alike(scan: Sequence[Acquisition], other: Sequence[Acquisition], name: str) -> None:
+    """Raise ValueError where another scan of the given name differs from a measurement: see :func:`unlike`."""
+    if differing := unlike(scan, other):
+        raise ValueError(
+            f"{name} was measured otherwise than the measurement: {'; '.join(differing)} (the measurement's first). Use one of the "
+            "same scan, or check=False (--force) if a file is wrong."
+        )
 
 
 def _ratio(first: np.ndarray | None, second: np.ndarray | None) -> float | None:

@@ -87,8 +87,8 @@ def matched_positions(
     theirs = f"{what}{'s' if len(present) > 1 else ''} {_listed(present)}"
     if not numbered and len(present) == len(own):
         warnings.warn(
-            f"{asking} uses {what} {_listed(asked)}, and {other} does not number its {len(present)}: they are "
-            "matched by position.",
+            f"{asking} uses {what} {_listed(asked)}, {other} has {theirs}, and not both number them: they are matched by "
+            "position.",
             stacklevel=2,
         )
         return np.array([list(own).index(number) for number in asked], int)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mpijax.core.checks import check_range, check_shape, is_concrete
+from mpijax.core.checks import check_count, check_range, check_shape, is_concrete
 from mpijax.core.frames import frame_std
 from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
@@ -148,6 +148,13 @@ class SystemMatrix:
             raise ValueError(f"values has {n} voxels, but a grid of shape {grid.shape} has {grid.size}.")
         if not np.issubdtype(values.dtype, np.complexfloating):
             raise ValueError(f"values has dtype {values.dtype}; a system matrix is complex.")
+        check_range(
+            "sample_concentration", sample_concentration, 1e-12, 1e12, "mmol/L", "Give 1 where it is not known."
+        )
+        if sample_volume is not None:
+            check_range("sample_volume", sample_volume, 1e-21, 1e3, "m^3", "1 uL is 1e-9 m^3.")
+        if patch is not None:
+            check_count("patch", patch, 0)
         frequency_indices, n_samples, bandwidth = spectrum_of(
             f, frequencies, frequency_indices, n_samples, bandwidth, sequence
         )

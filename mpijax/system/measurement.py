@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mpijax.core.checks import check_count, check_finite, check_shape, is_concrete
+from mpijax.core.checks import check_count, check_finite, check_range, check_shape, is_concrete
 from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Bool, Complex
@@ -106,6 +106,7 @@ class Measurement:
         if not np.issubdtype(values.dtype, np.complexfloating):
             raise ValueError(f"values has dtype {values.dtype}; a measurement's spectra are complex.")
         _, p, c, f = np.shape(values)
+        check_range("averages", averages, 1e-9, 1e15, "")
         frequency_indices, n_samples, bandwidth = spectrum_of(
             f, frequencies, frequency_indices, n_samples, bandwidth, sequence
         )
@@ -208,9 +209,11 @@ class Measurement:
             raise ValueError("the measurement's background is already subtracted; read it with background='none'.")
         if empty is None and self.background is None:
             raise ValueError("the measurement has no background frames; give an empty scan.")
+        if empty is None:
+            check_finite("the background frames", self.background)
         if (times is None) != (background_times is None):
             raise ValueError("give both times and background_times, or neither for the mean.")
-        background = self.background if empty is None else self._matching(empty)
+        background, row_mask = (self.background, self.row_mask) if empty is None else self._matching(empty)
         if empty is not None and check:
             check_alike(self.acquisitions(), empty.acquisitions(), "the empty scan")
         model = background.mean(0)
@@ -227,11 +230,12 @@ class Measurement:
             values=self.values - model,
             background=background - background.mean(0),
             background_corrected=True,
+            row_mask=row_mask,
             averages=self.averages if empty is None else self.averages / empty.averages,
         )
 
-    def _matching(self, empty: "Measurement") -> Any:
-        """The frames of an empty scan, brought into this one's order of channels and bins."""
+    def _matching(self, empty: "Measurement") -> tuple[Any, Any]:
+        """The frames of an empty scan, brought into this one's order of periods, channels and bins, and the rows both hold."""
         if (
             empty.transfer_function_corrected != self.transfer_function_corrected
             or empty.n_samples != self.n_samples
@@ -244,25 +248,31 @@ class Measurement:
             )
         if empty.background_corrected:
             raise ValueError("the empty scan's background is already subtracted; read it with background='none'.")
-        if empty.values.shape[1] != self.values.shape[1]:
+        check_finite("the empty scan", empty.values)
+
+        def places(what: str, own: Any, present: Any, numbered: bool) -> np.ndarray:
+            return matched_positions(
+                what, own, own, present, numbered=numbered, other="the empty scan", asking="the measurement"
+            )
+
+        both = self.period_numbers is not None and empty.period_numbers is not None
+        if not both and empty.values.shape[1] != self.values.shape[1]:
             raise ValueError(
                 f"the empty scan has {empty.values.shape[1]} periods and the measurement {self.values.shape[1]}; only frames may "
                 "differ."
             )
-        check_finite("the empty scan", empty.values)
-        numbered = empty.channel_numbers is not None and self.channel_numbers is not None
-        channels = matched_positions(
-            "channel",
-            self.channels,
-            self.channels,
-            empty.channels,
-            numbered=numbered,
-            other="the empty scan",
-            asking="the measurement",
-        )
+        periods = places("period", self.periods, empty.periods, both)
+        numbered = self.channel_numbers is not None and empty.channel_numbers is not None
+        channels = places("channel", self.channels, empty.channels, numbered)
         bins = _positions(empty.frequency_indices, self.frequency_indices)
-        frames = empty.values.transpose(2, 3, 0, 1)[channels[:, None], bins]  # (c, f, frames, periods)
-        return frames.transpose(2, 3, 0, 1).copy()
+        if self.angles is not None and empty.angles is not None:
+            _check_angles(self.angles, np.asarray(empty.angles)[channels], "the empty scan's")
+        frames = empty.values.transpose(2, 3, 1, 0)[channels[:, None], bins][:, :, periods]  # (c, f, periods, frames)
+        mask = self.row_mask
+        if empty.row_mask is not None:
+            held = np.asarray(empty.row_mask)[channels[:, None], bins]
+            mask = held if mask is None else held & mask
+        return frames.transpose(3, 2, 0, 1).copy(), mask
 
     def rows(self, row_index: RowIndex, period: int | None = None) -> Complex[Array, "frames m"]:
         """The data of a system matrix's rows, (frames, m), for one period.
@@ -294,12 +304,7 @@ class Measurement:
         numbered = self.channel_numbers is not None
         channel = matched_positions("channel", asked.tolist(), own, self.channels, numbered=numbered)[place]
         if row_index.angle is not None and self.angles is not None:
-            theirs = np.asarray(self.angles)[channel]
-            if np.abs(np.exp(1j * np.asarray(row_index.angle)) - np.exp(1j * theirs)).max(initial=0) > SAME_ANGLE:
-                raise ValueError(
-                    f"the matrix's rows were measured at angles of {_range(row_index.angle)} rad, the measurement's channels of "
-                    f"the same numbers at {_range(theirs)} rad; use a matrix of the same angles."
-                )
+            _check_angles(row_index.angle, np.asarray(self.angles)[channel], "the measurement's")
         return channel, position
 
     def period_of(self, patch: int | None, period: int | None = None) -> int:
@@ -313,7 +318,9 @@ class Measurement:
             ValueError: a period the measurement does not have, or another patch.
         """
         count = self.values.shape[1]
-        if period is not None and not 0 <= period < count:
+        if period is not None:
+            check_count("period", period, 0)
+        if period is not None and not period < count:
             raise ValueError(f"period = {period}; the measurement has periods 0 to {count - 1}.")
         if patch is None:
             return 0 if period is None else period
@@ -340,6 +347,14 @@ def _positions(bins: Any, wanted: Any) -> np.ndarray:
             "same frequencies in both."
         )
     return position
+
+
+def _check_angles(own: Any, theirs: np.ndarray, whose: str) -> None:
+    if np.abs(np.exp(1j * np.asarray(own)) - np.exp(1j * theirs)).max(initial=0) > SAME_ANGLE:
+        raise ValueError(
+            f"the rows were measured at angles of {_range(own)} rad, {whose} channels of the same numbers at {_range(theirs)} rad; "
+            "use a scan of the same angles."
+        )
 
 
 def _range(angles: Any) -> str:

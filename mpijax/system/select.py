@@ -94,10 +94,16 @@ def row_selection(
                 f"that pass the other criteria is {np.nanmax(snr[candidates]):.3g}. Choose a lower threshold."
             )
     if not mask.any():
+        limits = {
+            "frequencies from {:g} Hz": min_frequency,
+            "frequencies up to {:g} Hz": max_frequency,
+            "mixing orders up to {}": max_mixing_order,
+        }
+        asked = [text.format(limit) for text, limit in limits.items() if limit is not None]
+        asked.append(f"channels {', '.join(str(matrix.channels[i]) for i in kept_channels) or 'none'}")
         raise ValueError(
-            f"the selection keeps no row: frequencies {min_frequency} to {max_frequency} Hz, mixing order up to "
-            f"{max_mixing_order}, channels {[matrix.channels[i] for i in kept_channels]}; "
-            f"the matrix spans {np.nanmin(frequencies):g} to {np.nanmax(frequencies):g} Hz."
+            f"the selection keeps no row: {', '.join(asked)}; the matrix spans {np.nanmin(frequencies):g} to "
+            f"{np.nanmax(frequencies):g} Hz."
         )
     bins = np.flatnonzero(mask.any(0))
     return kept_channels, bins, mask[:, bins]

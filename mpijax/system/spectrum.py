@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mpijax.core.checks import check_shape, is_concrete
+from mpijax.core.checks import check_range, check_shape, is_concrete
 from mpijax.system.sequence import LissajousSequence
 
 
@@ -59,9 +59,25 @@ def spectrum_of(
         raise ValueError(f"n_samples = {n_samples!r}; a whole number of samples per period is expected.") from None
     if known:
         _check_bins(np.asarray(indices), n_samples, frequencies)
-    if bandwidth is None:
-        bandwidth = sequence.bandwidth if sequence is not None else _bandwidth(frequencies, indices, n_samples)
-    return indices, n_samples, bandwidth
+    stated = bandwidth if bandwidth is not None or sequence is None else sequence.bandwidth
+    if stated is not None and is_concrete(stated) and not np.isnan(stated):
+        check_range("bandwidth", stated, 1e-6, 1e15, "Hz", "NaN where no frequency is known.")
+        if frequency_indices is None:
+            _check_counted(frequencies, float(stated), n_samples)
+    return indices, n_samples, _bandwidth(frequencies, indices, n_samples) if stated is None else stated
+
+
+def _check_counted(frequencies: Any, bandwidth: float, n_samples: int) -> None:
+    """Bins that are not given count 0, 1, ..: the frequencies must be those."""
+    if not is_concrete(frequencies):
+        return
+    frequencies, width = np.asarray(frequencies, float), 2 * bandwidth / n_samples
+    wrong = np.flatnonzero(np.abs(frequencies - np.arange(len(frequencies)) * width) > width / 2)
+    if len(wrong):
+        raise ValueError(
+            f"frequency_indices are not given and count 0, 1, .., but frequency {wrong[0]} is {frequencies[wrong[0]]:g} Hz and bin "
+            f"{wrong[0]} would be {wrong[0] * width:g} Hz; give frequency_indices=."
+        )
 
 
 def _check_bins(indices: np.ndarray, n_samples: int, frequencies: Any) -> None:

@@ -244,3 +244,51 @@ def test_gradients_pass_through_what_is_compared():
     traced, step = jax.jit(brightness), 1e-2  # traced fields are not known, so that they are not compared
     slope = (traced(1 + step) - traced(1 - step)) / (2 * step)
     assert float(jax.grad(brightness)(1.0)) == pytest.approx(float(slope), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "lacks",
+    ["offsetField", "drivefield/phase", "drivefield/waveform", "drivefield/baseFrequency", "drivefield/strength"],
+)
+def test_what_a_file_lacks_is_no_fact_even_after_it_was_written_again(tmp_path, lacks):
+    name = {"offsetField": "offset field", "drivefield/baseFrequency": "drive frequencies"}.get(
+        lacks, lacks.replace("drivefield/", "drive ")
+    )
+    mj.io.write_system_matrix(tmp_path / "sm.mdf", MATRIX)
+    with h5py.File(tmp_path / "sm.mdf", "r+") as file:
+        del file[f"/acquisition/{lacks}"]
+    data = measurement(MATRIX, scanner=scanner(offset=(5e-3, 0, 0)) if lacks == "offsetField" else MATRIX.scanner)
+    for source in ("sm.mdf", "again.mdf"):
+        matrix = mj.io.read_system_matrix(tmp_path / source)
+        found = Problem.create(matrix, data).comparison[0]
+        assert name not in found.compared and not found.differing, source
+        mj.io.write_system_matrix(tmp_path / "again.mdf", matrix)
+
+
+def test_what_was_forced_is_recorded(tmp_path):
+    data = measurement(MATRIX)
+    empty = measurement(MATRIX, sequence=sequence(amplitude=(6e-3, 10e-3, 0)))
+    corrected = replace(MATRIX, transfer_function_corrected=True)
+    forced = Problem.create(corrected, replace(data, values=2 * data.values), empty=empty, check=False).comparison[0]
+    assert "the matrix is corrected for the transfer function" in forced.differing[0]
+    assert forced.differing[1].startswith("empty scan: drive strength")
+    for name, scan in (("m.mdf", data), ("e.mdf", empty)):
+        mj.io.write_measurement(tmp_path / name, scan)
+    with pytest.raises(ValueError, match="drive strength"):
+        mj.io.read_measurement(tmp_path / "m.mdf", empty_scan=tmp_path / "e.mdf")
+    with pytest.warns(UserWarning, match="taken as it is: drive strength"):
+        mj.io.read_measurement(tmp_path / "m.mdf", empty_scan=tmp_path / "e.mdf", check=False)
+
+
+def test_contrasts_of_different_channel_orders_need_numbers():
+    values = np.asarray(MATRIX.values)
+    one, other = (
+        mj.SystemMatrix.create(v, MATRIX.frequencies, GRID, frequency_indices=BINS, n_samples=400, channels=c)
+        for v, c in ((values, (3, 4)), (values[::-1], (4, 3)))
+    )
+    data = measurement(MATRIX, sequence=None, scanner=None, n_samples=400)
+    with pytest.raises(ValueError, match="channels of different order cannot be matched by position"):
+        mj.reconstruction.contrast_problem([one, other], data)
+    numbered = measurement(MATRIX, sequence=None, scanner=None, n_samples=400, channels=(3, 4))
+    joint = np.asarray(mj.reconstruction.contrast_problem([one, other], numbered).matrix)
+    np.testing.assert_array_equal(joint[:, : GRID.size], joint[:, GRID.size :])

@@ -96,7 +96,7 @@ def test_channel_lists():
 
 def test_data_without_numbers_are_matched_by_position_only_where_their_numbers_do_not_reach():
     two = matrix().select(channels=[3, 1])
-    with pytest.warns(UserWarning, match="channel 1, 3, and the measurement does not number its 2"):
+    with pytest.warns(UserWarning, match="channel 1, 3, the measurement has channels 0, 1, and not both number them"):
         rows = measurement((3, 1)).rows(two.row_index())
     np.testing.assert_allclose(rows[0], np.asarray(two.rows()) @ TRUTH, rtol=1e-12)
     with pytest.raises(ValueError, match="uses channel 3, but the measurement has channels 0, 1, 2"):
@@ -145,7 +145,7 @@ def test_angles_are_compared():
     rotating = matrix(angles=angles)
     rows = measurement(angles=angles + 2 * np.pi).rows(rotating.row_index())
     np.testing.assert_allclose(rows[0], (VALUES @ TRUTH).ravel(), rtol=1e-12)
-    with pytest.raises(ValueError, match="measured at angles"):
+    with pytest.raises(ValueError, match="were measured at angles"):
         measurement(angles=angles + 0.1).rows(rotating.row_index())
 
 
@@ -169,3 +169,36 @@ def test_periods_of_different_fields_are_not_averaged():
     same = {"/acquisition/offsetField": (((0.0, 0.0, 1e-3),),) * 2}
     mean = replace(data, metadata=type(data.metadata)(same)).average(periods=2)
     assert mean.metadata["/acquisition/offsetField"] == (((0.0, 0.0, 1e-3),),)
+
+
+@pytest.mark.parametrize("files", [False, True])
+def test_periods_of_an_empty_scan_are_matched_by_number(tmp_path, files):
+    signal = VALUES @ TRUTH
+    data = mj.Measurement.create(np.stack([5 * signal, 7 * signal])[None], BINS * 1e3, **FACTS, periods=[1, 0])
+    empty = mj.Measurement.create(np.stack([2 * signal, 3 * signal])[None], BINS * 1e3, **FACTS, periods=[0, 1])
+    if files:
+        mj.io.write_measurement(tmp_path / "m.mdf", data)
+        mj.io.write_measurement(tmp_path / "e.mdf", empty)
+        found = mj.io.read_measurement(tmp_path / "m.mdf", empty_scan=tmp_path / "e.mdf")
+    else:
+        found = data.subtract_background(empty)
+    np.testing.assert_allclose(found.values[0], np.stack([2 * signal, 5 * signal]), rtol=1e-12)
+
+
+def test_an_empty_scans_angles_are_compared_and_its_missing_rows_leave_the_data():
+    angles, mask = np.linspace(0, 1, C), np.ones((C, F), bool)
+    mask[2, 3] = False
+    data = measurement(angles=angles)
+    with pytest.raises(ValueError, match="the empty scan's channels"):
+        data.subtract_background(measurement(angles=angles + 0.2))
+    found = data.subtract_background(measurement((1, 0, 2, 3), channels=[1, 0, 2, 3], row_mask=mask.astype(int)))
+    np.testing.assert_array_equal(found.row_mask, mask)
+
+
+def test_patches_and_periods_are_whole_numbers():
+    for patch in (1.5, "1", True, -1, np.nan):
+        with pytest.raises(ValueError, match="patch = "):
+            matrix(patch=patch)
+    for period in (0.5, "0", True):
+        with pytest.raises(ValueError, match="period = "):
+            measurement().rows(matrix().row_index(), period=period)

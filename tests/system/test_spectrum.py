@@ -84,3 +84,15 @@ def test_spectra_are_complex_and_in_the_byte_order_of_the_machine():
     assert all(array.dtype.isnative for array in (big.values, big.frequencies, big.background))
     swapped = mj.SystemMatrix.create(np.ones((1, 3, 2), ">c16"), np.arange(3.0), GRID, snr=np.ones((1, 3), ">f4"))
     assert swapped.values.dtype == np.complex128 and swapped.snr.dtype == np.float32 and swapped.snr.dtype.isnative
+
+
+@both
+def test_bins_that_are_counted_must_be_those_of_the_frequencies(make):
+    bins = np.arange(20, 30)
+    with pytest.raises(ValueError, match="frequency 0 is .* Hz and bin 0 would be 0 Hz; give frequency_indices"):
+        make(10, frequencies=SEQUENCE.frequencies[bins], sequence=SEQUENCE)
+    with pytest.raises(ValueError, match="give frequency_indices"):
+        make(10, frequencies=bins * 1e3, n_samples=400, bandwidth=200e3)
+    for bandwidth in (-1.0, 0.0, np.inf):
+        with pytest.raises(ValueError, match="bandwidth"):
+            make(10, bandwidth=bandwidth)
