@@ -66,13 +66,15 @@ def number(value: Any, dtype: Any) -> Any:
         return Scaled(found.value.astype(dtype), found.exponent)
     host = np.asarray(value, np.float64)
     exponent = np.frexp(np.max(np.abs(host), initial=0))[1]
-    return Scaled(jnp.asarray(np.ldexp(host, -exponent), dtype), np.int32(exponent))
+    return Scaled(np.asarray(np.ldexp(host, -exponent), dtype), np.int32(exponent))
 
 
 def exponents(values: Inexact[Array, "..."], axis: Any = None) -> Int[jax.Array, "..."]:
     """The exponent of the power of two above the largest entry, over all axes or over one, which is kept; of zeros 0."""
     values = lax.stop_gradient(values)
     size = jnp.maximum(jnp.abs(values.real), jnp.abs(values.imag)) if jnp.iscomplexobj(values) else jnp.abs(values)
+    if axis is None and size.ndim > 1:
+        size = jnp.max(size, axis=0)  # on a CPU twice as fast as all axes at once
     return jnp.frexp(jnp.max(size, axis=axis, keepdims=axis is not None))[1]
 
 
