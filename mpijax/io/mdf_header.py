@@ -161,7 +161,7 @@ def _data(file: h5py.File, path: Path, flags: dict[str, bool], remarks: list[str
     data = numbers(file, DATA, 4, partly=True)
     if data is not None and data.is_complex != flags["isFourierTransformed"]:
         stored, is_called, expected = (
-            ("complex numbers", "the samples of a time signal (isFourierTransformed = 0)", "real")
+            ("complex numbers", "the samples of a time signal (isFourierTransformed = 0, or missing)", "real")
             if data.is_complex
             else ("real numbers", "a spectrum (isFourierTransformed = 1)", "complex")
         )
