@@ -1,7 +1,6 @@
 """The background at the time of each frame, from the background frames around it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -30,11 +29,10 @@ class BackgroundModel:
     weight: np.ndarray
 
     def evaluate(self, background: np.ndarray) -> np.ndarray:
-        """The background (.., o) at each frame, or (.., 1) if all have the same, from background frames (.., e).
-
-        Frames without a finite value do not count; NaN where a run has no other.
-        """
-        means = finite_means(background[..., self.order], self.starts)
+        """The background (.., o) at each frame, or (.., 1) if all have the same, from background frames (.., e)."""
+        counts = np.diff(self.starts, append=len(self.order))
+        means = np.add.reduceat(background[..., self.order].astype(np.complex128), self.starts, axis=-1) / counts
+        means = means.astype(background.dtype)
         if len(self.starts) == 1:
             return means
         weight = self.weight.astype(means.real.dtype)
@@ -50,14 +48,6 @@ class BackgroundModel:
         share[rows, self.left] += 1 - self.weight
         share[rows, self.right] += self.weight
         return (share / counts)[:, runs]
-
-
-def finite_means(frames: np.ndarray, starts: Any = (0,)) -> np.ndarray:
-    """Means (.., r) over runs of frames (.., e) that start at ``starts``, of finite values; NaN where there is none."""
-    finite = np.isfinite(frames)
-    total = np.add.reduceat(np.where(finite, frames, 0).astype(np.complex128), starts, axis=-1)
-    count = np.add.reduceat(finite.astype(np.int64), starts, axis=-1)
-    return np.divide(total, count, out=np.full(total.shape, np.nan + 0j), where=count > 0).astype(frames.dtype)
 
 
 def background_model(

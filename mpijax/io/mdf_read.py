@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from mpijax.core.pytree import FrozenMapping
-from mpijax.io.background import BackgroundModel, background_model, finite_means
+from mpijax.io.background import BackgroundModel, background_model
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import SLAB_BYTES, as_slice, open_hdf5, require
 from mpijax.io.mdf_header import read_info
@@ -167,7 +167,7 @@ class SystemMatrixFile:
             snr = system_matrix_snr(values, frames.transpose(2, 0, 1))
         if model is not None:
             _subtract(values, frames, model)
-            frames = frames - finite_means(frames)
+            frames = frames - frames.mean(-1, keepdims=True)
             metadata["/measurement/isBackgroundCorrected"] = 1
         mask = self.row_mask
         if transfer is not None:
