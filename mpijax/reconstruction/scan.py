@@ -42,8 +42,9 @@ def match_scan(
     linear = matrix.scanner is None or matrix.scanner.selection_field is None
     if found.differing and (ratio is None or not linear):
         raise ValueError(
-            f"the matrix and the measurement are of different scans: {'; '.join(found.differing)}. Use a matrix of the "
-            "measurement's scan, or check=False (--force) if the file is wrong."
+            f"the matrix and the measurement are of different scans: {'; '.join(found.differing)} (matrix of shape "
+            f"{np.shape(matrix.values)}, data {np.shape(data.values)}). Use a matrix of the measurement's scan, or check=False "
+            "(--force) if the file is wrong."
         )
     follows = follows and theirs.offset_field is not None and own.offset_field is not None
     if ratio is None and not follows:

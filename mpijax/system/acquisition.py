@@ -175,7 +175,7 @@ def _drive(
         found["waveform"] = np.where(on, np.where(names == "cosine", "sine", names), "")
     if phase is not None:
         found["phase"] = np.where(on, phase + np.where(names == "cosine", np.pi / 2, 0.0), 0.0)
-    if base is not None and divider is not None:
+    if base is not None and np.isfinite(base) and divider is not None:
         found["frequency"] = np.divide(float(base), divider, out=np.zeros(strength.shape), where=divider != 0)
     # an axis that a file does not list is idle
     rows = [(0, max(0, 3 - len(strength))), (0, 0)]
