@@ -309,6 +309,12 @@ def check_compatible(
         )
         if check:
             raise ValueError(f"{state}; read both with the same apply_transfer_function.")
+    spacings = [_bin_width(matrix), _bin_width(data)]
+    if check and abs(spacings[0] - spacings[1]) > 1e-3 * abs(spacings[0]):
+        raise ValueError(
+            f"the matrix's frequencies are {spacings[0]:.6g} Hz apart and the measurement's {spacings[1]:.6g} Hz; they belong "
+            "to different sequences."
+        )
     matrix, found = match_scan(matrix, data, period=data.period_of(matrix.patch, period), check=check, placed=placed)
     return matrix, replace(found, differing=(*found.differing, state)) if state else found
 
@@ -350,6 +356,15 @@ def _rows_of_silent_channels_left_out(matrix: Any, data: Any, channel: np.ndarra
             f"no channel has both a matrix and data that are not zero: {', '.join(f'{c} ({n})' for c, n in silent.items())}."
         )
     return kept
+
+
+def _bin_width(source: SystemMatrix | Measurement) -> float:
+    """Frequency per rfft bin [Hz]; NaN where no frequency is known."""
+    if not is_concrete((source.frequency_indices, source.frequencies)):
+        return np.nan
+    bins, frequencies = np.asarray(source.frequency_indices, float), np.asarray(source.frequencies, float)
+    known = (bins > 0) & np.isfinite(frequencies)
+    return float(np.median(frequencies[known] / bins[known])) if known.any() else np.nan
 
 
 def _noise(measurement: Measurement, background: np.ndarray | None) -> np.ndarray | None:

@@ -110,7 +110,7 @@ class SystemMatrix:
         particle: Any = None,
         angles: Any = None,
         channels: Any = None,
-        patch: int | None = None,
+        patch: Any = None,
     ) -> "SystemMatrix":
         """Check shapes and build a system matrix.
 

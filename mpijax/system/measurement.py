@@ -274,7 +274,7 @@ class Measurement:
             mask = held if mask is None else held & mask
         return frames.transpose(3, 2, 0, 1).copy(), mask
 
-    def rows(self, row_index: RowIndex, period: int | None = None) -> Complex[Array, "frames m"]:
+    def rows(self, row_index: RowIndex, period: Any = None) -> Complex[Array, "frames m"]:
         """The data of a system matrix's rows, (frames, m), for one period.
 
         Rows and data are matched by the numbers of their channels, patches and bins. Data that are not numbered count from 0;
@@ -307,7 +307,7 @@ class Measurement:
             _check_angles(row_index.angle, np.asarray(self.angles)[channel], "the measurement's")
         return channel, position
 
-    def period_of(self, patch: int | None, period: int | None = None) -> int:
+    def period_of(self, patch: int | None, period: Any = None) -> int:
         """Where the period of a patch stands in each frame.
 
         Args:
@@ -319,8 +319,8 @@ class Measurement:
         """
         count = self.values.shape[1]
         if period is not None:
-            check_count("period", period, 0)
-        if period is not None and not period < count:
+            check_count("period", period, -(10**9))
+        if period is not None and not 0 <= period < count:
             raise ValueError(f"period = {period}; the measurement has periods 0 to {count - 1}.")
         if patch is None:
             return 0 if period is None else period

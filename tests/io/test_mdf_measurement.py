@@ -128,7 +128,7 @@ def test_refusals(tmp_path):
         ({"frames": [9]}, "frames 0 to 6"),
         ({"periods": 6}, "periods 0 to 5"),
         ({"average_frames": 8}, "only 7 frames"),
-        ({"average_frames": 0}, "positive integer"),
+        ({"average_frames": 0}, "whole number of at least 1"),
         ({"background": "mean"}, "empty_scan="),
         ({"background": "first"}, "allowed"),
         ({"apply_transfer_function": True}, "no transfer function"),

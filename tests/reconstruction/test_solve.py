@@ -203,7 +203,7 @@ def test_matrix_and_data_that_do_not_match(scan):
         reconstruct(
             matrix, replace(data, frequency_indices=BINS + 200, frequencies=data.frequencies * (BINS + 200) / BINS)
         )
-    with pytest.raises(ValueError, match="uses channel 1, but the measurement has 1"):
+    with pytest.raises(ValueError, match="uses channel 1, but the measurement has channel 0"):
         reconstruct(matrix, replace(data, values=data.values[:, :, :1]))
     with pytest.raises(ValueError, match="all 200 rows"):
         reconstruct(replace(matrix, values=0 * matrix.values), data)
