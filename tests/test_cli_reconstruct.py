@@ -285,7 +285,7 @@ def broken(files, folder):
         (["SM", "SM", "-o", "OUT"], "is a calibration"),
         (["SM", "SHORT", "-o", "OUT"], "the measurement lacks"),
         (["SM", "SAMPLES", "-o", "OUT"], "samples per period 1632 and 1630"),
-        (["SM", "OTHER", "-o", "OUT"], "Hz apart"),
+        (["SM", "OTHER", "-o", "OUT"], "of different scans"),
         (["SM", "NAN", "-o", "OUT"], "NaN"),
         (["BADSM", "M", "-o", "OUT", "--snr-threshold", "0"], "NaN"),
         (["SM", "M", "-o", "FOLDER"], "is a folder"),

@@ -309,13 +309,13 @@ def check_compatible(
         )
         if check:
             raise ValueError(f"{state}; read both with the same apply_transfer_function.")
+    matrix, found = match_scan(matrix, data, period=data.period_of(matrix.patch, period), check=check, placed=placed)
     spacings = [_bin_width(matrix), _bin_width(data)]
     if check and abs(spacings[0] - spacings[1]) > 1e-3 * abs(spacings[0]):
         raise ValueError(
             f"the matrix's frequencies are {spacings[0]:.6g} Hz apart and the measurement's {spacings[1]:.6g} Hz; they belong "
             "to different sequences."
         )
-    matrix, found = match_scan(matrix, data, period=data.period_of(matrix.patch, period), check=check, placed=placed)
     return matrix, replace(found, differing=(*found.differing, state)) if state else found
 
 
