@@ -10,7 +10,7 @@ from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import LARGEST, small_value, walk
 from mpijax.io.mdf_fields import ANGLES, CHANNELS, FREQUENCIES, FREQUENCIES_UNKNOWN, PERIODS, ROW_MASK
 from mpijax.io.mdf_info import MDFInfo
-from mpijax.system.acquisition import ASSUMED, BY_PERIOD, CONCENTRATION_UNKNOWN, OFFSET, PHASE, WAVEFORM, nested
+from mpijax.system.acquisition import ASSUMED, BY_PERIOD, CONCENTRATION, OFFSET, PHASE, WAVEFORM, nested
 
 CARRIED = (
     *(f"/study/{name}" for name in ("description", "name", "number", "uuid", "time")),
@@ -48,11 +48,9 @@ def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[
         found["/acquisition/drivefield/waveform"] = info.waveform[0]
     if carries_drive and info.divider is not None:
         found |= period_fields(info, [info.period])
-    if calibration and info.tracer_concentration is None:
-        found[CONCENTRATION_UNKNOWN] = (
-            "the file this comes from gives no concentration of the sample; 1 mmol/L is an assumption"
-        )
     assumed = {*found.get(ASSUMED, ()), *(path for path in (PHASE, WAVEFORM, OFFSET) if path in info.lacks)}
+    if calibration and info.tracer_concentration is None:
+        assumed.add(CONCENTRATION)
     if assumed:
         found[ASSUMED] = tuple(sorted(assumed))
     return found

@@ -19,7 +19,7 @@ from mpijax.reconstruction.inputs import check_data, check_row_weights
 from mpijax.reconstruction.scan import match_scan
 from mpijax.reconstruction.weights import row_norm_weights, whitening_weights
 from mpijax.system import Grid, Measurement, SystemMatrix
-from mpijax.system.acquisition import CONCENTRATION_UNKNOWN
+from mpijax.system.acquisition import ASSUMED, CONCENTRATION
 from mpijax.system.compare import Comparison, unlike
 from mpijax.system.leaves import as_array
 
@@ -294,7 +294,7 @@ def check_compatible(
             f"got {_name(matrix)} and {_name(data)}; expected a SystemMatrix and a Measurement, in this order. Plain arrays "
             "go to a solver itself: kaczmarz(matrix, data, regularization), tikhonov() or admm()."
         )
-    if CONCENTRATION_UNKNOWN in matrix.metadata:
+    if CONCENTRATION in matrix.metadata.get(ASSUMED, ()):
         warnings.warn(
             "the calibration does not give the concentration of its sample, which counts as 1 mmol(Fe)/L: concentrations of the "
             "image are multiples of it.",

@@ -318,9 +318,7 @@ class Measurement:
             ValueError: a period the measurement does not have, or another patch.
         """
         count = self.values.shape[1]
-        if period is not None:
-            check_count("period", period, -(10**9))
-        if period is not None and not 0 <= period < count:
+        if period is not None and (isinstance(period, bool) or period not in range(count)):
             raise ValueError(f"period = {period}; the measurement has periods 0 to {count - 1}.")
         if patch is None:
             return 0 if period is None else period
