@@ -14,7 +14,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from benchmarks.common import Target, interleave, options, ratio, report
 from mpijax.reconstruction import admm, admm_factor, admm_solve, penalty_scale
-from mpijax.reconstruction.admm_iteration import RELAXATION
+from mpijax.reconstruction.solvers.admm.iteration import RELAXATION
 
 ROWS, SHAPE, FRAMES, RHO = 3000, (29, 29, 1), 16, 0.02
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.common import Target, interleave, options, ratio, report
 from mpijax import models
-from mpijax.models.selective_scan import selective_scan
+from mpijax.models.blocks.selective_scan import selective_scan
 from mpijax.training import split
 
 SIDE, CHANNELS, STATES, DIRECTIONS = 64, 96, 16, 4

@@ -17,7 +17,7 @@ import optax
 
 from benchmarks.common import Target, interleave, options, ratio, report
 from mpijax.models.siren import PureSiren, sine
-from mpijax.reconstruction.neural_field import cell_points
+from mpijax.reconstruction.solvers.neural.field import cell_points
 
 SIZE, ROWS = 29, 1000
 

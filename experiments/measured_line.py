@@ -25,9 +25,9 @@ from scipy.interpolate import CubicSpline
 
 import mpijax as mj
 from experiments.support.run import markdown_table, run_main, write_record
-from mpijax.calibration.gains import row_correlation
 from mpijax.core.files import write_text
 from mpijax.core.typing import Array, Complex, Float
+from mpijax.identification.gains import row_correlation
 from mpijax.viz import plot_profiles, save
 
 GRADIENT = 0.2

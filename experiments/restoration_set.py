@@ -27,9 +27,10 @@ import numpy as np
 from experiments.support.run import markdown_table, parse, run_main, write_record
 from mpijax.core.checks import check_range
 from mpijax.core.files import atomic_path, write_text
-from mpijax.datasets import RestorationPrior, present_rows
+from mpijax.datasets import RestorationPrior
+from mpijax.datasets.fixed_sets import FixedSet, box_shape, reference_bins
 from mpijax.datasets.samplers import describe
-from mpijax.datasets.test_sets import FixedSet, box_shape, reference_bins
+from mpijax.rows import present_rows
 from mpijax.system.simulate import simulate_rows
 from mpijax.training.logging import show_progress
 from mpijax.viz import plot_rows, save

@@ -42,9 +42,10 @@ from experiments.support.restoration_report import (
 )
 from experiments.support.restoration_scans import compare_images, low_orders, simulate_scan
 from experiments.support.run import markdown_table, parse, run_main
-from mpijax.datasets import FixedRows, stride_mask
+from mpijax.datasets import FixedRows
 from mpijax.datasets.phantoms import resolution_phantom
 from mpijax.physics import complex_normal
+from mpijax.rows import stride_mask
 from mpijax.viz import plot_slices, save
 
 PRESETS = {

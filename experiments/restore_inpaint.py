@@ -39,8 +39,8 @@ from experiments.support.restoration_report import (
 )
 from experiments.support.restoration_scans import compare_images, low_orders, simulate_scan
 from experiments.support.run import markdown_table, parse, run_main
-from mpijax.datasets import missing_block
 from mpijax.datasets.phantoms import rectangles_phantom
+from mpijax.rows import missing_block
 from mpijax.viz import plot_slices, save
 
 PRESETS = {

@@ -21,7 +21,7 @@ import numpy as np
 from experiments.support.run import parse, run_main, write_record
 from mpijax import models
 from mpijax.datasets import Bucket, RestorationPrior, RestorationTask, RowStream
-from mpijax.datasets.test_sets import FixedRows, FixedSet
+from mpijax.datasets.fixed_sets import FixedRows, FixedSet
 from mpijax.training import Result, TrainConfig, count_parameters, fit
 
 FINE = (12.48, 16.64)

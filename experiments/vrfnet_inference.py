@@ -50,11 +50,12 @@ from experiments.support.vrfnet_report import TINY, error_table, write_report
 from mpijax import models
 from mpijax.core.checks import check_choice, check_count, check_range
 from mpijax.core.files import write_text
-from mpijax.datasets import RecoveryTask, SuperResolutionPrior, apply_linear_filter, simulated_source, z_slice
+from mpijax.datasets import RecoveryTask, SuperResolutionPrior, simulated_source, z_slice
 from mpijax.datasets.samplers.super_resolution import GRADIENT, N_VOXELS
 from mpijax.physics import complex_normal
 from mpijax.restoration import load_upsampler, network_upsampler
-from mpijax.restoration.compressed_calibration import compressed_calibration, random_mask
+from mpijax.rows import apply_linear_filter
+from mpijax.rows.sparse_fourier import compressed_calibration, random_mask
 from mpijax.training import make_predict, split
 
 SIDE = 32

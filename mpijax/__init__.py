@@ -5,18 +5,19 @@ Importing it changes nothing: no precision switch, no device query. All lengths 
 
 from importlib.metadata import PackageNotFoundError, version
 
-from mpijax import calibration as calibration
 from mpijax import datasets as datasets
+from mpijax import identification as identification
 from mpijax import io as io
 from mpijax import metrics as metrics
 from mpijax import models as models
 from mpijax import physics as physics
 from mpijax import reconstruction as reconstruction
 from mpijax import restoration as restoration
+from mpijax import rows as rows
 from mpijax import training as training
-from mpijax.calibration import Fit as Fit
-from mpijax.calibration import fit as fit
 from mpijax.core.solution import Solution as Solution
+from mpijax.identification import Fit as Fit
+from mpijax.identification import fit as fit
 from mpijax.restoration import restore as restore
 from mpijax.system import Grid as Grid
 from mpijax.system import LissajousSequence as LissajousSequence

@@ -15,7 +15,7 @@ from mpijax.core.checks import check_choice
 from mpijax.datasets import RecoverySource, RecoveryTask, RowPool, SimulatedRows
 from mpijax.datasets.stream import RowSource
 from mpijax.restoration import load_upsampler, recipe, train_recovery
-from mpijax.restoration.compressed_calibration import compressed_calibration, random_mask
+from mpijax.rows.sparse_fourier import compressed_calibration, random_mask
 
 NETWORKS = {
     "srcnn": "SRCNN",

@@ -10,7 +10,7 @@ import numpy as np
 from mpijax.core.files import atomic_path
 from mpijax.models.siren import PureSiren
 from mpijax.reconstruction import NeuralField, NeuralSolution, neural_implicit
-from mpijax.reconstruction.neural_steps import NeuralState, initial_state
+from mpijax.reconstruction.solvers.neural.steps import NeuralState, initial_state
 
 TRACE = ("step", "loss", "held_out_loss", "quantity")
 

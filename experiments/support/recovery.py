@@ -10,17 +10,11 @@ import numpy as np
 
 import mpijax as mj
 from mpijax.core.typing import Complex, Float
-from mpijax.datasets import (
-    RecoveryTask,
-    Rows,
-    apply_linear_filter,
-    channels_to_complex,
-    fit_linear_filter,
-    recovery_batches,
-)
+from mpijax.datasets import RecoveryTask, Rows, recovery_batches
 from mpijax.datasets.stream import RowSource
 from mpijax.physics import complex_normal
 from mpijax.restoration.upsample import Upsampler
+from mpijax.rows import apply_linear_filter, channels_to_complex, fit_linear_filter
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from experiments.support.restoration_eval import Method, Problem, per_grid
 from mpijax import models
 from mpijax.core.assets import asset_path
 from mpijax.core.interpolation import keys_matrix
-from mpijax.datasets.resample import stride_matrix
-from mpijax.restoration.inpaint import biharmonic_inpaint, inpaint_denoise
-from mpijax.restoration.interpolate import spline_matrix
+from mpijax.rows.inpainting import biharmonic_inpaint, inpaint_denoise
+from mpijax.rows.resampling import stride_matrix
+from mpijax.rows.splines import spline_matrix
 from mpijax.training import load_weights, make_predict
 from mpijax.training.state import split
 
@@ -53,7 +53,7 @@ def network(path: Path, members: int = 1) -> Method:
 
 
 def wiener(dimensions: int) -> Method:
-    """`mpijax.restoration.wiener_inpaint`, which is the untrained network "wiener_unet", on padded boxes."""
+    """`mpijax.rows.wiener_inpaint`, which is the untrained network "wiener_unet", on padded boxes."""
     model = models.create("wiener_unet", dimensions=dimensions, features=(8,), rngs=0)
     return _network(model.config, split(model)[1], 1, "wiener")
 
@@ -91,7 +91,7 @@ def shrink(coefficients: np.ndarray, level: np.ndarray, rule: str) -> np.ndarray
 
 
 def dct_filter(threshold: float, rule: str) -> Method:
-    """`mpijax.restoration.filters.dct_filter` through SciPy, because 300 grids would be 300 compilations."""
+    """`mpijax.rows.filters.dct_filter` through SciPy, because 300 grids would be 300 compilations."""
 
     def restore(images: np.ndarray, known: np.ndarray, sigma: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         axes = tuple(range(1, images.ndim))

@@ -13,8 +13,8 @@ from experiments.support.images import scaled_psnr
 from experiments.support.recovery import Case, evaluate, stacked
 from mpijax.datasets import RecoveryTask, fine_sigma
 from mpijax.datasets.phantoms.volumes import box_shares
+from mpijax.identification import fitted_matrix
 from mpijax.physics import complex_normal
-from mpijax.restoration import fitted_matrix
 
 REFINEMENT = 3
 """Phantoms are measured on a grid this many times finer per axis."""

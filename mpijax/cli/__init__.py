@@ -10,15 +10,19 @@ import sys
 import warnings
 from typing import Any
 
-from mpijax.cli.fit import fit
-from mpijax.cli.images import reconstruct
-from mpijax.cli.look import info, inspect
+from mpijax.cli import fit, images, look, restore, simulated, train
 from mpijax.cli.parser import parse
-from mpijax.cli.restore import restore
-from mpijax.cli.simulated import measure, simulate
-from mpijax.cli.train import train
 
-COMMANDS = (info, inspect, simulate, measure, reconstruct, fit, train, restore)
+COMMANDS = (
+    look.info,
+    look.inspect,
+    simulated.simulate,
+    simulated.measure,
+    images.reconstruct,
+    fit.fit,
+    train.train,
+    restore.restore,
+)
 
 
 def main() -> None:

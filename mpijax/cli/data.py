@@ -10,7 +10,7 @@ import mpijax as mj
 from mpijax.cli.options import by, check_input
 from mpijax.core.checks import check_choice
 from mpijax.reconstruction import Problem, patch_problem
-from mpijax.system.compare import COMPARED
+from mpijax.system.facts.compare import COMPARED
 
 BACKGROUNDS = ("auto", "none", "mean", "interpolate")
 SNR = 2.0

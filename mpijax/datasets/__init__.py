@@ -1,8 +1,6 @@
 """Data for training and testing: priors, phantoms, resampling, degradation, normalization, batches made on the fly."""
 
-from mpijax.datasets.baselines import apply_linear_filter as apply_linear_filter
-from mpijax.datasets.baselines import consistent_bicubic as consistent_bicubic
-from mpijax.datasets.baselines import fit_linear_filter as fit_linear_filter
+from mpijax.core.moved import forward
 from mpijax.datasets.buckets import Bucket as Bucket
 from mpijax.datasets.buckets import BucketSchedule as BucketSchedule
 from mpijax.datasets.buckets import Prior as Prior
@@ -12,21 +10,16 @@ from mpijax.datasets.corrupt import Placement as Placement
 from mpijax.datasets.corrupt import RestorationTask as RestorationTask
 from mpijax.datasets.corrupt import decode as decode
 from mpijax.datasets.corrupt import encode as encode
-from mpijax.datasets.degrade import degrade as degrade
-from mpijax.datasets.degrade import degraded_noise_std as degraded_noise_std
-from mpijax.datasets.masks import block_mask as block_mask
-from mpijax.datasets.masks import missing_block as missing_block
-from mpijax.datasets.masks import stride_mask as stride_mask
+from mpijax.datasets.fixed_sets import FIXED_SETS as FIXED_SETS
+from mpijax.datasets.fixed_sets import FixedRows as FixedRows
+from mpijax.datasets.fixed_sets import FixedSet as FixedSet
+from mpijax.datasets.fixed_sets import read_set as read_set
+from mpijax.datasets.fixed_sets import write_set as write_set
 from mpijax.datasets.measured import frequency_ranks as frequency_ranks
 from mpijax.datasets.measured import measured_images as measured_images
 from mpijax.datasets.measured import split_rows as split_rows
 from mpijax.datasets.measurements import phantom_on as phantom_on
 from mpijax.datasets.measurements import simulate_measurement as simulate_measurement
-from mpijax.datasets.normalize import channels_to_complex as channels_to_complex
-from mpijax.datasets.normalize import complex_to_channels as complex_to_channels
-from mpijax.datasets.normalize import denormalize as denormalize
-from mpijax.datasets.normalize import normalize as normalize
-from mpijax.datasets.normalize import present_rows as present_rows
 from mpijax.datasets.open_mpi import OPEN_MPI_PROTOCOLS as OPEN_MPI_PROTOCOLS
 from mpijax.datasets.open_mpi import OpenMPIPool as OpenMPIPool
 from mpijax.datasets.open_mpi import WhitenedCalibration as WhitenedCalibration
@@ -35,8 +28,6 @@ from mpijax.datasets.open_mpi import open_mpi_source as open_mpi_source
 from mpijax.datasets.priors import LissajousPrior as LissajousPrior
 from mpijax.datasets.recovery_task import RecoveryTask as RecoveryTask
 from mpijax.datasets.recovery_task import recovery_batches as recovery_batches
-from mpijax.datasets.resample import bicubic as bicubic
-from mpijax.datasets.resample import bilinear as bilinear
 from mpijax.datasets.reservoir import MatrixRows as MatrixRows
 from mpijax.datasets.reservoir import RowStream as RowStream
 from mpijax.datasets.samplers import FieldFreeLineItem as FieldFreeLineItem
@@ -58,14 +49,30 @@ from mpijax.datasets.stream import Rows as Rows
 from mpijax.datasets.stream import SimulatedRows as SimulatedRows
 from mpijax.datasets.stream import noise_for_peak_snr as noise_for_peak_snr
 from mpijax.datasets.stream import usable_rows as usable_rows
-from mpijax.datasets.test_sets import FIXED_SETS as FIXED_SETS
-from mpijax.datasets.test_sets import FixedRows as FixedRows
-from mpijax.datasets.test_sets import FixedSet as FixedSet
-from mpijax.datasets.test_sets import read_set as read_set
-from mpijax.datasets.test_sets import write_set as write_set
 from mpijax.datasets.xspace_pairs import PhantomPool as PhantomPool
 from mpijax.datasets.xspace_pairs import PlaneScan as PlaneScan
 from mpijax.datasets.xspace_pairs import XSpacePrior as XSpacePrior
 from mpijax.datasets.xspace_pairs import XSpaceTask as XSpaceTask
 from mpijax.datasets.xspace_pairs import deconvolved as deconvolved
 from mpijax.datasets.xspace_pairs import xspace_batches as xspace_batches
+
+__getattr__ = forward(
+    __name__,
+    {
+        "apply_linear_filter": "mpijax.rows",
+        "bicubic": "mpijax.rows",
+        "bilinear": "mpijax.rows",
+        "block_mask": "mpijax.rows",
+        "channels_to_complex": "mpijax.rows",
+        "complex_to_channels": "mpijax.rows",
+        "consistent_bicubic": "mpijax.rows",
+        "degrade": "mpijax.rows",
+        "degraded_noise_std": "mpijax.rows",
+        "denormalize": "mpijax.rows",
+        "fit_linear_filter": "mpijax.rows",
+        "missing_block": "mpijax.rows",
+        "normalize": "mpijax.rows",
+        "present_rows": "mpijax.rows",
+        "stride_mask": "mpijax.rows",
+    },
+)

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 from mpijax.core.checks import check_choice, check_count, check_interval, check_range
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Bool, Complex, Float
-from mpijax.datasets.degrade import degrade
-from mpijax.datasets.masks import block_mask, stride_mask
-from mpijax.datasets.normalize import channels_to_complex, complex_to_channels, row_scale
 from mpijax.physics.noise import background_from_frames, background_surrogate, complex_normal
 from mpijax.physics.scan_order import scan_index, valid_voxels
+from mpijax.rows.degradation import degrade
+from mpijax.rows.masks import block_mask, stride_mask
+from mpijax.rows.scaling import channels_to_complex, complex_to_channels, row_scale
 
 TASKS = ("denoise", "inpaint", "complete", "upsample", "any")
 NOISE = ("white", "surrogate", "frames")
@@ -113,7 +113,7 @@ class RestorationTask:
     """How a clean row becomes a training pair.
 
     Attributes:
-        task: "denoise" (A = 1), "inpaint" (A hides blocks of a scan, :func:`mpijax.datasets.block_mask`), "complete" (A hides
+        task: "denoise" (A = 1), "inpaint" (A hides blocks of a scan, :func:`mpijax.rows.block_mask`), "complete" (A hides
             all but every ``step``-th voxel per axis, on the same grid), "upsample" (A takes a coarser grid) or "any" (one of
             the first three, with equal odds for every row).
         scale: upsampling factor per axis; 1 for the other tasks.

@@ -11,7 +11,7 @@ from mpijax.core.checks import check_choice, check_count, check_range, check_sha
 from mpijax.core.typing import Array, Float
 from mpijax.datasets import phantoms
 from mpijax.datasets.presets import Preset
-from mpijax.io.mdf_write import acquisition_metadata
+from mpijax.io.mdf.write import acquisition_metadata
 from mpijax.physics.noise import complex_normal
 from mpijax.system import Grid, Measurement
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from mpijax.core.checks import check_choice
 from mpijax.core.typing import Array, Complex, Float
-from mpijax.datasets.degrade import METHODS, degrade, degraded_noise_std
-from mpijax.datasets.normalize import SCALINGS, RowScaling, complex_to_channels
 from mpijax.datasets.stream import Rows, RowSource
 from mpijax.physics.noise import complex_normal
+from mpijax.rows.degradation import METHODS, degrade, degraded_noise_std
+from mpijax.rows.scaling import SCALINGS, RowScaling, complex_to_channels
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class RecoveryTask:
 
     Attributes:
         scale: upsampling factor S: 2, 4 or 8.
-        method: degradation, see :func:`mpijax.datasets.degrade.degrade`.
+        method: degradation, see :func:`mpijax.rows.degradation.degrade`.
         sample: how coarse rows of clean ones are measured: "retrospective" (noise of a row's sigma on the fine grid, then
             degraded: sigma/S behind a box mean) or "large" (degraded, then noise: a sample of S x S voxels has S^2 times the
             signal over the same noise, sigma/S^2 in the mean).
         target: what the network is to return, "clean" or "noisy" rows (noise of the row's sigma, as a measured row has it).
         augment: "symmetry" (flips, turns by 90 degrees, a random phase), "flips" or "none".
-        normalization: see :meth:`mpijax.datasets.normalize.RowScaling.of`.
+        normalization: see :meth:`mpijax.rows.scaling.RowScaling.of`.
         units: of the loss: "whitened" (rows in units of their noise, so that strong rows count more, as in a Frobenius norm of
             the matrix; absolute units where no noise is known) or "row" (every row alike).
     """

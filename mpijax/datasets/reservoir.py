@@ -26,8 +26,8 @@ from mpijax.core.checks import check_count
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Int
 from mpijax.datasets.buckets import Bucket, BucketSchedule, Prior, acceptance, check_acceptance
-from mpijax.datasets.normalize import present_rows
 from mpijax.physics.sequences import UNREACHED
+from mpijax.rows.scaling import present_rows
 from mpijax.system import LissajousSequence, simulate_rows
 
 Pair = Callable[[jax.Array, jax.Array, jax.Array], dict[str, jax.Array]]

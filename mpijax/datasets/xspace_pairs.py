@@ -22,9 +22,9 @@ from mpijax.core.checks import check_choice, check_count, check_finite, check_in
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float, Int
 from mpijax.physics.xspace import COLLINEAR_WIDTH, TRANSVERSE_WIDTH
+from mpijax.reconstruction.deconvolution import wiener_deconvolution
 from mpijax.system import Particle, Scanner
-from mpijax.system.deconvolution import wiener_deconvolution
-from mpijax.system.xspace import convolve_linear, sampled_kernel
+from mpijax.system.scans.xspace import convolve_linear, sampled_kernel
 
 GEOMETRIES = {"line": (1.0, 0.0, -1.0), "point": (-1.0, -1.0, 2.0)}
 """Gradient over its strength along x, y and z: a field-free line along y, or a field-free point."""
@@ -61,7 +61,7 @@ class XSpacePrior:
     The kernel is at most half the field of view wide across the excitation, and at least ``pixels_per_width`` pixels along it:
     9.467/(beta G_min) <= fov/2 and 4.161/(beta G_max) >= pixels_per_width fov/size, G_min and G_max the smaller and the
     larger gradient of the plane. With 20 pixels, samples at the pixels' centers would do; the kernel is averaged over each
-    pixel (:func:`mpijax.system.xspace.sampled_kernel`), so that 4 are as good.
+    pixel (:func:`mpijax.system.scans.xspace.sampled_kernel`), so that 4 are as good.
 
     Attributes:
         size: pixels per side.
@@ -263,7 +263,7 @@ class XSpaceTask:
         noise level are those of the whole image, also for a crop.
 
         With ``extras``: "clean", the input without noise; "scan_axis" (b,), 0 = rows, 1 = columns; "pixel_xi" (b, 2), with which
-        :func:`mpijax.system.xspace.sampled_kernel` gives the kernel of any size; "noise_level" (b,), rms in the input.
+        :func:`mpijax.system.scans.xspace.sampled_kernel` gives the kernel of any size; "noise_level" (b,), rms in the input.
 
         With ``guide``: "auxiliary" {"guide"}, :func:`deconvolved` of the whole image, cropped and turned along.
         """
@@ -275,7 +275,7 @@ def deconvolved(
 ) -> Float[Array, "y x"]:
     """What the known kernel alone makes of a scan along the columns' axis: a coarse estimate of the label.
 
-    :func:`mpijax.system.deconvolution.wiener_deconvolution` with the values of :data:`GUIDE`, then for "isotropic" the kernel of
+    :func:`mpijax.reconstruction.wiener_deconvolution` with the values of :data:`GUIDE`, then for "isotropic" the kernel of
     both scans, for "phantom" division by the maximum.
 
     Args:

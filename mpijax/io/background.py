@@ -6,7 +6,7 @@ import numpy as np
 
 from mpijax.core.checks import check_choice
 from mpijax.io.errors import MDFError
-from mpijax.io.mdf_info import MDFInfo
+from mpijax.io.mdf.info import MDFInfo
 
 METHODS = ("none", "mean", "interpolate")
 

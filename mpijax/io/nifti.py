@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mpijax.core.files import atomic_path
-from mpijax.io.mdf_reconstruction import Reconstruction
+from mpijax.io.mdf.reconstruction import Reconstruction
 
 SUFFIXES = (".nii", ".nii.gz")
 

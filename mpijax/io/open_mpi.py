@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from mpijax.io.errors import MDFError
-from mpijax.io.mdf_header import read_info
-from mpijax.io.mdf_info import MDFInfo
+from mpijax.io.mdf.header import read_info
+from mpijax.io.mdf.info import MDFInfo
 
 
 @dataclass(frozen=True)

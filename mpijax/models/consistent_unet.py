@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mpijax.core.typing import Array, Float
-from mpijax.models.data_consistency import data_consistent
-from mpijax.models.layers import Network, keys_upsample, pixel_shuffle
+from mpijax.models.blocks.data_consistency import data_consistent
+from mpijax.models.blocks.layers import Network, keys_upsample, pixel_shuffle
 from mpijax.models.unet import Backbone, check_sizes, main_phase, rotate
 
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -38,8 +38,8 @@ class ConsistentUNet(Network):
     phi is the row's own phase (:func:`own_phase`): a row of an equilibrium model is real up to one phase, so that half of the
     noise's power is told apart at once, and a phase of the input is the same phase of the output. K is Keys
     upsampling, N a residual U-Net on the coarse grid (:class:`mpijax.models.unet.Backbone`) whose channels are shuffled into fine
-    cells, and P the projection of :func:`mpijax.models.data_consistency.data_consistent`: block means within sqrt(h w) sigma of y.
-    N starts at zero: the untrained network is data-consistent bicubic interpolation. Any coarse grid works.
+    cells, and P the projection of :func:`mpijax.models.blocks.data_consistency.data_consistent`: block means within
+    sqrt(h w) sigma of y. N starts at zero: the untrained network is data-consistent bicubic interpolation. Any coarse grid works.
 
     Args:
         channels: 2, real and imaginary part.

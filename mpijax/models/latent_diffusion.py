@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 
 from mpijax.core.typing import Array, Float
-from mpijax.models.layers import pixel_unshuffle, torch_conv, torch_linear
+from mpijax.models.blocks.layers import pixel_unshuffle, torch_conv, torch_linear
 
 UNSHUFFLE = 4
 """Cells per axis that the encoder merges into channels."""

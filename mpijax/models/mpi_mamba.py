@@ -10,10 +10,10 @@ from flax import nnx
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Float
+from mpijax.models.blocks.layers import Network, mirror_to_multiple, torch_linear
+from mpijax.models.blocks.ss2d import SS2D
 from mpijax.models.latent_diffusion import UNSHUFFLE, Denoiser, LatentEncoder, diffuse, reverse_diffusion
-from mpijax.models.layers import Network, mirror_to_multiple, torch_linear
 from mpijax.models.restormer import GatedFeedForward, UShape, check_levels
-from mpijax.models.ss2d import SS2D
 
 ABLATIONS: dict[str, dict[str, Any]] = {
     "backbone": dict(stage=0, scan=False),

@@ -8,8 +8,15 @@ from flax import nnx
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Float
-from mpijax.models.convolutional_transformer import DepthwiseConv
-from mpijax.models.layers import Network, mirror_to_multiple, pixel_shuffle, torch_conv, torch_linear, torch_uniform
+from mpijax.models.blocks.convolutional_transformer import DepthwiseConv
+from mpijax.models.blocks.layers import (
+    Network,
+    mirror_to_multiple,
+    pixel_shuffle,
+    torch_conv,
+    torch_linear,
+    torch_uniform,
+)
 
 
 def halves_multiplied(x: Float[jax.Array, "b h w k"]) -> Float[jax.Array, "b h w d"]:

@@ -9,7 +9,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Float
-from mpijax.models.layers import GridNetwork, MaskedBatchNorm, nearest_upsample
+from mpijax.models.blocks.layers import GridNetwork, MaskedBatchNorm, nearest_upsample
 
 DECODER_KERNEL = 3
 

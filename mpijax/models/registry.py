@@ -5,9 +5,9 @@ from typing import Any
 
 from flax import nnx
 
+from mpijax.models.blocks.layers import Network, inputs_of
 from mpijax.models.consistent_unet import ConsistentUNet
 from mpijax.models.dncnn import DnCNN
-from mpijax.models.layers import Network, inputs_of
 from mpijax.models.mdsr import MDSR
 from mpijax.models.mpi_mamba import MPIMamba
 from mpijax.models.nafnet import NAFNet

@@ -11,8 +11,15 @@ from flax import nnx
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Float
-from mpijax.models.convolutional_transformer import DepthwiseConv
-from mpijax.models.layers import Network, mirror_to_multiple, pixel_shuffle, pixel_unshuffle, torch_conv, torch_linear
+from mpijax.models.blocks.convolutional_transformer import DepthwiseConv
+from mpijax.models.blocks.layers import (
+    Network,
+    mirror_to_multiple,
+    pixel_shuffle,
+    pixel_unshuffle,
+    torch_conv,
+    torch_linear,
+)
 
 EXPANSION = 2.66
 """Width of the gated feed-forward part over that of its input."""

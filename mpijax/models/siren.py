@@ -11,7 +11,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_count, check_range
 from mpijax.core.typing import Array, Float
-from mpijax.models.layers import Network
+from mpijax.models.blocks.layers import Network
 
 
 class Siren(Network):

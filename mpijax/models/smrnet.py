@@ -8,7 +8,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_count
 from mpijax.core.typing import Array, Float
-from mpijax.models.layers import GridNetwork, conv, nearest_upsample
+from mpijax.models.blocks.layers import GridNetwork, conv, nearest_upsample
 
 DENSE_LAYERS = 5
 """Convolutions of a dense block."""

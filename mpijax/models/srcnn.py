@@ -7,7 +7,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_count
 from mpijax.core.typing import Array, Float
-from mpijax.models.layers import Network, keys_upsample
+from mpijax.models.blocks.layers import Network, keys_upsample
 
 KERNELS = (9, 1, 5)
 """Sides of the three convolutions. Their outputs less than 4 + 0 + 2 fine cells from a border see the zeros beyond it."""

@@ -10,7 +10,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Bool, Float
-from mpijax.models.layers import GridNetwork, conv
+from mpijax.models.blocks.layers import GridNetwork, conv
 
 _initial = nnx.initializers.normal(0.02)
 

@@ -9,9 +9,9 @@ from flax import nnx
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Float
-from mpijax.models.convolutional_transformer import ConvTransformer, VisionTransformer
-from mpijax.models.data_consistency import data_consistent
-from mpijax.models.layers import Network, pixel_shuffle, torch_conv
+from mpijax.models.blocks.convolutional_transformer import ConvTransformer, VisionTransformer
+from mpijax.models.blocks.data_consistency import data_consistent
+from mpijax.models.blocks.layers import Network, pixel_shuffle, torch_conv
 
 PUBLISHED = {2: dict(features=24, layers=5), 4: dict(features=24, layers=8), 8: dict(features=64, layers=9)}
 """Scale -> the published sizes that depend on it."""

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mpijax.core.typing import Array, Float
-from mpijax.models.convolution import Conv
-from mpijax.models.layers import GridNetwork
+from mpijax.models.blocks.convolution import Conv
+from mpijax.models.blocks.layers import GridNetwork
 
 
 class MaskedBlock(nnx.Module):

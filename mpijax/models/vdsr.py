@@ -7,7 +7,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_count
 from mpijax.core.typing import Array, Float
-from mpijax.models.layers import Network, keys_upsample
+from mpijax.models.blocks.layers import Network, keys_upsample
 
 
 class VDSR(Network):

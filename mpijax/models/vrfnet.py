@@ -9,7 +9,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_count
 from mpijax.core.typing import Array, Float
-from mpijax.models.layers import EncoderLayer, Network, batch_norm, conv3x3, keys_upsample, pixel_shuffle
+from mpijax.models.blocks.layers import EncoderLayer, Network, batch_norm, conv3x3, keys_upsample, pixel_shuffle
 
 
 def default_patch_size(height: int, width: int) -> int:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mpijax.core.typing import Array, Float
-from mpijax.models.layers import GridNetwork
+from mpijax.models.blocks.layers import GridNetwork
 from mpijax.models.unet import LOW_NOISE, Backbone, check_sizes, fill, main_phase, rotate
 
 ROUNDS, FIRST, LAST = 16, 0.3, 0.003

@@ -5,12 +5,12 @@ from mpijax.physics.anisotropy import axial_moment as axial_moment
 from mpijax.physics.coils import loop_field as loop_field
 from mpijax.physics.coils import polyline_field as polyline_field
 from mpijax.physics.coils import segments_field as segments_field
+from mpijax.physics.equilibrium import langevin as langevin
+from mpijax.physics.equilibrium import langevin_moment as langevin_moment
+from mpijax.physics.equilibrium import langevin_ratio as langevin_ratio
 from mpijax.physics.fields import selection_field as selection_field
 from mpijax.physics.harmonics import harmonic_gradients as harmonic_gradients
 from mpijax.physics.harmonics import solid_harmonics as solid_harmonics
-from mpijax.physics.langevin import langevin as langevin
-from mpijax.physics.langevin import langevin_moment as langevin_moment
-from mpijax.physics.langevin import langevin_ratio as langevin_ratio
 from mpijax.physics.noise import background_concentration as background_concentration
 from mpijax.physics.noise import background_from_frames as background_from_frames
 from mpijax.physics.noise import background_surrogate as background_surrogate

@@ -12,14 +12,14 @@ With f(s) = L(sqrt s)/sqrt s, s = |xi|^2, the moment is m = f(s) xi, and the Jac
 
 Kernels are written in field space: under an anisotropic gradient the squared cosine between e and xi is that of the field,
 xi_e^2/|xi|^2, not that of the position. Everything is even in xi, so the gradient's sign does not matter here (it does in the
-voltage, :func:`mpijax.system.xspace.x_space_voltage`).
+voltage, :func:`mpijax.system.scans.xspace.x_space_voltage`).
 """
 
 import jax
 import jax.numpy as jnp
 
 from mpijax.core.typing import Array, Float
-from mpijax.physics.langevin import langevin_ratio
+from mpijax.physics.equilibrium import langevin_ratio
 
 COLLINEAR_WIDTH = 4.161048048380302
 """Full width at half maximum of L'(xi), dimensionless: that of a point along the excitation."""

@@ -16,9 +16,9 @@ from mpijax.core.checks import check_choice, check_range, check_shape
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Inexact, Num, Shaped
 from mpijax.reconstruction.inputs import check_iteration, check_problem, complex_pair
-from mpijax.reconstruction.kaczmarz_blocks import kaczmarz_solve
-from mpijax.reconstruction.kaczmarz_factors import kaczmarz_factor
-from mpijax.reconstruction.tikhonov import tikhonov
+from mpijax.reconstruction.solvers.kaczmarz.blocks import kaczmarz_solve
+from mpijax.reconstruction.solvers.kaczmarz.factors import kaczmarz_factor
+from mpijax.reconstruction.solvers.tikhonov.minimizer import tikhonov
 from mpijax.reconstruction.weights import relative_regularization
 
 

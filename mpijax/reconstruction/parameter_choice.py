@@ -21,8 +21,8 @@ from mpijax.core.pytree import pytree
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Float, Inexact, Num, Shaped
 from mpijax.reconstruction.inputs import check_problem, check_row_weights, complex_pair
-from mpijax.reconstruction.normal_equations import check_not_empty, matmul, split, stack
 from mpijax.reconstruction.scaling import Scaled, common_exponent, number, scaled_frames, scaled_rows
+from mpijax.reconstruction.solvers.tikhonov.normal_equations import check_not_empty, matmul, split, stack
 
 CONSTRAINTS = ("real", None)
 RELATIVE_LAMBDAS = (1e-8, 1e1, 121)

@@ -11,14 +11,14 @@ from jax.typing import ArrayLike
 from mpijax.core.checks import check_choice, check_shape
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Shaped
-from mpijax.reconstruction.admm import admm, relative_penalty
-from mpijax.reconstruction.admm_factor import check_nonnegative
 from mpijax.reconstruction.inputs import CONSTRAINTS, check_regularization
-from mpijax.reconstruction.kaczmarz import kaczmarz
-from mpijax.reconstruction.neural import neural_implicit
 from mpijax.reconstruction.problem import Problem
 from mpijax.reconstruction.scaling import Scaled, number
-from mpijax.reconstruction.tikhonov import tikhonov
+from mpijax.reconstruction.solvers.admm.factor import check_nonnegative
+from mpijax.reconstruction.solvers.admm.minimizer import admm, relative_penalty
+from mpijax.reconstruction.solvers.kaczmarz.rows import kaczmarz
+from mpijax.reconstruction.solvers.neural.training import neural_implicit
+from mpijax.reconstruction.solvers.tikhonov.minimizer import tikhonov
 from mpijax.reconstruction.weights import relative_regularization
 from mpijax.system import Measurement, SystemMatrix
 

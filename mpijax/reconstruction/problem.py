@@ -19,8 +19,8 @@ from mpijax.reconstruction.inputs import check_data, check_row_weights
 from mpijax.reconstruction.scan import match_scan
 from mpijax.reconstruction.weights import row_norm_weights, whitening_weights
 from mpijax.system import Grid, Measurement, SystemMatrix
-from mpijax.system.acquisition import ASSUMED, CONCENTRATION
-from mpijax.system.compare import Comparison, unlike
+from mpijax.system.facts.acquisition import ASSUMED, CONCENTRATION
+from mpijax.system.facts.compare import Comparison, unlike
 from mpijax.system.leaves import as_array
 
 WEIGHTS = ("row_norm", "whitening")

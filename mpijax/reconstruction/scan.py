@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mpijax.system import Grid, Measurement, SystemMatrix
-from mpijax.system.acquisition import Acquisition, acquisition
-from mpijax.system.compare import Comparison, compare
+from mpijax.system.facts.acquisition import Acquisition, acquisition
+from mpijax.system.facts.compare import Comparison, compare
 
 SAME_PLACE = 1e-3
 """How far field-free points may lie apart, in voxels."""

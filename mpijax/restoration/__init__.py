@@ -1,17 +1,7 @@
 """Restoring system matrices with trained networks and classical methods."""
 
-from mpijax.restoration.compressed_calibration import compressed_calibration as compressed_calibration
-from mpijax.restoration.compressed_calibration import random_mask as random_mask
-from mpijax.restoration.filters import dct_filter as dct_filter
-from mpijax.restoration.filters import local_wiener as local_wiener
-from mpijax.restoration.fitted_matrix import LineFit as LineFit
-from mpijax.restoration.fitted_matrix import fit_field_free_line as fit_field_free_line
-from mpijax.restoration.fitted_matrix import fitted_matrix as fitted_matrix
-from mpijax.restoration.inpaint import biharmonic_inpaint as biharmonic_inpaint
-from mpijax.restoration.inpaint import compressed_sensing as compressed_sensing
-from mpijax.restoration.inpaint import inpaint_denoise as inpaint_denoise
-from mpijax.restoration.inpaint import wiener_inpaint as wiener_inpaint
-from mpijax.restoration.interpolate import spline_upsample as spline_upsample
+from mpijax.core.moved import forward
+from mpijax.restoration.apply import restore as restore
 from mpijax.restoration.network import find_restorer as find_restorer
 from mpijax.restoration.noise import background_noise as background_noise
 from mpijax.restoration.noise import estimate_noise as estimate_noise
@@ -20,7 +10,24 @@ from mpijax.restoration.patches import recover_by_patches as recover_by_patches
 from mpijax.restoration.recipes import Recipe as Recipe
 from mpijax.restoration.recipes import recipe as recipe
 from mpijax.restoration.recovery import train_recovery as train_recovery
-from mpijax.restoration.restore import restore as restore
 from mpijax.restoration.upsample import CLASSICAL as CLASSICAL
 from mpijax.restoration.upsample import load_upsampler as load_upsampler
 from mpijax.restoration.upsample import network_upsampler as network_upsampler
+
+__getattr__ = forward(
+    __name__,
+    {
+        "LineFit": "mpijax.identification",
+        "fit_field_free_line": "mpijax.identification",
+        "fitted_matrix": "mpijax.identification",
+        "biharmonic_inpaint": "mpijax.rows",
+        "compressed_calibration": "mpijax.rows",
+        "compressed_sensing": "mpijax.rows",
+        "dct_filter": "mpijax.rows",
+        "inpaint_denoise": "mpijax.rows",
+        "local_wiener": "mpijax.rows",
+        "random_mask": "mpijax.rows",
+        "spline_upsample": "mpijax.rows",
+        "wiener_inpaint": "mpijax.rows",
+    },
+)

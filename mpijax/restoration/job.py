@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import track
 
 from mpijax.core.typing import Array, Bool, Complex, Float, Int
-from mpijax.datasets.degrade import degrade
 from mpijax.restoration import trust as judge
 from mpijax.restoration.network import Restorer, batch_rows, classical, coarse, phase_average
+from mpijax.rows.degradation import degrade
 
 VERBS = {"denoise": "denoised", "inpaint": "inpainted", "upsample": "upsampled", "complete": "completed"}
 """What a task does, in the past tense."""

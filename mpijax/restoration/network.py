@@ -11,12 +11,12 @@ import numpy as np
 from mpijax.core.assets import asset_path
 from mpijax.core.checks import check_choice
 from mpijax.core.typing import Array, Bool, Complex, Float
-from mpijax.datasets.normalize import channels_to_complex, complex_to_channels, denormalize, normalize, row_scale
-from mpijax.restoration.filters import dct_filter
-from mpijax.restoration.inpaint import biharmonic_inpaint, compressed_sensing, inpaint_denoise, wiener_inpaint
-from mpijax.restoration.interpolate import spline_upsample
 from mpijax.restoration.upsample import CLASSICAL as UPSAMPLERS
 from mpijax.restoration.upsample import load_upsampler
+from mpijax.rows.filters import dct_filter
+from mpijax.rows.inpainting import biharmonic_inpaint, compressed_sensing, inpaint_denoise, wiener_inpaint
+from mpijax.rows.scaling import channels_to_complex, complex_to_channels, denormalize, normalize, row_scale
+from mpijax.rows.splines import spline_upsample
 from mpijax.training.predict import predict_rows
 from mpijax.training.state import abstract
 from mpijax.training.weights import load_weights, read_card

@@ -9,9 +9,9 @@ from scipy.fft import dctn
 from mpijax.core.checks import check_finite, check_range
 from mpijax.core.frames import finite_frames, frame_std
 from mpijax.core.typing import Array, Bool, Complex, Float, Shaped
-from mpijax.restoration.inpaint import biharmonic_inpaint, known_rows
 from mpijax.restoration.record import OWN_NOISE, RECORD
-from mpijax.restoration.transforms import SMALLEST, check_grid
+from mpijax.rows.inpainting import biharmonic_inpaint, known_rows
+from mpijax.rows.transforms import SMALLEST, check_grid
 from mpijax.system import SystemMatrix
 
 CUT = 3.0
@@ -40,7 +40,7 @@ def estimate_noise(
     the fixed point of clipping everything above t sigma^2.
 
     Where voxels are unknown, lines and planes without any known voxel are left out (the coarse grid of a completion remains),
-    the others are filled (:func:`mpijax.restoration.inpaint.biharmonic_inpaint`), and the power is divided by the known share,
+    the others are filled (:func:`mpijax.rows.inpainting.biharmonic_inpaint`), and the power is divided by the known share,
     since what is filled carries hardly any noise at high frequencies. Host side.
 
     Median and 5 to 95 % of the estimate over the true value, 512 simulated planar rows of peak one: 1.07 (0.98 to 1.24) at

@@ -8,10 +8,10 @@ from typing import Any
 import jax
 
 from mpijax import models
-from mpijax.datasets.normalize import RowScaling, channels_to_complex, complex_to_channels
 from mpijax.datasets.recovery_task import RecoveryTask, recovery_batches
 from mpijax.datasets.stream import Rows, RowSource
 from mpijax.metrics import nrmse
+from mpijax.rows.scaling import RowScaling, channels_to_complex, complex_to_channels
 from mpijax.training import Result, TrainConfig, fit
 
 

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from mpijax.core.checks import check_choice, check_range, is_concrete
 from mpijax.core.typing import Array, Complex, Float
-from mpijax.datasets.baselines import consistent_bicubic
-from mpijax.datasets.normalize import RowScaling, channels_to_complex, complex_to_channels
-from mpijax.datasets.resample import bicubic
+from mpijax.rows.linear import consistent_bicubic
+from mpijax.rows.resampling import bicubic
+from mpijax.rows.scaling import RowScaling, channels_to_complex, complex_to_channels
 from mpijax.training import load_weights, make_predict
 from mpijax.training.weights import read_card
 

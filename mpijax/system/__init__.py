@@ -1,8 +1,5 @@
 """Containers (frozen pytrees) for particles, scanners, sequences, grids, system matrices and measurements; the simulators."""
 
-from mpijax.system.cartesian_scan import CartesianScan as CartesianScan
-from mpijax.system.cartesian_scan import image_of_voltage as image_of_voltage
-from mpijax.system.cartesian_scan import scan_voltage as scan_voltage
 from mpijax.system.coils import LoopCoil as LoopCoil
 from mpijax.system.coils import PolylineCoil as PolylineCoil
 from mpijax.system.coils import SeriesCoil as SeriesCoil
@@ -18,6 +15,13 @@ from mpijax.system.measurement import Measurement as Measurement
 from mpijax.system.overscan import overscan_mask as overscan_mask
 from mpijax.system.particle import Particle as Particle
 from mpijax.system.scanner import Scanner as Scanner
+from mpijax.system.scans.cartesian import CartesianScan as CartesianScan
+from mpijax.system.scans.cartesian import image_of_voltage as image_of_voltage
+from mpijax.system.scans.cartesian import scan_voltage as scan_voltage
+from mpijax.system.scans.xspace import convolve_linear as convolve_linear
+from mpijax.system.scans.xspace import sampled_kernel as sampled_kernel
+from mpijax.system.scans.xspace import x_space_image as x_space_image
+from mpijax.system.scans.xspace import x_space_voltage as x_space_voltage
 from mpijax.system.selection import SolidHarmonicField as SolidHarmonicField
 from mpijax.system.selection import fit_solid_harmonics as fit_solid_harmonics
 from mpijax.system.sequence import LissajousSequence as LissajousSequence
@@ -26,7 +30,3 @@ from mpijax.system.simulate import moment_spectrum as moment_spectrum
 from mpijax.system.simulate import simulate_rows as simulate_rows
 from mpijax.system.simulate import simulate_system_matrix as simulate_system_matrix
 from mpijax.system.transfer import TransferFunction as TransferFunction
-from mpijax.system.xspace import convolve_linear as convolve_linear
-from mpijax.system.xspace import sampled_kernel as sampled_kernel
-from mpijax.system.xspace import x_space_image as x_space_image
-from mpijax.system.xspace import x_space_voltage as x_space_voltage

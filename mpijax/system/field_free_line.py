@@ -10,11 +10,11 @@ import numpy as np
 
 from mpijax.core.checks import check_finite, check_range, is_concrete
 from mpijax.core.typing import Array, Complex
-from mpijax.system import time_domain
+from mpijax.system.engines import time_domain
+from mpijax.system.engines.moments import Rule, moment_rule
 from mpijax.system.grid import Grid
 from mpijax.system.leaves import as_leaf
 from mpijax.system.matrix import SystemMatrix
-from mpijax.system.moments import Rule, moment_rule
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 from mpijax.system.simulate import precision, time_chunk, voltage_factor

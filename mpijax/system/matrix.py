@@ -13,15 +13,15 @@ from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Inexact, Shaped
 from mpijax.physics.noise import complex_normal
+from mpijax.system.facts.identity import check_numbers
+from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.grid import Grid
-from mpijax.system.identity import check_numbers
 from mpijax.system.leaves import as_array
 from mpijax.system.overscan import overscan_mask
 from mpijax.system.regrid import regrid_rows
 from mpijax.system.scanner import Scanner
 from mpijax.system.select import row_selection
 from mpijax.system.sequence import LissajousSequence
-from mpijax.system.spectrum import spectrum_of
 from mpijax.system.transfer import chain_factors, inverse_factors, scale_rows
 
 

@@ -10,15 +10,15 @@ from mpijax.core.checks import check_count, check_finite, check_range, check_sha
 from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Bool, Complex
-from mpijax.system.acquisition import AVERAGES, Acquisition, acquisition, acquisition_metadata, mean_periods
-from mpijax.system.compare import check_alike
-from mpijax.system.identity import check_numbers, matched_positions
+from mpijax.system.facts.acquisition import AVERAGES, Acquisition, acquisition, acquisition_metadata, mean_periods
+from mpijax.system.facts.compare import check_alike
+from mpijax.system.facts.identity import check_numbers, matched_positions
+from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.leaves import as_array
 from mpijax.system.matrix import RowIndex
 from mpijax.system.regrid import linear_weights
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
-from mpijax.system.spectrum import spectrum_of
 
 SAME_ANGLE = 1e-5
 """How far angles of a field-free line may differ [rad]."""

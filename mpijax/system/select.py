@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mpijax.physics.sequences import mixing_orders
-from mpijax.system.identity import chosen_positions
+from mpijax.system.facts.identity import chosen_positions
 from mpijax.system.sequence import LissajousSequence
 
 

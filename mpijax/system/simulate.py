@@ -15,10 +15,10 @@ from mpijax.core.batching import chunk_size
 from mpijax.core.checks import check_choice, check_range, check_shape, is_concrete
 from mpijax.core.constants import MAGNETITE_DENSITY, MAGNETITE_MOLAR_MASS, MU0
 from mpijax.core.typing import Array, Bool, Complex
-from mpijax.system import phase_nodes, separable, time_domain
+from mpijax.system.engines import phase_nodes, separable, time_domain
+from mpijax.system.engines.moments import Rule, moment_rule
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
-from mpijax.system.moments import Rule, moment_rule
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 from mpijax.system.setup import Setup

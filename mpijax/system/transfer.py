@@ -9,7 +9,7 @@ import numpy as np
 from mpijax.core.checks import check_finite, is_concrete
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Complex
-from mpijax.system.identity import matched_positions
+from mpijax.system.facts.identity import matched_positions
 from mpijax.system.leaves import as_array
 
 

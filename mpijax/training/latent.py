@@ -4,7 +4,7 @@ from pathlib import Path
 
 import jax
 
-from mpijax.models.layers import Network
+from mpijax.models.blocks.layers import Network
 from mpijax.models.mpi_mamba import MPIMamba, second_stage
 from mpijax.training.state import PureNetwork, Weights, module_of, split
 from mpijax.training.step import BatchFunction, as_partial

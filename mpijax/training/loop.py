@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mpijax.models.layers import Network
+from mpijax.models.blocks.layers import Network
 from mpijax.training import run
 from mpijax.training.checkpoint import Checkpoints
 from mpijax.training.config import TrainConfig

@@ -12,7 +12,7 @@ from flax import nnx
 from mpijax import models
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float
-from mpijax.models.layers import Network
+from mpijax.models.blocks.layers import Network
 
 
 @pytree
@@ -45,7 +45,7 @@ class TrainState:
 class PureNetwork:
     """A network without its weights: pure functions, for training and for evaluation.
 
-    ``takes`` are the inputs that it uses beside the rows, see `mpijax.models.layers.Network`.
+    ``takes`` are the inputs that it uses beside the rows, see `mpijax.models.blocks.layers.Network`.
     """
 
     train_graph: nnx.GraphDef

@@ -100,7 +100,7 @@ def make_train_step(
     """Compile ``step(state, key, batch_fn) -> (state, loss)``; the state passed in is donated, i.e. gone afterwards.
 
     Step t draws its batch from ``fold_in(key, t)``, so that it depends on key and step alone, whatever happened before. The
-    loss is that of the pixels and what the network adds (`mpijax.models.layers.Network.learn`).
+    loss is that of the pixels and what the network adds (`mpijax.models.blocks.layers.Network.learn`).
     The running mean of the weights decays by min(ema_decay, (1 + t) / (10 + t)), which lets go of the initial weights.
 
     Args:

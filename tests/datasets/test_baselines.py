@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets.baselines import apply_linear_filter, consistent_bicubic, fit_linear_filter
-from mpijax.datasets.degrade import box_mean
-from mpijax.datasets.resample import bicubic, replicate
+from mpijax.rows.degradation import box_mean
+from mpijax.rows.linear import apply_linear_filter, consistent_bicubic, fit_linear_filter
+from mpijax.rows.resampling import bicubic, replicate
 
 
 def rows(shape, seed=0):

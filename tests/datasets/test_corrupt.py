@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets import RestorationTask, channels_to_complex, decode, encode
+from mpijax.datasets import RestorationTask, decode, encode
 from mpijax.metrics import psnr
 from mpijax.physics import scan_index
+from mpijax.rows import channels_to_complex
 from mpijax.training.losses import pixel_loss
 
 BOX2, EXTENT2 = (8, 12), (9, 7)  # (y, x) and (nx, ny)

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets.degrade import METHODS, absmax, box_mean, degrade, degraded_noise_std, max_average, stride
-from mpijax.datasets.resample import replicate
+from mpijax.rows.degradation import METHODS, absmax, box_mean, degrade, degraded_noise_std, max_average, stride
+from mpijax.rows.resampling import replicate
 
 
 def rows(shape, seed=0):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets import block_mask, missing_block, stride_mask
+from mpijax.rows import block_mask, missing_block, stride_mask
 from tests.reference.scan import loop_scan
 
 SHAPE = (7, 6, 5)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets.normalize import (
+from mpijax.rows.scaling import (
     RowScaling,
     channels_to_complex,
     complex_to_channels,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets.resample import bicubic, bilinear, replicate, stride_matrix
+from mpijax.rows.resampling import bicubic, bilinear, replicate, stride_matrix
 
 
 def keys_at(samples, position):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets import FIXED_SETS, FixedSet, RestorationPrior, present_rows, read_set, write_set
-from mpijax.datasets.test_sets import box_shape, reference_bins
+from mpijax.datasets import FIXED_SETS, FixedSet, RestorationPrior, read_set, write_set
+from mpijax.datasets.fixed_sets import box_shape, reference_bins
+from mpijax.rows import present_rows
 from mpijax.system import simulate_system_matrix
 
 SMALL = FixedSet(

@@ -9,9 +9,9 @@ import pytest
 from mpijax.datasets import xspace_pairs as pairs
 from mpijax.datasets.phantoms.planar import PlanarPhantoms
 from mpijax.physics.xspace import full_widths
+from mpijax.reconstruction.deconvolution import wiener_deconvolution
 from mpijax.system import Grid
-from mpijax.system.deconvolution import wiener_deconvolution
-from mpijax.system.xspace import convolve_linear, sampled_kernel, x_space_image
+from mpijax.system.scans.xspace import convolve_linear, sampled_kernel, x_space_image
 from tests import DATA
 
 N = 32

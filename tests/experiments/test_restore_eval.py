@@ -11,8 +11,8 @@ from experiments.support import restoration_eval as ev
 from experiments.support import restoration_methods as methods
 from experiments.support.restoration_paper import calibration_hours
 from experiments.support.restoration_scans import twice_as_fine
-from mpijax.restoration.filters import dct_filter
-from mpijax.restoration.interpolate import spline_upsample
+from mpijax.rows.filters import dct_filter
+from mpijax.rows.splines import spline_upsample
 
 KEY = jax.random.key(3)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mpijax import io
-from mpijax.io import hdf5, mdf_rows
+from mpijax.io import hdf5
+from mpijax.io.mdf import rows as mdf_rows
 from tests.io.mdf_files import K, calibration, random_complex
 
 BINS, VOXELS = 26929, (37, 37, 37)

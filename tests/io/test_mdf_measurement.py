@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpijax import io
-from mpijax.io import mdf_measurement
+from mpijax.io.mdf import measurement as mdf_measurement
 from tests.io.mdf_files import BANDWIDTH, K, V, calibration, measurement, random_complex
 from tests.reference import mdf as reference
 

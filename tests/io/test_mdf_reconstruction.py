@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mpijax import io
-from mpijax.io.mdf_fields import MANDATORY
+from mpijax.io.mdf.fields import MANDATORY
 from mpijax.system import Grid, Measurement
 from tests.io.mdf_files import random_complex
 

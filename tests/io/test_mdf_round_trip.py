@@ -13,7 +13,7 @@ import pytest
 
 from mpijax import io
 from mpijax.io import mdf_write
-from mpijax.io.mdf_fields import MANDATORY, MANDATORY_IN_GROUP
+from mpijax.io.mdf.fields import MANDATORY, MANDATORY_IN_GROUP
 from mpijax.system import Grid, LissajousSequence, Measurement, Scanner, SystemMatrix
 from tests.io.mdf_files import random_complex
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpijax import io
-from mpijax.io.mdf_positions import header_order
+from mpijax.io.mdf.positions import header_order
 from mpijax.system import Grid
 from tests.io.mdf_files import K, calibration, random_complex
 

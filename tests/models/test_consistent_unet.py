@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mpijax import models
-from mpijax.datasets.baselines import consistent_bicubic
 from mpijax.models.consistent_unet import ABLATIONS
+from mpijax.rows.linear import consistent_bicubic
 from tests.models.grids import check_config, check_gradient, count, create
 from tests.models.training import check_loss_falls
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from mpijax.models.data_consistency import data_consistent
+from mpijax.models.blocks.data_consistency import data_consistent
 
 project = jax.jit(data_consistent)
 

@@ -4,7 +4,7 @@ import pytest
 from flax import nnx
 
 from mpijax import models
-from mpijax.models.layers import MaskedBatchNorm, nearest_upsample
+from mpijax.models.blocks.layers import MaskedBatchNorm, nearest_upsample
 from tests.models.grids import check_bfloat16, check_boxes, check_config, count, create, sample, untrained
 
 SMALL = dict(features=6, layers=4)

@@ -4,8 +4,8 @@ import numpy as np
 from flax import nnx
 
 from mpijax.core.interpolation import keys_matrix
-from mpijax.models.convolution import PointwiseConv
-from mpijax.models.layers import EncoderLayer, attention, batch_norm, keys_upsample, pixel_shuffle, torch_uniform
+from mpijax.models.blocks.convolution import PointwiseConv
+from mpijax.models.blocks.layers import EncoderLayer, attention, batch_norm, keys_upsample, pixel_shuffle, torch_uniform
 
 
 def test_pixel_shuffle_has_the_channel_order_of_torch():

@@ -5,8 +5,8 @@ import pytest
 from flax import nnx
 
 from mpijax import models
+from mpijax.models.blocks.layers import mirror_to_multiple
 from mpijax.models.latent_diffusion import adaptive_average, diffuse, remaining_signal, reverse_diffusion
-from mpijax.models.layers import mirror_to_multiple
 from mpijax.models.mpi_mamba import ABLATIONS, FusionBlock, second_stage
 from mpijax.training import (
     TrainConfig,

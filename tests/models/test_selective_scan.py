@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.models.selective_scan import selective_scan
+from mpijax.models.blocks.selective_scan import selective_scan
 from tests.reference.selective_scan import selective_scan as reference
 
 NAMES = ("x", "step", "a", "b", "c", "skip")

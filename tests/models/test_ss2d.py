@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from mpijax.models.blocks.ss2d import SS2D, image_to_sequences, sequences_to_image
 from mpijax.models.latent_diffusion import Denoiser, LatentEncoder
 from mpijax.models.mpi_mamba import CrossAttention
 from mpijax.models.nafnet import NAFBlock
 from mpijax.models.restormer import ChannelAttention, GatedFeedForward
-from mpijax.models.ss2d import SS2D, image_to_sequences, sequences_to_image
 from mpijax.training.state import by_path
 from tests.models.grids import draw
 

@@ -5,8 +5,8 @@ import pytest
 from flax import nnx
 
 from mpijax import models
-from mpijax.models.convolutional_transformer import DepthwiseConv, TransformerBlock
-from mpijax.models.layers import torch_conv, torch_linear
+from mpijax.models.blocks.convolutional_transformer import DepthwiseConv, TransformerBlock
+from mpijax.models.blocks.layers import torch_conv, torch_linear
 from mpijax.models.transms import ABLATIONS
 from tests.models.grids import check_config, check_gradient, count, create
 from tests.models.training import check_loss_falls

@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from mpijax import models
-from mpijax.models.convolution import Conv
+from mpijax.models.blocks.convolution import Conv
 from mpijax.models.unet import fill, main_phase, rotate
 
 

@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 
 from mpijax import models
-from mpijax.models.layers import keys_upsample
+from mpijax.models.blocks.layers import keys_upsample
 from tests.models.grids import check_config, count, create
 from tests.models.training import check_loss_falls
 

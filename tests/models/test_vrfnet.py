@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from mpijax import models
-from mpijax.models.layers import keys_upsample
+from mpijax.models.blocks.layers import keys_upsample
 from mpijax.models.vrfnet import ABLATIONS, default_patch_size
 from tests.models.training import check_loss_falls
 

@@ -8,7 +8,7 @@ from jax.test_util import check_grads
 from scipy.optimize import brentq
 
 from mpijax.physics import xspace
-from mpijax.physics.langevin import langevin_moment
+from mpijax.physics.equilibrium import langevin_moment
 from tests.reference import xspace as twin
 
 XI = np.concatenate(

@@ -15,7 +15,7 @@ from mpijax.reconstruction import (
     row_norm_weights,
     whitening_weights,
 )
-from mpijax.reconstruction.kaczmarz_randomized import draw_rows
+from mpijax.reconstruction.solvers.kaczmarz.randomized import draw_rows
 from tests.reference import kaczmarz as reference
 
 MATRIX, DATA, WEIGHTS, ORDER, PRIOR = reference.problem()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mpijax.models.siren import PureSiren
-from mpijax.reconstruction.neural import NEURAL_PRESETS, neural_implicit
-from mpijax.reconstruction.neural_field import NeuralField, cell_points
-from mpijax.reconstruction.neural_steps import initial_state
+from mpijax.reconstruction.solvers.neural.field import NeuralField, cell_points
+from mpijax.reconstruction.solvers.neural.steps import initial_state
+from mpijax.reconstruction.solvers.neural.training import NEURAL_PRESETS, neural_implicit
 
 SHAPE = (8, 8, 1)
 KEY = jax.random.key(0)

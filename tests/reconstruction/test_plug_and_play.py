@@ -8,8 +8,8 @@ from jax.tree_util import Partial
 from scipy.ndimage import gaussian_filter
 
 from mpijax.reconstruction import FiniteDifference, admm, plug_and_play
-from mpijax.reconstruction.plug_and_play import check_denoiser
 from mpijax.reconstruction.prox import group_soft_threshold, nonnegative_soft_threshold
+from mpijax.reconstruction.solvers.denoised import check_denoiser
 from tests.reconstruction.test_admm import IMAGE, PLANE, A, B, distance
 
 

@@ -10,7 +10,7 @@ import pytest
 import mpijax as mj
 from mpijax.reconstruction import Problem
 from mpijax.reconstruction.scan import match_scan
-from mpijax.system.acquisition import acquisition, acquisition_metadata
+from mpijax.system.facts.acquisition import acquisition, acquisition_metadata
 
 PARTICLE = mj.Particle.create(25e-9)
 GRADIENT, AMPLITUDE = (-2.0, -2.0, 4.0), (12e-3, 10e-3, 0.0)

@@ -8,7 +8,7 @@ from jax.test_util import check_grads
 
 import mpijax as mj
 from mpijax.reconstruction import relative_lambda, tikhonov, tikhonov_factor, tikhonov_solve
-from mpijax.reconstruction.normal_equations import apply, apply_adjoint, gram, join, split, stack
+from mpijax.reconstruction.solvers.tikhonov.normal_equations import apply, apply_adjoint, gram, join, split, stack
 from tests.reference import kaczmarz as reference
 
 MATRIX, DATA, WEIGHTS, *_ = reference.problem()

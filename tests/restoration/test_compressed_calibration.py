@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from mpijax.restoration.compressed_calibration import compressed_calibration, random_mask
+from mpijax.rows.sparse_fourier import compressed_calibration, random_mask
 
 
 def noise(shape, seed=0):

@@ -6,8 +6,8 @@ from jax.test_util import check_grads
 from scipy.fft import dctn, idctn
 
 from mpijax import models
-from mpijax.restoration.filters import THRESHOLDS, dct_filter, local_wiener
-from mpijax.restoration.transforms import dct, dct_matrix, inverse_dct
+from mpijax.rows.filters import THRESHOLDS, dct_filter, local_wiener
+from mpijax.rows.transforms import dct, dct_matrix, inverse_dct
 
 
 def rows(shape, seed=0, dtype=np.complex64):

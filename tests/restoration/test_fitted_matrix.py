@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import mpijax as mj
-from mpijax.datasets import bicubic
-from mpijax.restoration.fitted_matrix import fit_field_free_line, fitted_matrix
+from mpijax.identification.line import fit_field_free_line, fitted_matrix
+from mpijax.rows import bicubic
 
 FINE = mj.Grid.create((12, 8, 1), (24e-3, 16e-3, 1e-3), (1e-3, 0, 0))
 BLUNT = mj.Particle.create(20e-9, saturation_magnetization=438e3, temperature=300.0)

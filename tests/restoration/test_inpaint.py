@@ -5,8 +5,8 @@ from scipy.fft import dctn, idctn
 from scipy.optimize import minimize
 from skimage.restoration import inpaint_biharmonic
 
-from mpijax.restoration.filters import dct_filter, local_wiener
-from mpijax.restoration.inpaint import biharmonic_inpaint, compressed_sensing, inpaint_denoise, wiener_inpaint
+from mpijax.rows.filters import dct_filter, local_wiener
+from mpijax.rows.inpainting import biharmonic_inpaint, compressed_sensing, inpaint_denoise, wiener_inpaint
 
 
 def smooth(shape, dtype=np.complex128):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mpijax.datasets import bicubic
-from mpijax.restoration.interpolate import spline_matrix, spline_upsample
+from mpijax.rows import bicubic
+from mpijax.rows.splines import spline_matrix, spline_upsample
 
 
 def rows(shape, seed=0):

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets import bicubic, consistent_bicubic
 from mpijax.restoration.patches import patch_weights, recover_by_patches
 from mpijax.restoration.upsample import network_upsampler
+from mpijax.rows import bicubic, consistent_bicubic
 
 
 def rows(b, h, w, dtype=np.complex64, seed=0):

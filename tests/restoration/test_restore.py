@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import mpijax as mj
-from mpijax.restoration import biharmonic_inpaint, record, trust, wiener_inpaint
+from mpijax.restoration import record, trust
 from mpijax.restoration.network import Restorer
+from mpijax.rows import biharmonic_inpaint, wiener_inpaint
 from tests.restoration.matrices import UNIT, noisy, smooth_matrix
 
 

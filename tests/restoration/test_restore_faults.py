@@ -9,16 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mpijax as mj
-from mpijax.restoration import (
-    background_noise,
-    biharmonic_inpaint,
-    compressed_calibration,
-    compressed_sensing,
-    estimate_noise,
-    find_outliers,
-    inpaint_denoise,
-    wiener_inpaint,
-)
+from mpijax.restoration import background_noise, estimate_noise, find_outliers
+from mpijax.rows import biharmonic_inpaint, compressed_calibration, compressed_sensing, inpaint_denoise, wiener_inpaint
 from tests.restoration.matrices import UNIT, noisy, smooth_matrix
 
 HOLES = np.isin(np.arange(120), [44, 45, 56, 57])

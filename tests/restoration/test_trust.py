@@ -1,6 +1,7 @@
 import numpy as np
 
-from mpijax.restoration import dct_filter, trust
+from mpijax.restoration import trust
+from mpijax.rows import dct_filter
 
 
 def complex_normal(rng, shape, sigma=1.0):

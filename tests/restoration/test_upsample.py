@@ -4,7 +4,7 @@ from flax import nnx
 
 import mpijax as mj
 from mpijax import models
-from mpijax.datasets import bicubic, degrade
+from mpijax.rows import bicubic, degrade
 from mpijax.training import save_weights, split
 
 

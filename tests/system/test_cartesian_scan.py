@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mpijax.system import Grid, Particle, Scanner
-from mpijax.system.cartesian_scan import CartesianScan, image_of_voltage, scan_voltage
-from mpijax.system.xspace import x_space_image
+from mpijax.system.scans.cartesian import CartesianScan, image_of_voltage, scan_voltage
+from mpijax.system.scans.xspace import x_space_image
 from tests.reference import xspace as twin
 
 PARTICLE = Particle.create(22e-9)

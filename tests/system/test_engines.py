@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mpijax as mj
-from mpijax.system import moments, simulate
+from mpijax.system import simulate
+from mpijax.system.engines import moments
 
 BOUNDS = {"float32": 2e-5, "float64": 1e-9}
 """Largest difference of the engines relative to the largest value, as the docstring of moment_spectrum states."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mpijax as mj
-from mpijax.system.identity import chosen_positions
+from mpijax.system.facts.identity import chosen_positions
 
 C, F, N = 4, 5, 6
 GRID = mj.Grid.create((3, 2, 1), (3e-3, 2e-3, 1e-3))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
-from mpijax.system import moments
+from mpijax.system.engines import moments
 from tests.reference import physics as twin
 
 SCANNER = mj.Scanner.create(gradient=(0.9, 1.3, -2.2), offset_field=(1e-3, -0.5e-3, 0.2e-3))

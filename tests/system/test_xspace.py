@@ -9,7 +9,7 @@ from scipy.signal import fftconvolve
 
 from mpijax.physics.xspace import COLLINEAR_WIDTH, full_widths
 from mpijax.system import Grid, Particle, Scanner
-from mpijax.system import xspace as system
+from mpijax.system.scans import xspace as system
 from tests.reference import xspace as twin
 
 PARTICLE = Particle.create(22e-9)

@@ -1,6 +1,5 @@
 """Random calibrations: the parameter distributions of the papers, reproducible from a key."""
 
-from mpijax.datasets.samplers.describe import describe as describe
 from mpijax.datasets.samplers.field_free_line import FieldFreeLineItem as FieldFreeLineItem
 from mpijax.datasets.samplers.field_free_line import FieldFreeLineSet as FieldFreeLineSet
 from mpijax.datasets.samplers.in_house import InHouseItem as InHouseItem
@@ -10,3 +9,4 @@ from mpijax.datasets.samplers.restoration import RestorationPrior as Restoration
 from mpijax.datasets.samplers.super_resolution import ScaledLoop as ScaledLoop
 from mpijax.datasets.samplers.super_resolution import SuperResolutionPrior as SuperResolutionPrior
 from mpijax.datasets.samplers.super_resolution import z_slice as z_slice
+from mpijax.datasets.samplers.words import describe as describe

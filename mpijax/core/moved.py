@@ -1,0 +1,26 @@
+"""Names that moved: the old spelling keeps working and says the new one."""
+
+import importlib
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def forward(module: str, moved: Mapping[str, str]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a module whose names moved.
+
+    Args:
+        module: its ``__name__``.
+        moved: the module that holds a name now, for each name.
+
+    Returns:
+        A function that gives the object behind an old name, with a DeprecationWarning that names the new one.
+    """
+
+    def get(name: str) -> Any:
+        if name not in moved:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(f"{module}.{name} is {moved[name]}.{name}", DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(moved[name]), name)
+
+    return get

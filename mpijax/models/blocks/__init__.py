@@ -1,0 +1,1 @@
+"""Building blocks that several networks share, and the base class of all of them."""

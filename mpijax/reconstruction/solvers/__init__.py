@@ -1,0 +1,1 @@
+"""The solvers of the linear inverse problem, one folder or file each."""

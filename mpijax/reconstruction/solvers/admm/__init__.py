@@ -1,0 +1,1 @@
+"""Alternating direction method of multipliers with the L1 norm and total variation."""

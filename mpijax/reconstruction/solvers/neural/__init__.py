@@ -1,0 +1,1 @@
+"""A network of the coordinates in place of the image."""

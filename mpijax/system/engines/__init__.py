@@ -1,0 +1,1 @@
+"""Engines of the simulator: sums over time, phase nodes, separable fields."""

@@ -1,0 +1,71 @@
+"""Mean moments of a particle in a static plus a driving field, component by component (structure of arrays)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mpijax.core.typing import Array, Float
+from mpijax.physics.anisotropy import Method, axial_moment
+from mpijax.physics.equilibrium import langevin_ratio
+
+Anisotropy = tuple[Float[Array, " a"], Float[Array, "a 3"]]
+"""Reduced anisotropy and easy axis of every position, or one for all (a = n or 1)."""
+
+
+Rule = tuple[Method, float]
+"""How the anisotropic moment is evaluated, static: the method, and the bound of alpha that sizes it."""
+
+
+def moment_rule(particle: Any) -> Rule:
+    """The rule that fits a particle. It looks at concrete values: choose it outside jit."""
+    return particle.anisotropy_method, particle.alpha_bound
+
+
+def unit_moment(
+    particle: Any, field: Sequence[Float[Array, "n t"]], anisotropy: Anisotropy | None, rule: Rule
+) -> list[jax.Array]:
+    """Mean moment in units of m0, three components (n, t).
+
+    m = xi L(|xi|)/|xi| with xi = beta H, or with an easy axis n and xi = u n + xi_perp: m = m_par(u, |xi_perp|) n + (m_perp/
+    |xi_perp|) xi_perp. Log-normal sizes are averaged by volume, see :meth:`Particle.sizes`.
+
+    Args:
+        particle: see :class:`mpijax.system.Particle`; what is used are beta and sizes().
+        field: H [T], three components (n, t).
+        anisotropy: alpha (a,) and axis (a, 3) of the median size; None for the Langevin model.
+        rule: of the anisotropic moment, see :func:`moment_rule`.
+    """
+    dtype = field[0].dtype
+    ratios, weights = particle.sizes()
+    beta = jnp.asarray(particle.beta, dtype)
+    if len(weights) == 1:
+        return _one_size(beta, 1.0, field, anisotropy, rule)
+
+    @jax.checkpoint
+    def add(total: list[jax.Array], node: tuple[jax.Array, jax.Array]) -> tuple[list[jax.Array], None]:
+        volume, weight = node
+        one = _one_size(beta * volume, volume, field, anisotropy, rule)
+        return [a + weight * b for a, b in zip(total, one, strict=True)], None
+
+    nodes = jnp.asarray(ratios, dtype) ** 3, jnp.asarray(weights, dtype)
+    return jax.lax.scan(add, [jnp.zeros_like(h) for h in field], nodes)[0]
+
+
+def _one_size(
+    beta: jax.Array, volume: Any, field: Sequence[Any], anisotropy: Anisotropy | None, rule: Rule
+) -> list[jax.Array]:
+    xi = [beta * h for h in field]
+    if anisotropy is None:
+        ratio = langevin_ratio(xi[0] * xi[0] + xi[1] * xi[1] + xi[2] * xi[2])
+        return [component * ratio for component in xi]
+    alpha, axis = anisotropy
+    n = [jnp.asarray(axis)[:, i, None] for i in range(3)]
+    along = xi[0] * n[0] + xi[1] * n[1] + xi[2] * n[2]
+    across = [component - along * direction for component, direction in zip(xi, n, strict=True)]
+    square = across[0] * across[0] + across[1] * across[1] + across[2] * across[2]
+    method, alpha_max = rule
+    alpha = jnp.clip(volume * alpha, -alpha_max, alpha_max)[:, None]
+    parallel, ratio = axial_moment(along, square, alpha, method=method, alpha_max=alpha_max)
+    return [parallel * direction + ratio * part for direction, part in zip(n, across, strict=True)]

@@ -1,0 +1,72 @@
+"""The time-domain engine: moments at the samples of one period and their transform, for every scanner and particle."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mpijax.core.batching import capped_map
+from mpijax.core.typing import Array, Bool, Complex, Float
+from mpijax.system.coils import coil_sensitivities
+from mpijax.system.engines.moments import Rule, unit_moment
+from mpijax.system.scanner import Scanner
+from mpijax.system.sequence import LissajousSequence
+
+
+def bytes_per_voxel(particle: Any, n_samples: int, n_channels: int, itemsize: int) -> int:
+    """Working memory of one voxel: fields, moments and signals as reals, and as many complex numbers for the spectra.
+
+    An anisotropic model keeps its two components and the sums of its quadrature beside them.
+    """
+    arrays = (3 + n_channels) * 2 + (0 if particle.is_langevin else 8)
+    return arrays * n_samples * itemsize
+
+
+def reference_field(scanner: Scanner, points: Float[Array, "n 3"], valid: Bool[Array, " n"] | None = None) -> jax.Array:
+    """The largest |H_S| [T] over the (valid) positions, the field at which fluid particles have their full anisotropy."""
+    field = scanner.field(points)
+    square = jnp.sum(field * field, axis=1)
+    return jnp.sqrt(jnp.max(square if valid is None else jnp.where(valid, square, 0)))
+
+
+def spectra(
+    scanner: Scanner,
+    sequence: LissajousSequence,
+    particle: Any,
+    points: Float[Array, "n 3"],
+    coils: Any,
+    reference: Any,
+    *,
+    rule: Rule,
+    indices: Any,
+    chunk: int,
+    count: Any = None,
+) -> Complex[Array, "c f n"]:
+    """rfft(p . m)/N over one period, positions in chunks.
+
+    Args:
+        scanner, sequence, particle: what is simulated.
+        points: [m], (n, 3); their dtype is the precision.
+        coils: sensitivities, see :func:`coil_sensitivities`; None = the moment's components.
+        reference: field of full anisotropy [T] of a fluid particle that carries none.
+        rule: of the anisotropic moment.
+        indices: bins (f,) to keep; None = all.
+        chunk: positions simulated at a time.
+        count: how many of the first positions matter; whole chunks of others are zero. None = all.
+    """
+    drive = sequence.drive_field(points.dtype)
+
+    def chunk_spectra(points: Float[Array, "n 3"]) -> Complex[Array, "c f n"]:
+        static = scanner.field(points).astype(points.dtype)
+        field = [static[:, axis, None] + drive[axis] for axis in range(3)]
+        moment = unit_moment(particle, field, particle.local_anisotropy(static, reference), rule)
+        if coils is None:
+            signals = moment
+        else:
+            sensitivity = coil_sensitivities(coils, points).astype(points.dtype)
+            signals = [sum(p[:, axis, None] * moment[axis] for axis in range(3)) for p in sensitivity]
+        transformed = [jnp.fft.rfft(signal * (1 / sequence.n_samples)) for signal in signals]
+        # transposed while in the cache
+        return jnp.stack([(s if indices is None else s[:, indices]).T for s in transformed])
+
+    return capped_map(chunk_spectra, points, chunk, out_axis=-1, count=count)

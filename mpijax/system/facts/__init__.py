@@ -1,0 +1,1 @@
+"""What a matrix and a measurement say of themselves, and how both are compared."""

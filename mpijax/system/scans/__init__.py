@@ -1,0 +1,1 @@
+"""Scans of the field-free point in x-space: along lines and Cartesian grids."""
