@@ -19,6 +19,10 @@ from mpijax.core.solution import Solution as Solution
 from mpijax.identification import Fit as Fit
 from mpijax.identification import fit as fit
 from mpijax.restoration import restore as restore
+from mpijax.rows import Complete as Complete
+from mpijax.rows import Denoise as Denoise
+from mpijax.rows import Inpaint as Inpaint
+from mpijax.rows import Upsample as Upsample
 from mpijax.system import Grid as Grid
 from mpijax.system import LissajousSequence as LissajousSequence
 from mpijax.system import LoopCoil as LoopCoil

@@ -125,7 +125,7 @@ def test_what_is_told_is_what_was_done(capsys, calibration, tmp_path):
         (["--task", "denoise", "--model", "nowhere"], "nowhere: no run directory or weights file"),
         (["--task", "upsample", "--model", "bicubic", "--scale", "3"], "scale = 3"),
         (["--task", "paint"], "'denoise', 'inpaint', 'upsample', 'complete'"),
-        (["--task", "upsample", "--scale", "4"], "no weights ship for upsample 2-D x4"),
+        (["--task", "upsample", "--scale", "4"], "no weights ship for upsample 2-D (scale 4)"),
         (["--task", "denoise", "--model", "dct-soft", "--snr-threshold", "1e9"], "keeps no row"),
         (["--task", "denoise", "--model", "dct-soft", "--noise-std", "1"], "not above the noise"),
         (["--task", "inpaint", "--model", "biharmonic", "--missing", "FILE"], "cannot be read; --missing takes"),

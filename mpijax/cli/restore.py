@@ -1,26 +1,33 @@
 """``mpijax restore``: a better calibration from a measured one."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 import mpijax as mj
 from mpijax.cli.options import Output, by, check_outputs, one_patch
 from mpijax.core.checks import check_choice, check_range
 from mpijax.core.files import write_text
-from mpijax.restoration.network import TASKS
-from mpijax.restoration.record import averages_gained, calibration_time, counts, hidden_text, methods_text, row_list
+from mpijax.restoration.record import (
+    Restored,
+    averages_gained,
+    calibration_time,
+    counts,
+    hidden_text,
+    methods_text,
+    row_list,
+)
+from mpijax.rows.tasks import task_of
 
 
 def restore(
     file: Positional[Path],
     output: Output,
     task: str,
-    model: str | None = None,
+    method: Annotated[str | None, arg(aliases=["--model"])] = None,
     scale: int | None = None,
     sampling: str | None = None,
     missing: str | None = None,
@@ -42,7 +49,7 @@ def restore(
         output: MDF file to write.
         task: denoise, inpaint (fill missing positions), complete (a grid measured at every scale-th position, 10 -> 19) or
             upsample (x and y, slice by slice, 10 -> 20).
-        model: run directory or weights file, or a classical method; not given = the weights that ship with mpijax.
+        method: run directory or weights file, or a classical method; not given = the weights that ship with mpijax.
             denoise: dct-soft, dct-hard, dct-garrote, wiener. inpaint: wiener, biharmonic, biharmonic-garrote, compressed-sensing.
             complete: spline, wiener. upsample: bicubic, consistent-bicubic, spline.
         scale: fine voxels per coarse voxel and axis; not given = 2.
@@ -61,7 +68,7 @@ def restore(
     """
     from mpijax.viz import figure_format, plot_restored, save
 
-    check_choice("task", task, TASKS)
+    wanted = task_of(task, scale=scale, sampling=sampling, missing=_positions(missing))
     check_range("snr_threshold", snr_threshold, 0, float("inf"), "")
     check_choice("background", background, ("auto", "none", "mean", "interpolate"))
     picture = output.with_suffix(".png") if figure is None else figure
@@ -73,25 +80,21 @@ def restore(
         background = "mean" if source.info.n_background_frames else "none"
     source = source.select(snr_threshold=snr_threshold or None, min_frequency=min_frequency * 1e3 or None)
     matrix = source.read(background=background)
-    positions = _positions(missing)
     start = time.perf_counter()
-    solution = mj.restore(
-        matrix, task, scale=scale, sampling=sampling, model=model, missing=positions, noise_std=noise_std, trust=trust,
-        progress=True,
-    )  # fmt: skip
+    solution = mj.restore(matrix, wanted, method=method, noise_std=noise_std, trust=trust, progress=True)
     seconds = time.perf_counter() - start
     mj.io.write_system_matrix(output, solution.value)
     stats, restored = solution.stats, solution.value
     before, after = matrix.grid, restored.grid
-    print(f"wrote {output}: {len(stats['trusted'])} rows, grid {by(before.shape)} -> {by(after.shape)}")
-    print(f"{seconds:.1f} s, {len(stats['trusted']) / seconds:.0f} rows/s; {stats['noise_source']}")
+    print(f"wrote {output}: {len(stats.trusted)} rows, grid {by(before.shape)} -> {by(after.shape)}")
+    print(f"{seconds:.1f} s, {len(stats.trusted) / seconds:.0f} rows/s; {stats.noise_source}")
     for line in _rows(stats):
         print(line)
-    if task == "inpaint" and trust:
-        print(hidden_text(stats["hidden"]))
-    for line in _savings(task, matrix, restored, stats):
+    if wanted.has_gaps and trust:
+        print(hidden_text(stats.hidden))
+    for line in _savings(matrix, restored, stats):
         print(line)
-    if stats["trusted"].all():
+    if stats.trusted.all():
         table.unlink(missing_ok=True)  # of an earlier run
     else:
         write_text(table, row_list(matrix, stats))
@@ -117,23 +120,23 @@ def _positions(missing: str | None) -> Any:
         ) from None
 
 
-def _rows(stats: Mapping[str, Any]) -> list[str]:
+def _rows(stats: Restored) -> list[str]:
     """How many rows changed by how much, and which were left why."""
-    found = counts(stats)
+    found = counts(stats.reason)
     restored = found.pop("restored", 0)
-    lines = [f"restored {restored} of {len(stats['trusted'])} rows{methods_text(stats)}"]
+    lines = [f"restored {restored} of {len(stats.trusted)} rows{methods_text(stats)}"]
     if restored:
-        low, middle, high = np.quantile(stats["residual"][stats["trusted"]], (0.05, 0.5, 0.95))
+        low, middle, high = np.quantile(stats.residual[stats.trusted], (0.05, 0.5, 0.95))
         lines[0] += (
             f"; distance from the measured values: median {middle:.2%}, 5 to 95 % of the rows {low:.2%} to {high:.2%}"
         )
-    return lines + [f"{stats['instead']}: {n} rows {reason}" for reason, n in found.items()]
+    return lines + [f"{stats.instead}: {n} rows {reason}" for reason, n in found.items()]
 
 
-def _savings(task: str, matrix: mj.SystemMatrix, restored: mj.SystemMatrix, stats: Mapping[str, Any]) -> list[str]:
+def _savings(matrix: mj.SystemMatrix, restored: mj.SystemMatrix, stats: Restored) -> list[str]:
     """Positions and averages that need not be measured, and the time they take where it is known."""
     lines = []
-    measured = int(matrix.grid.size - np.count_nonzero(stats["missing"]))
+    measured = int(matrix.grid.size - np.count_nonzero(stats.missing))
     spared = restored.grid.size - measured
     if spared:
         lines.append(f"positions measured: {measured} instead of {restored.grid.size}{_time(matrix, spared)}")

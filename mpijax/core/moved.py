@@ -3,21 +3,27 @@
 import importlib
 import warnings
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 
-def forward(module: str, moved: Mapping[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a module whose names moved.
+def forward(
+    module: str, moved: Mapping[str, str], renamed: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a module whose names moved or changed.
 
     Args:
         module: its ``__name__``.
         moved: the module that holds a name now, for each name.
+        renamed: what to write instead, for each name that has no twin.
 
     Returns:
         A function that gives the object behind an old name, with a DeprecationWarning that names the new one.
     """
 
     def get(name: str) -> Any:
+        if name in renamed:
+            raise AttributeError(f"{module}.{name} is no more; use {renamed[name]}")
         if name not in moved:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         warnings.warn(f"{module}.{name} is {moved[name]}.{name}", DeprecationWarning, stacklevel=2)

@@ -2,13 +2,14 @@
 
 from mpijax.core.moved import forward
 from mpijax.restoration.apply import restore as restore
-from mpijax.restoration.network import find_restorer as find_restorer
+from mpijax.restoration.choose import find_method as find_method
+from mpijax.restoration.method import Method as Method
 from mpijax.restoration.noise import background_noise as background_noise
 from mpijax.restoration.noise import estimate_noise as estimate_noise
-from mpijax.restoration.outliers import find_outliers as find_outliers
 from mpijax.restoration.patches import recover_by_patches as recover_by_patches
 from mpijax.restoration.recipes import Recipe as Recipe
 from mpijax.restoration.recipes import recipe as recipe
+from mpijax.restoration.record import Restored as Restored
 from mpijax.restoration.recovery import train_recovery as train_recovery
 from mpijax.restoration.upsample import CLASSICAL as CLASSICAL
 from mpijax.restoration.upsample import load_upsampler as load_upsampler
@@ -22,6 +23,7 @@ __getattr__ = forward(
         "fitted_matrix": "mpijax.identification",
         "biharmonic_inpaint": "mpijax.rows",
         "compressed_calibration": "mpijax.rows",
+        "find_outliers": "mpijax.rows",
         "compressed_sensing": "mpijax.rows",
         "dct_filter": "mpijax.rows",
         "inpaint_denoise": "mpijax.rows",
@@ -30,4 +32,5 @@ __getattr__ = forward(
         "spline_upsample": "mpijax.rows",
         "wiener_inpaint": "mpijax.rows",
     },
+    {"find_restorer": "find_method(task, dimensions, method), whose task is a value: Denoise(), Complete(2), ..."},
 )

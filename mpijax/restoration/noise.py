@@ -1,6 +1,7 @@
 """How much noise a row carries: from the row itself, or from the background frames of its matrix."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.fft import dctn
 from mpijax.core.checks import check_finite, check_range
 from mpijax.core.frames import finite_frames, frame_std
 from mpijax.core.typing import Array, Bool, Complex, Float, Shaped
-from mpijax.restoration.record import OWN_NOISE, RECORD
+from mpijax.restoration.record import RECORD
 from mpijax.rows.inpainting import biharmonic_inpaint, known_rows
 from mpijax.rows.transforms import SMALLEST, check_grid
 from mpijax.system import SystemMatrix
@@ -98,13 +99,30 @@ def background_noise(system_matrix: SystemMatrix) -> Float[np.ndarray, " m"] | N
     return noise if np.isfinite(noise).any() else None
 
 
+@dataclass(frozen=True)
+class RowNoise:
+    """Noise of every row, and where it is from.
+
+    Attributes:
+        sigma: over the largest modulus of the row (m,).
+        source: where it is from, in words.
+        frames: how many background frames know it as well; None where it was given or comes from the rows alone.
+        from_rows: whether the rows themselves were asked, at least in part.
+    """
+
+    sigma: Float[np.ndarray, " m"]
+    source: str
+    frames: int | None = None
+    from_rows: bool = False
+
+
 def row_noise(
     system_matrix: SystemMatrix,
     images: Complex[np.ndarray, " b *s"],
     known: Bool[np.ndarray, " *s"],
     noise_std: Any,
     unit: Float[np.ndarray, " m"],
-) -> tuple[Float[np.ndarray, " m"], str, int | None]:
+) -> RowNoise:
     """Noise of every kept row: as given, else from the background frames, else from the rows.
 
     Fewer than 20 background frames are complemented by the rows' own estimates, see :func:`pooled_noise`; a row without two finite
@@ -118,8 +136,7 @@ def row_noise(
         unit: largest modulus of every row [unit of the matrix].
 
     Returns:
-        Noise over largest modulus (m,), where it is from, and how many background frames know it as well; None where it was given
-        or comes from the rows alone.
+        The noise, over the largest modulus of each row, and where it is from.
 
     Raises:
         ValueError: a negative noise_std, or of another shape.
@@ -133,21 +150,21 @@ def row_noise(
             raise ValueError(
                 f"noise_std has shape {given.shape}; expected a number, ({len(unit)},) or {system_matrix.values.shape[:2]}."
             )
-        return np.broadcast_to(given, unit.shape) / unit, "noise as given", None
+        return RowNoise(np.broadcast_to(given, unit.shape) / unit, "noise as given")
     measured = None if RECORD in system_matrix.metadata else background_noise(system_matrix)
     frames = 0
     if measured is not None:
         count = np.asarray(system_matrix.row_values(finite_frames(system_matrix.background)))
         frames = int(count[np.isfinite(measured)].min())
     if measured is not None and frames >= ENOUGH and np.isfinite(measured).all():
-        return measured / unit, f"noise from {frames} background frames", frames
+        return RowNoise(measured / unit, f"noise from {frames} background frames", frames)
     guess = np.asarray(estimate_noise(images, None if known.all() else known), np.float64)
     own = np.sqrt(np.mean(guess.reshape(len(unit), -1) ** 2, axis=1))
     if measured is None:
-        return own, f"noise estimated from {OWN_NOISE}", None
+        return RowNoise(own, "noise estimated from the rows themselves", from_rows=True)
     voxels = int(np.count_nonzero(known)) * len(images) // len(unit)
     sigma, equivalent = pooled_noise(np.where(np.isnan(measured), own, measured / unit), own, frames, voxels)
-    return sigma, f"noise from {frames} background frames and {OWN_NOISE}", equivalent
+    return RowNoise(sigma, f"noise from {frames} background frames and the rows themselves", equivalent, from_rows=True)
 
 
 def pooled_noise(

@@ -1,24 +1,54 @@
 """What was done to a matrix, in words: for the file that is written and for the one who waits."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mpijax.core.pytree import FrozenMapping
-from mpijax.core.typing import Float, Int
+from mpijax.core.record import Record
+from mpijax.core.typing import Bool, Float, Int
 from mpijax.restoration.trust import REASONS
 from mpijax.system import SystemMatrix
 
 RECORD = "/calibration/_restoration"
 """Where the metadata of a restored matrix say what was done."""
 
-OWN_NOISE = "the rows themselves"
-"""Says in the source of the noise that it comes from the rows, or partly."""
-
 NAMED = 3
 """Rows that a message names."""
+
+
+@dataclass(frozen=True, eq=False)
+class Restored(Record):
+    """What became of each kept row (m,) of a matrix that was restored; ``stats["trusted"]`` is ``stats.trusted``.
+
+    Attributes:
+        residual: distance of the restored row from the measured one at measured positions over the norm of the latter.
+        trusted: whether the row was restored by the method, or by a classical one that did better on it.
+        reason: a code of :data:`mpijax.restoration.trust.REASONS`.
+        sigma: complex standard deviation of the noise [unit of the values]; level: over the largest modulus.
+        snr: rms signal over sigma.
+        error: estimated remaining error power over sigma^2; spread: of the ensemble over sigma; NaN where nothing was checked.
+        method: what restored the row, empty where none did.
+        missing: positions (n,) of the measured grid that were missing.
+        noise_source: where the noise is from, in words; noise_from_rows: whether the rows themselves were asked.
+        instead: what became of the other rows, in words.
+        hidden: measured voxels that were hidden for the check of a task with gaps; 0 = none.
+    """
+
+    residual: Float[np.ndarray, " m"]
+    trusted: Bool[np.ndarray, " m"]
+    reason: Int[np.ndarray, " m"]
+    sigma: Float[np.ndarray, " m"]
+    level: Float[np.ndarray, " m"]
+    snr: Float[np.ndarray, " m"]
+    error: Float[np.ndarray, " m"]
+    spread: Float[np.ndarray, " m"]
+    method: np.ndarray
+    missing: Bool[np.ndarray, " n"]
+    noise_source: str
+    noise_from_rows: bool
+    instead: str
+    hidden: int
 
 
 def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:
@@ -29,35 +59,35 @@ def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:
     return replace(system_matrix, metadata=FrozenMapping(facts))
 
 
-def counts(stats: Mapping[str, Any]) -> dict[str, int]:
+def counts(reason: Int[np.ndarray, " m"]) -> dict[str, int]:
     """Reason -> how many rows, the restored ones first; only reasons that occur."""
-    found = np.bincount(stats["reason"], minlength=len(REASONS))
+    found = np.bincount(reason, minlength=len(REASONS))
     return {name: int(n) for name, n in zip(REASONS, found, strict=True) if n}
 
 
-def methods_text(stats: Mapping[str, Any]) -> str:
+def methods_text(stats: Restored) -> str:
     """How many rows each method restored, in brackets; empty where there was only one."""
-    names, found = np.unique(stats["method"][stats["trusted"]], return_counts=True)
+    names, found = np.unique(stats.method[stats.trusted], return_counts=True)
     return "" if len(names) < 2 else f" ({', '.join(f'{n} by {name}' for name, n in zip(names, found, strict=True))})"
 
 
 def hidden_text(hidden: int) -> str:
-    """What the check of "inpaint" rests on."""
+    """What the check of rows with gaps rests on."""
     if hidden:
         return f"checked at {hidden} measured voxels that were hidden"
     return "not checked at hidden voxels, there is no room for them"
 
 
-def averages_gained(stats: Mapping[str, Any]) -> float | None:
+def averages_gained(stats: Restored) -> float | None:
     """By how many times the noise power of the restored rows fell, as if so many times as many averages had been taken.
 
     1 over the mean of the estimated remaining error of the restored rows; None where nothing was checked, the estimate does not
     differ from zero, or the noise is from the rows themselves: that is too large for most rows, by a few per cent, and the gain
     would be much too large. Rows of SNR below 2 are left out: among them those are restored whose noise was underestimated.
     """
-    if OWN_NOISE in stats["noise_source"]:
+    if stats.noise_from_rows:
         return None
-    error = stats["error"][stats["trusted"] & np.isfinite(stats["error"]) & (stats["snr"] >= 2)]
+    error = stats.error[stats.trusted & np.isfinite(stats.error) & (stats.snr >= 2)]
     if len(error) < 2:
         return None
     mean, deviation = float(np.mean(error)), float(np.std(error) / np.sqrt(len(error)))
@@ -75,15 +105,15 @@ def row_names(system_matrix: SystemMatrix, rows: Int[np.ndarray, " k"]) -> str:
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-def row_list(system_matrix: SystemMatrix, stats: Mapping[str, Any]) -> str:
+def row_list(system_matrix: SystemMatrix, stats: Restored) -> str:
     """A table of the rows that were not restored: channel, bin, frequency, noise and why; tabs between the columns."""
     index = system_matrix.row_index()
     frequencies = _frequencies(system_matrix)
     lines = ["channel\tbin\tfrequency_kHz\tnoise_over_maximum\treason"]
-    for i in np.flatnonzero(~stats["trusted"]):
+    for i in np.flatnonzero(~stats.trusted):
         lines.append(
-            f"{index.channel[i]}\t{index.frequency_index[i]}\t{frequencies[i] / 1e3:.4f}\t{stats['level'][i]:.4g}\t"
-            f"{REASONS[stats['reason'][i]]}"
+            f"{index.channel[i]}\t{index.frequency_index[i]}\t{frequencies[i] / 1e3:.4f}\t{stats.level[i]:.4g}\t"
+            f"{REASONS[stats.reason[i]]}"
         )
     return "\n".join(lines) + "\n"
 

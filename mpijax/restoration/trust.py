@@ -122,13 +122,13 @@ def remaining_error(
 
 
 def judge(
-    task: str,
     error: Float[np.ndarray, " m"],
     spread: Float[np.ndarray, " m"],
     level: Float[np.ndarray, " m"],
     power: Float[np.ndarray, " m"],
     held_out: Int[np.ndarray, " m"] | None,
     *,
+    fills: bool,
     count: int,
     frames: int | None,
 ) -> np.ndarray:
@@ -139,17 +139,17 @@ def judge(
     below -(1/4 + 3 u), at least -1/2: the noise must be overstated then. Members of the ensemble may differ by sigma.
 
     Args:
-        task: "denoise" or a filling one.
         error: :func:`remaining_error`.
         spread: of the ensemble over sigma.
         level: sigma over the largest modulus.
         power: mean |y|^2 over sigma^2.
         held_out: codes of :func:`predicted` (m,), or None.
+        fills: whether rows are filled, not only denoised.
         count, frames: see :func:`uncertainty`.
     """
     deviation = uncertainty(count, frames)
     margin = MARGIN * deviation
-    if task == "denoise":
+    if not fills:
         most: Any = WORTH - deviation
         apart: Any = 1.0
     else:
@@ -159,7 +159,7 @@ def judge(
     codes = np.full(len(error), RESTORED) if held_out is None else held_out.copy()
     codes[spread >= apart] = UNSTABLE
     codes[(error >= most) | (error <= -min(0.25 + margin, OVERSTATED))] = NOT_BELIEVED
-    if task == "denoise":
+    if not fills:
         codes[(error >= most) & (level < CLEAN)] = CLEAN_ROW
     return codes
 

@@ -14,6 +14,7 @@ from mpijax.rows.linear import fit_linear_filter as fit_linear_filter
 from mpijax.rows.masks import block_mask as block_mask
 from mpijax.rows.masks import missing_block as missing_block
 from mpijax.rows.masks import stride_mask as stride_mask
+from mpijax.rows.outliers import find_outliers as find_outliers
 from mpijax.rows.resampling import bicubic as bicubic
 from mpijax.rows.resampling import bilinear as bilinear
 from mpijax.rows.scaling import channels_to_complex as channels_to_complex
@@ -24,3 +25,12 @@ from mpijax.rows.scaling import present_rows as present_rows
 from mpijax.rows.sparse_fourier import compressed_calibration as compressed_calibration
 from mpijax.rows.sparse_fourier import random_mask as random_mask
 from mpijax.rows.splines import spline_upsample as spline_upsample
+from mpijax.rows.tasks import TASKS as TASKS
+from mpijax.rows.tasks import Complete as Complete
+from mpijax.rows.tasks import Denoise as Denoise
+from mpijax.rows.tasks import Inpaint as Inpaint
+from mpijax.rows.tasks import RowMethod as RowMethod
+from mpijax.rows.tasks import Task as Task
+from mpijax.rows.tasks import Upsample as Upsample
+from mpijax.rows.tasks import register_task as register_task
+from mpijax.rows.tasks import task_of as task_of

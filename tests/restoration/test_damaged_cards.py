@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from mpijax.core.assets import asset_path
-from mpijax.restoration import find_restorer
+from mpijax.restoration import find_method
+from mpijax.rows import Denoise
 
 WHOLE = json.loads(asset_path("weights/denoise_2d.json").read_text())
 
@@ -43,4 +44,4 @@ def test_a_damaged_card_is_named(tmp_path, text):
     shutil.copy(asset_path("weights/denoise_2d.npz"), tmp_path / "weights.npz")
     (tmp_path / "weights.json").write_text(text)
     with pytest.raises(ValueError, match=r"weights\.json (is not a card of weights|is damaged|does not say what)"):
-        find_restorer("denoise", 2, 1, model=tmp_path)
+        find_method(Denoise(), 2, tmp_path)

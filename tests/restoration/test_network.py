@@ -8,7 +8,9 @@ from flax import nnx
 import mpijax as mj
 from mpijax import models
 from mpijax.datasets import RestorationTask
-from mpijax.restoration import find_restorer, network
+from mpijax.restoration import find_method
+from mpijax.restoration.method import phase_average
+from mpijax.rows import Complete, Denoise, Inpaint, Upsample
 from mpijax.training import save_weights, split
 from tests.restoration.matrices import noisy, smooth_matrix
 
@@ -39,59 +41,62 @@ def rows(shape=(2, 7, 9), seed=0):
 
 
 def test_average_over_phases_commutes_with_any_turn_and_members_do_not(unet):
-    restorer = find_restorer("denoise", 2, 1, model=unet)
+    restorer, _ = find_method(Denoise(), 2, unet)
     x, known, sigma = rows(), np.ones((7, 9), bool), np.full(2, 0.1, np.float32)
-    mean, member, spread = network.phase_average(restorer, x, known, sigma)
+    mean, member, spread = phase_average(restorer, x, known, sigma)
     for turn in np.exp(1j * np.array([0.5, 1.6, 2.7])).astype(np.complex64):
-        turned, turned_member, _ = network.phase_average(restorer, turn * x, known, sigma)
+        turned, turned_member, _ = phase_average(restorer, turn * x, known, sigma)
         np.testing.assert_allclose(turned, turn * mean, atol=1e-5)
     assert np.abs(turned_member - turn * member).max() > 1e-2
     assert np.all(spread > 1e-3)
-    assert network.phase_average(find_restorer("denoise", 2, 1, model="dct-soft"), x, known, sigma)[2].max() == 0
+    assert phase_average(find_method(Denoise(), 2, "dct-soft")[0], x, known, sigma)[2].max() == 0
 
 
 def test_unit_of_the_rows_and_what_lies_at_missing_voxels_do_not_matter(unet):
-    restorer = find_restorer("inpaint", 2, 1, model=unet)
+    restorer, _ = find_method(Inpaint(), 2, unet)
     x, known = rows(), np.arange(63).reshape(7, 9) % 5 > 0
-    out = np.asarray(restorer.apply(x, known, np.full(2, 0.1, np.float32)))
+    inside = np.ones_like(known)
+    out = np.asarray(restorer.apply(x, known, inside, np.full(2, 0.1, np.float32)))
     other = np.where(known, x, 1e3) * np.float32(1e-8)
     np.testing.assert_allclose(
-        np.asarray(restorer.apply(other, known, np.full(2, 1e-9, np.float32))) * 1e8, out, atol=1e-6 * np.abs(out).max()
+        np.asarray(restorer.apply(other, known, inside, np.full(2, 1e-9, np.float32))) * 1e8,
+        out,
+        atol=1e-6 * np.abs(out).max(),
     )
 
 
 @pytest.mark.parametrize("scale", [1, 2])
 def test_an_untrained_network_keeps_what_is_known(tmp_path, scale):
-    task = "denoise" if scale == 1 else "upsample"
-    restorer = find_restorer(task, 2, scale, model=save_unet(tmp_path, task, scale=scale))
+    task = Denoise() if scale == 1 else Upsample(scale)
+    restorer, _ = find_method(task, 2, save_unet(tmp_path, task.name, scale=scale))
     x = rows((3, 5, 6))
-    out = np.asarray(restorer.apply(x, np.ones((5, 6), bool), np.zeros(3, np.float32)))
+    out = np.asarray(restorer.apply(x, *np.ones((2, 5, 6), bool), np.zeros(3, np.float32)))
     np.testing.assert_allclose(out[:, ::scale, ::scale], x, atol=1e-4)
 
 
 def test_networks_are_used_only_for_what_they_were_trained_for(unet, tmp_path):
-    for task, scale in (("denoise", 1), ("inpaint", 1), ("complete", 2)):
-        assert find_restorer(task, 2, scale, model=unet).trained
+    for task in (Denoise(), Inpaint(), Complete(2)):
+        assert find_method(task, 2, unet)[0].trained
     with pytest.raises(ValueError, match="trained for task denoise or inpaint or complete, but task = upsample"):
-        find_restorer("upsample", 2, 2, model=unet)
+        find_method(Upsample(2), 2, unet)
     with pytest.raises(ValueError, match="trained for dimensions 2, but dimensions = 3"):
-        find_restorer("denoise", 3, 1, model=unet)
+        find_method(Denoise(), 3, unet)
     with pytest.raises(ValueError, match="trained for scale 2, but scale = 3"):
-        find_restorer("complete", 2, 3, model=unet)
+        find_method(Complete(3), 2, unet)
     up = save_unet(tmp_path, "upsample", scale=2)
-    assert find_restorer("upsample", 2, 2, model=up).sampling == "stride"
+    assert find_method(Upsample(2), 2, up)[1].sampling == "stride"
     with pytest.raises(ValueError, match="trained for sampling stride, but sampling = box"):
-        find_restorer("upsample", 2, 2, model=up, sampling="box")
+        find_method(Upsample(2, "box"), 2, up)
 
 
 def test_tasks_without_weights_say_which_there_are():
-    for task, dimensions, scale in (("upsample", 2, 4), ("upsample", 3, 2), ("complete", 3, 3)):
-        with pytest.raises(ValueError, match="there are some for denoise 2-D; upsample 2-D x2.*name a run directory"):
-            find_restorer(task, dimensions, scale)
+    for task, dimensions in ((Upsample(4), 2), (Upsample(2, "box"), 2), (Upsample(2), 3), (Complete(3), 3)):
+        with pytest.raises(ValueError, match="there are some for denoise 2-D; upsample 2-D .scale 2, .*name a run dir"):
+            find_method(task, dimensions)
     with pytest.raises(FileNotFoundError, match="denoise knows the methods dct-soft, dct-hard, dct-garrote"):
-        find_restorer("denoise", 2, 1, model="nowhere")
+        find_method(Denoise(), 2, "nowhere")
     with pytest.raises(ValueError, match="spline is defined for 'stride'"):
-        find_restorer("upsample", 2, 2, model="spline", sampling="box")
+        find_method(Upsample(2, "box"), 2, "spline")
 
 
 def test_rows_of_a_network_that_removes_no_noise_are_filtered_instead(tmp_path):
@@ -125,4 +130,4 @@ def test_completing_by_an_untrained_network_falls_back_to_splines(tmp_path):
 
 def test_a_method_of_another_task_is_named_as_such():
     with pytest.raises(ValueError, match="spline is no method of denoise, which knows dct-soft"):
-        find_restorer("denoise", 2, 1, model="spline")
+        find_method(Denoise(), 2, "spline")

@@ -131,10 +131,12 @@ def test_twenty_frames_are_enough():
     matrix = noisy(smooth_matrix(empty=0), 0.1, frames=20)
     images = np.asarray(matrix.images()).reshape(24, 10, 12)
     unit, known = np.full(24, UNIT), np.ones((10, 12), bool)
-    sigma, source, frames = row_noise(matrix, images / UNIT, known, None, unit)
-    np.testing.assert_allclose(sigma, background_noise(matrix) / UNIT, rtol=1e-6)
-    assert source == "noise from 20 background frames" and frames == 20
+    noise = row_noise(matrix, images / UNIT, known, None, unit)
+    np.testing.assert_allclose(noise.sigma, background_noise(matrix) / UNIT, rtol=1e-6)
+    assert (noise.source, noise.frames, noise.from_rows) == ("noise from 20 background frames", 20, False)
     fewer = replace(matrix, background=np.asarray(matrix.background)[:6])
-    sigma, source, frames = row_noise(fewer, images / UNIT, known, None, unit)
-    assert source == "noise from 6 background frames and the rows themselves" and frames == 20
+    noise = row_noise(fewer, images / UNIT, known, None, unit)
+    assert noise.source == "noise from 6 background frames and the rows themselves"
+    assert noise.frames == 20 and noise.from_rows
+    sigma = noise.sigma
     assert np.all(np.abs(sigma / 0.1 - 1) < 0.5) and np.std(sigma) < np.std(background_noise(fewer) / UNIT)

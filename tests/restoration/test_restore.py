@@ -1,12 +1,10 @@
-import importlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import mpijax as mj
-from mpijax.restoration import record, trust
-from mpijax.restoration.network import Restorer
+from mpijax.restoration import Method, record, trust
 from mpijax.rows import biharmonic_inpaint, wiener_inpaint
 from tests.restoration.matrices import UNIT, noisy, smooth_matrix
 
@@ -115,9 +113,9 @@ def test_bad_requests():
     matrix = smooth_matrix()
     cases = [
         (dict(task="paint"), "allowed: 'denoise', 'inpaint', 'upsample', 'complete'"),
-        (dict(task="denoise", scale=2), "denoise keeps the grid"),
-        (dict(task="denoise", sampling="box"), "option of 'upsample'"),
-        (dict(task="denoise", missing=[1]), "task 'inpaint'"),
+        (dict(task="denoise", scale=2), "scale is an option of 'upsample' and 'complete'"),
+        (dict(task="denoise", sampling="box"), "sampling is an option of 'upsample'; leave it out"),
+        (dict(task="denoise", missing=[1]), "missing is an option of 'inpaint'; leave it out"),
         (dict(task="inpaint", model="biharmonic"), "no position is missing; name positions"),
         (dict(task="inpaint", model="biharmonic", missing=np.ones(7, bool)), r"shape \(7,\); expected a mask"),
         (dict(task="inpaint", model="biharmonic", missing=[0, 120]), "holds 120; .*from 0 to 119"),
@@ -159,17 +157,15 @@ def test_a_restored_matrix_is_not_restored_with_the_noise_it_no_longer_has():
     assert finer.stats["noise_source"] == "noise estimated from the rows themselves"
 
 
-def pattern_network(monkeypatch, pattern, error=0.0):
-    """In place of the shipped network one that knows the pattern, and is wrong by a share of it at missing or at all voxels."""
+def pattern_network(pattern, error=0.0):
+    """A network that knows the pattern, and is wrong by a share of it at missing or at all voxels."""
 
-    def apply(rows, known, sigma):
+    def apply(rows, known, inside, sigma):
         fit = (rows * known * pattern.conj()).sum((1, 2)) / (np.abs(pattern) ** 2 * known).sum()
         wrong = np.where(known & ~known.all(), 1, 1 + error)
         return (fit[:, None, None] * pattern * wrong).astype(np.complex64)
 
-    network = Restorer("fake.npz", apply, noise_limit=0.3, sha256="0")
-    module = importlib.import_module("mpijax.restoration.restore")  # the package has the function under this name
-    monkeypatch.setattr(module, "find_restorer", lambda *_, **__: network)
+    return Method("fake.npz", apply, noise_limit=0.3, sha256="0")
 
 
 def pattern_matrix():
@@ -183,12 +179,11 @@ def pattern_matrix():
 
 
 @pytest.mark.parametrize("error", [0.4, 0.0])
-def test_gaps_are_filled_by_what_predicts_hidden_voxels_best(monkeypatch, error):
+def test_gaps_are_filled_by_what_predicts_hidden_voxels_best(error):
     pattern, _, matrix = pattern_matrix()
     holes = np.zeros((13, 14), bool)
     holes[4:9, 5:10] = True
-    pattern_network(monkeypatch, pattern, error)
-    solution = mj.restore(matrix, "inpaint", missing=holes)
+    solution = mj.restore(matrix, "inpaint", missing=holes, method=pattern_network(pattern, error))
     stats, rows = solution.stats, np.asarray(solution.value.images()).reshape(24, 13, 14)
     assert stats["hidden"] == 25 and list(stats["reason"][:2]) == [trust.NOISE] * 2
     assert np.mean(stats["trusted"][2:]) > 0.8
@@ -204,11 +199,10 @@ def test_gaps_are_filled_by_what_predicts_hidden_voxels_best(monkeypatch, error)
 
 
 @pytest.mark.parametrize("error", [0.15, 0.0])
-def test_rows_are_denoised_by_what_leaves_less_error(monkeypatch, error):
+def test_rows_are_denoised_by_what_leaves_less_error(error):
     """A network that is wrong by 15 % everywhere passes its check, but the filter does better, and is taken."""
     pattern, clean, matrix = pattern_matrix()
-    pattern_network(monkeypatch, pattern, error)
-    solution = mj.restore(matrix, "denoise")
+    solution = mj.restore(matrix, "denoise", method=pattern_network(pattern, error))
     stats = solution.stats
     assert np.all(stats["trusted"][2:]) and not np.any(stats["method"][:2])
     assert np.all(stats["method"][2:] == ("wiener" if error else "fake"))
@@ -230,7 +224,7 @@ def test_no_gain_is_claimed_from_noise_that_the_rows_themselves_say():
     for frames, told in ((40, True), (5, False), (0, False)):
         stats = mj.restore(noisy(truth, 0.1, frames=frames), "denoise", model="dct-garrote").stats
         assert (record.averages_gained(stats) is not None) == told
-        assert (record.OWN_NOISE in stats["noise_source"]) != told
+        assert stats.noise_from_rows != told
 
 
 def test_the_unit_of_the_matrix_does_not_matter():

@@ -46,14 +46,14 @@ def test_a_map_that_removes_signal_is_found_out_and_one_that_smooths_is_not():
     error = trust.remaining_error(residual, divergence, np.ones(4), count)
     np.testing.assert_allclose(error, [0.05, 1.0, 4.1, -0.7])
     level, power = np.full(4, 0.1), np.full(4, 50.0)
-    codes = trust.judge("denoise", error, np.zeros(4), level, power, None, count=count, frames=None)
+    codes = trust.judge(error, np.zeros(4), level, power, None, fills=False, count=count, frames=None)
     assert list(codes) == [trust.RESTORED, trust.NOT_BELIEVED, trust.NOT_BELIEVED, trust.NOT_BELIEVED]
-    codes = trust.judge("denoise", error, np.zeros(4), np.full(4, 1e-3), power, None, count=count, frames=None)
+    codes = trust.judge(error, np.zeros(4), np.full(4, 1e-3), power, None, fills=False, count=count, frames=None)
     assert list(codes[1:]) == [trust.CLEAN_ROW, trust.CLEAN_ROW, trust.NOT_BELIEVED]
-    codes = trust.judge("denoise", error, np.full(4, 1.5), level, power, None, count=count, frames=None)
+    codes = trust.judge(error, np.full(4, 1.5), level, power, None, fills=False, count=count, frames=None)
     assert codes[0] == trust.UNSTABLE
     codes = trust.judge(
-        "complete", error, np.zeros(4), level, power, np.array([trust.NOT_PREDICTED, 0, 0, 0]), count=count, frames=None
+        error, np.zeros(4), level, power, np.array([trust.NOT_PREDICTED, 0, 0, 0]), fills=True, count=count, frames=None
     )
     assert list(codes) == [trust.NOT_PREDICTED, trust.RESTORED, trust.NOT_BELIEVED, trust.NOT_BELIEVED]
 
@@ -73,9 +73,9 @@ def test_rows_of_noise_are_seldom_taken_for_signal():
 def test_few_frames_do_not_make_the_check_void():
     error = np.array([-0.45, -0.55, 0.15, 0.25])
     arguments = (np.zeros(4), np.full(4, 0.1), np.full(4, 50.0), None)
-    codes = trust.judge("denoise", error, *arguments, count=200, frames=3)
+    codes = trust.judge(error, *arguments, fills=False, count=200, frames=3)
     assert list(codes == trust.RESTORED) == [True, False, True, False]
-    codes = trust.judge("inpaint", error, *arguments, count=200, frames=3)
+    codes = trust.judge(error, *arguments, fills=True, count=200, frames=3)
     assert list(codes == trust.RESTORED) == [True, False, True, True]
 
 

@@ -1,0 +1,63 @@
+"""A method that restores rows, and how it is applied."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mpijax.core.typing import Bool, Complex, Float
+from mpijax.rows.tasks import RowMethod
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method, ready to be applied to rows.
+
+    Attributes:
+        name: of the method, or the path of the weights.
+        apply: see :data:`mpijax.rows.tasks.RowMethod`.
+        noise_limit: largest noise over largest modulus that the method is made for.
+        members: global phases to average over; 1 where the method commutes with them.
+        sha256: of the weights, empty where there are none.
+        classical: whether it is a classical method of the task, which stands in for others and not others for it.
+    """
+
+    name: str
+    apply: RowMethod
+    noise_limit: float = float("inf")
+    members: int = 1
+    sha256: str = ""
+    classical: bool = False
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is a network with a card."""
+        return bool(self.sha256)
+
+    @property
+    def title(self) -> str:
+        """The name without folder and ending."""
+        return Path(self.name).stem
+
+    def describe(self) -> str:
+        """Name and checksum, as the record of a restored matrix gives them."""
+        return f"{Path(self.name).name} (sha256 {self.sha256})" if self.trained else self.name
+
+
+def phase_average(
+    method: Method, rows: Complex[np.ndarray, " b *s"], known: Bool[np.ndarray, " *s"], sigma: Float[np.ndarray, " b"]
+) -> tuple[Complex[np.ndarray, " b *t"], Complex[np.ndarray, " b *t"], Float[np.ndarray, " b"]]:
+    """Restore rows under several global phases: the mean of e^{-i phi_k} f(e^{i phi_k} x) over phi_k = 2 pi k / K.
+
+    A row's phase is a convention of the receive chain, and a restoration should not depend on it. The mean does so less than
+    each member, and how far the members disagree says how sure the network is.
+
+    Returns:
+        The mean, the member of phase zero, and the root mean square deviation of the members from their mean (b,).
+    """
+    turns = np.exp(2j * np.pi * np.arange(method.members) / method.members).astype(np.complex64)
+    inside = np.ones_like(known)
+    members = [np.asarray(method.apply(rows * turn, known, inside, sigma)) / turn for turn in turns]
+    mean = np.asarray(np.mean(members, axis=0, dtype=np.complex64))
+    spread = np.sqrt(np.mean([np.abs(member - mean) ** 2 for member in members], axis=(0, *range(2, mean.ndim + 1))))
+    return mean, members[0], spread
