@@ -56,3 +56,9 @@ def test_import_has_no_side_effects():
         [sys.executable, "-W", "error::DeprecationWarning:mpijax", "-c", code], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_shows_the_floors():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert table == ORDER

@@ -29,8 +29,9 @@ class DnCNN(GridNetwork):
     Raises:
         ValueError: A value is out of range.
 
-    Source: Zhang et al., IEEE TIP 2017, section III; seed 002, section 3.2, which names the network in 2-D and 3-D without
-    its sizes. A bias in every convolution, also before a batch norm, follows public code. Chosen here: the masks, and a last
+    Source: Zhang et al., IEEE TIP 2017, section III; Tsanda et al., PMB 71, 095029 (2026), section 3.2, which names
+    the network in 2-D and 3-D without its sizes.
+    A bias in every convolution, also before a batch norm, follows public code. Chosen here: the masks, and a last
     convolution that starts at zero, so that the untrained network is the identity.
     """
 

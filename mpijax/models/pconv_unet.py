@@ -107,8 +107,9 @@ class PConvUNet(GridNetwork):
     Raises:
         ValueError: A value is out of range.
 
-    Source: Liu et al., ECCV 2018, section 3 and its table of layers; seed 002, section 3.2, which adapts it to 3-D without
-    naming sizes. Chosen here: four levels of 32 to 256 with windows of 3, the bias of the first encoder, what is inside at the
+    Source: Liu et al., ECCV 2018, section 3 and its table of layers; Tsanda et al., PMB 71, 095029 (2026), section 3.2, which
+    adapts it to 3-D without naming sizes.
+    Chosen here: four levels of 32 to 256 with windows of 3, the bias of the first encoder, what is inside at the
     coarse levels. Unknown voxels count in the statistics, as in the original.
     """
 

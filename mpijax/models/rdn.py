@@ -47,7 +47,8 @@ class RDN(GridNetwork):
         ValueError: A value is out of range.
 
     Source: Zhang et al., IEEE TPAMI 2021, sections 3 and 4 (64, 64, 16, 8, the defaults; 22 million weights in 2-D, 65 million
-    in 3-D); seed 002, section 3.2, which names the network in 2-D and 3-D without its sizes. Chosen here: the masks, a last
+    in 3-D); Tsanda et al., PMB 71, 095029 (2026), section 3.2, which names the network in 2-D and 3-D without its sizes.
+    Chosen here: the masks, a last
     convolution that starts at zero, so that the untrained network is the identity, and as light sizes
     ``growth=32, blocks=8, layers=6`` in 2-D and ``features=32, growth=32, blocks=6, layers=4`` in 3-D.
     """

@@ -5,6 +5,7 @@ from typing import Any
 
 from flax import nnx
 
+from mpijax.core.plugins import look_up
 from mpijax.models.blocks.layers import Network, inputs_of
 from mpijax.models.consistent_unet import ConsistentUNet
 from mpijax.models.dncnn import DnCNN
@@ -43,12 +44,22 @@ _NETWORKS: dict[str, type[Network]] = {
     "vrfnet": VRFNet,
     "wiener_unet": WienerUNet,
 }
+GROUP = "mpijax.networks"
+"""Entry points of this group in other packages are networks, too."""
+
 _COMMON = ("channels", "scale", "input_shape")
 
 
 def names(*, takes: str | None = None) -> tuple[str, ...]:
     """Names that `create` knows; with ``takes``, of the networks that use this input, e.g. "mask" or "noise_level"."""
     return tuple(name for name, network in _NETWORKS.items() if takes is None or takes in inputs_of(network))
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless a network of this name is known, or comes by an entry point "mpijax.networks"."""
+    look_up(_NETWORKS, GROUP, name)
+    if name not in _NETWORKS:
+        raise ValueError(f"unknown network {name!r}; known: {', '.join(names())}.")
 
 
 def create(
@@ -78,8 +89,7 @@ def create(
     Raises:
         ValueError: Unknown name or option, a value out of range, or no ``rngs``.
     """
-    if name not in _NETWORKS:
-        raise ValueError(f"unknown network {name!r}; known: {', '.join(names())}.")
+    check_name(name)
     network = _NETWORKS[name]
     options = [p for p in inspect.signature(network.__init__).parameters if p not in ("self", "rngs", *_COMMON)]
     unknown = [key for key in config if key not in options]

@@ -60,7 +60,8 @@ class SMRnet(GridNetwork):
     Raises:
         ValueError: A value is out of range.
 
-    Source: Baltruschat et al., MICCAI 2020 (3d-SMRnet), with the sizes of its public code (64, 32, 9); seed 002, section 3.2.
+    Source: Baltruschat et al., MICCAI 2020 (3d-SMRnet), with the sizes of its public code (64, 32, 9);
+    Tsanda et al., PMB 71, 095029 (2026), section 3.2.
     Chosen here: the masks.
     """
 

@@ -150,7 +150,8 @@ class SwinIR(GridNetwork):
         ValueError: A value is out of range.
 
     Source: Liang et al., ICCV Workshops 2021, section 3 (180, 6, 6, 6, 8, the defaults) and its public code for the norm in
-    front of the blocks; the light size is ``features=60, blocks=4``. Seed 002, section 3.2, names the network without its sizes.
+    front of the blocks; the light size is ``features=60, blocks=4``. Tsanda et al., PMB 71, 095029 (2026), section 3.2,
+    names the network without its sizes.
     Chosen here: the masks, where the public code mirrors the border (impossible for rows smaller than the padding); windows that
     never shrink; no stochastic depth, because a network holds no random streams; a last convolution that starts at zero, so
     that the untrained network is the identity.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mpijax import models
 from mpijax.core.checks import check_choice
 from mpijax.training import TrainConfig
 
@@ -73,7 +74,7 @@ def recipe(model: str, scale: int, preset: str = "quick", **changes: Any) -> Rec
     rates are its public code's; SRCNN, VDSR and MDSR take 1e-4 where the papers searched or used another optimizer.
     Both keep the weights that are best on held-out rows, where there are such; the public code keeps the last.
     "quick" is a small variant with larger rates and batches of 16 rows that trains in minutes on two cores, with all symmetries,
-    random phases and a loss in units of the noise.
+    random phases and a loss in units of the noise; networks without a published recipe have this one, with their own options.
 
     Args:
         model: registered name of a super-resolution network.
@@ -82,11 +83,15 @@ def recipe(model: str, scale: int, preset: str = "quick", **changes: Any) -> Rec
         changes: values of :class:`mpijax.training.TrainConfig` in place of the recipe's.
 
     Raises:
-        ValueError: another network or preset.
+        ValueError: an unknown network or preset, or one that no paper trains for this.
     """
-    check_choice("model", model, tuple(_PUBLISHED))
+    models.check_name(model)
     check_choice("preset", preset, PRESETS)
-    training, task = _PUBLISHED[model]
+    if preset == "published" and model not in _PUBLISHED:
+        raise ValueError(
+            f"no recipe is published for {model!r}, only for {', '.join(_PUBLISHED)}; take preset 'quick'."
+        )
+    training, task = _PUBLISHED.get(model, ({}, {}))
     if preset == "published":
         rate = {"learning_rate": TRANSMS_RATES.get(scale, 1e-4)} if model == "transms" else {}
         return Recipe(model, replace(TrainConfig(**(rate | training)), **changes), {}, task)
@@ -103,4 +108,4 @@ def recipe(model: str, scale: int, preset: str = "quick", **changes: Any) -> Rec
         checkpoint_every=500,
     )
     kept = {name: value for name, value in task.items() if name == "method"}
-    return Recipe(model, TrainConfig(**(quick | changes)), _QUICK[model], {"units": "whitened"} | kept)
+    return Recipe(model, TrainConfig(**(quick | changes)), _QUICK.get(model, {}), {"units": "whitened"} | kept)

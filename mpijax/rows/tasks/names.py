@@ -1,10 +1,10 @@
 """From the name of a task and its options to the task: the only place that reads the name."""
 
 import dataclasses
-from importlib.metadata import entry_points
 from typing import Any
 
 from mpijax.core.checks import check_choice
+from mpijax.core.plugins import look_up
 from mpijax.rows.tasks.complete import Complete
 from mpijax.rows.tasks.denoise import Denoise
 from mpijax.rows.tasks.inpaint import Inpaint
@@ -42,9 +42,7 @@ def task_of(task: Task | str, **options: Any) -> Task:
         if given:
             raise ValueError(f"{', '.join(given)} beside {task}; give them to the task.")
         return task
-    if task not in TASKS:
-        for found in entry_points(group=GROUP, name=str(task)):
-            register_task(found.load())
+    look_up(TASKS, GROUP, task)
     check_choice("task", task, tuple(TASKS))
     kind = TASKS[task]
     own = _options(kind)
