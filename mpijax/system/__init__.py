@@ -8,12 +8,12 @@ from mpijax.system.field_free_line import line_angles as line_angles
 from mpijax.system.field_free_line import simulate_field_free_line as simulate_field_free_line
 from mpijax.system.grid import Grid as Grid
 from mpijax.system.leakage import correct_leakage as correct_leakage
-from mpijax.system.matrix import RowIndex as RowIndex
 from mpijax.system.matrix import SystemMatrix as SystemMatrix
-from mpijax.system.matrix import add_noise as add_noise
 from mpijax.system.measurement import Measurement as Measurement
+from mpijax.system.noise import add_noise as add_noise
 from mpijax.system.overscan import overscan_mask as overscan_mask
 from mpijax.system.particle import Particle as Particle
+from mpijax.system.row_index import RowIndex as RowIndex
 from mpijax.system.scanner import Scanner as Scanner
 from mpijax.system.scans.cartesian import CartesianScan as CartesianScan
 from mpijax.system.scans.cartesian import image_of_voltage as image_of_voltage
