@@ -250,7 +250,7 @@ def _check_line(matrix: SystemMatrix) -> Particle:
             f"the grid has shape {matrix.grid.shape} around z = {float(matrix.grid.center[2]):g} m; the line is fitted in the "
             "plane z = 0 alone."
         )
-    if not particle.is_langevin or particle.size_spread is not None:
+    if not (isinstance(particle, Particle) and particle.is_langevin and particle.size_spread is None):
         raise ValueError(
             "the matrix records particles with anisotropy or a spread of sizes; only Langevin particles of one size are fitted."
         )

@@ -10,6 +10,8 @@ from mpijax.system.grid import Grid as Grid
 from mpijax.system.leakage import correct_leakage as correct_leakage
 from mpijax.system.matrix import SystemMatrix as SystemMatrix
 from mpijax.system.measurement import Measurement as Measurement
+from mpijax.system.model import Expansion as Expansion
+from mpijax.system.model import ParticleModel as ParticleModel
 from mpijax.system.noise import add_noise as add_noise
 from mpijax.system.overscan import overscan_mask as overscan_mask
 from mpijax.system.particle import Particle as Particle

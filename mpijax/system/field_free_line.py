@@ -11,10 +11,10 @@ import numpy as np
 from mpijax.core.checks import check_finite, check_range, is_concrete
 from mpijax.core.typing import Array, Complex
 from mpijax.system.engines import time_domain
-from mpijax.system.engines.moments import Rule, moment_rule
 from mpijax.system.grid import Grid
 from mpijax.system.leaves import as_leaf
 from mpijax.system.matrix import SystemMatrix
+from mpijax.system.model import ParticleModel, Rule, check_model
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 from mpijax.system.simulate import precision, time_chunk, voltage_factor
@@ -34,7 +34,7 @@ def simulate_field_free_line(
     gradient: Any,
     amplitude: Any,
     angles: Any,
-    particle: Any,
+    particle: ParticleModel,
     grid: Grid,
     *,
     harmonics: Sequence[int] = HARMONICS,
@@ -86,6 +86,7 @@ def simulate_field_free_line(
     for name, value, unit in (("gradient", gradient, "T/m"), ("amplitude", amplitude, "T")):
         if is_concrete(value) and not np.all(np.abs(value) > 1e-7):
             raise ValueError(f"{name} = {value} {unit}; a field-free line needs one that is not zero.")
+    check_model(particle)
     angles = as_leaf(angles)
     angles = angles[None] if angles.ndim == 0 else angles
     if angles.ndim != 1 or not angles.size:
@@ -112,7 +113,7 @@ def simulate_field_free_line(
         sequence,
         particle,
         grid,
-        rule=moment_rule(particle),
+        rule=particle.rule(),
         indices=tuple(indices.tolist()),
         dtype=dtype,
         chunk=time_chunk(particle, sequence.n_samples, grid.size, 1, dtype, memory_limit, traced=True),
@@ -142,7 +143,7 @@ def _rows(
     gradient: Any,
     angles: Any,
     sequence: LissajousSequence,
-    particle: Any,
+    particle: ParticleModel,
     grid: Grid,
     *,
     rule: Rule,
@@ -157,8 +158,6 @@ def _rows(
         scanner = Scanner.field_free_line(gradient, angle)
         bins = np.asarray(indices)
         coils = scanner.receive_coils
-        return time_domain.spectra(
-            scanner, sequence, particle, points, coils, 1.0, rule=rule, indices=bins, chunk=chunk
-        )[0]
+        return time_domain.spectra(scanner, sequence, particle, points, coils, rule=rule, indices=bins, chunk=chunk)[0]
 
     return jax.lax.map(at, angles)

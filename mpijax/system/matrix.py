@@ -16,6 +16,7 @@ from mpijax.system.facts.identity import check_numbers
 from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.grid import Grid
 from mpijax.system.leaves import as_array
+from mpijax.system.model import ParticleModel
 from mpijax.system.operator import RowOperator
 from mpijax.system.overscan import overscan_mask
 from mpijax.system.regrid import regrid_rows
@@ -64,7 +65,7 @@ class SystemMatrix(RowOperator):
     n_samples: int = static()
     transfer_function_corrected: bool = static()
     metadata: FrozenMapping = static()
-    particle: Any = None
+    particle: ParticleModel | None = None
     angles: Any = None
     channel_numbers: tuple[int, ...] | None = static(default=None)
     patch: int | None = static(default=None)
@@ -88,7 +89,7 @@ class SystemMatrix(RowOperator):
         sample_volume: Any = None,
         transfer_function: Any = None,
         transfer_function_corrected: bool = False,
-        particle: Any = None,
+        particle: ParticleModel | None = None,
         angles: Any = None,
         channels: Any = None,
         patch: Any = None,
