@@ -103,7 +103,11 @@ def test_its_field_free_line(page):
 
 def test_the_page_runs_and_its_image_is_found(page):
     found = np.asarray(page["solution"].value)[0].ravel()
-    assert np.argmax(found) == 40 and found.sum() == pytest.approx(10.0, rel=0.1)
+    assert (
+        np.argmax(found) == 40
+        and found[40] > 0.9 * np.linalg.norm(found)
+        and found[40] == pytest.approx(10.0, rel=0.25)
+    )
     matrix = page["matrix"]
     np.testing.assert_allclose(
         matrix.measure(page["image"]).values.ravel(), np.asarray(matrix.rows())[:, 40] * 10.0, rtol=1e-5, atol=1e-16
