@@ -5,6 +5,7 @@ from mpijax.system.coils import PolylineCoil as PolylineCoil
 from mpijax.system.coils import SeriesCoil as SeriesCoil
 from mpijax.system.coils import coil_sensitivities as coil_sensitivities
 from mpijax.system.field_free_line import line_angles as line_angles
+from mpijax.system.field_free_line import line_sequence as line_sequence
 from mpijax.system.field_free_line import simulate_field_free_line as simulate_field_free_line
 from mpijax.system.grid import Grid as Grid
 from mpijax.system.leakage import correct_leakage as correct_leakage
