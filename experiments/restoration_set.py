@@ -31,6 +31,7 @@ from mpijax.datasets import RestorationPrior
 from mpijax.datasets.fixed_sets import FixedSet, box_shape, reference_bins
 from mpijax.datasets.samplers import describe
 from mpijax.rows import present_rows
+from mpijax.system import Particle
 from mpijax.system.simulate import simulate_rows
 from mpijax.training.logging import show_progress
 from mpijax.viz import plot_rows, save
@@ -172,6 +173,7 @@ def _simulate(spec: FixedSet, index: int, simulator: Simulator, store: bool) -> 
     values, seconds = simulator(setup, shape, simulated)
     # bin 0 and Nyquist's carry nothing to learn; they are simulated, and not counted
     present = np.asarray(present_rows(values)) & np.isin(simulated, bins)
+    assert isinstance(setup.particle, Particle)
     line = {
         "units": units,
         "extent": extent,

@@ -39,6 +39,7 @@ from mpijax.system import TransferFunction as TransferFunction
 from mpijax.system import add_noise as add_noise
 from mpijax.system import fit_solid_harmonics as fit_solid_harmonics
 from mpijax.system import line_angles as line_angles
+from mpijax.system import line_sequence as line_sequence
 from mpijax.system import moment_spectrum as moment_spectrum
 from mpijax.system import simulate_field_free_line as simulate_field_free_line
 from mpijax.system import simulate_system_matrix as simulate_system_matrix

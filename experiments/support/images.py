@@ -71,7 +71,7 @@ def _simulated(
         scan.scanner, scan.sequence, scan.particle, fine_grid, truth.frequency_indices, engine="time"
     )
     object_ = np.asarray(resolution_phantom(fine_grid, center=center), np.float32)
-    data = np.asarray(fine.values)[truth.kept_rows()] @ object_
+    data = np.asarray(fine.rows_like(truth)) @ object_
     sigma = float(np.abs(data).max()) / DATA_SNR
     data = data + np.asarray(complex_normal(data.shape, sigma, key=scan.key, dtype=data.dtype))
     images = kaczmarz_images(truth, data, recovered)

@@ -193,7 +193,7 @@ def spread_rows(case: Case, count: int = 5) -> np.ndarray:
 
 def rows_at(case: Case, frequencies: Sequence[float]) -> np.ndarray:
     """The strongest row of a case at the frequency next to each wanted one [Hz]."""
-    present = np.asarray(case.truth.frequencies)[case.truth.kept_rows()[1]]
+    present = np.asarray(case.truth.row_frequencies)
     power = np.linalg.norm(case.images.reshape(len(present), -1), axis=1)
     chosen = []
     for wanted in frequencies:

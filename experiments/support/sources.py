@@ -36,7 +36,7 @@ class SimulatedScan:
 
     scanner: mj.Scanner
     sequence: mj.LissajousSequence
-    particle: mj.Particle
+    particle: mj.system.ParticleModel
     key: jax.Array
 
 

@@ -227,10 +227,9 @@ def figures_of(
     chosen = at_angle[np.linspace(0, len(at_angle) - 1, SHOWN).round().astype(int)]
     shown = {"reference": case.images[chosen], "coarse": case.coarse[chosen]}
     shown |= {name: estimate[chosen] for name, estimate in recovered.items() if name not in HIDDEN}
-    frequencies = np.asarray(case.truth.frequencies)
-    position = case.truth.kept_rows()[1][chosen]
+    frequencies = np.asarray(case.truth.row_frequencies)[chosen]
     save(
-        plot_rows(shown, reference="reference", frequencies=frequencies[position], extent=extent_of(grid)),
+        plot_rows(shown, reference="reference", frequencies=frequencies, extent=extent_of(grid)),
         folder / f"rows_{tag}.png",
     )
     lines = [f"![rows {tag}](figures/rows_{tag}.png)", ""]

@@ -11,7 +11,6 @@ from mpijax.core.checks import check_choice, check_count, check_range, check_sha
 from mpijax.core.typing import Array, Float
 from mpijax.datasets import phantoms
 from mpijax.datasets.presets import Preset
-from mpijax.io.mdf.write import acquisition_metadata
 from mpijax.physics.noise import complex_normal
 from mpijax.system import Grid, Measurement
 
@@ -101,12 +100,4 @@ def simulate_measurement(
         total = total + np.matmul(np.asarray(matrix.values), weights)
     signal, shape = jax.numpy.asarray(total), (frames + background_frames, 1, *total.shape)
     noise = complex_normal(shape, jax.numpy.asarray(sigma, signal.real.dtype), key=key, dtype=signal.dtype)
-    return Measurement.create(
-        signal + noise[:frames],
-        np.asarray(matrix.frequencies),
-        frequency_indices=np.asarray(matrix.frequency_indices),
-        n_samples=matrix.n_samples,
-        bandwidth=matrix.bandwidth,
-        background=noise[frames:] if background_frames else None,
-        metadata=acquisition_metadata(matrix) | {"/experiment/isSimulation": 1},
-    )
+    return matrix.as_measurement(signal + noise[:frames], noise[frames:] if background_frames else None)

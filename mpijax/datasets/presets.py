@@ -13,6 +13,7 @@ from mpijax.system import (
     Scanner,
     SystemMatrix,
     line_angles,
+    line_sequence,
     simulate_field_free_line,
     simulate_system_matrix,
 )
@@ -76,13 +77,9 @@ class Preset:
             self.spatial_modulation,
         )
         if self.kind == "line":
+            line, drive = Scanner.field_free_line(self.gradient[0]), line_sequence(self.amplitude[2])
             return simulate_field_free_line(
-                self.gradient[0],
-                self.amplitude[2],
-                line_angles(),
-                particle,
-                grid,
-                concentration=self.concentration,
+                line, drive, particle, grid, angles=line_angles(), concentration=self.concentration
             )
         spectrometer = self.kind == "spectrometer"
         scanner = Scanner.spectrometer() if spectrometer else Scanner.create(self.gradient)

@@ -15,7 +15,7 @@ from mpijax.core.pytree import pytree
 from mpijax.core.typing import Float
 from mpijax.identification.gains import counted, solve_gains
 from mpijax.identification.search import fit
-from mpijax.system import Grid, Particle, Scanner, SystemMatrix, simulate_field_free_line
+from mpijax.system import Grid, Particle, Scanner, SystemMatrix, line_sequence, simulate_field_free_line
 
 NODES_PER_VOXEL = 16
 """Distances from the line, per fine voxel, at which the signal is tabulated."""
@@ -234,6 +234,10 @@ def _check_line(matrix: SystemMatrix) -> Particle:
         raise ValueError(
             f"the matrix carries no {missing}; the fit of a field-free line needs its angles and its sequence.{hint}"
         )
+    if matrix.scanner is not None and np.size(matrix.scanner.receive_coils) != 3:
+        raise ValueError(
+            "the matrix has several receive coils at each angle; a field-free line is fitted to one coil along z."
+        )
     if not _amplitude(matrix) > 1e-7:
         raise ValueError(
             f"the sequence drives with {np.asarray(sequence.amplitude).tolist()} T; the line is moved by a field along z."
@@ -250,7 +254,7 @@ def _check_line(matrix: SystemMatrix) -> Particle:
             f"the grid has shape {matrix.grid.shape} around z = {float(matrix.grid.center[2]):g} m; the line is fitted in the "
             "plane z = 0 alone."
         )
-    if not particle.is_langevin or particle.size_spread is not None:
+    if not (isinstance(particle, Particle) and particle.is_langevin and particle.size_spread is None):
         raise ValueError(
             "the matrix records particles with anisotropy or a spread of sizes; only Langevin particles of one size are fitted."
         )
@@ -276,15 +280,14 @@ def _weights(matrix: SystemMatrix) -> Float[np.ndarray, "c f"]:
 def _simulate(matrix: SystemMatrix, gradient: float, particle: Particle, grid: Grid, angles: Any) -> SystemMatrix:
     """The scan of ``matrix`` with another gradient, particle, grid and angles, in float64."""
     sequence: Any = matrix.sequence
+    drive = line_sequence(_amplitude(matrix), sequence.base_frequency / sequence.dividers[2], matrix.n_samples)
     return simulate_field_free_line(
-        gradient,
-        _amplitude(matrix),
-        angles,
+        Scanner.field_free_line(gradient),
+        drive,
         particle,
         grid,
+        angles=angles,
         harmonics=np.asarray(matrix.frequency_indices).tolist(),
-        frequency=sequence.base_frequency / sequence.dividers[2],
-        samples=matrix.n_samples,
         concentration=matrix.sample_concentration,
         sample_volume=matrix.sample_volume,
         dtype=np.float64,

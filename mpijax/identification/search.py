@@ -97,12 +97,16 @@ def fit(
         raise TypeError("fit() searches on the host; call it outside jit, grad and vmap.")
     scanner = _given("scanner", scanner, system_matrix.scanner)
     sequence = _given("sequence", sequence, system_matrix.sequence)
-    particle = particle or system_matrix.particle or Particle.create()
+    model = particle or system_matrix.particle or Particle.create()
+    if not isinstance(model, Particle):
+        raise TypeError(
+            f"particle is a {type(model).__name__}; fit() knows the parameters of an mj.Particle alone, give one as first guess."
+        )
     for name, count in (("starts", starts), ("iterations", iterations), *(("subvoxels", count) for count in subvoxels)):
         check_count(name, count)
     _check_match(system_matrix, scanner, sequence)
-    box = search_box(free, bounds, scanner, particle, system_matrix.grid)
-    problem = _problem(system_matrix, scanner, sequence, particle, box, weights, gains, subvoxels)
+    box = search_box(free, bounds, scanner, model, system_matrix.grid)
+    problem = _problem(system_matrix, scanner, sequence, model, box, weights, gains, subvoxels)
     first = box.to_unit(box.start)
     others = qmc.Halton(len(box.names), scramble=False).random(starts)[1:]
     with jax.enable_x64(True):

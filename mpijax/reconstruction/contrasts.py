@@ -11,6 +11,7 @@ from mpijax.core.solution import Solution
 from mpijax.reconstruction.pipeline import check_options, solve
 from mpijax.reconstruction.problem import Problem, Rows, check_compatible, row_labels, unit
 from mpijax.system import Measurement, SystemMatrix
+from mpijax.system.facts.identity import positions_among
 
 
 def reconstruct_contrasts(
@@ -97,18 +98,15 @@ def contrast_problem(
     labels = [row_labels(matrix) for matrix in matrices]
     common = labels[0]
     for label in labels[1:]:
-        common = common[np.isin(common, label)]
+        common = common[positions_among(label, common) >= 0]
     if not len(common):
         raise ValueError(f"the matrices keep {[len(x) for x in labels]} rows but none in common; select alike.")
     drift = drift_components > 0
     taken = [
         Rows.take(matrix, measurement, empty=empty, period=period, drift=drift, check=check) for matrix in matrices
     ]
-    place = np.flatnonzero(np.all([np.isin(common, rows.labels) for rows in taken], axis=0))
-    parts = []
-    for rows in taken:
-        order = np.argsort(rows.labels)
-        parts.append(rows.keep(order[np.searchsorted(rows.labels, common[place], sorter=order)]))
+    place = np.flatnonzero(np.all([positions_among(rows.labels, common) >= 0 for rows in taken], axis=0))
+    parts = [rows.keep(positions_among(rows.labels, common[place])) for rows in taken]
     first = parts[0]
     joint = replace(
         first,

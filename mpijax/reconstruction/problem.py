@@ -327,7 +327,7 @@ def row_labels(matrix: SystemMatrix) -> np.ndarray:
 
 def unit(matrix: SystemMatrix) -> Any:
     """mmol(Fe)/L that one calibration sample per voxel amounts to."""
-    return matrix.to_concentration(np.ones(matrix.grid.size))[0]
+    return matrix.sample_unit
 
 
 def _name(value: Any) -> str:

@@ -96,7 +96,7 @@ def averages_gained(stats: Restored) -> float | None:
 
 def row_names(system_matrix: SystemMatrix, rows: Int[np.ndarray, " k"]) -> str:
     """The first of the given rows by number, channel and frequency, and how many there are beyond."""
-    index, table = system_matrix.row_index(), _frequencies(system_matrix)
+    index, table = system_matrix.row_index(), np.asarray(system_matrix.row_frequencies)
     names = [
         f"row {i} (channel {index.channel[i]}, bin {index.frequency_index[i]}, {table[i] / 1e3:.2f} kHz)"
         for i in rows[:NAMED]
@@ -108,7 +108,7 @@ def row_names(system_matrix: SystemMatrix, rows: Int[np.ndarray, " k"]) -> str:
 def row_list(system_matrix: SystemMatrix, stats: Restored) -> str:
     """A table of the rows that were not restored: channel, bin, frequency, noise and why; tabs between the columns."""
     index = system_matrix.row_index()
-    frequencies = _frequencies(system_matrix)
+    frequencies = np.asarray(system_matrix.row_frequencies)
     lines = ["channel\tbin\tfrequency_kHz\tnoise_over_maximum\treason"]
     for i in np.flatnonzero(~stats.trusted):
         lines.append(
@@ -127,9 +127,3 @@ def calibration_time(system_matrix: SystemMatrix, positions: float | int) -> flo
     if system_matrix.sequence is None or not averages:
         return None
     return float(positions * averages * np.asarray(system_matrix.sequence.period))
-
-
-def _frequencies(system_matrix: SystemMatrix) -> Float[np.ndarray, " m"]:
-    """Frequency of every kept row [Hz]."""
-    table = np.broadcast_to(np.asarray(system_matrix.frequencies), system_matrix.values.shape[:2])
-    return np.asarray(system_matrix.row_values(table))

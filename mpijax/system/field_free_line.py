@@ -1,20 +1,20 @@
 """System matrices of a field-free line that is turned step by step."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.checks import check_finite, check_range, is_concrete
+from mpijax.core.checks import check_finite, check_range, check_shape, is_concrete
 from mpijax.core.typing import Array, Complex
 from mpijax.system.engines import time_domain
-from mpijax.system.engines.moments import Rule, moment_rule
 from mpijax.system.grid import Grid
 from mpijax.system.leaves import as_leaf
 from mpijax.system.matrix import SystemMatrix
+from mpijax.system.model import ParticleModel, Rule, check_model
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 from mpijax.system.simulate import precision, time_chunk, voltage_factor
@@ -30,71 +30,21 @@ def line_angles(count: int = 60) -> np.ndarray:
     return np.pi * np.arange(count) / count
 
 
-def simulate_field_free_line(
-    gradient: Any,
-    amplitude: Any,
-    angles: Any,
-    particle: Any,
-    grid: Grid,
-    *,
-    harmonics: Sequence[int] = HARMONICS,
-    frequency: float = 23.2e3,
-    samples: int = 256,
-    concentration: Any = 1.0,
-    sample_volume: Any = None,
-    dtype: Any = None,
-    memory_limit: int | None = None,
-) -> SystemMatrix:
-    """System matrix of a rotated field-free line: one "channel" per angle, one row per angle and harmonic.
-
-    At each angle the line of :meth:`Scanner.field_free_line` is moved across the plane by a homogeneous field A sin(2 pi f t)
-    along z, in which direction the one receive coil looks. One period of the drive is simulated, so that bin = harmonic. A
-    fluid particle has its full anisotropy at the grid's largest distance from the origin, the same at every angle.
+def line_sequence(amplitude: Any, frequency: float = 23.2e3, samples: int = 256) -> LissajousSequence:
+    """The drive of a field-free line: A sin(2 pi f t) along z, one period of which is sampled, so that bin = harmonic.
 
     Args:
-        gradient: G [T/m], across the line.
         amplitude: A [T]; G FOV/2 moves the line over the field of view.
-        angles: (a,) [rad] of the line to the x axis, see :func:`line_angles`.
-        particle: model.
-        grid: voxels; in the plane z = 0 the field has its z component alone.
-        harmonics: of the drive frequency.
         frequency: f [Hz].
         samples: per period; at least four times the highest harmonic.
-        concentration, sample_volume, dtype, memory_limit: see :func:`simulate_system_matrix`.
-
-    Returns:
-        SystemMatrix (a, f, n) with ``angles``; its ``row_index()`` gives the angle of every row, its scanner is that of the
-        first angle.
 
     Raises:
-        ValueError: no gradient, no amplitude, no angle, angles in degrees, a harmonic that the samples do not resolve, or as
-            :func:`simulate_system_matrix`.
-
-    Source: TranSMS paper, section IV-A (60 angles, harmonics 2 to 9, 23.2 kHz).
+        ValueError: as :meth:`LissajousSequence.create`, or no amplitude.
     """
-    chosen = np.asarray(harmonics)
-    if (
-        chosen.ndim != 1
-        or not chosen.size
-        or np.any(chosen != chosen.astype(int))
-        or chosen.min() < 1
-        or 4 * chosen.max() > samples
-    ):
-        raise ValueError(
-            f"harmonics = {tuple(harmonics)} with {samples} samples per period; give integers from 1 to samples/4."
-        )
-    for name, value, unit in (("gradient", gradient, "T/m"), ("amplitude", amplitude, "T")):
-        if is_concrete(value) and not np.all(np.abs(value) > 1e-7):
-            raise ValueError(f"{name} = {value} {unit}; a field-free line needs one that is not zero.")
-    angles = as_leaf(angles)
-    angles = angles[None] if angles.ndim == 0 else angles
-    if angles.ndim != 1 or not angles.size:
-        raise ValueError(f"angles has shape {angles.shape}; expected at least one angle in radians, (a,).")
-    check_finite("angles", angles)
-    check_range("angles", angles, -2 * np.pi, 2 * np.pi, "rad", "Angles are in radians: 90 degrees is pi/2.")
-    check_range("concentration", concentration, 1e-12, 1e12, "mmol/L")
+    if is_concrete(amplitude) and not np.all(np.abs(amplitude) > 1e-7):
+        raise ValueError(f"amplitude = {amplitude} T; a field-free line needs one that is not zero.")
     xp = np if is_concrete(amplitude) else jnp
-    sequence = LissajousSequence.create(
+    return LissajousSequence.create(
         amplitude=xp.stack([0 * amplitude, 0 * amplitude, amplitude]),
         dividers=(1, 1, 1),
         base_frequency=frequency,
@@ -102,63 +52,172 @@ def simulate_field_free_line(
         n_samples=samples,
         active=(False, False, True),
     )
-    dtype, indices = precision(dtype), chosen.astype(int)
-    scanner = Scanner.field_free_line(gradient, angles[0])
+
+
+def _or_in_numbers(function: Callable[..., SystemMatrix]) -> Callable[..., SystemMatrix]:
+    """Accept the line in numbers too: (gradient, amplitude, angles, particle, grid, *, frequency, samples, ..)."""
+
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> SystemMatrix:
+        if "scanner" in options or arguments and isinstance(arguments[0], Scanner):
+            return function(*arguments, **options)
+        given = dict(zip(("gradient", "amplitude", "angles", "particle", "grid"), arguments, strict=False)) | options
+        missing = [name for name in ("gradient", "amplitude", "angles", "particle", "grid") if name not in given]
+        if missing or len(arguments) > 5:
+            raise TypeError(
+                "a field-free line is simulated by simulate_field_free_line(Scanner.field_free_line(gradient), "
+                "line_sequence(amplitude), particle, grid, angles=angles)."
+            )
+        sequence = {name: given.pop(name) for name in ("amplitude", "frequency", "samples") if name in given}
+        gradient, particle, grid = (given.pop(name) for name in ("gradient", "particle", "grid"))
+        return function(Scanner.field_free_line(gradient), line_sequence(**sequence), particle, grid, **given)
+
+    return call
+
+
+@_or_in_numbers
+def simulate_field_free_line(
+    scanner: Scanner,
+    sequence: LissajousSequence,
+    particle: ParticleModel,
+    grid: Grid,
+    *,
+    angles: Any,
+    harmonics: Sequence[int] = HARMONICS,
+    concentration: Any = 1.0,
+    sample_volume: Any = None,
+    dtype: Any = None,
+    memory_limit: int | None = None,
+) -> SystemMatrix:
+    """System matrix of a rotated field-free line: a "channel" per angle and receive coil.
+
+    At each angle the scanner's field is turned about the z axis, by that angle, and the line is moved across the plane by the drive
+    field; receive coils and drive field stand still. A fluid particle has its full anisotropy at the grid's largest distance
+    from the origin, the same at every angle. The line in numbers, (gradient, amplitude, angles, particle, grid, *, frequency,
+    samples, ..), is short for ``Scanner.field_free_line(gradient)`` and :func:`line_sequence`.
+
+    Args:
+        scanner: the line at angle 0, :meth:`Scanner.field_free_line`, with its receive coils and transfer function.
+        sequence: drive along one axis, z in general: :func:`line_sequence`.
+        particle: model.
+        grid: voxels; in the plane z = 0 the field has its z component alone.
+        angles: (a,) [rad] that the line is turned by, see :func:`line_angles`.
+        harmonics: of the drive frequency.
+        concentration, sample_volume, dtype, memory_limit: see :func:`simulate_system_matrix`.
+
+    Returns:
+        SystemMatrix (a c, f, n), angle by angle and of each angle coil by coil, with ``angles`` (a c,), of which each stands
+        as often as there are coils; its ``row_index()`` gives the angle of every row, its scanner is that of the first angle.
+
+    Raises:
+        ValueError: no gradient, no amplitude, no angle, angles in degrees, a harmonic that the samples do not resolve, a scanner
+            that is no field-free line in the x-y plane, a drive of several axes, or as :func:`simulate_system_matrix`.
+
+    Source: TranSMS paper, section IV-A (60 angles, harmonics 2 to 9, 23.2 kHz).
+    """
+    check_model(particle)
+    strength = _line_strength(scanner)
+    if sum(sequence.active) != 1:
+        raise ValueError(
+            f"the sequence drives {sum(sequence.active)} axes; a line is driven along one: line_sequence(amplitude)."
+        )
+    cycles, samples = max(sequence.cycles), sequence.n_samples
+    chosen = np.asarray(harmonics)
+    if (
+        chosen.ndim != 1
+        or not chosen.size
+        or np.any(chosen != chosen.astype(int))
+        or chosen.min() < 1
+        or 4 * cycles * chosen.max() > samples
+    ):
+        raise ValueError(
+            f"harmonics = {tuple(harmonics)} with {samples} samples per period; give integers from 1 to samples/{4 * cycles}."
+        )
+    angles = as_leaf(angles)
+    angles = angles[None] if angles.ndim == 0 else angles
+    if angles.ndim != 1 or not angles.size:
+        raise ValueError(f"angles has shape {angles.shape}; expected at least one angle in radians, (a,).")
+    check_finite("angles", angles)
+    check_range("angles", angles, -2 * np.pi, 2 * np.pi, "rad", "Angles are in radians: 90 degrees is pi/2.")
+    check_range("concentration", concentration, 1e-12, 1e12, "mmol/L")
+    coils = 3 if scanner.receive_coils is None else len(scanner.receive_coils)
+    dtype, indices = precision(dtype), cycles * chosen.astype(int)
     radius = jnp.max(jnp.linalg.norm(jnp.asarray(grid.positions), axis=1))
-    particle = particle.with_reference(jnp.abs(gradient) * radius)
+    particle = particle.with_reference(strength * radius)
     values = _rows(
-        jnp.asarray(gradient, dtype),
+        scanner,
         jnp.asarray(angles, dtype),
         sequence,
         particle,
         grid,
-        rule=moment_rule(particle),
+        rule=particle.rule(),
         indices=tuple(indices.tolist()),
         dtype=dtype,
-        chunk=time_chunk(particle, sequence.n_samples, grid.size, 1, dtype, memory_limit, traced=True),
+        chunk=time_chunk(particle, samples, grid.size, coils, dtype, memory_limit, traced=True),
     )
     frequencies = sequence.frequencies[indices]
     sample_volume = grid.voxel_volume if sample_volume is None else sample_volume
     factor = voltage_factor(particle, sequence, frequencies, concentration, sample_volume)
+    transfer_function = None
+    if scanner.transfer_function is not None:
+        check_shape("transfer_function", scanner.transfer_function, (coils, len(sequence.frequencies)))
+        chain = jnp.asarray(scanner.transfer_function)[:, indices]
+        factor, transfer_function = factor * chain, jnp.tile(chain, (len(angles), 1))
+    values = values * jnp.asarray(factor, values.dtype)[..., None]
     return SystemMatrix.create(
-        values * jnp.asarray(factor, values.dtype)[:, None],
+        values.reshape(-1, *values.shape[2:]),
         frequencies,
         grid,
         frequency_indices=indices,
         n_samples=samples,
         bandwidth=sequence.bandwidth,
-        scanner=scanner,
+        scanner=scanner.turned(angles[0]),
         sequence=sequence,
         particle=particle,
         sample_concentration=concentration,
         sample_volume=sample_volume,
+        transfer_function=transfer_function,
         metadata={"/experiment/isSimulation": 1, "/calibration/method": "simulation"},
-        angles=angles,
+        angles=angles.repeat(coils),
     )
+
+
+def _line_strength(scanner: Scanner) -> Any:
+    """|G| [T/m] of G (z e + e z), e in the x-y plane."""
+    gradient = scanner.gradient
+    if scanner.selection_field is not None:
+        raise ValueError("only a linear field is turned; make the scanner with Scanner.field_free_line(gradient).")
+    if is_concrete(gradient):
+        matrix = np.asarray(gradient, float)
+        if not np.all(np.abs(matrix).max() > 1e-7):
+            raise ValueError(f"gradient = {gradient} T/m; a field-free line needs one that is not zero.")
+        rest = np.abs([*matrix[:2, :2].ravel(), matrix[2, 2]]).max()
+        if rest > 1e-6 * np.abs(matrix).max():
+            raise ValueError(
+                "the scanner's field-free region is no line in the x-y plane with its field along z; make it with "
+                "Scanner.field_free_line(gradient)."
+            )
+    return jnp.hypot(jnp.asarray(gradient[0, 2]), jnp.asarray(gradient[1, 2]))
 
 
 @partial(jax.jit, static_argnames=("rule", "indices", "dtype", "chunk"))
 def _rows(
-    gradient: Any,
+    scanner: Scanner,
     angles: Any,
     sequence: LissajousSequence,
-    particle: Any,
+    particle: ParticleModel,
     grid: Grid,
     *,
     rule: Rule,
     indices: tuple[int, ...],
     dtype: Any,
     chunk: int,
-) -> Complex[Array, "a f n"]:
-    """Spectra of the moment along z, angle after angle."""
-    points = jnp.asarray(grid.positions, dtype)
+) -> Complex[Array, "a c f n"]:
+    """Spectra of what the coils see, angle after angle."""
+    points, bins = jnp.asarray(grid.positions, dtype), np.asarray(indices)
 
-    def at(angle: Any) -> Complex[Array, "f n"]:
-        scanner = Scanner.field_free_line(gradient, angle)
-        bins = np.asarray(indices)
-        coils = scanner.receive_coils
-        return time_domain.spectra(
-            scanner, sequence, particle, points, coils, 1.0, rule=rule, indices=bins, chunk=chunk
-        )[0]
+    def at(angle: Any) -> Complex[Array, "c f n"]:
+        turned, coils = scanner.turned(angle), scanner.receive_coils
+        return time_domain.spectra(turned, sequence, particle, points, coils, rule=rule, indices=bins, chunk=chunk)
 
     return jax.lax.map(at, angles)

@@ -11,14 +11,16 @@ from mpijax.core.checks import check_count, check_range, check_shape, is_concret
 from mpijax.core.frames import frame_std
 from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
-from mpijax.core.typing import Array, Bool, Complex, Inexact, Shaped
-from mpijax.physics.noise import complex_normal
+from mpijax.core.typing import Array, Bool, Complex, Inexact
 from mpijax.system.facts.identity import check_numbers
 from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.grid import Grid
 from mpijax.system.leaves import as_array
+from mpijax.system.model import ParticleModel
+from mpijax.system.operator import RowOperator
 from mpijax.system.overscan import overscan_mask
 from mpijax.system.regrid import regrid_rows
+from mpijax.system.row_index import RowIndex as RowIndex
 from mpijax.system.scanner import Scanner
 from mpijax.system.select import row_selection
 from mpijax.system.sequence import LissajousSequence
@@ -26,27 +28,7 @@ from mpijax.system.transfer import chain_factors, inverse_factors, scale_rows
 
 
 @pytree
-class RowIndex:
-    """Which rows a matrix (m, n) holds: receive channel and rfft bin of each, channel-major, frequency fastest.
-
-    Attributes:
-        channel: number of the receiver (m,), not its position in ``values``.
-        frequency_index: rfft bin (m,).
-        angle: of the field-free line [rad] (m,), or None.
-        channels: the numbers of all receivers of the matrix in its order, of rows that are not kept too; None = those of
-            ``channel``; static.
-        patch: the number of the period that the matrix belongs to, or None; static.
-    """
-
-    channel: Any
-    frequency_index: Any
-    angle: Any = None
-    channels: tuple[int, ...] | None = static(default=None)
-    patch: int | None = static(default=None)
-
-
-@pytree
-class SystemMatrix:
+class SystemMatrix(RowOperator):
     """A system matrix in the MDF scale: the plain, unnormalised rfft of one period. Make it with :meth:`create`.
 
     Attributes:
@@ -83,7 +65,7 @@ class SystemMatrix:
     n_samples: int = static()
     transfer_function_corrected: bool = static()
     metadata: FrozenMapping = static()
-    particle: Any = None
+    particle: ParticleModel | None = None
     angles: Any = None
     channel_numbers: tuple[int, ...] | None = static(default=None)
     patch: int | None = static(default=None)
@@ -107,7 +89,7 @@ class SystemMatrix:
         sample_volume: Any = None,
         transfer_function: Any = None,
         transfer_function_corrected: bool = False,
-        particle: Any = None,
+        particle: ParticleModel | None = None,
         angles: Any = None,
         channels: Any = None,
         patch: Any = None,
@@ -193,16 +175,6 @@ class SystemMatrix:
             patch=None if patch is None else int(patch),
         )
 
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Number of each receiver (c,): that of the scanner, kept through selection and files."""
-        return tuple(range(self.n_channels)) if self.channel_numbers is None else self.channel_numbers
-
-    @property
-    def n_channels(self) -> int:
-        """Number of receive channels c."""
-        return self.values.shape[0]
-
     def select(
         self,
         *,
@@ -261,23 +233,6 @@ class SystemMatrix:
             else tuple(self.channels[position] for position in channels),
         )
 
-    def row_index(self) -> RowIndex:
-        """Channel and bin of each kept row, in the order of :meth:`rows`."""
-        channel, position = self.kept_rows()
-        angle = None if self.angles is None else np.asarray(self.angles)[channel]
-        numbers = np.asarray(self.channels, int)[channel]
-        return RowIndex(numbers, np.asarray(self.frequency_indices)[position], angle, self.channels, self.patch)
-
-    def rows(self) -> Complex[Array, "m n"]:
-        """The kept rows as a matrix (m, n), channel-major, frequency fastest: the row order of Kaczmarz."""
-        if self.row_mask is None:
-            return self.values.reshape(-1, self.values.shape[-1])
-        return self.values[self.kept_rows()]
-
-    def row_values(self, array: Shaped[Array, "*batch c f"]) -> Shaped[Array, "*batch m"]:
-        """Pick the kept rows of a per-row array (.., c, f), such as the SNR, in the order of :meth:`rows`."""
-        return array[(..., *self.kept_rows())]
-
     def with_rows(self, rows: Inexact[Array, "m n"], grid: Grid | None = None) -> "SystemMatrix":
         """A matrix on ``grid`` whose kept rows are ``rows`` (m, n); rows that are not kept become zero."""
         grid = self.grid if grid is None else grid
@@ -291,16 +246,6 @@ class SystemMatrix:
         else:
             values = xp.zeros(shape, rows.dtype).at[self.kept_rows()].set(rows)
         return replace(self, values=values, grid=grid)
-
-    def kept_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Positions (channel, bin) among ``values`` of the kept rows, in the order of :meth:`rows`."""
-        if self.row_mask is None:
-            c, f = self.values.shape[:2]
-            return np.repeat(np.arange(c), f), np.tile(np.arange(f), c)
-        if not is_concrete(self.row_mask):
-            raise TypeError("which rows are kept must be known: select rows on the host, outside jit.")
-        channel, position = np.nonzero(np.asarray(self.row_mask))
-        return channel, position
 
     @property
     def noise_std(self) -> np.ndarray | None:
@@ -407,28 +352,4 @@ class SystemMatrix:
 
         c = image * c_sample * V_sample / V_voxel.
         """
-        return image * (self.sample_concentration * self.sample_volume / self.grid.voxel_volume)
-
-
-def add_noise(system_matrix: SystemMatrix, sigma: Any, *, key: jax.Array, background_frames: int = 0) -> SystemMatrix:
-    """Add white circular complex Gaussian noise to every entry.
-
-    Args:
-        system_matrix: the matrix.
-        sigma: complex standard deviation sqrt(E|n|^2) in the matrix's scale, scalar or per row (c, f).
-        key: random key.
-        background_frames: how many empty frames of the same noise to record in ``background``.
-
-    Returns:
-        The noisy matrix, SNR unset.
-    """
-    check_range("sigma", sigma, 0, float("inf"), "")
-    check_range("background_frames", background_frames, 0, 10**9, "")
-    values = jax.numpy.asarray(system_matrix.values)
-    sigma = jax.numpy.asarray(sigma, jax.numpy.finfo(values.dtype).dtype)
-    body, empty = jax.random.split(key)
-    noise = complex_normal(values.shape, sigma[..., None], key=body, dtype=values.dtype)
-    background = None
-    if background_frames:
-        background = complex_normal((background_frames, *values.shape[:2]), sigma, key=empty, dtype=values.dtype)
-    return replace(system_matrix, values=values + noise, background=background, snr=None)
+        return image * self.sample_unit

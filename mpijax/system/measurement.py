@@ -9,19 +9,16 @@ import numpy as np
 from mpijax.core.checks import check_count, check_finite, check_range, check_shape, is_concrete
 from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
-from mpijax.core.typing import Array, Bool, Complex
+from mpijax.core.typing import Array, Bool, Complex, Float
 from mpijax.system.facts.acquisition import AVERAGES, Acquisition, acquisition, acquisition_metadata, mean_periods
 from mpijax.system.facts.compare import check_alike
 from mpijax.system.facts.identity import check_numbers, matched_positions
 from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.leaves import as_array
-from mpijax.system.matrix import RowIndex
 from mpijax.system.regrid import linear_weights
+from mpijax.system.row_index import Indexed, RowIndex, bin_positions, check_angles, index_like, row_places
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
-
-SAME_ANGLE = 1e-5
-"""How far angles of a field-free line may differ [rad]."""
 
 
 @pytree
@@ -145,6 +142,25 @@ class Measurement:
         """Number of each period, (periods,)."""
         return tuple(range(self.values.shape[1])) if self.period_numbers is None else self.period_numbers
 
+    def row_index(self) -> RowIndex:
+        """Channel and bin of each row that holds data, channel-major, frequency fastest."""
+        channel, position = self._held()
+        angle = None if self.angles is None else np.asarray(self.angles)[channel]
+        patch = self.period_numbers[0] if self.period_numbers is not None and len(self.period_numbers) == 1 else None
+        numbers = np.asarray(self.channels, int)[channel]
+        return RowIndex(numbers, np.asarray(self.frequency_indices)[position], angle, self.channels, patch)
+
+    @property
+    def row_frequencies(self) -> Float[Array, " m"]:
+        """Frequency of each row that holds data [Hz] (m,), in the order of :meth:`row_index`."""
+        return self.frequencies[self._held()[1]]
+
+    def _held(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions (channel, bin) of the rows that hold data."""
+        shape = self.values.shape[2:]
+        channel, position = np.nonzero(np.ones(shape, bool) if self.row_mask is None else np.asarray(self.row_mask))
+        return channel, position
+
     def acquisitions(self) -> list[Acquisition]:
         """What the scan says of its fields and receiver, period by period."""
         return [acquisition(self, period) for period in range(self.values.shape[1])]
@@ -264,9 +280,9 @@ class Measurement:
         periods = places("period", self.periods, empty.periods, both)
         numbered = self.channel_numbers is not None and empty.channel_numbers is not None
         channels = places("channel", self.channels, empty.channels, numbered)
-        bins = _positions(empty.frequency_indices, self.frequency_indices)
+        bins = bin_positions(empty.frequency_indices, self.frequency_indices)
         if self.angles is not None and empty.angles is not None:
-            _check_angles(self.angles, np.asarray(empty.angles)[channels], "the empty scan's")
+            check_angles(self.angles, np.asarray(empty.angles)[channels], "the empty scan's")
         frames = empty.values.transpose(2, 3, 1, 0)[channels[:, None], bins][:, :, periods]  # (c, f, periods, frames)
         mask = self.row_mask
         if empty.row_mask is not None:
@@ -287,25 +303,28 @@ class Measurement:
         Raises:
             ValueError: a channel, frequency or period the measurement does not hold, or angles that differ.
         """
-        channel, position = self._places(row_index)
+        channel, position = row_places(self, row_index, "the measurement")
         return self.values[:, self.period_of(row_index.patch, period), channel, position]
+
+    def rows_like(self, other: Indexed, period: Any = None) -> Complex[Array, "frames k"]:
+        """The data of the rows of a matrix or of another measurement, in its order; see :meth:`SystemMatrix.rows_like`.
+
+        Args:
+            other: matrix or measurement.
+            period: as for :meth:`rows`.
+
+        Returns:
+            complex (frames, k).
+
+        Raises:
+            ValueError: as :meth:`rows`, or a frequency that is no bin of this measurement.
+        """
+        return self.rows(index_like(other, self), period)
 
     def holds(self, row_index: RowIndex) -> Bool[np.ndarray, " m"]:
         """Which rows of a system matrix have data (m,)."""
-        channel, position = self._places(row_index)
+        channel, position = row_places(self, row_index, "the measurement")
         return np.ones(len(channel), bool) if self.row_mask is None else np.asarray(self.row_mask)[channel, position]
-
-    def _places(self, row_index: RowIndex) -> tuple[np.ndarray, np.ndarray]:
-        """Positions (channel, bin) of a matrix's rows."""
-        position = _positions(self.frequency_indices, row_index.frequency_index)
-        numbers = np.asarray(row_index.channel)
-        asked, place = np.unique(numbers, return_inverse=True)
-        own = asked.tolist() if row_index.channels is None else row_index.channels
-        numbered = self.channel_numbers is not None
-        channel = matched_positions("channel", asked.tolist(), own, self.channels, numbered=numbered)[place]
-        if row_index.angle is not None and self.angles is not None:
-            _check_angles(row_index.angle, np.asarray(self.angles)[channel], "the measurement's")
-        return channel, position
 
     def period_of(self, patch: int | None, period: Any = None) -> int:
         """Where the period of a patch stands in each frame.
@@ -331,33 +350,6 @@ class Measurement:
                 f"{self.period_numbers[period]}."
             )
         return period
-
-
-def _positions(bins: Any, wanted: Any) -> np.ndarray:
-    """Where the wanted bins stand among ``bins``, in any order."""
-    bins, wanted = np.asarray(bins), np.asarray(wanted)
-    order = np.argsort(bins)
-    position = order[np.minimum(np.searchsorted(bins, wanted, sorter=order), len(bins) - 1)]
-    missing = np.unique(wanted[bins[position] != wanted])
-    if len(missing):
-        raise ValueError(
-            f"the measurement lacks {len(missing)} of the matrix's frequencies (bins {missing[:5].tolist()} ..); select the "
-            "same frequencies in both."
-        )
-    return position
-
-
-def _check_angles(own: Any, theirs: np.ndarray, whose: str) -> None:
-    if np.abs(np.exp(1j * np.asarray(own)) - np.exp(1j * theirs)).max(initial=0) > SAME_ANGLE:
-        raise ValueError(
-            f"the rows were measured at angles of {_range(own)} rad, {whose} channels of the same numbers at {_range(theirs)} rad; "
-            "use a scan of the same angles."
-        )
-
-
-def _range(angles: Any) -> str:
-    low, high = np.min(angles), np.max(angles)
-    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def _means(place: np.ndarray) -> np.ndarray:

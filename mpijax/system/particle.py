@@ -1,6 +1,7 @@
 """Magnetic nanoparticles."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,9 @@ from mpijax.core.constants import BOLTZMANN
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float
 from mpijax.physics.anisotropy import Method
+from mpijax.system.engines.moments import equilibrium_moment
 from mpijax.system.leaves import as_leaf
+from mpijax.system.model import Expansion, ParticleModel, Rule
 
 SIZE_NODES = 16
 """Gauss-Hermite nodes over the logarithm of the diameter: the mean moment is in error by 1e-13 at a spread of 0.1, 4e-8 at
@@ -24,7 +27,7 @@ ALPHA_BOUNDS = (5.0, 10.0, 21.0, 35.0, 50.0)
 
 
 @pytree
-class Particle:
+class Particle(ParticleModel):
     """Magnetic cores of one diameter or of log-normal diameters. Make them with :meth:`create`.
 
     The fields that are None choose the model: neither ``easy_axis`` nor ``spatial_modulation`` is the Langevin model, an
@@ -228,6 +231,25 @@ class Particle:
         nodes, weights = np.polynomial.hermite_e.hermegauss(SIZE_NODES)
         xp = np if is_concrete(self.size_spread) else jnp
         return xp.exp(3 * self.size_spread**2 + self.size_spread * nodes), weights / weights.sum()
+
+    def rule(self) -> Rule:
+        """How the anisotropic moment is evaluated, and the bound of alpha that sizes it."""
+        return self.anisotropy_method, self.alpha_bound
+
+    @property
+    def arrays_per_sample(self) -> int:
+        """Of an anisotropic particle two components and the sums of the quadrature."""
+        return 0 if self.is_langevin else 8
+
+    def expansion(self) -> Expansion | None:
+        """In xi = beta H, poles at i pi (isotropic) and i pi/2; the largest of log-normal cores would need thousands of terms."""
+        return None if self.size_spread is not None else Expansion(self.beta, np.pi if self.is_langevin else np.pi / 2)
+
+    def unit_moment(
+        self, field: Sequence[Float[Array, "n t"]], static_field: Float[Array, "n 3"], rule: Any
+    ) -> list[jax.Array]:
+        """Mean moment in equilibrium, see :func:`equilibrium_moment`; a fluid particle without reference field takes 1 T."""
+        return equilibrium_moment(self.beta, self.sizes(), field, self.local_anisotropy(static_field, 1.0), rule)
 
     def local_anisotropy(
         self, static_field: Float[Array, "n 3"], reference: Any

@@ -89,8 +89,8 @@ class Scanner:
         return _build(matrix, offset_field, receive_coils, transfer_function)
 
     @staticmethod
-    def field_free_line(gradient: Any, angle: Any = 0.0) -> "Scanner":
-        """A field-free line through the origin in the x-y plane at ``angle`` to the x axis, one receive channel along z.
+    def field_free_line(gradient: Any, angle: Any = 0.0, receive_coils: Any = None) -> "Scanner":
+        """A field-free line through the origin in the x-y plane at ``angle`` to the x axis.
 
         H = G (s z_hat + z e), e = (-sin angle, cos angle, 0), s = r.e: free of curl and divergence; in the plane z = 0 it points
         along z and vanishes on the line. Drive it along z.
@@ -98,6 +98,7 @@ class Scanner:
         Args:
             gradient: G [T/m].
             angle: [rad], within +-2 pi.
+            receive_coils: as for :meth:`create`; None = one homogeneous coil along z.
 
         Raises:
             ValueError: a gradient that is not in T/m, or an angle in degrees.
@@ -114,7 +115,7 @@ class Scanner:
         across = xp.stack([-xp.sin(angle) + zero, xp.cos(angle) + zero, zero])
         along = np.array([0.0, 0.0, 1.0])
         matrix = gradient * (along[:, None] * across + across[:, None] * along)
-        return _build(matrix, (0.0, 0.0, 0.0), along[None], None)
+        return _build(matrix, (0.0, 0.0, 0.0), along[None] if receive_coils is None else receive_coils, None)
 
     @staticmethod
     def spectrometer(
@@ -157,6 +158,21 @@ class Scanner:
         dtype = points.dtype
         return linear_field(points, jnp.asarray(self.gradient, dtype), jnp.asarray(self.offset_field, dtype))
 
+    def turned(self, angle: Any) -> "Scanner":
+        """The scanner whose field is turned by ``angle`` [rad] about the z axis, R G R^T and R H_0; its coils stand still.
+
+        Raises:
+            ValueError: the selection field is not linear.
+        """
+        if self.selection_field is not None:
+            raise ValueError("turned() turns a linear field; this scanner has a selection_field of its own.")
+        xp = np if is_concrete((self.gradient, self.offset_field, angle)) else jnp
+        c, s, zero, one = xp.cos(angle), xp.sin(angle), xp.zeros_like(angle), xp.ones_like(angle)
+        turn = xp.stack([xp.stack([c, -s, zero]), xp.stack([s, c, zero]), xp.stack([zero, zero, one])])
+        gradient = xp.einsum("ij,jk,lk->il", turn, xp.asarray(self.gradient), turn, **_highest(xp))
+        offset = xp.einsum("ij,j->i", turn, xp.asarray(self.offset_field), **_highest(xp))
+        return replace(self, gradient=gradient, offset_field=offset)
+
     def at(self, point: Any) -> "Scanner":
         """The scanner whose field-free point focus fields have moved to ``point`` (3,) [m]: homogeneous offset -G point.
 
@@ -169,6 +185,10 @@ class Scanner:
         check_shape("point", point, (3,))
         check_range("point", point, -10.0, 10.0, "m", "Positions are in metres.")
         return replace(self, offset_field=-self.gradient @ point)
+
+
+def _highest(xp: Any) -> dict[str, str]:
+    return {"precision": "highest"} if xp is jnp else {}
 
 
 def _gradient_matrix(gradient: Any) -> Any:

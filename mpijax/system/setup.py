@@ -10,6 +10,7 @@ from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Bool, Float
 from mpijax.physics.scan_order import box_coordinates, valid_voxels
 from mpijax.system.grid import Grid
+from mpijax.system.model import ParticleModel
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 
@@ -26,7 +27,7 @@ class Setup:
 
     scanner: Scanner
     sequence: LissajousSequence
-    particle: Any
+    particle: ParticleModel
     extent: Any
     fov: Any
     center: Any

@@ -16,9 +16,9 @@ from mpijax.core.checks import check_choice, check_range, check_shape, is_concre
 from mpijax.core.constants import MAGNETITE_DENSITY, MAGNETITE_MOLAR_MASS, MU0
 from mpijax.core.typing import Array, Bool, Complex
 from mpijax.system.engines import phase_nodes, separable, time_domain
-from mpijax.system.engines.moments import Rule, moment_rule
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
+from mpijax.system.model import Expansion, ParticleModel, Rule, check_model
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 from mpijax.system.setup import Setup
@@ -30,9 +30,9 @@ CACHE_BYTES = 2**25
 """Working set of one chunk of a larger grid: what the last-level cache of a small machine holds."""
 
 SMALL_BYTES = 2**23
-"""Working set of one chunk where it is passed through many times: by the sums over quadrature nodes of anisotropic particles,
-and under reverse mode, which traced parameters may be meant for. ``memory_limit`` overrides it; benchmarks.bench_simulate and
-benchmarks.bench_separable time both cases."""
+"""Working set of one chunk where it is passed through many times: by models that keep arrays of their own (the sums over
+quadrature nodes of anisotropic particles), and under reverse mode, which traced parameters may be meant for. ``memory_limit``
+overrides it; benchmarks.bench_simulate and benchmarks.bench_separable time both cases."""
 
 SEPARABLE_BYTES = 2**30
 """Working memory of the separable engine beside the result."""
@@ -41,7 +41,7 @@ SEPARABLE_BYTES = 2**30
 def moment_spectrum(
     scanner: Scanner,
     sequence: LissajousSequence,
-    particle: Any,
+    particle: ParticleModel,
     grid: Grid,
     frequency_indices: Any = None,
     *,
@@ -54,15 +54,16 @@ def moment_spectrum(
     Args:
         scanner: selection field.
         sequence: drive field and sampling.
-        particle: model, a ``Particle``.
+        particle: a ``Particle`` or another :class:`mpijax.system.ParticleModel`.
         grid: voxels.
         frequency_indices: rfft bins to keep (f,); None = all. The time engine takes traced ones, of which only the length is
             static.
-        engine: "time", "separable" (ideal selection field with a diagonal gradient; particles of one size that are the same
-            everywhere; any coils), or "auto": separable where it applies and pays (single precision, three driven axes, at
-            least 32 frequencies, all of order below 24, at least 64 voxels, at most 128 nodes per axis, everything concrete),
-            else time. They agree within 2e-5 (float32) and 1e-9 (float64) of the largest value of the whole moment spectrum for
-            concrete arguments; traced field strengths leave the separable engine at 64 nodes per axis.
+        engine: "time", "separable" (ideal selection field with a diagonal gradient; models that are the same everywhere and
+            have an expansion, such as particles of one size; any coils), or "auto": separable where it applies and pays (single
+            precision, three driven axes, at least 32 frequencies, all of order below 24, at least 64 voxels, at most 128 nodes
+            per axis, everything concrete), else time. They agree within 2e-5 (float32) and 1e-9 (float64) of the largest value
+            of the whole moment spectrum for concrete arguments; traced field strengths leave the separable engine at 64 nodes
+            per axis.
         dtype: float32 or float64; None = the default precision. The transform runs in the same precision: float32 components
             below 1e-5 of the strongest are rounding noise.
         memory_limit: bytes of working memory beside the result; None = 128 MiB (8 MiB for anisotropic particles), in chunks
@@ -84,7 +85,7 @@ def moment_spectrum(
 def simulate_system_matrix(
     scanner: Scanner,
     sequence: LissajousSequence,
-    particle: Any,
+    particle: ParticleModel,
     grid: Grid,
     frequency_indices: Any = None,
     *,
@@ -153,7 +154,7 @@ def simulate_system_matrix(
 
 
 def voltage_factor(
-    particle: Any, sequence: LissajousSequence, frequencies: Any, concentration: Any, sample_volume: Any
+    particle: ParticleModel, sequence: LissajousSequence, frequencies: Any, concentration: Any, sample_volume: Any
 ) -> Any:
     """-mu0 m0 (2 pi i f_k) * particles * N, (f,): from p . rfft(m)/N [1/m] to volts in the MDF scale."""
     iron = concentration * MAGNETITE_MOLAR_MASS / (3 * MAGNETITE_DENSITY) * sample_volume
@@ -189,6 +190,7 @@ def simulate_rows(
         As :func:`moment_spectrum`.
     """
     scanner, sequence, particle = setup.scanner, setup.sequence, setup.particle
+    check_model(particle)
     dtype = precision(dtype)
     n_channels = 3 if scanner.receive_coils is None else len(scanner.receive_coils)
     indices = _check_indices(frequency_indices, sequence)
@@ -196,9 +198,10 @@ def simulate_rows(
     points, valid = setup.positions(shape)
     order = jnp.argsort(~valid, stable=True)  # the voxels of the extent first; chunks of others are left out
     points = points.astype(dtype)
-    reference = time_domain.reference_field(scanner, points, valid)
-    arguments = scanner, sequence, particle, points[order], scanner.receive_coils, reference
-    settings = {"rule": moment_rule(particle), "indices": indices, "count": jnp.sum(valid)}
+    if not particle.is_homogeneous:
+        particle = particle.with_reference(time_domain.reference_field(scanner, points, valid))
+    arguments = scanner, sequence, particle, points[order], scanner.receive_coils
+    settings = {"rule": particle.rule(), "indices": indices, "count": jnp.sum(valid)}
     if nodes is None:
         chunk = time_chunk(particle, sequence.n_samples, n_voxels, n_channels, dtype, memory_limit, traced=True)
         rows = time_domain.spectra(*arguments, **settings, chunk=chunk)
@@ -222,7 +225,7 @@ class _Call:
         self,
         scanner: Scanner,
         sequence: LissajousSequence,
-        particle: Any,
+        particle: ParticleModel,
         grid: Grid,
         frequency_indices: Any,
         engine: str,
@@ -231,6 +234,7 @@ class _Call:
         n_channels: int,
     ):
         check_choice("engine", engine, ("auto", "time", "separable"))
+        check_model(particle)
         self.dtype = precision(dtype)
         self.indices = _check_indices(frequency_indices, sequence)
         self.scanner, self.sequence, self.grid = scanner, sequence, grid
@@ -254,7 +258,7 @@ class _Call:
     def run(self, coils: Any, factor: Any) -> Complex[Array, "c f n"]:
         """factor (complex (c, f); None = 1) * rfft(p . m)/N, (c, f, n)."""
         arguments = self.scanner, self.sequence, self.particle, self.grid, coils, factor
-        static: dict[str, Any] = {"rule": moment_rule(self.particle), "dtype": self.dtype}
+        static: dict[str, Any] = {"rule": self.particle.rule(), "dtype": self.dtype}
         if self.plan is None:
             return _time(*arguments, self.indices, chunk=self.chunk, **static)
         return _separable(*arguments, self.plan.rows, static=self.plan.static, planes=self.chunk, **static)
@@ -267,10 +271,10 @@ class _Call:
                 np.asarray, (self.scanner, self.sequence, self.particle, self.grid)
             )
             amplitude = np.where(sequence.active, sequence.amplitude, 0)
-            drive = particle.beta * amplitude
-            box = drive + particle.beta * np.abs(np.diagonal(scanner.gradient)) * grid.fov / 2
-        pole = np.pi if self.particle.is_langevin else np.pi / 2
-        tolerance = separable.TOLERANCE[self.dtype.name]
+            beta = _expansion(particle).beta
+            drive = beta * amplitude
+            box = drive + beta * np.abs(np.diagonal(scanner.gradient)) * grid.fov / 2
+        tolerance, pole = separable.TOLERANCE[self.dtype.name], _expansion(self.particle).pole
         return separable.extent(self.sequence, drive, box, tolerance=tolerance, pole=pole)
 
     def _pays(self, extent: separable.Extent) -> bool:
@@ -325,23 +329,29 @@ def _check_indices(indices: Any, sequence: LissajousSequence) -> Any:
     return indices
 
 
-def _not_separable(scanner: Scanner, particle: Any, indices: Any) -> str | None:
+def _expansion(particle: ParticleModel) -> Expansion:
+    found = particle.expansion()
+    assert found is not None  # as _not_separable has found
+    return found
+
+
+def _not_separable(scanner: Scanner, particle: ParticleModel, indices: Any) -> str | None:
     """Why the separable engine does not apply, or None."""
     if scanner.selection_field is not None:
         return "the selection field is not linear"
     if is_concrete(scanner.gradient) and np.any(np.asarray(scanner.gradient) * (1 - np.eye(3)) != 0):
         return "the gradient is not diagonal, so that the field components do not separate"
     if not particle.is_homogeneous:
-        return "fluid particles differ from position to position"
-    if len(particle.sizes()[1]) > 1:
-        return "the largest cores of a size distribution would need an expansion of thousands of terms"
+        return "the particles differ from position to position, as fluid ones do"
+    if particle.expansion() is None:
+        return "their moment has no expansion that pays: the largest cores of a size distribution would need thousands of terms"
     if not is_concrete(indices):
         return "frequency_indices are traced"
     return None
 
 
 def time_chunk(
-    particle: Any,
+    particle: ParticleModel,
     n_samples: int,
     n_voxels: int,
     n_channels: int,
@@ -353,7 +363,7 @@ def time_chunk(
     needed = time_domain.bytes_per_voxel(particle, n_samples, n_channels, dtype.itemsize)
     limit = memory_limit
     if limit is None:
-        if not particle.is_langevin:
+        if particle.arrays_per_sample:
             limit = SMALL_BYTES
         elif needed * n_voxels > WHOLE_BYTES:
             limit = CACHE_BYTES
@@ -369,7 +379,7 @@ def time_chunk(
 def _time(
     scanner: Scanner,
     sequence: LissajousSequence,
-    particle: Any,
+    particle: ParticleModel,
     grid: Grid,
     coils: Any,
     factor: Any,
@@ -380,7 +390,7 @@ def _time(
     chunk: int,
 ) -> Complex[Array, "c f n"]:
     points = jnp.asarray(grid.positions, dtype)
-    rows = time_domain.spectra(scanner, sequence, particle, points, coils, 1.0, rule=rule, indices=indices, chunk=chunk)
+    rows = time_domain.spectra(scanner, sequence, particle, points, coils, rule=rule, indices=indices, chunk=chunk)
     return rows if factor is None else rows * jnp.asarray(factor, rows.dtype)[..., None]
 
 

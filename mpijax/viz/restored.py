@@ -91,7 +91,7 @@ def _slice(images: np.ndarray, gaps: np.ndarray) -> np.ndarray:
 def _titles(matrix: SystemMatrix, stats: Mapping[str, Any], rows: np.ndarray) -> list[str]:
     index = matrix.row_index()
     bins = np.asarray(index.frequency_index)[rows]
-    frequencies = matrix.row_values(np.broadcast_to(np.asarray(matrix.frequencies), matrix.values.shape[:2]))[rows]
+    frequencies = np.asarray(matrix.row_frequencies)[rows]
     orders = None if matrix.sequence is None else matrix.sequence.mixing_orders()[bins]
     titles = []
     for j, row in enumerate(rows):

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import mpijax as mj
 from mpijax.system import simulate
-from mpijax.system.engines import moments
 
 BOUNDS = {"float32": 2e-5, "float64": 1e-9}
 """Largest difference of the engines relative to the largest value, as the docstring of moment_spectrum states."""
@@ -164,7 +163,7 @@ def test_memory_cap_holds(anisotropic):
     assert 1 < call.chunk < grid.size
     arguments = call.scanner, sequence, call.particle, grid, None, None, None
     compiled = (
-        simulate._time.lower(*arguments, rule=moments.moment_rule(particle), dtype=call.dtype, chunk=call.chunk)
+        simulate._time.lower(*arguments, rule=particle.rule(), dtype=call.dtype, chunk=call.chunk)
         .compile()
         .memory_analysis()
     )
@@ -181,7 +180,7 @@ def test_memory_cap_of_the_separable_engine_and_its_refusal():
     for diameter in (20e-9, 26e-9):
         call = simulate._Call(scanner, sequence, mj.Particle.create(diameter), grid, bins, "separable", None, limit, 3)
         arguments = call.scanner, sequence, call.particle, grid, None, None, call.plan.rows
-        static = {"rule": moments.moment_rule(call.particle), "static": call.plan.static, "dtype": call.dtype}
+        static = {"rule": call.particle.rule(), "static": call.plan.static, "dtype": call.dtype}
         compiled = simulate._separable.lower(*arguments, **static, planes=call.chunk).compile().memory_analysis()
         assert compiled.temp_size_in_bytes < limit + 2 * 3 * len(bins) * grid.size * 8
     large = mj.Particle.create(45e-9)

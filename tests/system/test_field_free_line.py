@@ -1,11 +1,14 @@
 """The rotated field-free line against the one-dimensional Langevin signal it reduces to."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 
 import mpijax as mj
 from mpijax.system import field_free_line
+from mpijax.viz.channels import Channels
 from tests.reference import physics as twin
 
 GRID = mj.Grid.create((6, 4, 1), (32e-3, 24e-3, 1e-3))
@@ -113,3 +116,55 @@ def test_bad_lines(options, message):
     arguments = {"gradient": 1.0, "amplitude": 16e-3, "angles": mj.line_angles(2)} | options
     with pytest.raises(ValueError, match=message):
         mj.simulate_field_free_line(**arguments, particle=PARTICLE, grid=GRID)
+
+
+def test_the_line_like_its_sister():
+    angles = np.array([0.2, 1.1, 2.5])
+    old = mj.simulate_field_free_line(0.7, 9e-3, angles, PARTICLE, GRID, harmonics=(2, 3), frequency=25e3, samples=64)
+    line, drive = mj.Scanner.field_free_line(0.7), mj.line_sequence(9e-3, 25e3, 64)
+    new = mj.simulate_field_free_line(line, drive, PARTICLE, GRID, angles=angles, harmonics=(2, 3))
+    np.testing.assert_array_equal(new.values, old.values)
+    np.testing.assert_array_equal(new.angles, angles)
+    turned = mj.simulate_field_free_line(
+        mj.Scanner.field_free_line(0.7, 0.2), drive, PARTICLE, GRID, angles=angles - 0.2, harmonics=(2, 3)
+    )
+    np.testing.assert_allclose(turned.values, old.values, rtol=0, atol=2e-6 * np.abs(old.values).max())
+    with pytest.raises(TypeError, match=r"Scanner.field_free_line\(gradient\)"):
+        mj.simulate_field_free_line(0.7, 9e-3, PARTICLE, GRID)
+
+
+def test_several_coils_at_each_angle():
+    """Each angle is an ordinary scanner with the field of the line there and the coils where they are."""
+    rng = np.random.default_rng(0)
+    angles, coils = np.array([0.3, 1.4]), np.array([[0, 0, 1.0], [0.6, 0.8, 0], [0.3, 0, 0.5]])
+    chain = rng.normal(size=(3, 33, 2)) @ [1, 1j]
+    line = replace(mj.Scanner.field_free_line(0.7, receive_coils=coils), transfer_function=chain)
+    grid, drive = mj.Grid.create((4, 3, 2), (16e-3, 12e-3, 8e-3)), mj.line_sequence(9e-3, samples=64)
+    matrix = mj.simulate_field_free_line(line, drive, PARTICLE, grid, angles=angles, harmonics=(3, 2))
+    assert matrix.values.shape == (6, 2, 24)
+    np.testing.assert_array_equal(matrix.angles, np.repeat(angles, 3))
+    for i, angle in enumerate(angles):
+        scanner = replace(mj.Scanner.field_free_line(0.7, angle, coils), transfer_function=chain)
+        one = mj.simulate_system_matrix(scanner, drive, PARTICLE, grid, np.array([3, 2]))
+        part = matrix.values[3 * i : 3 * i + 3]
+        np.testing.assert_allclose(part, one.values, rtol=0, atol=2e-6 * np.abs(one.values).max())
+        np.testing.assert_array_equal(matrix.transfer_function[3 * i : 3 * i + 3], one.transfer_function)
+    names = Channels(6, angles=matrix.angles).names
+    assert len(set(names)) == 6 and names[4] == "angle 80.21 deg, coil 1"
+    found = mj.reconstruction.reconstruct(matrix, matrix.measure(np.ones(24)), regularization=1e-8)
+    assert found.value.shape == (1, 2, 3, 4)
+    with pytest.raises(ValueError, match="several receive coils"):
+        mj.identification.fit_field_free_line(mj.simulate_field_free_line(line, drive, PARTICLE, GRID, angles=angles))
+
+
+@pytest.mark.parametrize(
+    "scanner, sequence, message",
+    [
+        (mj.Scanner.create((-1.0, -1.0, 2.0)), mj.line_sequence(9e-3), "no line in the x-y plane"),
+        (mj.Scanner.field_free_line(0.7), mj.LissajousSequence.create((9e-3, 9e-3, 0)), "drives 2 axes"),
+        (mj.Scanner.spectrometer(), mj.line_sequence(9e-3), "not zero"),
+    ],
+)
+def test_scanners_and_drives_that_are_no_line(scanner, sequence, message):
+    with pytest.raises(ValueError, match=message):
+        mj.simulate_field_free_line(scanner, sequence, PARTICLE, GRID, angles=[0.1])

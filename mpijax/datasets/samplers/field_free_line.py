@@ -8,10 +8,11 @@ import numpy as np
 
 from mpijax.core.checks import check_range
 from mpijax.core.constants import MU0
-from mpijax.system.field_free_line import HARMONICS, line_angles, simulate_field_free_line
+from mpijax.system.field_free_line import HARMONICS, line_angles, line_sequence, simulate_field_free_line
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.particle import Particle
+from mpijax.system.scanner import Scanner
 
 FOV = (32e-3, 32e-3, 1e-3)
 SHAPE = (32, 32, 1)
@@ -60,9 +61,11 @@ class FieldFreeLineItem:
             options: passed on to :func:`mpijax.system.simulate_field_free_line`.
         """
         grid = Grid.create(SHAPE, FOV) if grid is None else grid
-        return simulate_field_free_line(
-            self.gradient, self.amplitude, self.angles, self.particle, grid, frequency=FREQUENCY, **options
+        line, drive = (
+            Scanner.field_free_line(self.gradient),
+            line_sequence(self.amplitude, FREQUENCY, options.pop("samples", 256)),
         )
+        return simulate_field_free_line(line, drive, self.particle, grid, **{"angles": self.angles} | options)
 
     def describe(self) -> str:
         """Its values, with units."""

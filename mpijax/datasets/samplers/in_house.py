@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from mpijax.datasets.samplers.field_free_line import FREQUENCY
-from mpijax.system.field_free_line import line_angles, simulate_field_free_line
+from mpijax.system.field_free_line import line_angles, line_sequence, simulate_field_free_line
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.particle import Particle
+from mpijax.system.scanner import Scanner
 
 FOV = (64e-3, 32e-3, 2e-3)
 SHAPE = (32, 16, 1)
@@ -42,8 +43,9 @@ class InHouseItem:
         """
         grid = Grid.create(SHAPE, FOV) if grid is None else grid
         particle = Particle.create(self.core_diameter)
-        settings: dict[str, Any] = {"frequency": FREQUENCY, "harmonics": HARMONICS, **options}
-        return simulate_field_free_line(self.gradient, AMPLITUDE, line_angles(60), particle, grid, **settings)
+        drive = line_sequence(AMPLITUDE, options.pop("frequency", FREQUENCY), options.pop("samples", 256))
+        settings: dict[str, Any] = {"angles": line_angles(60), "harmonics": HARMONICS} | options
+        return simulate_field_free_line(Scanner.field_free_line(self.gradient), drive, particle, grid, **settings)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,15 @@ import numpy as np
 
 from mpijax.datasets.samplers.particle import MixedParticle
 from mpijax.datasets.samplers.restoration import FWHM
+from mpijax.system.particle import Particle
 from mpijax.system.setup import Setup
 
 
 def describe(setup: Setup) -> str:
     """The values of a concrete calibration: particle, fields, field-free point, resolution and grid, with units."""
     particle, sequence = setup.particle, setup.sequence
+    if not isinstance(particle, Particle):
+        raise TypeError(f"the setup has a {type(particle).__name__}; only an mj.Particle can be described.")
     beta, extent = float(particle.beta), np.asarray(setup.extent)
     gradient = np.asarray(setup.scanner.gradient, float)
     amplitude = np.asarray(sequence.amplitude, float)
@@ -33,9 +36,9 @@ def describe(setup: Setup) -> str:
     return "\n".join(lines)
 
 
-def _anisotropy(particle: object) -> str:
-    constant, alpha = float(particle.anisotropy_constant), float(particle.alpha)  # type: ignore[attr-defined]
-    axis, exponent = particle.easy_axis, particle.spatial_modulation  # type: ignore[attr-defined]
+def _anisotropy(particle: Particle) -> str:
+    constant, alpha = float(particle.anisotropy_constant), float(particle.alpha)
+    axis, exponent = particle.easy_axis, particle.spatial_modulation
     if axis is None and exponent is None:
         return "none (Langevin)"
     text = f"K = {constant:.0f} J/m^3, alpha = K V/(kB T) = {alpha:.2f}, "

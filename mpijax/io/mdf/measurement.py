@@ -19,7 +19,7 @@ from mpijax.io.mdf.rows import complex_dtype, convert, transfer_function, wants_
 from mpijax.io.numbers import Numbers, data_numbers
 from mpijax.system.facts.acquisition import Acquisition, acquisition_of, mean_periods
 from mpijax.system.facts.compare import check_alike, unlike
-from mpijax.system.facts.identity import matched_positions
+from mpijax.system.facts.identity import matched_positions, positions_among
 from mpijax.system.leakage import windowed
 from mpijax.system.measurement import Measurement
 
@@ -324,8 +324,7 @@ def _empty_scan(
     )
     with open_hdf5(path) as file:
         found = _spectra(file, scan, np.arange(scan.n_frames)[:, None], groups, correct_leakage)
-    order = np.argsort(scan.frequency_indices)
-    bins = order[np.searchsorted(scan.frequency_indices, info.frequency_indices, sorter=order)]
+    bins = positions_among(scan.frequency_indices, info.frequency_indices)
     found = found.transpose(2, 3, 0, 1)[channels[:, None], bins].transpose(2, 3, 0, 1)
     return np.broadcast_to(found, (len(found), len(period_groups), *found.shape[2:]))
 

@@ -1,4 +1,4 @@
-"""Mean moments of a particle in a static plus a driving field, component by component (structure of arrays)."""
+"""Mean moments of equilibrium particles, component by component (structure of arrays)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,32 +14,32 @@ Anisotropy = tuple[Float[Array, " a"], Float[Array, "a 3"]]
 """Reduced anisotropy and easy axis of every position, or one for all (a = n or 1)."""
 
 
-Rule = tuple[Method, float]
+AnisotropyRule = tuple[Method, float]
 """How the anisotropic moment is evaluated, static: the method, and the bound of alpha that sizes it."""
 
 
-def moment_rule(particle: Any) -> Rule:
-    """The rule that fits a particle. It looks at concrete values: choose it outside jit."""
-    return particle.anisotropy_method, particle.alpha_bound
-
-
-def unit_moment(
-    particle: Any, field: Sequence[Float[Array, "n t"]], anisotropy: Anisotropy | None, rule: Rule
+def equilibrium_moment(
+    beta: Any,
+    sizes: tuple[Any, Any],
+    field: Sequence[Float[Array, "n t"]],
+    anisotropy: Anisotropy | None,
+    rule: AnisotropyRule,
 ) -> list[jax.Array]:
     """Mean moment in units of m0, three components (n, t).
 
     m = xi L(|xi|)/|xi| with xi = beta H, or with an easy axis n and xi = u n + xi_perp: m = m_par(u, |xi_perp|) n + (m_perp/
-    |xi_perp|) xi_perp. Log-normal sizes are averaged by volume, see :meth:`Particle.sizes`.
+    |xi_perp|) xi_perp. Sizes are averaged by volume.
 
     Args:
-        particle: see :class:`mpijax.system.Particle`; what is used are beta and sizes().
+        beta: m0/(kB T) [1/T] of the median size.
+        sizes: diameters over the median and their weights in the mean moment, (s,) each.
         field: H [T], three components (n, t).
         anisotropy: alpha (a,) and axis (a, 3) of the median size; None for the Langevin model.
-        rule: of the anisotropic moment, see :func:`moment_rule`.
+        rule: of the anisotropic moment.
     """
     dtype = field[0].dtype
-    ratios, weights = particle.sizes()
-    beta = jnp.asarray(particle.beta, dtype)
+    ratios, weights = sizes
+    beta = jnp.asarray(beta, dtype)
     if len(weights) == 1:
         return _one_size(beta, 1.0, field, anisotropy, rule)
 
@@ -54,7 +54,7 @@ def unit_moment(
 
 
 def _one_size(
-    beta: jax.Array, volume: Any, field: Sequence[Any], anisotropy: Anisotropy | None, rule: Rule
+    beta: jax.Array, volume: Any, field: Sequence[Any], anisotropy: Anisotropy | None, rule: AnisotropyRule
 ) -> list[jax.Array]:
     xi = [beta * h for h in field]
     if anisotropy is None:

@@ -19,8 +19,8 @@ import numpy as np
 from mpijax.core.batching import capped_map
 from mpijax.core.typing import Array, Complex, Float
 from mpijax.system.coils import coil_sensitivities
-from mpijax.system.engines.moments import Rule, unit_moment
 from mpijax.system.engines.separable import cosines, order_table, phases, transform
+from mpijax.system.model import ParticleModel, Rule
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 
@@ -28,10 +28,9 @@ from mpijax.system.sequence import LissajousSequence
 def spectra(
     scanner: Scanner,
     sequence: LissajousSequence,
-    particle: Any,
+    particle: ParticleModel,
     points: Float[Array, "n 3"],
     coils: Any,
-    reference: Any,
     *,
     rule: Rule,
     indices: Any,
@@ -42,7 +41,7 @@ def spectra(
     """Spectrum of p . m over one period (rfft/N), positions in chunks; arguments as those of the time engine.
 
     Args:
-        scanner, sequence, particle, points, coils, reference, rule, indices, chunk, count: see
+        scanner, sequence, particle, points, coils, rule, indices, chunk, count: see
             :func:`mpijax.system.engines.time_domain.spectra`.
         nodes: K, phases per driven axis.
     """
@@ -66,7 +65,7 @@ def spectra(
     def chunk_spectra(points: Float[Array, "n 3"]) -> Complex[Array, "c f n"]:
         static = scanner.field(points).astype(dtype)
         field = [static[:, axis, None] + drive[axis] for axis in range(3)]
-        moment = unit_moment(particle, field, particle.local_anisotropy(static, reference), rule)
+        moment = particle.unit_moment(field, static, rule)
         signals = jnp.stack(moment)
         if coils is not None:
             sensitivity = coil_sensitivities(coils, points).astype(dtype)

@@ -23,8 +23,8 @@ from mpijax.core.batching import capped_map
 from mpijax.core.typing import Array, Complex, Float
 from mpijax.physics.sequences import UNREACHED
 from mpijax.system.coils import coil_sensitivities
-from mpijax.system.engines.moments import Rule, unit_moment
 from mpijax.system.grid import Grid
+from mpijax.system.model import ParticleModel, Rule
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 
@@ -166,7 +166,7 @@ def _contributions(sequence: LissajousSequence, indices: np.ndarray, limit: int)
 def synthesize(
     scanner: Scanner,
     sequence: LissajousSequence,
-    particle: Any,
+    particle: ParticleModel,
     grid: Grid,
     coils: Any,
     factor: Any,
@@ -184,7 +184,7 @@ def synthesize(
         coils: sensitivities; None = the moment's components.
         factor: complex (c, f); None = 1.
         rows: ``rows`` of the plan.
-        rule: of the anisotropic moment.
+        rule: of the moment.
         static: ``static`` of the plan.
         dtype: precision.
         planes: z planes made at a time.
@@ -198,8 +198,7 @@ def synthesize(
     field = jnp.meshgrid(*(axis[0] for axis in reversed(axes)), indexing="ij")[::-1]  # (r, q, p): x fastest
     shape = field[0].shape
     flat = [h.reshape(shape[0] * shape[1], shape[2]) for h in field]
-    anisotropy = particle.local_anisotropy(jnp.zeros((1, 3), dtype), 1.0)
-    moments = jnp.stack([m.reshape(shape) for m in unit_moment(particle, flat, anisotropy, rule)])
+    moments = jnp.stack([m.reshape(shape) for m in particle.unit_moment(flat, jnp.zeros((1, 3), dtype), rule)])
     # matrices (order, voxel, node) straight from the values at the nodes
     x_matrix, y_matrix, z_matrix = (axis[1] for axis in axes)
     by_x = jnp.einsum("axp,vrqp->vrqax", x_matrix, moments, precision="highest")

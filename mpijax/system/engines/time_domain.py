@@ -8,17 +8,17 @@ import jax.numpy as jnp
 from mpijax.core.batching import capped_map
 from mpijax.core.typing import Array, Bool, Complex, Float
 from mpijax.system.coils import coil_sensitivities
-from mpijax.system.engines.moments import Rule, unit_moment
+from mpijax.system.model import ParticleModel, Rule
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 
 
-def bytes_per_voxel(particle: Any, n_samples: int, n_channels: int, itemsize: int) -> int:
+def bytes_per_voxel(particle: ParticleModel, n_samples: int, n_channels: int, itemsize: int) -> int:
     """Working memory of one voxel: fields, moments and signals as reals, and as many complex numbers for the spectra.
 
-    An anisotropic model keeps its two components and the sums of its quadrature beside them.
+    Beside them it holds the arrays of the model's own.
     """
-    arrays = (3 + n_channels) * 2 + (0 if particle.is_langevin else 8)
+    arrays = (3 + n_channels) * 2 + particle.arrays_per_sample
     return arrays * n_samples * itemsize
 
 
@@ -32,10 +32,9 @@ def reference_field(scanner: Scanner, points: Float[Array, "n 3"], valid: Bool[A
 def spectra(
     scanner: Scanner,
     sequence: LissajousSequence,
-    particle: Any,
+    particle: ParticleModel,
     points: Float[Array, "n 3"],
     coils: Any,
-    reference: Any,
     *,
     rule: Rule,
     indices: Any,
@@ -48,8 +47,7 @@ def spectra(
         scanner, sequence, particle: what is simulated.
         points: [m], (n, 3); their dtype is the precision.
         coils: sensitivities, see :func:`coil_sensitivities`; None = the moment's components.
-        reference: field of full anisotropy [T] of a fluid particle that carries none.
-        rule: of the anisotropic moment.
+        rule: of the moment.
         indices: bins (f,) to keep; None = all.
         chunk: positions simulated at a time.
         count: how many of the first positions matter; whole chunks of others are zero. None = all.
@@ -59,7 +57,7 @@ def spectra(
     def chunk_spectra(points: Float[Array, "n 3"]) -> Complex[Array, "c f n"]:
         static = scanner.field(points).astype(points.dtype)
         field = [static[:, axis, None] + drive[axis] for axis in range(3)]
-        moment = unit_moment(particle, field, particle.local_anisotropy(static, reference), rule)
+        moment = particle.unit_moment(field, static, rule)
         if coils is None:
             signals = moment
         else:

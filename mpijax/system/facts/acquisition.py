@@ -24,6 +24,8 @@ UNIT = "/acquisition/receiver/unit"
 AVERAGES = "/acquisition/numAverages"
 BY_PERIOD = (STRENGTH, PHASE, GRADIENT, OFFSET)
 """Fields with one entry for all periods or one for each."""
+SCAN = (GRADIENT, OFFSET, ASSUMED, UNIT)
+"""Beside the drive field, what the fields and the receiver of a scan are compared by."""
 
 UNKNOWN_TEXTS = ("", "n.a.", "unknown")
 
@@ -90,6 +92,16 @@ def acquisition_metadata(sequence: LissajousSequence | None, scanner: Scanner | 
     return {path: nested(item) for path, item in fields.items()}
 
 
+def scan_metadata(source: Any) -> dict[str, Any]:
+    """What a container states of its scan's fields and receiver, as metadata of another one; traced fields are not known."""
+    stated = {path: item for path, item in source.metadata.items() if path in SCAN or path.startswith(f"{DRIVE}/")}
+    return stated | acquisition_metadata(*_known_fields(source))
+
+
+def _known_fields(source: Any) -> list[Any]:
+    return [part if is_concrete(part) else None for part in (getattr(source, n, None) for n in ("sequence", "scanner"))]
+
+
 def mean_periods(metadata: Mapping[str, Any], count: int) -> dict[str, Any]:
     """The fields by period of a measurement whose periods are averaged by so many; an incomplete rest is dropped.
 
@@ -112,11 +124,10 @@ def mean_periods(metadata: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 def acquisition(source: Any, period: int = 0) -> Acquisition:
     """The facts of a system matrix or of one period of a measurement: see :func:`acquisition_of`. Traced ones are not known."""
-    known = [
-        part if is_concrete(part) else None for part in (getattr(source, n, None) for n in ("sequence", "scanner"))
-    ]
     bandwidth = source.bandwidth if is_concrete(source.bandwidth) else np.nan
-    return acquisition_of(dict(source.metadata) | acquisition_metadata(*known), source.n_samples, bandwidth, period)
+    return acquisition_of(
+        dict(source.metadata) | acquisition_metadata(*_known_fields(source)), source.n_samples, bandwidth, period
+    )
 
 
 def acquisition_of(fields: Mapping[str, Any], n_samples: int, bandwidth: Any, period: int = 0) -> Acquisition:

@@ -51,6 +51,16 @@ def chosen_positions(name: str, given: Any, numbers: Sequence[int]) -> np.ndarra
     return np.array([place[number] for number in wanted])
 
 
+def positions_among(present: Any, wanted: Any) -> np.ndarray:
+    """Where the wanted numbers stand among those present, which may be in any order; -1 where they are not."""
+    present, wanted = np.asarray(present), np.asarray(wanted)
+    if not len(present):
+        return np.full(wanted.shape, -1)
+    order = np.argsort(present)
+    position = order[np.minimum(np.searchsorted(present, wanted, sorter=order), len(present) - 1)]
+    return np.where(present[position] == wanted, position, -1)
+
+
 def matched_positions(
     what: str,
     asked: Sequence[int],

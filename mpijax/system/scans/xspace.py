@@ -199,7 +199,7 @@ def checked_gradient(scanner: Scanner, particle: Particle, grid: Grid, axes: tup
     """The diagonal of G (3,) [T/m], after the checks that every x-space image needs; see :func:`x_space_image`."""
     if not axes or not set(axes) <= {0, 1, 2} or len(set(axes)) < len(axes):
         raise ValueError(f"excitation = {axes}; allowed are 0, 1 and 2 for x, y and z, each once.")
-    if not particle.is_langevin or particle.size_spread is not None:
+    if not (isinstance(particle, Particle) and particle.is_langevin and particle.size_spread is None):
         raise ValueError(
             "x-space images need a Langevin particle of one diameter; create it without anisotropy and spread."
         )

@@ -1,0 +1,103 @@
+"""What the simulators ask of a particle: the protocol of particle models."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+
+from mpijax.core.typing import Array, Float
+
+Rule = Hashable
+"""What is static about how a moment is evaluated; a part of the key under which compiled functions are kept."""
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """Where the moment is analytic in the field, by which the separable engine chooses its number of terms.
+
+    Attributes:
+        beta: [1/T], so that xi = beta H is the field without a dimension.
+        pole: distance of the moment's nearest pole from the real axis, in xi, for every component whatever the others are.
+    """
+
+    beta: Any
+    pole: float
+
+
+@runtime_checkable
+class ParticleModel(Protocol):
+    """A particle model: a frozen pytree that inherits from this class and has at least ``unit_moment``.
+
+    Its arrays are leaves, which may be traced, and what chooses between formulas is static (a field that is None, ``rule()``).
+    Every method is called inside and outside of jit. The defaults are those of a particle that is the same everywhere, whose
+    moment is a formula of the field and of which nothing else is known: the engines "time" and phase nodes take it.
+
+    Attributes:
+        saturation_magnetization: Ms [A/m], a leaf. With the iron in the sample it makes the moment m0 of all particles, of which
+            ``unit_moment`` is a fraction: m0 * particles = c M/(3 rho) Ms V_sample for magnetite.
+
+    **Memory.** Here the moment depends on the field of the same moment of time alone, and the phase-node and separable engines
+    rest on that. A model with memory (relaxation) will have to answer three things beside these: that it has memory, which leaves
+    it the time engine alone, with both other engines' refusals beside those of :func:`moment_spectrum`; its moment from a whole
+    period of the field, in the order of time, as the state that repeats with the period, so that samples may not be split into
+    chunks, only positions; and to that end the field's derivative and its values between the samples, which the sequence has.
+    ``arrays_per_sample`` then counts its state.
+    """
+
+    saturation_magnetization: Any
+
+    def unit_moment(
+        self, field: Sequence[Float[Array, "n t"]], static_field: Float[Array, "n 3"], rule: Rule
+    ) -> list[jax.Array]:
+        """Mean moment in units of m0, three components (n, t) in the precision of the field.
+
+        Args:
+            field: H [T], selection plus drive field, three components (n, t): of n positions at t times, which may be those of
+                any sequence and in any order.
+            static_field: the selection field alone [T], (n, 3), for models that differ from position to position; of a model
+                that is the same everywhere it is not to be used and may be (1, 3).
+            rule: what :meth:`rule` gave outside of jit.
+        """
+        ...
+
+    def rule(self) -> Rule:
+        """What is static about the evaluation, from concrete values where there are any: called outside of jit."""
+        return ()
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether the moment depends on the field alone and not on the position. Static."""
+        return True
+
+    @property
+    def arrays_per_sample(self) -> int:
+        """Arrays (n, t) beside field and moment that ``unit_moment`` keeps, for the size of the chunks. Static.
+
+        With more than none of them, chunks are as small as the cache: such formulas pass through their working set many times.
+        """
+        return 0
+
+    def expansion(self) -> Expansion | None:
+        """Where the moment is analytic in the field; None = nowhere, or in a strip so narrow that no expansion pays.
+
+        The separable engine takes models that have one and are the same everywhere; it may be exact to a tolerance only if the
+        answer is true.
+        """
+        return None
+
+    def with_reference(self, reference: Any) -> "ParticleModel":
+        """The same model with its reference settled: the largest selection field [T] on the calibration's grid.
+
+        For models whose moment depends on the position. It is called once for the whole grid, whatever is selected of it later.
+        """
+        return self
+
+
+def check_model(particle: Any) -> None:
+    """Raise TypeError unless the simulators can take ``particle``."""
+    if not isinstance(particle, ParticleModel):
+        raise TypeError(
+            f"particle is a {type(particle).__name__}; expected a particle model, mj.Particle.create(...) or a class derived from "
+            "mpijax.system.ParticleModel."
+        )
