@@ -12,6 +12,7 @@ from typing import Any
 
 from mpijax.cli import fit, images, look, restore, simulated, train
 from mpijax.cli.parser import parse
+from mpijax.cli.solvers import choose, with_options
 
 COMMANDS = (
     look.info,
@@ -32,7 +33,9 @@ def main() -> None:
             warnings.simplefilter("always", UserWarning)
             said: set[str] = set()
             warnings.showwarning = functools.partial(_warn, said)
-            parse(COMMANDS, (__doc__ or "").splitlines()[0])()
+            words, asked = choose(sys.argv[1:]) if sys.argv[1:2] == ["reconstruct"] else (sys.argv[1:], choose(())[1])
+            commands = [with_options(c, asked) if c is images.reconstruct else c for c in COMMANDS]
+            parse(commands, (__doc__ or "").splitlines()[0], words)()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `| head` has seen enough

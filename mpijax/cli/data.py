@@ -8,10 +8,11 @@ import numpy as np
 
 import mpijax as mj
 from mpijax.cli.options import by, check_input
-from mpijax.core.checks import check_choice
+from mpijax.core.checks import check_choice, check_count
 from mpijax.reconstruction import Problem, patch_problem
 from mpijax.system.facts.compare import COMPARED
 
+WEIGHTS = ("none", "row_norm", "whitening")
 BACKGROUNDS = ("auto", "none", "mean", "interpolate")
 SNR = 2.0
 """Least SNR of a row where the file has one and none is asked for: that of the Open MPI reference reconstructions."""
@@ -27,6 +28,7 @@ class RowOptions:
         max_frequency: largest frequency [kHz].
         max_order: largest mixing order.
         channels: receive channels, counted from 0; not given = all.
+        weights: of the rows: none, row_norm or whitening (by the background frames).
     """
 
     snr_threshold: float | None = None
@@ -34,6 +36,7 @@ class RowOptions:
     max_frequency: float | None = None
     max_order: int | None = None
     channels: tuple[int, ...] | None = None
+    weights: str = "none"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class DataOptions:
         correct_leakage: suppress what does not repeat from frame to frame (time-domain data).
         transfer_function: divide by the transfer functions that the files hold.
         force: reconstruct even if the files say that matrix and measurement are of different scans.
+        drift_components: principal components of the background frames that are fitted beside the image.
     """
 
     background: str = "auto"
@@ -60,6 +64,7 @@ class DataOptions:
     correct_leakage: bool = False
     transfer_function: bool = True
     force: bool = False
+    drift_components: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,8 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
         if path is not None:
             check_input(path)
     check_choice("background", data.background, BACKGROUNDS)
+    check_choice("weights", rows.weights, WEIGHTS)
+    check_count("drift_components", data.drift_components, 0)
     if data.empty is not None and data.background not in ("auto", "none"):
         raise ValueError(f"background = {data.background!r} and an empty scan are both given; choose one.")
     calibration, scan = mj.io.read_info(system_matrix), mj.io.read_info(measurement)
@@ -184,6 +191,8 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
             _background_text(scan, empty, background),
         ),
         {
+            "rowWeights": rows.weights,
+            "driftComponents": data.drift_components,
             "minFrequency": rows.min_frequency * 1e3,
             "maxFrequency": selection["max_frequency"],
             "maxMixingOrder": rows.max_order,

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import io
 import re
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,12 +11,13 @@ import tyro
 from tyro.extras import SubcommandApp
 
 
-def parse(commands: Sequence[Callable[..., None]], description: str) -> Callable[[], None]:
-    """The call that ``sys.argv`` asks for.
+def parse(commands: Sequence[Callable[..., None]], description: str, words: Sequence[str]) -> Callable[[], None]:
+    """The call that some words ask for.
 
     Args:
         commands: functions whose names and arguments are those of the command line.
         description: first line of the help.
+        words: of the command line.
 
     Raises:
         ValueError: words that ask for nothing.
@@ -30,12 +30,12 @@ def parse(commands: Sequence[Callable[..., None]], description: str) -> Callable
     try:
         with contextlib.redirect_stderr(said):
             call: Callable[[], None] = app.cli(
-                prog="mpijax", description=description, config=(tyro.conf.OmitArgPrefixes,)
+                prog="mpijax", args=list(words), description=description, config=(tyro.conf.OmitArgPrefixes,)
             )
     except SystemExit as stop:
         if not stop.code:
             raise
-        named = [c.__name__ for c in commands if c.__name__ in sys.argv[1:2]]
+        named = [c.__name__ for c in commands if c.__name__ in words[:1]]
         raise ValueError(f"{_condensed(said.getvalue())} See {' '.join(['mpijax', *named, '--help'])}.") from None
     return call
 

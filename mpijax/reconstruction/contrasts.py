@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.solution import Solution
-from mpijax.reconstruction.pipeline import check_options, solve
+from mpijax.reconstruction.pipeline import solve
 from mpijax.reconstruction.problem import Problem, Rows, check_compatible, row_labels, unit
+from mpijax.reconstruction.solvers.registry import resolve
 from mpijax.system import Measurement, SystemMatrix
 from mpijax.system.facts.identity import positions_among
 
@@ -23,14 +24,14 @@ def reconstruct_contrasts(
     row_weights: Any = None,
     drift_components: int = 0,
     check: bool = True,
-    solver: str = "kaczmarz",
+    solver: Any = "kaczmarz",
     **options: Any,
 ) -> Solution:
     """Reconstruct one image per tracer from one measurement.
 
     Args:
         matrices, empty, period, row_weights, drift_components, check: see :func:`contrast_problem`.
-        solver, options: as :func:`solve`; "kaczmarz" or "tikhonov".
+        solver, options: as :func:`solve`; one that does not use the image's shape, such as "kaczmarz" and "tikhonov".
 
     Returns:
         Solution: images (frames, contrasts, nz, ny, nx) in mmol(Fe)/L, each in the unit of its own calibration sample.
@@ -38,7 +39,7 @@ def reconstruct_contrasts(
     Raises:
         ValueError, TypeError: as :func:`contrast_problem` and :func:`solve`.
     """
-    check_options(solver, options, ("regularization", "relative", "sweeps", "constraint", "key"))
+    solver = resolve(solver, options)
     problem = contrast_problem(
         matrices,
         measurement,
@@ -48,7 +49,7 @@ def reconstruct_contrasts(
         drift_components=drift_components,
         check=check,
     )
-    return solve(problem, solver, **options)
+    return solve(problem, solver)
 
 
 def contrast_problem(

@@ -9,8 +9,10 @@ import numpy as np
 
 from mpijax.core.checks import check_finite
 from mpijax.core.solution import Solution
-from mpijax.reconstruction.pipeline import check_options, solve
+from mpijax.reconstruction.pipeline import solve
 from mpijax.reconstruction.problem import Problem, Rows, check_compatible, unit
+from mpijax.reconstruction.solvers.registry import resolve
+from mpijax.reconstruction.stats import SolverStats
 from mpijax.system import Grid, Measurement, SystemMatrix
 
 OFF_LATTICE = 0.01
@@ -27,7 +29,7 @@ def reconstruct_patches(
     row_weights: Any = None,
     drift_components: int = 0,
     check: bool = True,
-    solver: str = "kaczmarz",
+    solver: Any = "kaczmarz",
     **options: Any,
 ) -> Solution:
     """Reconstruct the patches of a measurement together, as one image that is continuous across their borders.
@@ -42,7 +44,7 @@ def reconstruct_patches(
     Raises:
         ValueError, TypeError: as :func:`patch_problem` and :func:`solve`.
     """
-    check_options(solver, options, ("regularization", "relative", "sweeps", "constraint", "key"))
+    solver = resolve(solver, options)
     problem = patch_problem(
         matrices,
         measurement,
@@ -53,8 +55,8 @@ def reconstruct_patches(
         drift_components=drift_components,
         check=check,
     )
-    solution = solve(problem, solver, **options)
-    return Solution(solution.value, {**solution.stats, "grid": problem.grid})
+    solution = solve(problem, solver)
+    return Solution(solution.value, SolverStats.create(solution.stats, grid=problem.grid))
 
 
 def patch_problem(

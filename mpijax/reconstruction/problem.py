@@ -15,6 +15,7 @@ from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Complex, Float, Inexact, Shaped
 from mpijax.reconstruction.drift import drift_components as find_components
 from mpijax.reconstruction.drift import drift_free, orthonormal
+from mpijax.reconstruction.equations import Equations
 from mpijax.reconstruction.inputs import check_data, check_row_weights
 from mpijax.reconstruction.scan import match_scan
 from mpijax.reconstruction.weights import row_norm_weights, whitening_weights
@@ -119,15 +120,15 @@ class Problem:
         x = jnp.asarray(native(images)).reshape(*lead, self.contrasts, self.grid.size)
         return (x / jnp.asarray(self.scale, x.dtype)[:, None]).reshape(*lead, -1)
 
-    def equations(self) -> tuple[Complex[Array, "m n"], Complex[Array, "frames m"], Shaped[Array, "..."] | None]:
+    def equations(self) -> Equations:
         """What a solver gets: matrix, data and row weights; with drift, weighted and projected, and no weights."""
         if self.drift is None:
-            return self.matrix, self.data, self.row_weights
+            return Equations(self.matrix, self.data, self.row_weights, self)
         matrix, data = jnp.asarray(self.matrix), jnp.asarray(self.data)
         if self.row_weights is not None:
             weights = jnp.asarray(self.row_weights, matrix.real.dtype)
             matrix, data = weights[:, None] * matrix, weights * data
-        return *drift_free(matrix, data, orthonormal(self._weigh(self.drift))), None
+        return Equations(*drift_free(matrix, data, orthonormal(self._weigh(self.drift))), None, self)
 
     def drift_coefficients(self, x: Inexact[Array, "frames n"]) -> Complex[jax.Array, "frames q"]:
         """Coefficients c of the drift that best explain what an image leaves: min over c of |W (A x + D c - b)|."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
-from mpijax.cli.images import SolverOptions
+from mpijax.cli.solvers import choose
 from mpijax.reconstruction import (
     admm,
     kaczmarz,
@@ -20,7 +20,7 @@ from mpijax.reconstruction import (
     tikhonov_solve,
 )
 from mpijax.reconstruction.inputs import check_iteration
-from mpijax.reconstruction.pipeline import LAMBDA, SWEEPS
+from mpijax.reconstruction.solvers.registry import solver_class
 from tests.reference import kaczmarz as reference
 
 MATRIX, DATA, WEIGHTS, _, PRIOR = (
@@ -41,13 +41,15 @@ def scan():
 
 
 def test_python_and_the_command_line_have_the_same_defaults(scan):
-    plain = {name: reconstruct(*scan, solver=name).value for name in LAMBDA}
-    for name, expected in {"kaczmarz": 1e-2, "tikhonov": 1e-2, "admm": 1e-3}.items():
-        assert SolverOptions().strength(name) == expected
+    strengths = {"kaczmarz": 1e-2, "tikhonov": 1e-2, "admm": 1e-3}
+    for name, expected in strengths.items():
+        plain = solver_class(name)()
+        asked = choose(["reconstruct", name])[1]
+        assert asked().solvers(0) == {name: plain} and plain.regularization == expected
         given = reconstruct(*scan, solver=name, regularization=expected, sweeps=10).value
-        np.testing.assert_array_equal(given, plain[name])
-    assert SolverOptions().sweeps == SWEEPS == 10
-    for name in LAMBDA:
+        np.testing.assert_array_equal(given, reconstruct(*scan, solver=name).value)
+    assert solver_class("kaczmarz")().sweeps == 10
+    for name in strengths:
         with pytest.raises(ValueError, match="an absolute lambda has no default"):
             reconstruct(*scan, solver=name, relative=False)
 

@@ -16,6 +16,7 @@ from mpijax.reconstruction.inputs import check_matrix, check_row_weights, is_com
 from mpijax.reconstruction.operators import FiniteDifference, check_image_shape
 from mpijax.reconstruction.scaling import Scaled, exponents, number, scaled_frames, scaled_rows, shift
 from mpijax.reconstruction.solvers.admm.iteration import matmul, normal_inverse, or_one
+from mpijax.reconstruction.solvers.admm.penalties import Held, check_penalties
 
 FIRST_RHO = 2e-3
 """First rho of the penalized form, in units of the squared spectral norm: the same iterations whatever the unit of the matrix.
@@ -32,7 +33,7 @@ class AdmmFactors:
     Attributes:
         parts: (k, n) real, weighted rows divided by 2^exponent: real parts, then imaginary parts.
         gram: (n, n) parts^T parts.
-        inverse: (n, n) (gram / rho + I + D^T D)^-1.
+        inverse: (n, n) (gram / rho + I + D^T D + sum K^T K)^-1, K of the further penalties.
         exponent: of a power of two just above the spectral norm of WA.
         rho: in units of 4^exponent.
         row_weights: ``Scaled`` (m,) or None.
@@ -67,6 +68,7 @@ def admm_factor(
     bounded: bool = False,
     rho: ArrayLike | None = None,
     row_weights: Shaped[Array, "..."] | None = None,
+    penalties: tuple[Any, ...] = (),
 ) -> AdmmFactors:
     """Prepare a matrix for ``admm_solve``: the normal matrix and one explicit inverse.
 
@@ -79,6 +81,7 @@ def admm_factor(
         bounded: whether solutions will have an ``epsilon``; it decides how rho is chosen, and so the speed only.
         rho: the first rho of the penalized form, in units of 4^exponent; None: chosen.
         row_weights: diagonal of W (m,).
+        penalties: those that solutions will have beside l1 and tv.
 
     Returns:
         The factors, a pytree.
@@ -92,6 +95,7 @@ def admm_factor(
     check_row_weights(row_weights, matrix.shape[0])
     check_rho(rho)
     matrix = jnp.asarray(matrix)
+    check_penalties(penalties, tuple(image_shape)[::-1], matrix.real.dtype)
     factors = _factor(
         matrix,
         number(row_weights, matrix.dtype),
@@ -99,6 +103,7 @@ def admm_factor(
         image_shape=tuple(image_shape),
         total_variation=total_variation,
         bounded=bounded,
+        penalties=tuple(map(Held, penalties)),
     )
     if is_concrete(factors.gram) and not jnp.trace(factors.gram) > 0:
         raise ValueError("the weighted matrix has no entry other than zero; nothing to solve.")
@@ -122,8 +127,8 @@ def check_nonnegative(name: str, value: Any) -> None:
     check_finite(name, value)
 
 
-@partial(jax.jit, static_argnames=("image_shape", "total_variation", "bounded"))
-def _factor(matrix, row_weights, rho, *, image_shape, total_variation, bounded):
+@partial(jax.jit, static_argnames=("image_shape", "total_variation", "bounded", "penalties"))
+def _factor(matrix, row_weights, rho, *, image_shape, total_variation, bounded, penalties):
     scaled = scaled_rows(matrix, row_weights)
     parts = stack_parts(scaled.value, axis=0)
     gram = matmul(parts.T, parts)
@@ -133,7 +138,8 @@ def _factor(matrix, row_weights, rho, *, image_shape, total_variation, bounded):
     if rho is None:
         rho = or_one(COUPLING_RHO * jnp.trace(gram) / len(gram) if bounded else FIRST_RHO * largest)
     rho = jnp.asarray(rho, gram.dtype)
-    inverse = normal_inverse(gram, rho, FiniteDifference(image_shape) if total_variation else None)
+    operator = FiniteDifference(image_shape) if total_variation else None
+    inverse = normal_inverse(gram, rho, operator, [penalty.held for penalty in penalties])
     exponent, kind = scaled.exponent + fine, (matrix.shape[0], is_complex(matrix))
     return AdmmFactors(parts, gram, inverse, exponent, rho, row_weights, image_shape, total_variation, *kind)
 

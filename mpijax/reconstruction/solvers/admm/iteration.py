@@ -5,6 +5,8 @@ scaled dual u the usual three steps keep v = z + u only, because z = prox(v) and
 
     z = prox(v),    x = (A^T A / rho + I + D^T D)^-1 (A^T b / rho + H^T (2 z - v)),    v += a (H x - z).
 
+Every further penalty f(K x) adds K x to H x and K^T K to the inverse (``Term``).
+
 Here A is real: real parts of the weighted rows, then imaginary parts, in units of (about) its spectral norm; b is in
 units of its norm, frame by frame. So the squares of tiny signals do not underflow and rho of order one is reasonable.
 
@@ -26,6 +28,7 @@ from mpijax.reconstruction.prox import (
     nonnegative_soft_threshold,
     soft_threshold,
 )
+from mpijax.reconstruction.solvers.admm.penalties import operator_of
 
 RELAXATION = 1.6
 """Over-relaxation a; 1.5 to 1.8 is usual (Boyd et al. 2011, section 3.4.3)."""
@@ -52,6 +55,7 @@ class Terms(NamedTuple):
     center: Any  # (frames, n), or None without epsilon
     back_rest: Any  # (frames, n) A^T (b - A center)
     energy_rest: Any  # (frames,) |b - A center|^2
+    others: tuple[Any, ...] = ()  # further penalties
 
 
 class State(NamedTuple):
@@ -60,6 +64,7 @@ class State(NamedTuple):
     image: Any  # (frames, n)
     gradient: Any  # (frames, d, n) or None
     ball: Any  # y (frames, n) and c (frames,) of the residual's split, or None
+    others: tuple[Any, ...] = ()
 
 
 class Split(NamedTuple):
@@ -69,6 +74,7 @@ class Split(NamedTuple):
     gradient: Any
     factor: Any
     back: Any
+    others: tuple[Any, ...] = ()
 
 
 class Iterate(NamedTuple):
@@ -90,12 +96,14 @@ class Progress(NamedTuple):
     residuals: Any  # (primal, dual), (frames,) each
 
 
-def normal_inverse(gram, rho, operator):
-    """(A^T A / rho + I + D^T D)^-1 from one Cholesky factorization; D^T D is left out without an operator."""
+def normal_inverse(gram, rho, operator, penalties=()):
+    """(A^T A / rho + I + D^T D + sum K^T K)^-1 from one Cholesky factorization; D^T D is left out without an operator."""
     eye = jnp.eye(len(gram), dtype=gram.dtype)
     normal = gram / rho + eye
     if operator is not None:
         normal = normal + operator.matrix(gram.dtype)
+    for further in map(operator_of, penalties):
+        normal = normal + (eye if further is None else further.matrix(gram.dtype))
     return cho_solve((jnp.linalg.cholesky(normal), True), eye)
 
 
@@ -104,7 +112,8 @@ def start(terms, operator):
     image = jnp.zeros_like(terms.back)
     gradient = None if terms.tv is None else operator(image)
     if terms.epsilon is None:
-        return Iterate(State(image, gradient, None), *2 * (Split(image, gradient, None, None),), image)
+        others = tuple(term.image(image) for term in terms.others)
+        return Iterate(State(image, gradient, None, others), *2 * (Split(image, gradient, None, None, others),), image)
     zero = jnp.zeros_like(image[:, 0])
     z = Split(image, gradient, jnp.ones_like(zero), image)
     return Iterate(State(image, gradient, (image, zero)), z, z, image)
@@ -120,7 +129,8 @@ def split(terms, rho, constraint, isotropic, state):
     if state.ball is not None:
         distance, back = _distance(terms, *state.ball)
         factor = ball_factor(distance, terms.epsilon)
-    return Split(image, gradient, factor, back)
+    others = tuple(term.prox(v, rho) for term, v in zip(terms.others, state.others, strict=True))
+    return Split(image, gradient, factor, back, others)
 
 
 def advance(terms, operator, inverse, rho, constraint, isotropic, now):
@@ -133,6 +143,9 @@ def advance(terms, operator, inverse, rho, constraint, isotropic, now):
     pull = data + 2 * z.image - state.image
     if state.gradient is not None:
         pull = pull + operator.adjoint(2 * z.gradient - state.gradient)
+    splits = list(zip(terms.others, state.others, z.others, strict=True))
+    for term, v, own in splits:
+        pull = pull + term.adjoint(2 * own - v)
     x = rows(inverse, pull)
     image = state.image + RELAXATION * (x - z.image)
     gradient, ball = None, None
@@ -142,7 +155,8 @@ def advance(terms, operator, inverse, rho, constraint, isotropic, now):
         y, c = state.ball
         y = y + RELAXATION * (x - terms.center - z.factor[:, None] * y)
         ball = (y, c + RELAXATION * (1 - z.factor * c))
-    state = State(image, gradient, ball)
+    others = tuple(v + RELAXATION * (term.image(x) - own) for term, v, own in splits)
+    state = State(image, gradient, ball, others)
     return Iterate(state, z, split(terms, rho, constraint, isotropic, state), x)
 
 
@@ -163,6 +177,12 @@ def residuals(terms, operator, rho, now):
         size += jnp.maximum(_squared(slope), _squared(new.gradient))
         change += operator.adjoint(new.gradient - old.gradient)
         dual += operator.adjoint(state.gradient - new.gradient)
+    for term, v, before, own in zip(terms.others, state.others, old.others, new.others, strict=True):
+        part = term.image(x)
+        primal += _squared(part - own)
+        size += jnp.maximum(_squared(part), _squared(own))
+        change += term.adjoint(own - before)
+        dual += term.adjoint(v - own)
     if new.factor is not None:
         y, c = state.ball
         gap, _ = _distance(terms, x - terms.center - new.factor[:, None] * y, 1 - new.factor * c)
@@ -186,7 +206,8 @@ def rescale(now, factor):
         stretch = z.factor + factor * (1 - z.factor)  # of d, while the shortened d stays
         ball = (state.ball[0] * stretch[:, None], state.ball[1] * stretch)
         z = z._replace(factor=z.factor / or_one(stretch), back=z.back * stretch[:, None])
-    return now._replace(state=State(z.image + factor * (state.image - z.image), gradient, ball), z=z)
+    others = tuple(own + factor * (v - own) for v, own in zip(state.others, z.others, strict=True))
+    return now._replace(state=State(z.image + factor * (state.image - z.image), gradient, ball, others), z=z)
 
 
 def iterate_fixed(terms, operator, inverse, rho, iterations, constraint, isotropic):
@@ -233,7 +254,7 @@ def iterate(terms, operator, inverse, rho, iterations, tolerance, constraint, is
         """All steps with one rho."""
         rho, current = progress.rho, inverse
         if needs_inverse:
-            make = partial(normal_inverse, terms.gram, rho, operator)
+            make = partial(normal_inverse, terms.gram, rho, operator, [term.penalty for term in terms.others])
             current = lax.cond(rho == first_rho, lambda: inverse, make)
         keep_on = (lambda p: running(p) & balanced(p)) if balance else running
         progress = lax.while_loop(keep_on, partial(some_steps, current), progress)

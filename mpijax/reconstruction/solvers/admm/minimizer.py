@@ -26,6 +26,7 @@ from mpijax.reconstruction.solvers.admm.factor import (
     unit_frames,
 )
 from mpijax.reconstruction.solvers.admm.iteration import Terms, iterate, iterate_fixed, matmul, normal_inverse, or_one
+from mpijax.reconstruction.solvers.admm.penalties import Held, Term
 
 CENTER = 1e-4
 """Tikhonov parameter of the image that residuals are counted from, in units of |WA|^2; it only affects rounding."""
@@ -47,6 +48,7 @@ def admm(
     constraint: str = "nonnegative",
     isotropic: bool = True,
     row_weights: Shaped[Array, "..."] | None = None,
+    penalties: tuple[Any, ...] = (),
 ) -> Solution:
     """Real images of least L1 norm and total variation that explain the data.
 
@@ -78,11 +80,14 @@ def admm(
         constraint: "nonnegative" or "real".
         isotropic: which total variation.
         row_weights: diagonal of W (m,), real; 1 / noise standard deviation whitens.
+        penalties: further convex terms f of the penalized form. Each has ``prox(z, step)`` = argmin_y step f(y) + |y - z|^2 / 2
+            of one image (nz, ny, nx) in the unit of the result, in JAX. One of f(K x) has an ``operator`` besides, of vectors x
+            (n,), with ``operator(x)``, ``operator.adjoint(p)`` and ``operator.matrix(dtype)`` = K^T K; ``prox`` gets K x.
 
     Returns:
         Solution: value real (n,) or (frames, n); stats "iterations", "rho" (common to all frames) and, per frame,
         "converged", "primal_residual", "dual_residual", "objective" and "residual" = |W(Ax - b)| / |Wb|. The statistics
-        are constants under differentiation.
+        are constants under differentiation. The objective does not count ``penalties``.
 
     Raises:
         ValueError: shapes that do not fit, negative weights, NaN or infinite entries, a matrix of zeros, an epsilon below
@@ -97,10 +102,11 @@ def admm(
     factors = admm_factor(
         matrix,
         image_shape,
-        total_variation=not _is_zero(tv),
+        total_variation=not is_zero(tv),
         bounded=epsilon is not None,
         rho=None if epsilon is not None else rho,
         row_weights=row_weights,
+        penalties=penalties,
     )
     return admm_solve(
         factors,
@@ -113,6 +119,7 @@ def admm(
         tolerance=tolerance,
         constraint=constraint,
         isotropic=isotropic,
+        penalties=penalties,
     )
 
 
@@ -128,16 +135,20 @@ def admm_solve(
     tolerance: float | None = 1e-4,
     constraint: str = "nonnegative",
     isotropic: bool = True,
+    penalties: tuple[Any, ...] = (),
+    factor: ArrayLike | Scaled = 1.0,
 ) -> Solution:
-    """ADMM with prepared factors; arguments, result and errors are those of ``admm``."""
+    """ADMM with prepared factors; arguments, result and errors are those of ``admm``. ``factor`` multiplies ``penalties``."""
     data = check_data(data, factors.n_rows, factors.gram.shape[0])
     check_same_field(factors.is_complex, data)
     for name, value in (("l1", l1), ("tv", tv)):
         check_shape(name, value.value if isinstance(value, Scaled) else value, ())
         check_nonnegative(name, value)
-    if not (factors.total_variation or _is_zero(tv)):
+    if not (factors.total_variation or is_zero(tv)):
         raise ValueError("tv > 0 needs factors with total_variation=True.")
     if epsilon is not None:
+        if penalties:
+            raise ValueError("a bound of the residual takes l1 and tv only; leave out epsilon, or the other penalties.")
         if np.shape(epsilon) not in ((), np.shape(data)[:-1]):
             raise ValueError(
                 f"epsilon has shape {np.shape(epsilon)}; allowed: () or {np.shape(data)[:-1]}, one per frame."
@@ -158,6 +169,8 @@ def admm_solve(
         fixed=iterations if tolerance is None else None,
         constraint=constraint,
         isotropic=bool(isotropic),
+        penalties=tuple(map(Held, penalties)),
+        factor=number(factor, factors.gram.dtype) if penalties else None,
     )
     if epsilon is not None and is_concrete((value, factors)):
         _check_feasible(factors, data, epsilon, stats, constraint)
@@ -202,8 +215,19 @@ def _relative_penalty(matrix, data, row_weights):
     return Scaled(found.within(unit).reshape(data.shape[:-1]), unit)
 
 
-@partial(jax.jit, static_argnames=("fixed", "constraint", "isotropic"))
-def _solve(factors, data, l1, tv, epsilon, rho, iterations, tolerance, *, fixed, constraint, isotropic):
+def scaled_shares(equations: Any, data: Any, shares: tuple[Any, ...], regularization: Any, relative: bool) -> Any:
+    """Shares of a penalty times lambda, and lambda, absolute; relative to the largest ``penalty_scale`` of the frames if asked."""
+    factor = number(regularization, equations.matrix.dtype)
+    if relative:
+        most = relative_penalty(equations.matrix, data, equations.row_weights)
+        factor = factor.times(Scaled(jnp.max(most.value), most.exponent))
+    return tuple(number(share, equations.matrix.dtype).times(factor) for share in shares), factor
+
+
+@partial(jax.jit, static_argnames=("fixed", "constraint", "isotropic", "penalties"))
+def _solve(
+    factors, data, l1, tv, epsilon, rho, iterations, tolerance, *, fixed, constraint, isotropic, penalties, factor
+):
     operator, inverse = factors.operator, factors.inverse
     frames = unit_frames(data, factors.row_weights, factors.parts.dtype)
     b, unit = frames.value, frames.exponent[:, 0]
@@ -214,7 +238,8 @@ def _solve(factors, data, l1, tv, epsilon, rho, iterations, tolerance, *, fixed,
         bound: tuple = (None, None, None, None)
         rho = jnp.asarray(rho if given else factors.rho, b.dtype)
         if given:
-            inverse = lax.cond(rho == factors.rho, lambda: inverse, lambda: normal_inverse(factors.gram, rho, operator))
+            make = partial(normal_inverse, factors.gram, rho, operator, [penalty.held for penalty in penalties])
+            inverse = lax.cond(rho == factors.rho, lambda: inverse, make)
     else:
         center = _center(factors.gram, back)
         share = common_exponent(l1, tv)
@@ -234,6 +259,10 @@ def _solve(factors, data, l1, tv, epsilon, rho, iterations, tolerance, *, fixed,
         1 / factors.rho,
         *bound[1:],
     )
+    if penalties:
+        strength, to_image = factor.within(2 * factors.exponent), frames.exponent - factors.exponent
+        others = (Term(penalty.held, strength, to_image, factors.image_shape[::-1]) for penalty in penalties)
+        terms = terms._replace(others=tuple(others))
     if fixed is not None:
         z, rho, count, found = iterate_fixed(terms, operator, inverse, rho, fixed, constraint, isotropic)
         converged = jnp.full(unit.shape, False)
@@ -275,9 +304,10 @@ def _variation(differences, isotropic):
     return jnp.sum(lengths, axis=-1)
 
 
-def _is_zero(value):
+def is_zero(value: Any) -> bool:
+    """Whether a weight is known and zero."""
     value = value.value if isinstance(value, Scaled) else value
-    return is_concrete(value) and np.ndim(value) == 0 and value == 0
+    return bool(is_concrete(value) and np.ndim(value) == 0 and value == 0)
 
 
 def _check_feasible(factors, data, epsilon, stats, constraint):
