@@ -30,6 +30,7 @@ from mpijax.system import Measurement as Measurement
 from mpijax.system import Particle as Particle
 from mpijax.system import PolylineCoil as PolylineCoil
 from mpijax.system import RowIndex as RowIndex
+from mpijax.system import RowSelection as RowSelection
 from mpijax.system import Scanner as Scanner
 from mpijax.system import SeriesCoil as SeriesCoil
 from mpijax.system import Setup as Setup

@@ -38,6 +38,20 @@ class RowOptions:
     channels: tuple[int, ...] | None = None
     weights: str = "none"
 
+    def selection(self, path: Path) -> mj.RowSelection:
+        """The criteria in SI units for a file, which says by itself whether it has an SNR."""
+        snr = self.snr_threshold
+        if snr is None:
+            info = mj.io.read_info(path)
+            snr = SNR if info.snrs is not None or info.n_background_frames else 0.0
+        return mj.RowSelection(
+            snr_threshold=snr,
+            min_frequency=self.min_frequency * 1e3,
+            max_frequency=None if self.max_frequency is None else self.max_frequency * 1e3,
+            max_mixing_order=self.max_order,
+            channels=self.channels,
+        )
+
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -142,22 +156,15 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
     empty = None if data.empty is None else _empty_scan(data.empty, scan)
     patches = range(calibration.n_periods)
     periods, averaged = _periods(scan, calibration.n_periods, data.period)
-    snr = _snr_threshold(system_matrix, rows)
+    selection = rows.selection(system_matrix)
     transfer: Any = "auto" if data.transfer_function else False
-    selection = {
-        "snr_threshold": snr or None,
-        "min_frequency": rows.min_frequency * 1e3 or None,
-        "max_frequency": None if rows.max_frequency is None else rows.max_frequency * 1e3,
-        "max_mixing_order": rows.max_order,
-        "channels": rows.channels,
-    }
     matrices = [
         mj.io.read_system_matrix(
             system_matrix,
             period=i,
             background=_background(calibration, data.background),
             apply_transfer_function=transfer,
-            **selection,
+            selection=selection,
         )
         for i in patches
     ]
@@ -185,7 +192,7 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
         [m for m in matrices if isinstance(m, mj.SystemMatrix)],
         read,
         tuple(_title(chosen[i * average : (i + 1) * average]) for i in range(len(read.values))),
-        snr,
+        selection.snr_threshold or 0.0,
         (
             _frames_text(scan, len(chosen), len(read.values), average, averaged),
             _background_text(scan, empty, background),
@@ -194,7 +201,7 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
             "rowWeights": rows.weights,
             "driftComponents": data.drift_components,
             "minFrequency": rows.min_frequency * 1e3,
-            "maxFrequency": selection["max_frequency"],
+            "maxFrequency": selection.max_frequency,
             "maxMixingOrder": rows.max_order,
             "channels": rows.channels,
             "averageFrames": average,
@@ -233,15 +240,6 @@ def _periods(scan: mj.io.MDFInfo, patches: int, period: int | None) -> tuple[Any
             f"one of them with --period 0 to {scan.n_periods - 1}, or give a calibration with all patches."
         )
     return None, scan.n_periods
-
-
-def _snr_threshold(path: Path, rows: RowOptions) -> float:
-    if rows.snr_threshold is not None:
-        if not rows.snr_threshold >= 0:
-            raise ValueError(f"snr_threshold = {rows.snr_threshold}; 0 (all rows) or more is expected.")
-        return rows.snr_threshold
-    info = mj.io.read_info(path)
-    return SNR if info.snrs is not None or info.n_background_frames else 0.0
 
 
 def _background(info: mj.io.MDFInfo, choice: str) -> str:

@@ -25,6 +25,7 @@ from mpijax.system.scans.xspace import convolve_linear as convolve_linear
 from mpijax.system.scans.xspace import sampled_kernel as sampled_kernel
 from mpijax.system.scans.xspace import x_space_image as x_space_image
 from mpijax.system.scans.xspace import x_space_voltage as x_space_voltage
+from mpijax.system.select import RowSelection as RowSelection
 from mpijax.system.selection import SolidHarmonicField as SolidHarmonicField
 from mpijax.system.selection import fit_solid_harmonics as fit_solid_harmonics
 from mpijax.system.sequence import LissajousSequence as LissajousSequence

@@ -22,7 +22,7 @@ from mpijax.system.overscan import overscan_mask
 from mpijax.system.regrid import regrid_rows
 from mpijax.system.row_index import RowIndex as RowIndex
 from mpijax.system.scanner import Scanner
-from mpijax.system.select import row_selection
+from mpijax.system.select import RowSelection
 from mpijax.system.sequence import LissajousSequence
 from mpijax.system.transfer import chain_factors, inverse_factors, scale_rows
 
@@ -177,6 +177,7 @@ class SystemMatrix(RowOperator):
 
     def select(
         self,
+        selection: RowSelection | None = None,
         *,
         snr_threshold: float | None = None,
         min_frequency: float | None = None,
@@ -189,12 +190,8 @@ class SystemMatrix(RowOperator):
         The frequencies of which no channel is kept are dropped, the rest is marked in ``row_mask``.
 
         Args:
-            snr_threshold: keep rows with SNR >= this.
-            min_frequency: keep f >= this [Hz].
-            max_frequency: keep f <= this [Hz].
-            max_mixing_order: keep bins whose least sum |n_i| is at most this; needs a sequence.
-            channels: receive channels to keep, by their numbers, each once and in the order they are to have; or a boolean
-                list with an entry for each.
+            selection: the criteria as a :class:`RowSelection`.
+            snr_threshold, min_frequency, max_frequency, max_mixing_order, channels: or one by one, as its fields.
 
         Raises:
             ValueError: nothing is kept, a channel the matrix does not have, or the selection needs what the matrix lacks.
@@ -202,17 +199,16 @@ class SystemMatrix(RowOperator):
         """
         if not is_concrete((self.snr, self.row_mask, self.frequencies, self.frequency_indices)):
             raise TypeError("select() chooses rows by their values and so runs on the host; call it outside jit.")
-        channels, bins, mask = row_selection(
-            self,
+        selection = RowSelection.of(
+            selection,
             snr_threshold=snr_threshold,
             min_frequency=min_frequency,
             max_frequency=max_frequency,
             max_mixing_order=max_mixing_order,
             channels=channels,
         )
-        return replace(
-            self._take_bins(channels, bins, self.values[channels][:, bins]), row_mask=None if mask.all() else mask
-        )
+        kept, bins, mask = selection.rows_of(self)
+        return replace(self._take_bins(kept, bins, self.values[kept][:, bins]), row_mask=None if mask.all() else mask)
 
     def _take_bins(self, channels: np.ndarray, bins: np.ndarray, values: Any) -> "SystemMatrix":
         def rows(array: Any) -> Any:

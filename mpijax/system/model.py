@@ -48,15 +48,15 @@ class ParticleModel(Protocol):
     saturation_magnetization: Any
 
     def unit_moment(
-        self, field: Sequence[Float[Array, "n t"]], static_field: Float[Array, "n 3"], rule: Rule
+        self, field: Sequence[Float[Array, "n t"]], static_field: Float[Array, "p 3"], rule: Rule
     ) -> list[jax.Array]:
         """Mean moment in units of m0, three components (n, t) in the precision of the field.
 
         Args:
             field: H [T], selection plus drive field, three components (n, t): of n positions at t times, which may be those of
                 any sequence and in any order.
-            static_field: the selection field alone [T], (n, 3), for models that differ from position to position; of a model
-                that is the same everywhere it is not to be used and may be (1, 3).
+            static_field: the selection field alone [T], (p, 3) with p = n, for models that differ from position to position;
+                of a model that is the same everywhere it is not to be used, and p may be 1.
             rule: what :meth:`rule` gave outside of jit.
         """
         ...

@@ -246,10 +246,11 @@ class Particle(ParticleModel):
         return None if self.size_spread is not None else Expansion(self.beta, np.pi if self.is_langevin else np.pi / 2)
 
     def unit_moment(
-        self, field: Sequence[Float[Array, "n t"]], static_field: Float[Array, "n 3"], rule: Any
+        self, field: Sequence[Float[Array, "n t"]], static_field: Float[Array, "p 3"], rule: Any
     ) -> list[jax.Array]:
         """Mean moment in equilibrium, see :func:`equilibrium_moment`; a fluid particle without reference field takes 1 T."""
-        return equilibrium_moment(self.beta, self.sizes(), field, self.local_anisotropy(static_field, 1.0), rule)
+        anisotropy, sizes = self.local_anisotropy(static_field, 1.0), self.sizes()
+        return equilibrium_moment(self.beta, sizes, field, anisotropy, rule)
 
     def local_anisotropy(
         self, static_field: Float[Array, "n 3"], reference: Any

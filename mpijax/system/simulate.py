@@ -342,7 +342,7 @@ def _not_separable(scanner: Scanner, particle: ParticleModel, indices: Any) -> s
     if is_concrete(scanner.gradient) and np.any(np.asarray(scanner.gradient) * (1 - np.eye(3)) != 0):
         return "the gradient is not diagonal, so that the field components do not separate"
     if not particle.is_homogeneous:
-        return "the particles differ from position to position, as fluid ones do"
+        return "the moment differs from position to position, as that of fluid particles does"
     if particle.expansion() is None:
         return "their moment has no expansion that pays: the largest cores of a size distribution would need thousands of terms"
     if not is_concrete(indices):

@@ -19,7 +19,7 @@ from mpijax.io.snr import Block, channel_snr, row_median, system_matrix_snr
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.scanner import Scanner
-from mpijax.system.select import row_selection
+from mpijax.system.select import RowSelection
 from mpijax.system.sequence import LissajousSequence
 
 
@@ -91,6 +91,7 @@ class SystemMatrixFile:
 
     def select(
         self,
+        selection: RowSelection | None = None,
         *,
         snr_threshold: float | None = None,
         min_frequency: float | None = None,
@@ -104,23 +105,22 @@ class SystemMatrixFile:
         passes over the data that hold a few blocks of rows in memory at a time.
 
         Args:
-            snr_threshold: keep rows with SNR >= this.
-            min_frequency, max_frequency: keep frequencies in this range [Hz], bounds included.
-            max_mixing_order: keep bins whose least sum |n_i| is at most this.
-            channels: receive channels to keep, as for :meth:`SystemMatrix.select`.
+            selection, snr_threshold, min_frequency, max_frequency, max_mixing_order, channels: as for
+                :meth:`SystemMatrix.select`.
 
         Raises:
             ValueError: nothing is kept, or the file lacks what the selection needs.
         """
-        source = self.with_snr() if snr_threshold else self
-        kept_channels, kept_bins, mask = row_selection(
-            source,
+        selection = RowSelection.of(
+            selection,
             snr_threshold=snr_threshold,
             min_frequency=min_frequency,
             max_frequency=max_frequency,
             max_mixing_order=max_mixing_order,
             channels=channels,
         )
+        source = self.with_snr() if selection.snr_threshold else self
+        kept_channels, kept_bins, mask = selection.rows_of(source)
         return replace(
             self,
             channel_positions=self.channel_positions[kept_channels],
@@ -233,7 +233,8 @@ def read_system_matrix(
     background: str = "none",
     apply_transfer_function: bool | str = "auto",
     period: int | None = None,
-    **selection: Any,
+    selection: RowSelection | None = None,
+    **criteria: Any,
 ) -> SystemMatrix | list[SystemMatrix]:
     """Read a system matrix, or only its rows that a selection keeps.
 
@@ -242,8 +243,8 @@ def read_system_matrix(
         background: "none", "mean" or "interpolate"; see :meth:`SystemMatrixFile.read`.
         apply_transfer_function: "auto", True or False; see :meth:`SystemMatrixFile.read`.
         period: which period (patch); None = all of them.
-        **selection: snr_threshold, min_frequency, max_frequency, max_mixing_order, channels; see
-            :meth:`SystemMatrixFile.select`.
+        selection: which rows; None = as the criteria say.
+        **criteria: snr_threshold, min_frequency, max_frequency, max_mixing_order, channels: fields of a :class:`RowSelection`.
 
     Returns:
         The system matrix; with ``period=None`` and a file of several periods a list with one matrix per period.
@@ -251,12 +252,13 @@ def read_system_matrix(
     Raises:
         FileNotFoundError, MDFError, ValueError: see :func:`open_system_matrix` and :meth:`SystemMatrixFile.read`.
     """
+    chosen = RowSelection.of(selection, **criteria)
     first = open_system_matrix(path, period=period or 0)
 
     def read(index: int) -> SystemMatrix:
         file = first if index == first.info.period else open_system_matrix(path, period=index)
-        if any(item is not None for item in selection.values()):
-            file = file.select(**selection)
+        if chosen != RowSelection():
+            file = file.select(chosen)
         return file.read(background=background, apply_transfer_function=apply_transfer_function)
 
     if period is not None or first.info.n_periods == 1:
