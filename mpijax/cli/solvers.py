@@ -110,14 +110,13 @@ def with_options(command: Callable[..., None], asked: type[Asked]) -> Callable[.
 
 def record(name: str, solver: Any, seed: int) -> dict[str, Any]:
     """A solver's settings for the file that is written: text, numbers and truth values by name; None where one plays no part."""
-    values = asdict(solver)
+    values, renamed = asdict(solver), {"method": f"{name}_method"} | getattr(solver, "RECORDED", {})
+    values.pop("progress", None)
     if values.get("regularization", 0) is None:
         values["relative"] = None
     if "constraint" in values:
         values["constraint"] = values["constraint"] or "none"
-    plain = {
-        _camel(ALIASES["steps"] if key == "steps" else key): v for key, v in values.items() if isinstance(v, SCALARS)
-    }
+    plain = {_camel(renamed.get(key, key)): item for key, item in values.items() if isinstance(item, SCALARS)}
     return {"method": name, **plain, "seed": seed if values.get("key") is not None else None}
 
 

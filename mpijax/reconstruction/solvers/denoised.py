@@ -15,7 +15,7 @@ from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Inexact, Num, Shaped
 from mpijax.reconstruction.inputs import check_problem
 from mpijax.reconstruction.prox import safe_norm
-from mpijax.reconstruction.scaling import number, shift
+from mpijax.reconstruction.scaling import Scaled, number, shift
 from mpijax.reconstruction.solvers.admm.factor import admm_factor, check_nonnegative, unit_frames
 from mpijax.reconstruction.solvers.admm.iteration import matmul, or_one, rows
 
@@ -26,7 +26,7 @@ def plug_and_play(
     image_shape: tuple[int, ...],
     denoiser: Callable[..., jax.Array],
     *,
-    regularization: ArrayLike,
+    regularization: ArrayLike | Scaled,
     rho: ArrayLike = 0.01,
     iterations: int = 100,
     relaxation: float = 1.0,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class NeuralImplicit:
         state: continue from this state.
         callback: called as callback(state, loss, held-out loss) now and then.
     """
+
+    RECORDED: ClassVar = {"steps": "iterations"}
+    """What a field is called in the file of a reconstruction."""
 
     key: Any = None
     constraint: str | None = "nonnegative"
