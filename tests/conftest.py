@@ -7,6 +7,11 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # several test processes on few cores: the threads of NumPy's BLAS wait for each other (a 0.05 s QR took 26 s)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# what takes long to compile is compiled once for all test processes, and for the next run
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "xla")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import jax
 import pytest

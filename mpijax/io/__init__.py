@@ -1,5 +1,6 @@
 """Files: MDF system matrices and measurements, the Open MPI data set, measured fields and transfer functions."""
 
+from mpijax.io import mdf_write as mdf_write
 from mpijax.io.errors import MDFError as MDFError
 from mpijax.io.field_points import FieldPoints as FieldPoints
 from mpijax.io.field_points import read_field_points as read_field_points
