@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import jax
+
 from mpijax import models
 from mpijax.core.checks import check_choice
-from mpijax.training import TrainConfig
+from mpijax.training import TrainConfig, split
 
 PRESETS = ("quick", "published")
 
@@ -87,10 +89,10 @@ def recipe(model: str, scale: int, preset: str = "quick", **changes: Any) -> Rec
     """
     models.check_name(model)
     check_choice("preset", preset, PRESETS)
-    if preset == "published" and model not in _PUBLISHED:
-        raise ValueError(
-            f"no recipe is published for {model!r}, only for {', '.join(_PUBLISHED)}; take preset 'quick'."
-        )
+    if model not in _PUBLISHED:
+        _check_upsamples(model, scale)
+        if preset == "published":
+            raise ValueError(f"no recipe is published for {model!r}, only for {_published()}; take preset 'quick'.")
     training, task = _PUBLISHED.get(model, ({}, {}))
     if preset == "published":
         rate = {"learning_rate": TRANSMS_RATES.get(scale, 1e-4)} if model == "transms" else {}
@@ -109,3 +111,14 @@ def recipe(model: str, scale: int, preset: str = "quick", **changes: Any) -> Rec
     )
     kept = {name: value for name, value in task.items() if name == "method"}
     return Recipe(model, TrainConfig(**(quick | changes)), _QUICK.get(model, {}), {"units": "whitened"} | kept)
+
+
+def _check_upsamples(model: str, scale: int) -> None:
+    try:
+        jax.eval_shape(lambda: split(models.create(model, scale=scale, input_shape=(16, 16), rngs=0))[1])
+    except ValueError as error:
+        raise ValueError(f"{model!r} does not upsample by {scale} ({error}) Choose one of {_published()}.") from None
+
+
+def _published() -> str:
+    return ", ".join(map(repr, _PUBLISHED))

@@ -80,7 +80,7 @@ def test_it_is_trained_and_used_from_the_command_line(outside, monkeypatch, caps
 
 def test_networks_without_a_published_recipe_have_the_quick_one():
     assert recipe("unet", 2).options == {} and recipe("unet", 2, steps=3).config.steps == 3
-    with pytest.raises(ValueError, match="no recipe is published for 'unet', only for transms"):
+    with pytest.raises(ValueError, match="no recipe is published for 'unet', only for 'transms'"):
         recipe("unet", 2, "published")
     with pytest.raises(ValueError, match="unknown network 'nothing'"):
         recipe("nothing", 2)

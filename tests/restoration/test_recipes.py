@@ -46,8 +46,8 @@ def test_published_values():
 
 def test_changes_and_wrong_names():
     assert recipe("srcnn", 2, steps=7).config.steps == 7
-    with pytest.raises(ValueError, match="published"):
-        recipe("dncnn", 2, "published")
+    with pytest.raises(ValueError, match="'dncnn' does not upsample by 2 .*Choose one of 'transms'"):
+        recipe("dncnn", 2)
     with pytest.raises(ValueError, match="preset"):
         recipe("srcnn", 2, "large")
 
