@@ -10,7 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m experiments.vrfnet_open_mpi --preset quick --run-dir runs/demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mpijax --cov-report=term:skip-covered --cov-fail-under=85
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mpijax --cov-report=term:skip-covered --cov-fail-under=95
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

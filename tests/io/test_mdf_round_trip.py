@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mpijax import io
-from mpijax.io import mdf_write
+from mpijax.io.mdf import write as mdf_write
 from mpijax.io.mdf.fields import MANDATORY, MANDATORY_IN_GROUP
 from mpijax.system import Grid, LissajousSequence, Measurement, Scanner, SystemMatrix
 from tests.io.mdf_files import random_complex
