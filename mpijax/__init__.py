@@ -5,6 +5,7 @@ Importing it changes nothing: no precision switch, no device query. All lengths 
 
 from importlib.metadata import PackageNotFoundError, version
 
+from mpijax import calibration as calibration
 from mpijax import datasets as datasets
 from mpijax import identification as identification
 from mpijax import io as io

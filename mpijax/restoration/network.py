@@ -44,7 +44,6 @@ def load_network(path: str | Path, task: Task, dimensions: int) -> tuple[Method,
     config, weights = load_weights(weights_file)
     network, _ = abstract(config)
     evaluate = jax.jit(network.evaluate)
-    finer = network_factor(config)
 
     def apply(
         rows: Complex[Array, " b *s"], known: Bool[Array, " *s"], inside: Bool[Array, " *s"], sigma: Float[Array, " b"]
@@ -55,16 +54,11 @@ def load_network(path: str | Path, task: Task, dimensions: int) -> tuple[Method,
             "mask": np.broadcast_to(mask, (len(rows), *mask.shape)),
             "noise_level": jax.numpy.asarray(sigma) / unit,
         }
-        size = batch_rows(rows.shape[1:], finer)
+        size = batch_rows(rows.shape[1:], config.get("scale") or 1)
         out = predict_rows(evaluate, weights, size, complex_to_channels(scaled), **network.told(inputs))
         return denormalize(channels_to_complex(out), unit)
 
     return Method(str(path), apply, noise_limit, MEMBERS, card["sha256"]), task
-
-
-def network_factor(config: dict[str, Any]) -> int:
-    """By how much the output of a network is finer than its input."""
-    return config.get("scale") or 1
 
 
 def _training(path: Path, trained: Any) -> tuple[tuple[Task, ...], float]:
@@ -74,16 +68,15 @@ def _training(path: Path, trained: Any) -> tuple[tuple[Task, ...], float]:
         name, limit = str(trained["task"]), float(high)
         if name == "any":
             return (Denoise(), Inpaint(), Complete(int(trained["step"]))), limit
-        facts = {"complete": {"scale": trained["step"]}, "upsample": {k: trained[v] for k, v in UPSAMPLE.items()}}
+        facts = {
+            "complete": {"scale": trained["step"]},
+            "upsample": {"scale": trained["scale"], "sampling": trained["method"]},
+        }
         return (task_of(name, **facts.get(name, {})),), limit
     except (KeyError, TypeError, ValueError):
         raise ValueError(
             f"{path.with_suffix('.json')} does not say what the network was trained for; it is damaged, or was changed by hand."
         ) from None
-
-
-UPSAMPLE = {"scale": "scale", "sampling": "method"}
-"""Option of the task -> its name on a card."""
 
 
 def _match(path: str | Path, task: Task, tasks: tuple[Task, ...], dimensions: int = 2, trained: int = 2) -> Task:

@@ -1,0 +1,24 @@
+"""Old names give the object behind the new one, with a word; names without a twin say what to write."""
+
+import pytest
+
+import mpijax as mj
+
+
+def test_old_names_are_the_new_objects():
+    for module, name, new in (
+        (mj.calibration, "fit", mj.identification.fit),
+        (mj.datasets, "degrade", mj.rows.degrade),
+        (mj.restoration, "dct_filter", mj.rows.dct_filter),
+        (mj.restoration, "fitted_matrix", mj.identification.fitted_matrix),
+    ):
+        with pytest.warns(DeprecationWarning, match=rf"{module.__name__}.{name} is mpijax\.\w+\.{name}"):
+            assert getattr(module, name) is new
+    assert mj.io.mdf_write.acquisition_metadata is mj.io.mdf.write.acquisition_metadata and callable(mj.io.snr.add_snr)
+
+
+def test_names_that_are_gone_say_what_to_write():
+    with pytest.raises(AttributeError, match="find_restorer is no more; use find_method"):
+        _ = mj.restoration.find_restorer
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = mj.restoration.nothing
