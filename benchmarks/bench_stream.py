@@ -9,7 +9,8 @@ import jax
 
 import mpijax as mj
 from benchmarks.common import Target, interleave, options, report
-from mpijax.datasets import Bucket, RestorationPrior, RestorationTask, RowStream
+from mpijax.datasets import Bucket, RandomCorruption, RestorationPrior, RowStream
+from mpijax.rows import Upsample
 from mpijax.training import TrainConfig, adam, init_state, make_train_step, split
 
 BATCH, REUSE = 64, 8
@@ -22,7 +23,7 @@ def main() -> None:
     arguments = parser.parse_args()
     size = arguments.size
     prior = RestorationPrior(size_range=(8, size))
-    task = RestorationTask(task="upsample", scale=2)
+    task = RandomCorruption((Upsample(2, "stride"),))
     bucket = Bucket((size, size, 1), low=(8, 8, 1))
     stream = RowStream(prior, task.pair, [bucket], key=jax.random.key(0), batch_size=BATCH, reuse=REUSE)
     model = mj.models.create("vrfnet", scale=2, input_shape=(size // 2, size // 2), features=arguments.features, rngs=0)

@@ -24,12 +24,12 @@ import scipy.ndimage
 import tyro
 
 import mpijax as mj
-from experiments.support.recovery import Case, evaluate, from_upsampler
 from experiments.support.run import markdown_table, run_main, write_record
+from experiments.support.upsampling import Case, evaluate, from_upsampler
 from mpijax.core.files import write_text
 from mpijax.core.typing import Complex, Float
-from mpijax.datasets import RecoveryTask
-from mpijax.restoration import CLASSICAL, load_upsampler
+from mpijax.datasets import CoarseMeasurement
+from mpijax.restoration import load_upsampler
 from mpijax.viz import plot_reconstructions, plot_rows, save
 
 UNKNOWN = (
@@ -150,8 +150,8 @@ def _recover(config: Config, matrix: mj.SystemMatrix) -> list[dict[str, Any]]:
     """2 x recovery of the measured rows after averaging 2 x 2 pixels: 4 x 4 to 8 x 8."""
     rows = np.asarray(matrix.grid.to_image(matrix.rows()))[:, 0]
     unknown = np.zeros(len(rows), np.float32)
-    case = Case("array", matrix, unknown, RecoveryTask(2), jax.random.key(0), measured=True)
-    methods = {name: from_upsampler(load_upsampler(name, 2)) for name in CLASSICAL}
+    case = Case("array", matrix, unknown, CoarseMeasurement(2), jax.random.key(0), measured=True)
+    methods = {name: from_upsampler(load_upsampler(name, 2)) for name in ("bicubic", "consistent-bicubic")}
     if config.model is not None:
         methods["VRF-Net (simulated data)"] = from_upsampler(load_upsampler(config.model, 2))
     records, recovered = evaluate([case], methods)

@@ -8,21 +8,23 @@ The presets take 6 to 26 minutes on two cores; a run directory that holds an unf
 continued. The result, ``weights.npz`` with its card, is what ``mpijax restore --model RUN_DIR`` takes and what data/weights holds.
 """
 
-import functools
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
 from experiments.support.run import parse, run_main, write_record
-from mpijax import models
-from mpijax.datasets import Bucket, RestorationPrior, RestorationTask, RowStream
-from mpijax.datasets.fixed_sets import FixedRows, FixedSet
-from mpijax.training import Result, TrainConfig, count_parameters, fit
+from mpijax import restoration
+from mpijax.datasets import Calibrations, RandomCorruption, RestorationPrior
+from mpijax.rows import Complete, Denoise, Inpaint, Task, Upsample
+from mpijax.training import Result, TrainConfig
+
+TASKS: dict[str, tuple[Task, ...]] = {
+    "denoise": (Denoise(),),
+    "inpaint": (Inpaint(),),
+    "complete": (Complete(2),),
+    "upsample": (Upsample(2, "stride"),),
+    "any": (Denoise(), Inpaint(), Complete(2)),
+}
 
 FINE = (12.48, 16.64)
 """Voxels per FWHM of matrices that are twice as fine as a calibration: what an upsampler is trained to return."""
@@ -33,7 +35,7 @@ class Config:
     """What is trained on what.
 
     Attributes:
-        task: denoise, inpaint, complete, upsample or any (`mpijax.datasets.RestorationTask`).
+        task: denoise, inpaint, complete, upsample or any (the first three).
         dimensions: 2 or 3.
         particles: mixed, fluid, immobilized or langevin.
         model: name of the network.
@@ -111,32 +113,6 @@ PRESETS = {
 
 def main(config: Config) -> Result:
     """Train; returns the finished run."""
-    prior = prior_of(config)
-    task = RestorationTask(
-        config.task, scale=2 if config.task == "upsample" else 1, noise_power=config.noise_power, missing_weight=3.0
-    )
-    sizes: dict[str, Any] = {"features": config.features, "blocks": config.blocks, "patch": config.patch}
-    network = models.create(
-        config.model,
-        scale=task.scale,
-        dimensions=config.dimensions,
-        rngs=config.seed,
-        **(sizes if config.model.endswith("unet") else {}),
-    )
-    print(f"{config.model}: {count_parameters(network):,} weights; task {config.task}")
-    key = jax.random.key(config.seed)
-    stream = RowStream(
-        prior,
-        task.pair,
-        _buckets(config),
-        key=jax.random.fold_in(key, 1),
-        batch_size=config.batch_size,
-        slots=config.slots,
-        rows_per_matrix=config.rows_per_matrix,
-        reuse=config.reuse,
-        draws=1024 if config.dimensions == 3 else 256,
-        nodes=config.nodes,
-    )
     recipe = TrainConfig(
         steps=config.steps,
         batch_size=config.batch_size,
@@ -145,98 +121,40 @@ def main(config: Config) -> Result:
         schedule=config.schedule,
         clip_norm=config.clip_norm,
         loss="l1",
-        monitor="-psnr",
         validate_every=config.validate_every,
         checkpoint_every=config.validate_every,
         seed=config.seed,
     )
+    sizes: dict[str, Any] = {"features": config.features, "blocks": config.blocks, "patch": config.patch}
     config.run_dir.mkdir(parents=True, exist_ok=True)
     write_record(config.run_dir, "train_restoration", config)
-    return fit(
-        network,
-        stream,
+    return restoration.train(
+        RandomCorruption(TASKS[config.task], noise_power=config.noise_power, missing_weight=3.0),
+        calibrations(config),
+        config.model,
         recipe,
         run_dir=config.run_dir,
-        validate=validation(config, task),
-        metadata={"prior": asdict(prior), "task": asdict(task)},
+        options=sizes if config.model.endswith("unet") else {},
         progress=config.progress,
     )
 
 
-def prior_of(config: Config) -> RestorationPrior:
+def calibrations(config: Config) -> Calibrations:
     """Calibrations of the paper's Table 1 on grids that fit the boxes; twice as fine for an upsampler."""
     options: dict[str, Any] = {"voxels_per_fwhm": FINE} if config.task == "upsample" else {}
-    return RestorationPrior(
+    prior = RestorationPrior(
         config.dimensions, config.particles, size_range=(config.smallest, max(config.boxes)), **options
     )
-
-
-def validation(config: Config, task: RestorationTask) -> Callable[[Callable[..., jax.Array]], dict[str, float]]:
-    """Mean PSNR [dB] over rows that are never trained on, corrupted once: all voxels inside the grid, peak = largest modulus."""
-    box = max(config.boxes)
-    spec = FixedSet(
-        "validation",
-        prior_of(config),
-        seed=7919,
-        count=config.validation,
-        rows_per_matrix=8,
-        candidates=64,
-        boxes=(box,),
+    return Calibrations(
+        prior,
+        config.boxes,
+        config.smallest,
+        slots=config.slots,
+        rows_per_matrix=config.rows_per_matrix,
+        reuse=config.reuse,
+        nodes=config.nodes,
+        validation=config.validation,
     )
-    rows = spec.simulate()
-    # without noise a row with nothing missing is its own restoration, of infinite PSNR
-    levels = (0.06, 0.2) if config.task in ("denoise", "any") else (0.0, 0.06, 0.2)
-    batches = {f"psnr_{sigma:g}": _corrupted(rows, box, task, sigma) for sigma in levels}
-
-    def validate(apply: Callable[..., jax.Array]) -> dict[str, float]:
-        values = {
-            name: float(
-                _psnr(apply(b["input"], mask=b["mask"], noise_level=b["noise_level"]), b["target"], b["weight"])
-            )
-            for name, b in batches.items()
-        }
-        return {"psnr": sum(values.values()) / len(values)} | values
-
-    return validate
-
-
-def _corrupted(rows: FixedRows, box: int, task: RestorationTask, sigma: float) -> dict[str, jax.Array]:
-    fixed = RestorationTask(
-        task.task,
-        scale=task.scale,
-        noise_range=(sigma, sigma),
-        scale_range=(1.0, 1.0),
-        missing_range=(0.1, 0.1),
-        max_blocks=1,
-    )
-    three = rows.extents[0, 2] > 1
-    shape = (box if three else 1, box, box)
-    images = np.zeros((len(rows), *shape), np.complex64)
-    for i in range(len(rows)):
-        image = rows.image(i)
-        depth, height, width = image.shape
-        images[i, :depth, :height, :width] = image
-    images = images if three else images[:, 0]
-    extents = rows.extents[rows.matrix]
-    keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(1)))(jnp.arange(len(rows)))
-    return jax.jit(jax.vmap(fixed.pair))(keys, images, extents)
-
-
-def _psnr(out: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Array:
-    axes = tuple(range(1, out.ndim))
-    inside = weight > 0
-    peak = jnp.max(jnp.sum(target**2, -1), axis=axes[:-1])
-    error = jnp.sum(jnp.where(inside, (out - target) ** 2, 0), axis=axes) / jnp.sum(inside, axis=axes)
-    return jnp.mean(10 * jnp.log10(peak / error))
-
-
-def _buckets(config: Config) -> list[Bucket]:
-    def cube(n: int) -> tuple[int, int, int]:
-        return n, n, n if config.dimensions == 3 else 1
-
-    sizes = sorted(config.boxes)
-    above = [None, *map(cube, sizes)]
-    return [Bucket(cube(n), cube(config.smallest), a) for n, a in zip(sizes, above, strict=False)]
 
 
 if __name__ == "__main__":

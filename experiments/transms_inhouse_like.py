@@ -24,10 +24,10 @@ import numpy as np
 
 from experiments.support import transms, transms_paper, transms_report
 from experiments.support.competitors import NETWORKS, check_request, classical_methods, learning_curve, train_networks
-from experiments.support.recovery import Case, evaluate, row_metrics
 from experiments.support.run import csv_table, markdown_table, parse, run_main, write_record
+from experiments.support.upsampling import Case, evaluate, row_metrics
 from mpijax.core.files import write_text
-from mpijax.datasets import InHouseSet, RecoveryTask
+from mpijax.datasets import CoarseMeasurement, InHouseSet
 from mpijax.datasets.phantoms import stenosis_phantom
 from mpijax.datasets.samplers.in_house import NOISE, SENSITIVE
 from mpijax.datasets.sources import MIN_SNR, in_house_source
@@ -87,7 +87,7 @@ def main(config: Config) -> dict[str, Any]:
     return results
 
 
-def test_cases(test: transms.Matrices, task: RecoveryTask, seed: int) -> tuple[Case, Case]:
+def test_cases(test: transms.Matrices, task: CoarseMeasurement, seed: int) -> tuple[Case, Case]:
     """The test matrix measured with noise (retrospective), and the clean one, to be measured with a large sample (prospective)."""
     clean, key = test.matrices[0], jax.random.key(seed + 700)
     noise = np.asarray(complex_normal(clean.values.shape, NOISE, key=key, dtype=np.dtype(np.complex64)))
@@ -105,7 +105,7 @@ def test_cases(test: transms.Matrices, task: RecoveryTask, seed: int) -> tuple[C
 def at_scale(config: Config, scale: int, test: transms.Matrices) -> dict[str, Any]:
     """Errors to the measured and to the clean matrix, and the phantoms' images, at one scale."""
     source = in_house_source(seed=config.seed)
-    task = RecoveryTask(scale, sample=source.sample, target=source.target)
+    task = CoarseMeasurement(scale, sample=source.sample, target=source.target)
     methods = classical_methods(task, source, jax.random.key(config.seed + 1), compressed=config.compressed)
     runs = config.run_dir / f"{scale}x"
     methods |= train_networks(

@@ -25,12 +25,12 @@ import mpijax as mj
 from experiments.support import transms_paper, transms_report
 from experiments.support.competitors import NETWORKS, check_request, classical_methods, learning_curve, train_networks
 from experiments.support.images import phantom_images
-from experiments.support.recovery import Case, evaluate
 from experiments.support.run import csv_table, markdown_table, parse, run_main, write_record
 from experiments.support.sources import MeasuredScan, Source
+from experiments.support.upsampling import Case, evaluate
 from mpijax.core.checks import check_choice
 from mpijax.core.files import write_text
-from mpijax.datasets import RecoveryTask, open_mpi_pool
+from mpijax.datasets import CoarseMeasurement, open_mpi_pool
 
 PRINTED = {"temporal": transms_paper.TEMPORAL, "tracer": transms_paper.TRACER}
 """nRMSE of the paper by protocol."""
@@ -103,7 +103,7 @@ def at_scale(config: Config, protocol: str, scale: int) -> dict[str, Any]:
     assert config.data_root is not None
     pool = open_mpi_pool(config.data_root, protocol, scale=scale, size=config.size)
     training, test = pool.source(), pool.tests[0]
-    task = RecoveryTask(scale, sample=training.sample, target=training.target)
+    task = CoarseMeasurement(scale, sample=training.sample, target=training.target)
     methods = classical_methods(task, training, jax.random.key(config.seed + 1))
     runs = config.run_dir / protocol / f"{scale}x"
     methods |= train_networks(

@@ -35,12 +35,12 @@ from experiments.support.competitors import (
     train_networks,
     weights_of,
 )
-from experiments.support.recovery import evaluate
 from experiments.support.run import parse, run_main, write_record
 from experiments.support.transms_report import FITTED
+from experiments.support.upsampling import evaluate
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.files import write_text
-from mpijax.datasets import FieldFreeLineSet, RecoveryTask
+from mpijax.datasets import CoarseMeasurement, FieldFreeLineSet
 from mpijax.datasets.sources import SPLIT, field_free_line_source
 from mpijax.models.consistent_unet import ABLATIONS as CONSISTENT
 from mpijax.models.transms import ABLATIONS as TRANSMS
@@ -154,7 +154,7 @@ def at_scale(config: Config, scale: int, matrices: transms.Matrices, groups: lis
     source = field_free_line_source(
         scale, snr_db=config.snr_db, snr_of=config.snr_of, matrices=config.matrices, seed=config.seed
     )
-    task = RecoveryTask(scale, sample=source.sample)
+    task = CoarseMeasurement(scale, sample=source.sample)
     key = jax.random.key(config.seed + 1)
     methods = classical_methods(task, source, key)
     settings: dict[str, Any] = {"steps": config.steps, "seed": config.seed, "progress": config.progress}

@@ -21,17 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.support import recovery
+from experiments.support import upsampling
 from experiments.support import vrfnet_paper as paper
 from experiments.support.competitors import check_request, learning_curve, read_card, train_networks, weights_of
-from experiments.support.recovery import Method, from_upsampler, medians
 from experiments.support.report import rows_figure, spread_rows
 from experiments.support.run import csv_table, markdown_table, parse, run_main, write_record
 from experiments.support.sources import Source, coil_source, open_mpi_source
+from experiments.support.upsampling import Method, from_upsampler, medians
 from experiments.support.vrfnet_report import TINY, printed_section, write_report
 from mpijax.core.checks import check_choice, check_range
 from mpijax.core.files import write_text
-from mpijax.datasets import RecoveryTask
+from mpijax.datasets import CoarseMeasurement
 from mpijax.models.vrfnet import ABLATIONS
 from mpijax.restoration import load_upsampler
 from mpijax.viz import plot_learning_curve, save
@@ -114,7 +114,7 @@ def main(config: Config) -> dict[str, Any]:
     started = time.perf_counter()
     results: dict[str, Any] = {"scales": {}}
     for scale in config.scales:
-        task = RecoveryTask(scale=scale)
+        task = CoarseMeasurement(scale=scale)
         if config.data_root is None:
             source = coil_source(config.scan, task, config.test_matrices, config.snr_threshold, config.seed)
         else:
@@ -149,7 +149,7 @@ def _scale(config: Config, source: Source, scale: int) -> dict[str, Any]:
             compared = {f"bicubic, {name}": _bicubic(scale, name) for name in ("box", *names)} | {"box": methods[BASE]}
             weights["box"] = weights[BASE]
         compared |= {name: methods[name] for name in names}
-        records, recovered = recovery.evaluate(source.tests, compared, keep=1)
+        records, recovered = upsampling.evaluate(source.tests, compared, keep=1)
         result["records"][part] = records
         shown = {n: e[0] for n, e in recovered.items() if not n.startswith("bicubic,")}
         rows_figure(case, spread_rows(case, 3), shown, figures / f"{part}_{scale}x.png")

@@ -32,7 +32,7 @@ import numpy as np
 import scipy.ndimage
 
 import mpijax as mj
-from experiments.support import recovery
+from experiments.support import upsampling
 from experiments.support import vrfnet_paper as paper
 from experiments.support.competitors import (
     NETWORKS,
@@ -42,21 +42,22 @@ from experiments.support.competitors import (
     train_networks,
     trained,
 )
-from experiments.support.recovery import Case, Method, medians
 from experiments.support.report import rows_figure, spread_rows
 from experiments.support.run import csv_table, environment, markdown_table, parse, run_main, write_record
 from experiments.support.sources import simulated_case
+from experiments.support.upsampling import Case, Method, medians
 from experiments.support.vrfnet_report import TINY, error_table, write_report
 from mpijax import models
 from mpijax.core.checks import check_choice, check_count, check_range
 from mpijax.core.files import write_text
-from mpijax.datasets import RecoveryTask, SuperResolutionPrior, simulated_source, z_slice
+from mpijax.datasets import CoarseMeasurement, SuperResolutionPrior, simulated_source, z_slice
 from mpijax.datasets.samplers.super_resolution import GRADIENT, N_VOXELS
 from mpijax.physics import complex_normal
-from mpijax.restoration import load_upsampler, network_upsampler
-from mpijax.rows import apply_linear_filter
+from mpijax.restoration import load_upsampler
+from mpijax.restoration.network import network_rows
+from mpijax.rows import RowMethod, apply_linear_filter
 from mpijax.rows.sparse_fourier import compressed_calibration, random_mask
-from mpijax.training import make_predict, split
+from mpijax.training import split
 
 SIDE = 32
 """Fine voxels per axis of the rows that are timed."""
@@ -164,7 +165,7 @@ def main(config: Config) -> dict[str, Any]:
     if not config.model and config.steps and len(config.steps) != len(config.networks):
         raise ValueError(f"steps = {config.steps}; give one number for each of {config.networks}, or none.")
     started = time.perf_counter()
-    task = RecoveryTask(scale=config.scale)
+    task = CoarseMeasurement(scale=config.scale)
     methods = _methods(config, task)
     clean = homogeneous_cases(config.scan, task, config.test_matrices, config.snr_threshold, config.seed)
     suites: dict[str, list[Case]] = {"as trained": clean}
@@ -173,7 +174,7 @@ def main(config: Config) -> dict[str, Any]:
     figures = config.run_dir / "figures"
     results: dict[str, Any] = {"robustness": {}, "networks": {n: str(p) for n, p in _models(config).items()}}
     for suite, cases in suites.items():
-        results["robustness"][suite], recovered = recovery.evaluate(cases, methods, keep=1)
+        results["robustness"][suite], recovered = upsampling.evaluate(cases, methods, keep=1)
         if suite in (f"noise {config.levels[-1]:g}", f"sine {config.amplitudes[-1]:g} voxels"):
             shown = {name: estimates[0] for name, estimates in recovered.items()}
             rows_figure(cases[0], spread_rows(cases[0], 3), shown, figures / f"rows_{suite.split()[0]}.png")
@@ -194,7 +195,7 @@ def _models(config: Config) -> dict[str, Path]:
     return {NETWORKS[read_card(path)["model"]["name"]]: path for path in config.model}
 
 
-def _methods(config: Config, task: RecoveryTask) -> dict[str, Method]:
+def _methods(config: Config, task: CoarseMeasurement) -> dict[str, Method]:
     source = simulated_source(f"vrfnet-{config.scan}", task.scale, seed=config.seed, snr_threshold=config.snr_threshold)
     methods = classical_methods(task, source, jax.random.key(config.seed + 1), batches=2 if config.tiny else 32)
     if config.model:
@@ -218,7 +219,7 @@ def _methods(config: Config, task: RecoveryTask) -> dict[str, Method]:
     )
 
 
-def homogeneous_cases(scan: int, task: RecoveryTask, count: int, snr_threshold: float, seed: int) -> list[Case]:
+def homogeneous_cases(scan: int, task: CoarseMeasurement, count: int, snr_threshold: float, seed: int) -> list[Case]:
     """Slices of the scan received by three homogeneous coils: matrices "that did not include coil sensitivity data"."""
     prior, cases = SuperResolutionPrior(scan=scan), []
     for i in range(count):
@@ -300,9 +301,14 @@ def _timed_methods(config: Config, scale: int) -> dict[str, Callable[..., Any]]:
     for name in config.timed:
         options = TINY.get(name, {}) if config.tiny else {}
         model = models.create(name, scale=scale, input_shape=(SIDE // scale,) * 2, rngs=0, **options)
-        predict = make_predict(model.config, split(model)[1], batch_size=min(64, config.timed_rows))
-        calls[NETWORKS[name]] = network_upsampler(predict, told="noise_level" in model.takes)
+        apply = network_rows(model.config, split(model)[1], CoarseMeasurement(scale).trained())
+        everywhere = np.ones((SIDE // scale,) * 2, bool)
+        calls[NETWORKS[name]] = partial(_upsampled, apply, everywhere)
     return calls
+
+
+def _upsampled(apply: RowMethod, everywhere: np.ndarray, rows: np.ndarray, level: np.ndarray) -> Any:
+    return apply(rows, everywhere, everywhere, level)
 
 
 def _report(config: Config, results: dict[str, Any]) -> list[str]:

@@ -27,15 +27,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.support import recovery, report
+from experiments.support import report, upsampling
 from experiments.support.competitors import NETWORKS, classical_methods, train_networks, trained
 from experiments.support.images import phantom_images
 from experiments.support.run import parse, run_main, write_record
 from experiments.support.sources import Source, lissajous_source, open_mpi_source
+from mpijax import restoration
 from mpijax.core.checks import check_choice, check_range
 from mpijax.core.files import write_text
-from mpijax.datasets import RecoveryTask
-from mpijax.restoration import train_recovery
+from mpijax.datasets import CoarseMeasurement
 from mpijax.training import TrainConfig
 
 
@@ -117,7 +117,7 @@ PRESETS = {
 }
 
 
-def train(config: Config, task: RecoveryTask, source: Source) -> Any:
+def train(config: Config, task: CoarseMeasurement, source: Source) -> Any:
     """Train VRF-Net, or continue, or return what is finished; weights are in the run directory."""
     recipe = TrainConfig(
         steps=config.steps,
@@ -130,15 +130,13 @@ def train(config: Config, task: RecoveryTask, source: Source) -> Any:
         checkpoint_every=config.checkpoint_every,
         seed=config.seed,
     )
-    return train_recovery(
-        "vrfnet",
+    return restoration.train(
         task,
-        source.training.rows,
-        source.training.validation,
+        source.training,
+        "vrfnet",
         recipe,
         run_dir=config.run_dir,
-        model_options={"features": config.features, "blocks": config.blocks, "embed": config.embed},
-        data=source.training.facts,
+        options={"features": config.features, "blocks": config.blocks, "embed": config.embed},
         progress=config.progress,
     )
 
@@ -151,7 +149,7 @@ def main(config: Config) -> dict[str, Any]:
         check_choice("competitors", name, (*others, "all"))
     others = others if "all" in config.competitors else config.competitors
     started = time.perf_counter()
-    task = RecoveryTask(scale=config.scale, method=config.degradation)
+    task = CoarseMeasurement(scale=config.scale, method=config.degradation)
     if config.data_root is None:
         source = lissajous_source(task, config.test_matrices, config.snr_threshold, config.seed)
     else:
@@ -178,8 +176,8 @@ def main(config: Config) -> dict[str, Any]:
         ),
         "VRF-Net": trained(config.run_dir),
     }
-    records, recovered = recovery.evaluate(source.tests, methods)
-    apart = {name: recovery.evaluate(cases, methods, keep=0)[0] for name, cases in source.apart.items()}
+    records, recovered = upsampling.evaluate(source.tests, methods)
+    apart = {name: upsampling.evaluate(cases, methods, keep=0)[0] for name, cases in source.apart.items()}
     images = phantom_images(source, methods, recovered)
     results = {
         "scale": config.scale,

@@ -23,7 +23,7 @@ from typing import Any
 
 import jax
 
-from experiments.support import recovery
+from experiments.support import upsampling
 from experiments.support import vrfnet_paper as paper
 from experiments.support.competitors import (
     NETWORKS,
@@ -34,14 +34,14 @@ from experiments.support.competitors import (
     training_facts,
 )
 from experiments.support.images import DATA_SNR, REFINEMENT, RELATIVE_LAMBDA, SWEEPS, phantom_images
-from experiments.support.recovery import Case, Method, from_upsampler
 from experiments.support.report import images_figure, rows_at, rows_figure
 from experiments.support.run import csv_table, markdown_table, parse, run_main, write_record
 from experiments.support.sources import Source, coil_source
+from experiments.support.upsampling import Case, Method, from_upsampler
 from experiments.support.vrfnet_report import TINY, coils_figure, error_table, printed_section, write_report
 from mpijax.core.checks import check_choice, check_range
 from mpijax.core.files import write_text
-from mpijax.datasets import RecoveryTask
+from mpijax.datasets import CoarseMeasurement
 from mpijax.restoration import load_upsampler
 from mpijax.viz import plot_learning_curve, save
 
@@ -120,7 +120,7 @@ def main(config: Config) -> dict[str, Any]:
     figures = config.run_dir / "figures"
     results: dict[str, Any] = {}
     for scale in config.scales:
-        task = RecoveryTask(scale=scale)
+        task = CoarseMeasurement(scale=scale)
         sources = {
             scan: coil_source(scan, task, config.test_matrices, config.snr_threshold, config.seed)
             for scan in config.scans
@@ -138,7 +138,7 @@ def main(config: Config) -> dict[str, Any]:
     return results
 
 
-def _methods(config: Config, scan: int, source: Source, task: RecoveryTask) -> dict[str, Method]:
+def _methods(config: Config, scan: int, source: Source, task: CoarseMeasurement) -> dict[str, Method]:
     """Classical methods and networks trained on one scan."""
     key = jax.random.key(config.seed + 1)
     iterations = config.compressed_sensing
@@ -180,7 +180,7 @@ def _evaluate(
     config: Config, scan: int, source: Source, methods: dict[str, Method], others: list[Case], scale: int
 ) -> dict[str, Any]:
     """All figures of merit of a scan at a scale, and its figures and tables."""
-    records, recovered = recovery.evaluate(source.tests, methods, keep=1)
+    records, recovered = upsampling.evaluate(source.tests, methods, keep=1)
     images = phantom_images(source, methods, recovered)
     trained = {name: m for name, m in methods.items() if name in (*NETWORKS.values(), "bicubic", "linear filter 5x5")}
     figures, name = config.run_dir / "figures", f"scan_{scan}_{scale}x"
@@ -199,8 +199,8 @@ def _evaluate(
         "rows": {case.name: len(case.images) for case in source.tests},
         "matrices": records,
         "noise_floor": floors,
-        "apart": {reason: recovery.evaluate(cases, trained, keep=0)[0] for reason, cases in source.apart.items()},
-        "other scan": recovery.evaluate(others, trained, keep=0)[0],
+        "apart": {reason: upsampling.evaluate(cases, trained, keep=0)[0] for reason, cases in source.apart.items()},
+        "other scan": upsampling.evaluate(others, trained, keep=0)[0],
         "images": images.records,
         "training": training_facts(config.networks, folder),
     }

@@ -1,20 +1,18 @@
-"""What is compared: trained networks and classical methods, each as a `Method` of :mod:`experiments.support.recovery`."""
+"""What is compared: trained networks and classical methods, each as a `Method` of :mod:`experiments.support.upsampling`."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.support import recovery
-from experiments.support.recovery import Case, Method, from_upsampler
+from experiments.support import upsampling
+from experiments.support.upsampling import Case, Method, from_upsampler
 from mpijax.core.checks import check_choice
-from mpijax.datasets import RecoverySource, RecoveryTask, RowPool, SimulatedRows
-from mpijax.datasets.stream import RowSource
-from mpijax.restoration import load_upsampler, recipe, train_recovery
+from mpijax.datasets import CoarseMeasurement, TrainingRows
+from mpijax.restoration import load_upsampler, recipe, train
 from mpijax.rows.sparse_fourier import compressed_calibration, random_mask
 
 NETWORKS = {
@@ -37,12 +35,12 @@ def check_request(networks: Sequence[str], scales: Sequence[int]) -> None:
     for name in networks:
         check_choice("network", name, tuple(NETWORKS))
     for scale in scales:
-        RecoveryTask(scale)
+        CoarseMeasurement(scale)
 
 
 def train_networks(
     names: Sequence[str],
-    source: RecoverySource,
+    source: TrainingRows,
     scale: int,
     run_dir: Path,
     preset: str,
@@ -82,15 +80,13 @@ def train_networks(
         extra = dict((options or {}).get(name, {}))
         if name in CONSISTENT and task.method != "box":
             extra = {"data_consistency": False} | extra
-        train_recovery(
-            name,
+        train(
             task,
-            batched(source.rows, chosen.config.batch_size),
-            source.validation,
+            source,
+            name,
             chosen.config,
             run_dir=run_dir / name,
-            model_options=chosen.options | extra,
-            data=source.facts,
+            options=chosen.options | extra,
             progress=progress,
         )
         methods[NETWORKS[name]] = trained(run_dir / name)
@@ -98,8 +94,8 @@ def train_networks(
 
 
 def network_task(
-    name: str, source: RecoverySource, scale: int, chosen: Mapping[str, Any], method: str | None = None
-) -> RecoveryTask:
+    name: str, source: TrainingRows, scale: int, chosen: Mapping[str, Any], method: str | None = None
+) -> CoarseMeasurement:
     """The task of a network: the source's measurement, the recipe's scaling, and a degradation in place of its own.
 
     SMRnet stays with the small sample (strided rows) that it was made for unless a degradation is asked for.
@@ -109,13 +105,14 @@ def network_task(
         values["method"] = method
     if values.get("method") in ("maxavg", "absmax"):
         values["sample"] = "retrospective"  # a maximum is taken of measured voxels
-    return RecoveryTask(scale=scale, **values)
+    return CoarseMeasurement(scale=scale, **values)
 
 
 def trained(run_dir: Path) -> Method:
     """The method of a finished run, on coarse rows of the degradation that it was trained on."""
     card = read_card(run_dir)
-    method = card["metadata"].get("data", {}).get("method", "box")
+    data = card["metadata"].get("data", {})
+    method = data.get("pairs", data).get("method", "box")  # before version 0.8 beside the facts
     sampling = "stride" if method == "stride" else "box"
     return from_upsampler(load_upsampler(run_dir, card["model"]["scale"], sampling), method)
 
@@ -152,20 +149,9 @@ def learning_curve(run_dir: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def batched(rows: RowSource, size: int) -> RowSource:
-    """The same source in batches of another size; matrices drawn while training give equally many rows."""
-    if isinstance(rows, RowPool):
-        return replace(rows, batch_size=size)
-    if isinstance(rows, SimulatedRows):
-        if size % rows.matrices:
-            raise ValueError(f"batch_size = {size} is not a multiple of the {rows.matrices} matrices drawn per batch.")
-        return replace(rows, rows_per_matrix=size // rows.matrices)
-    raise TypeError(f"rows of type {type(rows).__name__}; batches of another size are known of RowPool, SimulatedRows.")
-
-
 def classical_methods(
-    task: RecoveryTask,
-    source: RecoverySource,
+    task: CoarseMeasurement,
+    source: TrainingRows,
     key: jax.Array,
     *,
     compressed: bool = False,
@@ -190,13 +176,13 @@ def classical_methods(
     methods = bicubic_methods(task)
     if task.method == "box":
         methods["consistent-bicubic"] = from_upsampler(load_upsampler("consistent-bicubic", task.scale))
-    methods["linear filter 5x5"] = from_upsampler(recovery.linear_filter(task, source.rows, fit_key, batches))
+    methods["linear filter 5x5"] = from_upsampler(upsampling.linear_filter(task, source, fit_key, batches))
     if compressed:
         methods["compressed sensing"] = compressed_sensing(task.scale, mask_key, iterations)
     return methods
 
 
-def bicubic_methods(task: RecoveryTask) -> dict[str, Method]:
+def bicubic_methods(task: CoarseMeasurement) -> dict[str, Method]:
     """Bicubic interpolation of the task's coarse rows and of strided ones, aligned and not."""
     scale = task.scale
     own = "stride" if task.method == "stride" else "box"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 import mpijax as mj
-from experiments.support.recovery import Case, Method
 from experiments.support.sources import MeasuredScan, SimulatedScan, Source
+from experiments.support.upsampling import Case, Method
 from mpijax.datasets.phantoms import resolution_phantom
 from mpijax.physics import complex_normal
 

@@ -10,9 +10,9 @@ import mpijax as mj
 from experiments.support import vrfnet_paper as paper
 from experiments.support.competitors import learning_curve
 from experiments.support.images import DATA_SNR, REFINEMENT, RELATIVE_LAMBDA, SWEEPS, PhantomImages
-from experiments.support.recovery import Case, medians
 from experiments.support.run import csv_table, environment, markdown_table
 from experiments.support.sources import Source
+from experiments.support.upsampling import Case, medians
 from mpijax.core.files import write_text
 from mpijax.viz import plot_learning_curve, plot_reconstructions, plot_rows, save
 

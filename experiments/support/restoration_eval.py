@@ -19,7 +19,8 @@ import numpy as np
 
 import mpijax as mj
 from mpijax.core.typing import Bool, Complex, Float, Int
-from mpijax.datasets import FIXED_SETS, FixedRows, RestorationTask, read_set
+from mpijax.datasets import FIXED_SETS, FixedRows, RandomCorruption, read_set
+from mpijax.rows import Complete, Denoise, Inpaint, Task, Upsample
 
 WINDOW = 11
 EXACT = 1e-12
@@ -149,14 +150,14 @@ def inside_of(extents: Int[np.ndarray, "b d"], box: tuple[int, ...]) -> Bool[np.
     return result
 
 
-def corrupt(batch: Batch, task: RestorationTask, sigma: float, key: jax.Array) -> Problem:
+def corrupt(batch: Batch, task: RandomCorruption, sigma: float, key: jax.Array) -> Problem:
     """The problem that a task makes of clean rows; row i draws its mask, phase and noise with ``fold_in(key, i)``."""
     box = batch.clean.shape[1:]
     drawn = _draw(task, box)(key, batch.rows, batch.extents[:, ::-1])
     phase = np.exp(1j * np.asarray(drawn.phase)).astype(np.complex64)
     clean = batch.clean * phase.reshape(-1, *(1,) * len(box))
-    coarse = clean[(slice(None), *(slice(None, None, task.scale) for _ in box))]
-    extents = -(-batch.extents // task.scale)
+    coarse = np.asarray(task.tasks[0].seen(clean))
+    extents = np.asarray(task.tasks[0].seen_extent(batch.extents))
     inside = inside_of(extents, coarse.shape[1:])
     return Problem(
         images=np.where(inside, coarse + np.float32(sigma) * np.asarray(drawn.noise), 0).astype(np.complex64),
@@ -166,12 +167,12 @@ def corrupt(batch: Batch, task: RestorationTask, sigma: float, key: jax.Array) -
         extents=extents,
         fine_extents=batch.extents,
         clean=clean,
-        scale=task.scale,
+        scale=task.factor,
     )
 
 
 @functools.lru_cache
-def _draw(task: RestorationTask, box: tuple[int, ...]) -> Any:
+def _draw(task: RandomCorruption, box: tuple[int, ...]) -> Any:
     def one(key: jax.Array, row: jax.Array, extent: jax.Array) -> Any:
         return task.draw(jax.random.fold_in(key, row), box, extent)
 
@@ -259,7 +260,7 @@ def evaluate(
     rows: FixedRows,
     chosen: np.ndarray,
     boxes: Sequence[int],
-    task: RestorationTask,
+    task: RandomCorruption,
     sigma: float,
     methods: Mapping[str, Method],
     key: jax.Array,
@@ -311,7 +312,15 @@ def by_order(
     return table
 
 
-def fixed_task(task: str, **options: Any) -> RestorationTask:
-    """The test's corruption: blocks of 10 % in one piece, every second voxel, or twofold upsampling from every second voxel."""
-    scale = 2 if task == "upsample" else 1
-    return dataclasses.replace(RestorationTask(task, scale=scale, missing_range=(0.1, 0.1), max_blocks=1), **options)
+TASKS: dict[str, Task] = {
+    "denoise": Denoise(),
+    "inpaint": Inpaint(),
+    "complete": Complete(2),
+    "upsample": Upsample(2, "stride"),
+}
+
+
+@functools.cache
+def fixed_task(task: str) -> RandomCorruption:
+    """The test's corruption: a block of 10 % in one piece, every second voxel, or twofold upsampling from every second voxel."""
+    return RandomCorruption((TASKS[task],), missing_range=(0.1, 0.1), max_blocks=1)

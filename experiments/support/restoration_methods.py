@@ -12,11 +12,18 @@ from experiments.support.restoration_eval import Method, Problem, per_grid
 from mpijax import models
 from mpijax.core.assets import asset_path
 from mpijax.core.interpolation import keys_matrix
+from mpijax.restoration.card import from_card
+from mpijax.restoration.method import Method as RowsMethod
+from mpijax.restoration.method import phase_average
+from mpijax.restoration.network import network_rows
+from mpijax.rows import Denoise
 from mpijax.rows.inpainting import biharmonic_inpaint, inpaint_denoise
 from mpijax.rows.resampling import stride_matrix
 from mpijax.rows.splines import spline_matrix
-from mpijax.training import load_weights, make_predict
+from mpijax.rows.tasks import Trained
+from mpijax.training import load_weights
 from mpijax.training.state import split
+from mpijax.training.weights import read_card
 
 BATCH = {2: 64, 3: 8}
 
@@ -43,41 +50,28 @@ def find_weights(name: str) -> Path:
 
 
 def network(path: Path, members: int = 1) -> Method:
-    """A trained network as ``mpijax restore`` applies it, for rows of many grids in one box: scaled to the largest known modulus,
-    two channels, told mask and noise level, scaled back; averaged over ``members`` global phases.
+    """A trained network as ``mpijax restore`` applies it, for rows of many grids in one box, averaged over global phases.
 
     Raises:
         ValueError: from the method, where the network is of another scale or dimension than the task.
     """
-    return _network(*load_weights(path), members, str(path))
+    return _network(*load_weights(path), from_card(path, read_card(path)), members, str(path))
 
 
 def wiener(dimensions: int) -> Method:
     """`mpijax.rows.wiener_inpaint`, which is the untrained network "wiener_unet", on padded boxes."""
     model = models.create("wiener_unet", dimensions=dimensions, features=(8,), rngs=0)
-    return _network(model.config, split(model)[1], 1, "wiener")
+    return _network(model.config, split(model)[1], Trained((Denoise(),), dimensions), 1, "wiener")
 
 
-def _network(config: dict[str, Any], weights: Any, members: int, name: str) -> Method:
-    dimensions, factor = config.get("dimensions", 2), config.get("scale") or 1
-    predict = make_predict(config, weights, batch_size=BATCH[dimensions])
-    turns = np.exp(2j * np.pi * np.arange(members) / members).astype(np.complex64)
+def _network(config: dict[str, Any], weights: Any, trained: Trained, members: int, name: str) -> Method:
+    restorer = RowsMethod(name, network_rows(config, weights, trained, BATCH[trained.dimensions]), members=members)
+    factor = trained.tasks[0].seen_factor
 
     def method(problem: Problem) -> np.ndarray:
-        if factor != problem.scale or problem.images.ndim - 1 != dimensions:
-            raise ValueError(f"{name} restores {dimensions}-D rows at scale {factor}; this task is another.")
-        images = np.where(problem.known, problem.images, 0)
-        peak = np.abs(images).reshape(len(images), -1).max(axis=1)
-        scale = np.where(peak > 0, peak, 1).reshape(-1, *(1,) * dimensions)
-        mask = np.stack([problem.known, problem.inside], axis=-1).astype(np.float32)
-        inputs = predict.network.told({"mask": mask, "noise_level": problem.sigma / scale.reshape(-1)})
-        total: Any = 0
-        for turn in turns:
-            turned = images / scale * turn
-            channels = np.stack([turned.real, turned.imag], axis=-1)
-            out = np.asarray(predict(channels, **inputs))
-            total = total + (out[..., 0] + 1j * out[..., 1]) / turn
-        return total / members * scale
+        if factor != problem.scale or problem.images.ndim - 1 != trained.dimensions:
+            raise ValueError(f"{name} restores {trained.dimensions}-D rows at scale {factor}; this task is another.")
+        return phase_average(restorer, problem.images, problem.known, problem.sigma, problem.inside)[0]
 
     return method
 

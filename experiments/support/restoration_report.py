@@ -13,7 +13,7 @@ from experiments.support.restoration_eval import Method, batches, corrupt
 from experiments.support.restoration_methods import find_weights, network
 from experiments.support.run import environment, write_record
 from mpijax.core.files import write_text
-from mpijax.datasets import FIXED_SETS, FixedRows, RestorationTask
+from mpijax.datasets import FIXED_SETS, FixedRows, RandomCorruption
 from mpijax.viz import plot_rows, save
 
 
@@ -124,7 +124,7 @@ def rows_figure(
     rows: FixedRows,
     chosen: np.ndarray,
     boxes: Sequence[int],
-    task: RestorationTask,
+    task: RandomCorruption,
     sigma: float,
     methods: Mapping[str, Method],
     key: jax.Array,

@@ -8,12 +8,12 @@ import jax
 import numpy as np
 
 import mpijax as mj
-from experiments.support.recovery import Case
+from experiments.support.upsampling import Case
 from mpijax.datasets import (
+    CoarseMeasurement,
     LissajousPrior,
-    RecoverySource,
-    RecoveryTask,
     SuperResolutionPrior,
+    TrainingRows,
     noise_for_peak_snr,
     open_mpi_pool,
     simulated_source,
@@ -68,7 +68,7 @@ class Source:
             test matrices, one each.
     """
 
-    training: RecoverySource
+    training: TrainingRows
     description: str
     tests: list[Case]
     apart: dict[str, list[Case]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Source:
         return self.training.name
 
 
-def lissajous_source(task: RecoveryTask, tests: int, snr_threshold: float, seed: int) -> Source:
+def lissajous_source(task: CoarseMeasurement, tests: int, snr_threshold: float, seed: int) -> Source:
     """Planar Lissajous matrices simulated on the fly; the test set is drawn from outside the training ranges."""
     cases, low, scans = [], [], []
     for i in range(tests):
@@ -105,7 +105,7 @@ def lissajous_source(task: RecoveryTask, tests: int, snr_threshold: float, seed:
     )
 
 
-def coil_source(scan: int, task: RecoveryTask, tests: int, snr_threshold: float, seed: int) -> Source:
+def coil_source(scan: int, task: CoarseMeasurement, tests: int, snr_threshold: float, seed: int) -> Source:
     """The simulated scans of the VRF-Net paper: slices of 3-D matrices that differ in their receive coils.
 
     The first test matrix is the slice next to the middle, the others are drawn; the phantom is measured in the slice.
@@ -139,7 +139,7 @@ def simulated_case(
     name: str,
     matrix: mj.SystemMatrix,
     threshold: float,
-    task: RecoveryTask,
+    task: CoarseMeasurement,
     key: jax.Array,
     *,
     in_band: bool = True,
@@ -160,7 +160,7 @@ def simulated_case(
     return Case(name, selected, np.full(len(selected.rows()), float(sigma), np.float32), task, key)
 
 
-def open_mpi_source(root: Path, task: RecoveryTask, snr_threshold: float, seed: int) -> Source:
+def open_mpi_source(root: Path, task: CoarseMeasurement, snr_threshold: float, seed: int) -> Source:
     """Calibrations 9 and 10 to train, 3 to test, 8 apart; central slices, cropped to multiples of the scale."""
     pool = open_mpi_pool(root, "vrfnet", scale=task.scale, snr_threshold=snr_threshold)
     test, neighbor = pool.tests
@@ -186,7 +186,7 @@ def open_mpi_source(root: Path, task: RecoveryTask, snr_threshold: float, seed: 
     )
 
 
-def _measured_case(calibration: WhitenedCalibration, task: RecoveryTask, seed: int, slices: int | None) -> Case:
+def _measured_case(calibration: WhitenedCalibration, task: CoarseMeasurement, seed: int, slices: int | None) -> Case:
     """Whitened rows: the central slices, None = all."""
     nx, ny, nz = calibration.matrix.grid.shape
     matrix = calibration.matrix.crop((nx, ny, slices or nz))

@@ -10,8 +10,8 @@ import numpy as np
 import mpijax as mj
 from experiments.support.competitors import bicubic_methods
 from experiments.support.images import scaled_psnr
-from experiments.support.recovery import Case, evaluate, stacked
-from mpijax.datasets import RecoveryTask, fine_sigma
+from experiments.support.upsampling import Case, evaluate, stacked
+from mpijax.datasets import CoarseMeasurement, fine_sigma
 from mpijax.datasets.phantoms.volumes import box_shares
 from mpijax.identification import fitted_matrix
 from mpijax.physics import complex_normal
@@ -49,7 +49,7 @@ class Matrices:
             items, tuple(replace(m, values=np.asarray(m.values) / r) for m, r in zip(raw, rms, strict=True)), tuple(rms)
         )
 
-    def cases(self, task: RecoveryTask, sigma: float, key: jax.Array) -> list[Case]:
+    def cases(self, task: CoarseMeasurement, sigma: float, key: jax.Array) -> list[Case]:
         """One case per matrix, with noise of ``sigma`` in units of its root mean square."""
         return [
             Case(
@@ -63,7 +63,9 @@ class Matrices:
         ]
 
 
-def simulated_cases(matrices: Matrices, task: RecoveryTask, snr_db: float | None, snr_of: str, seed: int) -> list[Case]:
+def simulated_cases(
+    matrices: Matrices, task: CoarseMeasurement, snr_db: float | None, snr_of: str, seed: int
+) -> list[Case]:
     """Cases of the paper's simulated set: noise such that the coarse (or fine) matrix has this SNR; None = no noise."""
     sigma = 0.0 if snr_db is None else fine_sigma(task.scale, snr_db, snr_of)
     return matrices.cases(task, sigma, jax.random.key(seed + 500))
@@ -163,7 +165,7 @@ def interpolation(matrices: Matrices) -> dict[str, dict[str, float]]:
     """Errors of bicubic interpolation without noise at 2x, 4x and 8x: method -> scale -> nRMSE of all matrices together."""
     found: dict[str, dict[str, float]] = {}
     for scale in (2, 4, 8):
-        task = RecoveryTask(scale, sample="large")
+        task = CoarseMeasurement(scale, sample="large")
         methods = bicubic_methods(task)
         cases = simulated_cases(matrices, task, None, "coarse", 0)
         records, _ = evaluate(cases, methods, keep=0)

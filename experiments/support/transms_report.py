@@ -9,10 +9,10 @@ from scipy.stats import spearmanr
 
 import mpijax as mj
 from experiments.support import transms_paper as paper
-from experiments.support.recovery import Case, stacked
 from experiments.support.report import extent_of
 from experiments.support.run import csv_table, environment, markdown_table
 from experiments.support.transms import DATA_SNR_DB, PENALTY, REFINEMENT, RELATIVE_LAMBDA, SWEEPS
+from experiments.support.upsampling import Case, stacked
 from mpijax.core.files import write_text
 from mpijax.metrics import best_scale
 from mpijax.viz import plot_learning_curve, plot_reconstructions, plot_rows, save

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from experiments.support import vrfnet_paper as paper
-from experiments.support.recovery import medians
 from experiments.support.run import markdown_table
+from experiments.support.upsampling import medians
 from mpijax.core.files import write_text
 from mpijax.datasets import SuperResolutionPrior, z_slice
 from mpijax.datasets.samplers.super_resolution import N_VOXELS

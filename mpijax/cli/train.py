@@ -1,4 +1,4 @@
-"""``mpijax train``: networks that make calibrations finer."""
+"""``mpijax train``: networks that restore calibrations."""
 
 import json
 from pathlib import Path
@@ -8,17 +8,25 @@ import numpy as np
 from tyro.conf import Positional
 
 import mpijax as mj
-from mpijax.cli.options import one_patch
+from mpijax.cli.options import AS_PRESET, ScannerOptions, one_patch
 from mpijax.core.checks import check_choice
+from mpijax.datasets import presets
+
+PRIORS = ("calibrations", "calibrations-3d")
+"""Sources that draw scanners, grids and particles."""
+
+SCANNERS = tuple(name for name, preset in presets.PRESETS.items() if preset.kind == "point")
+"""Sources that draw particles for one scanner."""
 
 
 def train(
     files: Positional[tuple[Path, ...]] = (),
+    task: str = "upsample",
     source: str | None = None,
     data_root: Path | None = None,
     run_dir: Path = Path("runs/train"),
-    scale: int = 2,
-    model: str = "vrfnet",
+    scale: int | None = None,
+    model: str | None = None,
     preset: str = "quick",
     options: tuple[str, ...] = (),
     steps: int | None = None,
@@ -27,23 +35,29 @@ def train(
     snr_threshold: float = 10.0,
     min_frequency: float = 80.0,
     slices: int = 8,
+    scanner: ScannerOptions = AS_PRESET,
     seed: int = 0,
 ) -> None:
-    """Train a network to upsample, on fine calibrations or simulated ones; started again, it continues.
+    """Train a network to restore calibrations, on calibrations of yours or simulated ones; started again, it continues.
 
-    Coarse rows are means of fine ones over scale x scale voxels, as a sample of that size measures them. Of files, every tenth
-    block of 16 rows is held out; simulated sources hold out other matrices.
+    Afterwards `mpijax restore sm.mdf TASK --method RUN_DIR` uses it. To upsample, coarse rows are means of fine ones over
+    scale x scale voxels, as a sample of that size measures them; for the other tasks noise and gaps are drawn. Of files, every
+    tenth block of 16 rows is held out; simulated sources hold out other matrices.
 
     Args:
         files: MDF files with calibrations.
-        source: what to train on instead of files: ffl (a field-free line, the TranSMS paper's 66 matrices), in-house (its own
-            scanner's, simulated), lissajous (a planar field-free point), vrfnet-1 and vrfnet-2 (the VRF-Net paper's scans), or of a
-            copy of the Open MPI data set open-mpi-temporal, open-mpi-tracer, open-mpi-vrfnet.
+        task: upsample, denoise, inpaint or complete.
+        source: what to train on instead of files. One scanner with random particles, of which the scanner options change what they
+            name: 2d, 2d-fluid, 2d-immobilized or 3d (for denoise, inpaint, complete). Random scanners and particles: calibrations,
+            calibrations-3d (the same tasks). Planar rows of one grid: ffl (a field-free line, the TranSMS paper's 66 matrices),
+            in-house (its own scanner's, simulated), lissajous (a planar field-free point), vrfnet-1 and vrfnet-2 (the VRF-Net
+            paper's scans), or of a copy of the Open MPI data set open-mpi-temporal, open-mpi-tracer, open-mpi-vrfnet.
         data_root: folder of the Open MPI data set.
         run_dir: receives weights, metrics and checkpoints.
-        scale: upsampling factor, 2, 4 or 8.
-        model: transms, vrfnet, consistent_unet, srcnn, vdsr, mdsr or smrnet.
-        preset: quick (a small variant for two cores) or published (the paper's network and recipe).
+        scale: of upsample 2, 4 or 8; of complete the step between measured positions; not given = 2.
+        model: to upsample vrfnet (not given), transms, consistent_unet, srcnn, vdsr, mdsr or smrnet; else wiener_unet (not given),
+            unet, dncnn, rdn, swinir or pconv_unet.
+        preset: quick (a small variant for two cores) or published (the paper's network and recipe, to upsample).
         options: of the network, each as name=value, e.g. features=16 blocks=4.
         steps: of training; not given = the preset's, as for the next two.
         batch_size: rows per step.
@@ -51,75 +65,142 @@ def train(
         snr_threshold: of files: least SNR of a row.
         min_frequency: of files: least frequency [kHz].
         slices: of files: central z slices used of each row.
+        scanner: in place of the numbers of the source 2d, ..., 3d.
         seed: of weights and batches.
     """
-    from mpijax.datasets import RecoveryTask
-    from mpijax.restoration import recipe, train_recovery
+    from mpijax import restoration
+    from mpijax.rows import task_of
 
     if run_dir.exists() and not run_dir.is_dir():
         raise ValueError(f"{run_dir} is a file; give the name of a folder for the run.")
     given = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
     if learning_rate is not None:
         given["final_learning_rate"] = learning_rate / 100
-    chosen = recipe(model, scale, preset, seed=seed, **{k: v for k, v in given.items() if v is not None})
-    RecoveryTask(scale=scale)  # refuses a scale before files are read
+    wanted = task_of(task, scale=scale)
+    factor = wanted.seen_factor
+    chosen = restoration.recipe(
+        model or ("vrfnet" if factor > 1 else "wiener_unet"),
+        factor,
+        preset,
+        seed=seed,
+        **{k: v for k, v in given.items() if v is not None},
+    )
     extra = _options(options)
-    rows = chosen.config.batch_size
-    if source is None:
-        data = _from_files(files, scale, snr_threshold, min_frequency * 1e3, slices, rows)
-    elif files:
-        raise ValueError(f"source = {source!r} and {len(files)} file(s) are given; train on one of them.")
+    if source in PRIORS or source in SCANNERS:
+        rows: Any = _simulated(source, files, data_root, factor, scanner)
+        pairs: Any = wanted
     else:
-        data = _named(source, scale, rows, seed, data_root)
-    print(data.description)
-    units = {} if data.facts.get("noise_known", True) else {"units": "row"}
-    task = RecoveryTask(scale=scale, sample=data.sample, target=data.target, **chosen.task | units)
-    result = train_recovery(
-        model,
-        task,
-        data.rows,
-        data.validation,
-        chosen.config,
-        run_dir=run_dir,
-        model_options=chosen.options | extra,
-        data=data.facts,
+        if scanner != AS_PRESET:
+            raise ValueError(f"the scanner options belong to the sources {', '.join(SCANNERS)}; leave them out.")
+        rows = _rows(source, files, data_root, factor, snr_threshold, min_frequency * 1e3, slices, chosen.config, seed)
+        pairs = _coarse(rows, factor, chosen.task) if factor > 1 else wanted
+        print(rows.description)
+    result = restoration.train(
+        pairs, rows, chosen.model, chosen.config, run_dir=run_dir, options=chosen.options | extra
     )
-    scores = [record["validation"]["nrmse"] for record in result.metrics if "validation" in record]
-    print(
-        f"wrote {run_dir / 'weights.npz'}"
-        + (
-            f": nRMSE {min(scores):.4f} on held-out rows of maximum 1 ({scores[0]:.4f} before training)"
-            if scores
-            else ""
+    scores = [record["validation"] for record in result.metrics if "validation" in record]
+    print(f"wrote {run_dir / 'weights.npz'}{_words(scores)}")
+
+
+def _words(scores: list[dict[str, float]]) -> str:
+    """What came of it, of the scores before, during and after training."""
+    if not scores:
+        return ""
+    if "nrmse" in scores[0]:
+        values = [score["nrmse"] for score in scores]
+        return f": nRMSE {min(values):.4f} on held-out rows of maximum 1 ({values[0]:.4f} before training)"
+    values = [score["psnr"] for score in scores]
+    return f": PSNR {max(values):.2f} dB on held-out rows ({values[0]:.2f} dB before training)"
+
+
+def _simulated(
+    source: str, files: tuple[Path, ...], data_root: Path | None, factor: int, scanner: ScannerOptions
+) -> Any:
+    """Calibrations that are simulated while the network trains."""
+    from mpijax.datasets import Calibrations, RestorationPrior
+
+    _check_alone(source, files, data_root)
+    if factor > 1:
+        raise ValueError(
+            f"source = {source!r} trains denoise, inpaint and complete; to upsample take rows of one grid."
         )
+    if source in SCANNERS:
+        return Calibrations.of_scanner(scanner.preset(source))
+    if scanner != AS_PRESET:
+        raise ValueError(f"source = {source!r} draws its scanners; leave out the scanner options.")
+    if source == "calibrations":
+        return Calibrations(RestorationPrior(2, size_range=(8, 48)))
+    return Calibrations(
+        RestorationPrior(3, size_range=(12, 24)),
+        (24,),
+        12,
+        slots=32,
+        rows_per_matrix=64,
+        reuse=30,
+        nodes=20,
+        validation=3,
     )
 
 
-def _named(source: str, scale: int, batch_size: int, seed: int, data_root: Path | None) -> Any:
-    """A simulated source, or a protocol of the Open MPI data set."""
+def _coarse(rows: Any, scale: int, task: dict[str, Any]) -> Any:
+    from mpijax.datasets import CoarseMeasurement
+
+    units = {} if rows.facts.get("noise_known", True) else {"units": "row"}
+    return CoarseMeasurement(scale=scale, sample=rows.sample, target=rows.target, **task | units)
+
+
+def _check_alone(source: str, files: tuple[Path, ...], data_root: Path | None) -> None:
+    if files:
+        raise ValueError(f"source = {source!r} and {len(files)} file(s) are given; train on one of them.")
+    if data_root is not None:
+        raise ValueError(f"source = {source!r} is simulated; leave out --data-root.")
+
+
+def _rows(
+    source: str | None,
+    files: tuple[Path, ...],
+    data_root: Path | None,
+    factor: int,
+    snr_threshold: float,
+    low: float,
+    slices: int,
+    config: Any,
+    seed: int,
+) -> Any:
+    """Rows of one grid: of files, of a simulated source, or of a protocol of the Open MPI data set."""
     from mpijax.datasets import OPEN_MPI_PROTOCOLS, SIMULATED, open_mpi_source, simulated_source
 
+    size = config.batch_size
+    if source is None:
+        return _from_files(files, factor, snr_threshold, low, slices, size)
     measured = tuple(f"open-mpi-{protocol}" for protocol in OPEN_MPI_PROTOCOLS)
-    check_choice("source", source, (*SIMULATED, *measured))
+    check_choice("source", source, (*SIMULATED, *measured, *SCANNERS, *PRIORS))
     if source not in measured:
-        if data_root is not None:
-            raise ValueError(f"source = {source!r} is simulated; leave out --data-root.")
-        return simulated_source(source, scale, batch_size=batch_size, seed=seed)
+        _check_alone(source, files, data_root)
+        return simulated_source(source, factor, batch_size=size, seed=seed)
+    if files:
+        _check_alone(source, files, None)
     if data_root is None:
         raise ValueError(f"source = {source!r} needs the data set; give its folder with --data-root.")
-    return open_mpi_source(data_root, source.removeprefix("open-mpi-"), scale, batch_size=batch_size)
+    return open_mpi_source(data_root, source.removeprefix("open-mpi-"), factor, batch_size=size)
 
 
 def _from_files(
     files: tuple[Path, ...], scale: int, snr_threshold: float, low: float, slices: int, batch_size: int
 ) -> Any:
     """Rows of the user's own calibrations, with the noise that their background frames tell."""
-    from mpijax.datasets import RecoverySource, RowPool, Rows, frequency_ranks, measured_images, split_rows
+    from mpijax.datasets import RowPool, Rows, TrainingRows, frequency_ranks, measured_images, split_rows
     from mpijax.restoration import background_noise
 
     if not files:
         raise ValueError("nothing to train on; name at least one MDF file with a calibration, or a --source.")
     matrices = [one_patch(file).select(snr_threshold=snr_threshold, min_frequency=low).read() for file in files]
+    for file, matrix in zip(files, matrices, strict=True):
+        if scale == 1 and matrix.grid.shape[2] > 1:
+            raise ValueError(
+                f"{file} is a volume, whose rows are restored whole and not slice by slice; train on --source 3d with the options "
+                "of your scanner, or on --source calibrations-3d."
+            )
     images = measured_images(matrices, scale, slices=slices)
     sigma = np.concatenate([_noise_of_images(m, slices, background_noise(m)) for m in matrices])
     ranks = [frequency_ranks(m) for m in matrices]
@@ -129,7 +210,7 @@ def _from_files(
     )
     rows, held_out = split_rows(images, row=row)
     sigma, held_sigma = split_rows(sigma, row=row)
-    return RecoverySource(
+    return TrainingRows(
         name=", ".join(file.name for file in files),
         description=f"{len(rows)} rows to train on, {len(held_out)} held out, {rows.shape[2]} x {rows.shape[1]} voxels",
         facts={

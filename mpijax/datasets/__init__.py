@@ -5,11 +5,13 @@ from mpijax.datasets.buckets import Bucket as Bucket
 from mpijax.datasets.buckets import BucketSchedule as BucketSchedule
 from mpijax.datasets.buckets import Prior as Prior
 from mpijax.datasets.buckets import nested_buckets as nested_buckets
-from mpijax.datasets.corrupt import Corruption as Corruption
-from mpijax.datasets.corrupt import Placement as Placement
-from mpijax.datasets.corrupt import RestorationTask as RestorationTask
-from mpijax.datasets.corrupt import decode as decode
-from mpijax.datasets.corrupt import encode as encode
+from mpijax.datasets.calibrations import Calibrations as Calibrations
+from mpijax.datasets.coarse import CoarseMeasurement as CoarseMeasurement
+from mpijax.datasets.corruption import Corruption as Corruption
+from mpijax.datasets.corruption import Placement as Placement
+from mpijax.datasets.corruption import RandomCorruption as RandomCorruption
+from mpijax.datasets.corruption import decode as decode
+from mpijax.datasets.corruption import encode as encode
 from mpijax.datasets.fixed_sets import FIXED_SETS as FIXED_SETS
 from mpijax.datasets.fixed_sets import FixedRows as FixedRows
 from mpijax.datasets.fixed_sets import FixedSet as FixedSet
@@ -25,9 +27,9 @@ from mpijax.datasets.open_mpi import OpenMPIPool as OpenMPIPool
 from mpijax.datasets.open_mpi import WhitenedCalibration as WhitenedCalibration
 from mpijax.datasets.open_mpi import open_mpi_pool as open_mpi_pool
 from mpijax.datasets.open_mpi import open_mpi_source as open_mpi_source
+from mpijax.datasets.pairs import Pairs as Pairs
+from mpijax.datasets.pairs import Rows as Rows
 from mpijax.datasets.priors import LissajousPrior as LissajousPrior
-from mpijax.datasets.recovery_task import RecoveryTask as RecoveryTask
-from mpijax.datasets.recovery_task import recovery_batches as recovery_batches
 from mpijax.datasets.reservoir import MatrixRows as MatrixRows
 from mpijax.datasets.reservoir import RowStream as RowStream
 from mpijax.datasets.samplers import FieldFreeLineItem as FieldFreeLineItem
@@ -36,16 +38,17 @@ from mpijax.datasets.samplers import InHouseItem as InHouseItem
 from mpijax.datasets.samplers import InHouseSet as InHouseSet
 from mpijax.datasets.samplers import MixedParticle as MixedParticle
 from mpijax.datasets.samplers import RestorationPrior as RestorationPrior
+from mpijax.datasets.samplers import ScannerPrior as ScannerPrior
 from mpijax.datasets.samplers import SuperResolutionPrior as SuperResolutionPrior
 from mpijax.datasets.samplers import describe as describe
 from mpijax.datasets.samplers import z_slice as z_slice
 from mpijax.datasets.sources import SIMULATED as SIMULATED
-from mpijax.datasets.sources import RecoverySource as RecoverySource
+from mpijax.datasets.sources import Source as Source
+from mpijax.datasets.sources import TrainingRows as TrainingRows
 from mpijax.datasets.sources import fine_sigma as fine_sigma
 from mpijax.datasets.sources import simulated_source as simulated_source
 from mpijax.datasets.sources import whitened_images as whitened_images
 from mpijax.datasets.stream import RowPool as RowPool
-from mpijax.datasets.stream import Rows as Rows
 from mpijax.datasets.stream import SimulatedRows as SimulatedRows
 from mpijax.datasets.stream import noise_for_peak_snr as noise_for_peak_snr
 from mpijax.datasets.stream import usable_rows as usable_rows
@@ -74,5 +77,11 @@ __getattr__ = forward(
         "normalize": "mpijax.rows",
         "present_rows": "mpijax.rows",
         "stride_mask": "mpijax.rows",
+    },
+    {
+        "RecoverySource": "TrainingRows, the same values",
+        "RecoveryTask": "CoarseMeasurement, the same values",
+        "RestorationTask": "RandomCorruption((Denoise(),)), whose tasks are values: Inpaint(), Complete(2), Upsample(2, 'stride')",
+        "recovery_batches": "TrainingRows(...).batches(pairs, batch_size, key)",
     },
 )

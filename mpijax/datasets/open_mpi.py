@@ -13,7 +13,7 @@ from mpijax.core.checks import check_choice, check_count, check_finite, check_ra
 from mpijax.core.frames import frame_std
 from mpijax.core.typing import Array, Complex, Float
 from mpijax.datasets.measured import measured_images
-from mpijax.datasets.sources import RecoverySource
+from mpijax.datasets.sources import TrainingRows
 from mpijax.datasets.stream import MAX_FREQUENCY_FRACTION, MIN_FREQUENCY, RowPool
 from mpijax.io import MDFError, OpenMPIDataset, SystemMatrixFile, open_system_matrix
 from mpijax.io.snr import PEAK_FRACTION
@@ -90,12 +90,12 @@ class OpenMPIPool:
     tests: tuple[WhitenedCalibration, ...]
     facts: dict[str, Any]
 
-    def source(self, batch_size: int = 64) -> RecoverySource:
+    def source(self, batch_size: int = 64) -> TrainingRows:
         """What a network is trained on: block means of measured rows, the measured rows as targets, nothing held out."""
         protocol = OPEN_MPI_PROTOCOLS[self.protocol]
         train, test = (_numbers(numbers) for numbers in (protocol.train, protocol.test))
         rows = RowPool(jnp.asarray(self.images), jnp.asarray(self.sigma), measured=True, batch_size=batch_size)
-        return RecoverySource(
+        return TrainingRows(
             name=f"Open MPI, {self.protocol}",
             description=(
                 f"{protocol.source}. Calibration {train} to train ({len(self.images)} slices), {test} to test; rows of SNR >= "
@@ -186,7 +186,7 @@ def open_mpi_source(
     snr_threshold: float | None = None,
     size: int = 32,
     batch_size: int = 64,
-) -> RecoverySource:
+) -> TrainingRows:
     """The training rows of a protocol; see :func:`open_mpi_pool`, whose ``source`` this is."""
     return open_mpi_pool(root, protocol, scale=scale, snr_threshold=snr_threshold, size=size).source(batch_size)
 

@@ -33,7 +33,7 @@ from mpijax.system import LissajousSequence, simulate_rows
 Pair = Callable[[jax.Array, jax.Array, jax.Array], dict[str, jax.Array]]
 """(key, complex row (y, x) or (z, y, x) in the corner of its box, extent (3,)) -> a training pair, arrays of one row.
 
-``RestorationTask(...).pair`` is one. Large arrays of it go in as ``jax.tree_util.Partial(function, arrays)``."""
+``RandomCorruption(...).pair`` is one. Large arrays of it go in as ``jax.tree_util.Partial(function, arrays)``."""
 
 
 @pytree
@@ -192,7 +192,7 @@ class RowStream:
 
     Args:
         prior: distribution of calibrations, e.g. of `mpijax.datasets.samplers`.
-        pair: makes a training pair of one row, e.g. ``RestorationTask().pair``.
+        pair: makes a training pair of one row, e.g. ``RandomCorruption().pair``.
         buckets: which grids share a padded shape.
         key: random key of matrices and buckets.
         batch_size: rows per step.

@@ -1,8 +1,8 @@
-"""What a recovery network is trained on, by name: rows, held-out rows, and how their coarse versions are measured."""
+"""What a network is trained on: one protocol, and simulated sources by name."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,11 @@ import numpy as np
 
 from mpijax.core.checks import check_choice
 from mpijax.core.typing import Complex, Float
+from mpijax.datasets.pairs import Pairs, Rows, RowSource
 from mpijax.datasets.priors import LissajousPrior
 from mpijax.datasets.samplers import FieldFreeLineSet, InHouseItem, InHouseSet, SuperResolutionPrior
 from mpijax.datasets.samplers.in_house import NOISE
-from mpijax.datasets.stream import RowPool, Rows, RowSource, SimulatedRows
+from mpijax.datasets.stream import RowPool, SimulatedRows
 from mpijax.system import SystemMatrix
 
 SIMULATED = ("ffl", "in-house", "lissajous", "vrfnet-1", "vrfnet-2")
@@ -30,30 +31,91 @@ MIN_SNR = 5.0
 """Of the rows that the TranSMS paper keeps of measured matrices."""
 
 
+@runtime_checkable
+class Source(Protocol):
+    """Rows to train on: :class:`TrainingRows` of one grid, or :class:`mpijax.datasets.Calibrations` drawn from a prior."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Plain values that define the data; kept with the weights."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Axes of a row, 2 or 3."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of a fine row, image axes; None where it varies."""
+        ...
+
+    def batches(self, pairs: Pairs, batch_size: int, key: jax.Array) -> Any:
+        """Training batches, as :func:`mpijax.training.fit` takes them."""
+        ...
+
+    def held_out(self) -> Rows | None:
+        """Rows that are never trained on, to choose weights by."""
+        ...
+
+
 @dataclass(frozen=True)
-class RecoverySource:
-    """Rows to train on.
+class TrainingRows:
+    """Rows of one planar grid to train on.
 
     Attributes:
+        rows: training rows from a key, such as :class:`RowPool` and :class:`SimulatedRows`.
+        validation: rows of other matrices, or None.
         name: for reports.
         description: a sentence or two for reports.
         facts: plain values that define the data; kept with the weights.
-        rows: training rows from a key.
-        validation: rows of other matrices, or None.
-        sample: "large" or "retrospective", see :class:`RecoveryTask`.
+        sample: "large" or "retrospective", see :class:`CoarseMeasurement`.
         target: "clean" or "noisy".
     """
 
-    name: str
-    description: str
-    facts: dict[str, Any]
     rows: RowSource
-    validation: Rows | None
+    validation: Rows | None = None
+    name: str = "rows"
+    description: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
     sample: str = "retrospective"
     target: str = "clean"
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a row (y, x)."""
+        return jax.eval_shape(self.rows, jax.random.key(0)).images.shape[1:]
 
-def simulated_source(name: str, scale: int, *, batch_size: int = 64, seed: int = 0, **options: Any) -> RecoverySource:
+    @property
+    def dimensions(self) -> int:
+        """Two."""
+        return len(self.shape)
+
+    def batches(self, pairs: Pairs, batch_size: int, key: jax.Array) -> jax.tree_util.Partial:
+        """The function from a key to a batch that the training step traces; arrays of the rows are its leaves.
+
+        Rows from a function of a user's own come as many as it gives.
+        """
+        rows: Any = self.rows
+        return jax.tree_util.Partial(_Draw(pairs), rows.sized(batch_size) if hasattr(rows, "sized") else rows)
+
+    def held_out(self) -> Rows | None:
+        """``validation``."""
+        return self.validation
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """(rows, key) -> batch; compared by value, so that equal draws share a compiled step."""
+
+    pairs: Pairs
+
+    def __call__(self, rows: RowSource, key: jax.Array) -> dict[str, Float[jax.Array, "..."]]:
+        draw, pair = jax.random.split(key)
+        return self.pairs.batch(pair, rows(draw))
+
+
+def simulated_source(name: str, scale: int, *, batch_size: int = 64, seed: int = 0, **options: Any) -> TrainingRows:
     """A simulated source by name.
 
     Args:
@@ -78,7 +140,7 @@ def simulated_source(name: str, scale: int, *, batch_size: int = 64, seed: int =
     prior: Any = LissajousPrior() if name == "lissajous" else SuperResolutionPrior(scan=int(name[-1]))
     rows = SimulatedRows(prior=prior, matrices=2, rows_per_matrix=batch_size // 2, **options)
     held_out = SimulatedRows(prior=prior, matrices=8, **options)(jax.random.key(seed + 2000))
-    return RecoverySource(
+    return TrainingRows(
         name=f"simulated matrices, {name}",
         description="Matrices drawn while training; one noise level per matrix, the strongest row at SNR 1000, on the fine grid.",
         facts={"source": name, **options},
@@ -127,7 +189,7 @@ def field_free_line_source(
     matrices: int | None = None,
     batch_size: int = 64,
     seed: int = 0,
-) -> RecoverySource:
+) -> TrainingRows:
     """The TranSMS paper's simulated set: 66 matrices to train on, 30 to validate on; measured with a large sample.
 
     Args:
@@ -150,7 +212,7 @@ def field_free_line_source(
     # every 59th row: all harmonics, angles spread
     held_out = whitened_images(item.simulate() for item in parts.validation)[:, 3::59].reshape(-1, 32, 32)
     noise = "without noise" if snr_db is None else f"at {snr_db:g} dB SNR of the {snr_of} matrix"
-    return RecoverySource(
+    return TrainingRows(
         name="field-free line",
         description=f"TranSMS paper, Table I: {len(chosen)} matrices of 480 rows to train on, 30 others to validate on, {noise}.",
         facts={"source": "ffl", "snr_db": snr_db, "snr_of": snr_of, "matrices": len(chosen), "split": SPLIT},
@@ -160,7 +222,7 @@ def field_free_line_source(
     )
 
 
-def in_house_source(*, noise: float = NOISE, batch_size: int = 64, seed: int = 0) -> RecoverySource:
+def in_house_source(*, noise: float = NOISE, batch_size: int = 64, seed: int = 0) -> TrainingRows:
     """Matrices like those of the TranSMS paper's own scanner, measured once: gradients 0.3, 0.4 and 0.6 T/m, noisy rows as target.
 
     Args:
@@ -169,7 +231,7 @@ def in_house_source(*, noise: float = NOISE, batch_size: int = 64, seed: int = 0
         seed: of the noise.
     """
     rows, sigma = in_house_measured(InHouseSet().train, noise, seed)
-    return RecoverySource(
+    return TrainingRows(
         name="field-free line like the authors' scanner",
         description=f"TranSMS paper, section IV-A3, simulated: {len(rows)} rows, 32 x 16 voxels, noise {noise:.2%} rms.",
         facts={"source": "in-house", "noise": noise, "seed": seed},

@@ -1,6 +1,6 @@
 """Where training rows come from: matrices simulated on the fly, or a pool. Everything is a pure function of the key."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Float
+from mpijax.datasets.pairs import Rows
 from mpijax.datasets.priors import LissajousPrior
 from mpijax.system import SystemMatrix
 
@@ -19,25 +20,6 @@ MAX_FREQUENCY_FRACTION = 0.9
 
 PEAK_SNR = 1000.0
 """SNR of the strongest row of a simulated matrix."""
-
-
-@pytree
-class Rows:
-    """A batch of rows.
-
-    Attributes:
-        images: (b, y, x), complex.
-        sigma: complex noise standard deviation of one fine voxel of each row (b,); 0 = none, or unknown.
-        measured: whether the images carry that noise already; else they are clean.
-    """
-
-    images: Any
-    sigma: Any
-    measured: bool = static(default=False)
-
-
-RowSource = Callable[[jax.Array], Rows]
-"""Draws rows from a key; pure, traced inside the training step."""
 
 
 def row_rms(values: Complex[Array, "*batch n"]) -> Float[Array, "*batch"]:
@@ -85,6 +67,14 @@ class SimulatedRows:
         rows = jax.lax.map(self._from_one_matrix, jax.random.split(key, self.matrices))
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows)
 
+    def sized(self, batch_size: int) -> "SimulatedRows":
+        """The same in batches of this size, from equally many matrices."""
+        if batch_size % self.matrices:
+            raise ValueError(
+                f"batch_size = {batch_size} is not a multiple of the {self.matrices} matrices drawn per batch."
+            )
+        return replace(self, rows_per_matrix=batch_size // self.matrices)
+
     def _from_one_matrix(self, key: jax.Array) -> Rows:
         matrix_key, row_key = jax.random.split(key)
         matrix = self.prior.system_matrix(matrix_key)
@@ -114,4 +104,8 @@ class RowPool:
     def __call__(self, key: jax.Array) -> Rows:
         """Draw ``batch_size`` rows with replacement."""
         chosen = jax.random.randint(key, (self.batch_size,), 0, self.images.shape[0])
-        return Rows(jnp.asarray(self.images)[chosen], jnp.asarray(self.sigma)[chosen], self.measured)
+        return Rows(jnp.asarray(self.images)[chosen], jnp.asarray(self.sigma)[chosen], measured=self.measured)
+
+    def sized(self, batch_size: int) -> "RowPool":
+        """The same in batches of this size."""
+        return replace(self, batch_size=batch_size)

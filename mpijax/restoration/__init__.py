@@ -6,14 +6,12 @@ from mpijax.restoration.choose import find_method as find_method
 from mpijax.restoration.method import Method as Method
 from mpijax.restoration.noise import background_noise as background_noise
 from mpijax.restoration.noise import estimate_noise as estimate_noise
-from mpijax.restoration.patches import recover_by_patches as recover_by_patches
+from mpijax.restoration.patches import upsample_by_patches as upsample_by_patches
 from mpijax.restoration.recipes import Recipe as Recipe
 from mpijax.restoration.recipes import recipe as recipe
 from mpijax.restoration.record import Restored as Restored
-from mpijax.restoration.recovery import train_recovery as train_recovery
-from mpijax.restoration.upsample import CLASSICAL as CLASSICAL
-from mpijax.restoration.upsample import load_upsampler as load_upsampler
-from mpijax.restoration.upsample import network_upsampler as network_upsampler
+from mpijax.restoration.training import train as train
+from mpijax.restoration.upsampling import load_upsampler as load_upsampler
 
 __getattr__ = forward(
     __name__,
@@ -32,5 +30,11 @@ __getattr__ = forward(
         "spline_upsample": "mpijax.rows",
         "wiener_inpaint": "mpijax.rows",
     },
-    {"find_restorer": "find_method(task, dimensions, method), whose task is a value: Denoise(), Complete(2), ..."},
+    {
+        "CLASSICAL": "Upsample(scale).classical(), which names them",
+        "find_restorer": "find_method(task, dimensions, method), whose task is a value: Denoise(), Complete(2), ...",
+        "network_upsampler": "find_method(Upsample(scale, sampling), 2, path), or mpijax.restoration.network.network_rows",
+        "recover_by_patches": "upsample_by_patches, the same function",
+        "train_recovery": "train(CoarseMeasurement(scale, ...), rows, network, config, run_dir=...)",
+    },
 )

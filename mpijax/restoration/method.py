@@ -45,18 +45,22 @@ class Method:
 
 
 def phase_average(
-    method: Method, rows: Complex[np.ndarray, " b *s"], known: Bool[np.ndarray, " *s"], sigma: Float[np.ndarray, " b"]
+    method: Method,
+    rows: Complex[np.ndarray, " b *s"],
+    known: Bool[np.ndarray, "..."],
+    sigma: Float[np.ndarray, " b"],
+    inside: Bool[np.ndarray, "..."] | None = None,
 ) -> tuple[Complex[np.ndarray, " b *t"], Complex[np.ndarray, " b *t"], Float[np.ndarray, " b"]]:
     """Restore rows under several global phases: the mean of e^{-i phi_k} f(e^{i phi_k} x) over phi_k = 2 pi k / K.
 
     A row's phase is a convention of the receive chain, and a restoration should not depend on it. The mean does so less than
-    each member, and how far the members disagree says how sure the network is.
+    each member, and how far the members disagree says how sure the network is. ``inside`` are the voxels of the grid, None = all.
 
     Returns:
         The mean, the member of phase zero, and the root mean square deviation of the members from their mean (b,).
     """
     turns = np.exp(2j * np.pi * np.arange(method.members) / method.members).astype(np.complex64)
-    inside = np.ones_like(known)
+    inside = np.ones_like(known) if inside is None else inside
     members = [np.asarray(method.apply(rows * turn, known, inside, sigma)) / turn for turn in turns]
     mean = np.asarray(np.mean(members, axis=0, dtype=np.complex64))
     spread = np.sqrt(np.mean([np.abs(member - mean) ** 2 for member in members], axis=(0, *range(2, mean.ndim + 1))))

@@ -10,7 +10,7 @@ from mpijax.core.checks import check_count, check_finite, check_range, check_sha
 from mpijax.core.typing import Array, Complex, Float
 
 
-def recover_by_patches(
+def upsample_by_patches(
     upsampler: Callable[..., Any],
     coarse: Complex[Array, "b h w"],
     scale: int,

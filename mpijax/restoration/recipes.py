@@ -1,4 +1,4 @@
-"""How each super-resolution network is trained: as published, and small for two cores."""
+"""How each network is trained: as published, and small for two cores."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,7 +20,7 @@ class Recipe:
         model: registered name.
         config: of the training.
         options: of the network.
-        task: values of :class:`mpijax.datasets.RecoveryTask` that belong to the recipe.
+        task: values of :class:`mpijax.datasets.CoarseMeasurement` that belong to the recipe.
     """
 
     model: str
@@ -63,11 +63,16 @@ _QUICK: dict[str, dict[str, Any]] = {
 """Options of small variants."""
 
 
+_RESTORING: dict[str, dict[str, Any]] = dict.fromkeys(
+    ("wiener_unet", "unet"), dict(features=(32, 48, 64), blocks=1, patch=2)
+)
+"""Options of small networks that keep the grid; the others have their own."""
+
 _QUICK_STEPS = {"transms": {2: 4500, 4: 6000}, "vrfnet": {2: 3000, 4: 3000}, "smrnet": {2: 2000}}
 """Steps of the quick preset by scale where they are not 4,000: where a step takes long."""
 
 
-def recipe(model: str, scale: int, preset: str = "quick", **changes: Any) -> Recipe:
+def recipe(model: str, scale: int = 1, preset: str = "quick", **changes: Any) -> Recipe:
     """The recipe of a network.
 
     "published" is the paper's, in steps: TranSMS and what it is compared with by L1 behind data consistency, Adam, a rate that
@@ -77,10 +82,11 @@ def recipe(model: str, scale: int, preset: str = "quick", **changes: Any) -> Rec
     Both keep the weights that are best on held-out rows, where there are such; the public code keeps the last.
     "quick" is a small variant with larger rates and batches of 16 rows that trains in minutes on two cores, with all symmetries,
     random phases and a loss in units of the noise; networks without a published recipe have this one, with their own options.
+    Networks that keep the grid (denoise, inpaint, complete) train by L1 for 3,000 steps of 16 rows; none is published here.
 
     Args:
-        model: registered name of a super-resolution network.
-        scale: upsampling factor.
+        model: registered name of the network.
+        scale: upsampling factor; 1 for tasks that keep the grid.
         preset: "quick" or "published".
         changes: values of :class:`mpijax.training.TrainConfig` in place of the recipe's.
 
@@ -89,6 +95,8 @@ def recipe(model: str, scale: int, preset: str = "quick", **changes: Any) -> Rec
     """
     models.check_name(model)
     check_choice("preset", preset, PRESETS)
+    if scale == 1:
+        return _restoring(model, preset, changes)
     if model not in _PUBLISHED:
         _check_upsamples(model, scale)
         if preset == "published":
@@ -111,6 +119,22 @@ def recipe(model: str, scale: int, preset: str = "quick", **changes: Any) -> Rec
     )
     kept = {name: value for name, value in task.items() if name == "method"}
     return Recipe(model, TrainConfig(**(quick | changes)), _QUICK.get(model, {}), {"units": "whitened"} | kept)
+
+
+def _restoring(model: str, preset: str, changes: dict[str, Any]) -> Recipe:
+    """Of a network that keeps the grid."""
+    able = [name for name in models.names(takes="mask") if name not in _PUBLISHED]
+    if model not in able:
+        raise ValueError(
+            f"{model!r} does not restore rows on their own grid; choose one of {', '.join(map(repr, able))}."
+        )
+    if preset == "published":
+        raise ValueError(f"no recipe is published for {model!r} as a network that keeps the grid; take preset 'quick'.")
+    quick: dict[str, Any] = dict(
+        steps=3000, batch_size=16, learning_rate=1e-3, final_learning_rate=2e-6, schedule="cosine", loss="l1",
+        validate_every=500, checkpoint_every=500,
+    )  # fmt: skip
+    return Recipe(model, TrainConfig(**(quick | changes)), _RESTORING.get(model, {}))
 
 
 def _check_upsamples(model: str, scale: int) -> None:

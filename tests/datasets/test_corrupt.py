@@ -6,21 +6,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets import RestorationTask, decode, encode
+from mpijax.datasets import RandomCorruption, decode, encode
 from mpijax.metrics import psnr
 from mpijax.physics import scan_index
-from mpijax.rows import channels_to_complex
+from mpijax.rows import Complete, Denoise, Inpaint, Upsample, channels_to_complex
 from mpijax.training.losses import pixel_loss
 
 BOX2, EXTENT2 = (8, 12), (9, 7)  # (y, x) and (nx, ny)
 BOX3, EXTENT3 = (4, 6, 8), (7, 5, 3)
 CASES = {
-    "denoise": (RestorationTask(patch=(10, 12)), BOX2, EXTENT2),
-    "stride": (RestorationTask("upsample", scale=2, patch=(12, 16)), BOX2, EXTENT2),
-    "box": (RestorationTask("upsample", scale=2, method="box"), BOX3, EXTENT3),
-    "inpaint": (RestorationTask("inpaint", patch=(5, 6, 9), noise_range=(0.1, 0.2)), BOX3, EXTENT3),
-    "complete": (RestorationTask("complete", step=3, patch=(10, 12)), BOX2, EXTENT2),
-    "any": (RestorationTask("any"), BOX3, EXTENT3),
+    "denoise": (RandomCorruption(patch=(10, 12)), BOX2, EXTENT2),
+    "stride": (RandomCorruption((Upsample(2, "stride"),), patch=(12, 16)), BOX2, EXTENT2),
+    "box": (RandomCorruption((Upsample(2, "box"),)), BOX3, EXTENT3),
+    "inpaint": (RandomCorruption((Inpaint(),), patch=(5, 6, 9), noise_range=(0.1, 0.2)), BOX3, EXTENT3),
+    "complete": (RandomCorruption((Complete(3),), patch=(10, 12)), BOX2, EXTENT2),
+    "any": (RandomCorruption((Denoise(), Inpaint(), Complete(2))), BOX3, EXTENT3),
 }
 case = pytest.mark.parametrize("name", CASES)
 
@@ -49,14 +49,14 @@ def corner(extent, box):
 def twin(task, box, extent, row, corruption):
     """The order of operations in NumPy float64, on the valid voxels alone."""
     patch = task.patch or box
-    s = task.scale
-    fine = np.array(extent) // s * s if task.method == "box" else np.array(extent)
+    s, sampling = task.factor, getattr(task.tasks[0], "sampling", None)
+    fine = np.array(extent) // s * s if sampling == "box" else np.array(extent)
     row = row[corner(fine, box)].astype(complex)
     clean = row / np.abs(row).max() * np.exp(1j * float(corruption.phase)) * float(corruption.scale)
     coarse = clean
-    if task.task == "upsample" and task.method == "stride":
+    if sampling == "stride":
         coarse = clean[(slice(None, None, s),) * row.ndim]
-    elif task.task == "upsample":
+    elif sampling == "box":
         split = [n for size in row.shape for n in (size // s, s)]
         coarse = clean.reshape(split).mean(axis=tuple(range(1, 2 * row.ndim, 2)))
     inside = tuple(slice(0, n) for n in coarse.shape)
@@ -123,7 +123,7 @@ def test_draws_are_a_pure_function_of_the_key(name):
     jax.tree.map(np.testing.assert_array_equal, first, draw(keys(), np.array(extent)))
     assert len(np.unique(first.phase)) == len(np.unique(first.sigma)) == len(np.unique(first.scale)) == 3
     assert not np.array_equal(first.noise[0], first.noise[1])
-    if task.task == "inpaint":
+    if name == "inpaint":
         assert not np.array_equal(first.known[0], first.known[1])
 
 
@@ -155,9 +155,9 @@ def test_any_task_is_one_of_three_with_equal_odds():
 
 
 def test_noise_power_makes_more_rows_nearly_clean():
-    draw, _ = compiled(RestorationTask(noise_power=3.0), BOX2)
+    draw, _ = compiled(RandomCorruption(noise_power=3.0), BOX2)
     sigma = np.asarray(draw(keys(300), np.array(EXTENT2)).sigma)
-    uniform = np.asarray(compiled(RestorationTask(), BOX2)[0](keys(300), np.array(EXTENT2)).sigma)
+    uniform = np.asarray(compiled(RandomCorruption(), BOX2)[0](keys(300), np.array(EXTENT2)).sigma)
     np.testing.assert_allclose(sigma, 0.3 * (uniform / 0.3) ** 3, rtol=1e-4, atol=1e-7)
 
 
@@ -172,7 +172,7 @@ def test_pair_is_draw_and_apply():
 
 @pytest.mark.parametrize("noise", ["white", "surrogate", "frames"])
 def test_noise_has_the_complex_standard_deviation_and_lies_along_the_scan(noise):
-    task = RestorationTask(noise=noise)
+    task = RandomCorruption(noise=noise)
     rng = np.random.default_rng(2)
     recording = np.cumsum(rng.normal(size=(400, 2)) + 1j * rng.normal(size=(400, 2)), axis=0).astype(np.complex64)
     given = {"white": {}, "surrogate": {"concentration": jnp.array([1.0, 5, 2, 1])}, "frames": {"frames": recording}}[
@@ -202,7 +202,7 @@ def test_noise_has_the_complex_standard_deviation_and_lies_along_the_scan(noise)
 
 
 def test_sigma_is_the_complex_standard_deviation_relative_to_the_peak():
-    task = RestorationTask(noise_range=(0.1, 0.1), scale_range=(1.0, 1.0))
+    task = RandomCorruption(noise_range=(0.1, 0.1), scale_range=(1.0, 1.0))
     row = rows((64, 64), 1)[0]
     pair = jax.jit(task.pair)(jax.random.key(0), row, np.array([64, 64]))
     noisy, clean = (channels_to_complex(pair[name]) / 1 for name in ("input", "target"))
@@ -251,7 +251,7 @@ def test_empty_rows_and_full_masks_stay_finite(name):
 
 def test_extents_are_traced_inside_one_compiled_function():
     traces = []
-    task = RestorationTask("inpaint", noise_range=(0.1, 0.1))
+    task = RandomCorruption((Inpaint(),), noise_range=(0.1, 0.1))
 
     @jax.jit
     @jax.vmap
@@ -270,11 +270,9 @@ def test_extents_are_traced_inside_one_compiled_function():
 
 def test_bad_tasks_are_refused():
     for options, message in [
-        ({"task": "colorize"}, "'denoise', 'inpaint', 'complete', 'upsample', 'any'"),
-        ({"step": 0}, "step"),
+        ({"tasks": ()}, "give at least one"),
         ({"noise_power": 0.0}, "noise_power"),
-        ({"task": "upsample"}, "needs 2 or more"),
-        ({"scale": 2}, "needs 2 or more"),
+        ({"tasks": (Denoise(), Upsample(2))}, "denoise and upsample are given rows of different grids"),
         ({"noise": "pink"}, "'white', 'surrogate', 'frames'"),
         ({"noise_range": (0.3, 0.1)}, "smallest, largest"),
         ({"noise_range": (-0.1, 0.1)}, "noise_range"),
@@ -283,17 +281,17 @@ def test_bad_tasks_are_refused():
         ({"missing_weight": -1.0}, "missing_weight"),
     ]:
         with pytest.raises(ValueError, match=message):
-            RestorationTask(**options)
+            RandomCorruption(**options)
     with pytest.raises(ValueError, match=r"noise_range = 0.3; expected \(low, high\)"):
-        inspect.unwrap(RestorationTask.__init__)(object.__new__(RestorationTask), noise_range=0.3)
+        inspect.unwrap(RandomCorruption.__init__)(object.__new__(RandomCorruption), noise_range=0.3)
     key, row = jax.random.key(0), rows(BOX2, 1)[0]
     for task, given, message in [
-        (RestorationTask(noise="frames"), {}, "pass frames="),
-        (RestorationTask(), {"frames": rows((5,), 4)}, "pass frames="),
-        (RestorationTask(), {"concentration": jnp.ones(4)}, "concentration"),
-        (RestorationTask(patch=(8, 8)), {}, "does not hold"),
-        (RestorationTask(patch=(8, 12, 1)), {}, "does not hold"),
-        (RestorationTask("upsample", scale=8), {}, "multiple of scale"),
+        (RandomCorruption(noise="frames"), {}, "pass frames="),
+        (RandomCorruption(), {"frames": rows((5,), 4)}, "pass frames="),
+        (RandomCorruption(), {"concentration": jnp.ones(4)}, "concentration"),
+        (RandomCorruption(patch=(8, 8)), {}, "does not hold"),
+        (RandomCorruption(patch=(8, 12, 1)), {}, "does not hold"),
+        (RandomCorruption((Upsample(8),)), {}, "multiple of scale"),
     ]:
         with pytest.raises(ValueError, match=message):
             task.pair(key, row, EXTENT2, **given)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
-from mpijax.datasets import RecoveryTask
+from mpijax.datasets import CoarseMeasurement
 from mpijax.datasets.open_mpi import noise_from_snr, open_mpi_pool, open_mpi_source
 from mpijax.io import MDFError, SystemMatrixFile, system_matrix_snr
 
@@ -168,7 +168,9 @@ def test_a_source_feeds_training_with_measured_targets(root):
     assert "Calibration 7 to train (185 slices), 10 to test" in source.description
     rows = source.rows(jax.random.key(0))
     assert rows.measured and rows.images.shape == (3, 32, 32) and rows.sigma.tolist() == [1, 1, 1]
-    batch = RecoveryTask(scale=4, sample="retrospective", target="noisy", augment="none").batch(jax.random.key(1), rows)
+    batch = CoarseMeasurement(scale=4, sample="retrospective", target="noisy", augment="none").batch(
+        jax.random.key(1), rows
+    )
     assert batch["input"].shape == (3, 8, 8, 2)
     blocks = np.asarray(batch["target"]).reshape(3, 8, 4, 8, 4, 2).mean((2, 4))
     np.testing.assert_allclose(batch["input"], blocks, atol=1e-5)  # no noise was added

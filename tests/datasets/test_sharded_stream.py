@@ -15,7 +15,8 @@ SCRIPT = """
 import sys
 import jax, numpy as np
 import jax.numpy as jnp
-from mpijax.datasets import RestorationTask
+from mpijax.datasets import RandomCorruption
+from mpijax.rows import Upsample
 from mpijax.training import TrainConfig, Weights, adam, init_state, make_train_step, replicate, row_sharding
 from tests.datasets.tiny_stream import SMALL, make_stream
 
@@ -30,7 +31,7 @@ class Convolution:
 
 rows = row_sharding()
 assert rows.mesh.size == len(jax.devices()) == int(sys.argv[1])
-task = RestorationTask(task="upsample", scale=2, patch=(10, 10))
+task = RandomCorruption((Upsample(2, "stride"),), patch=(10, 10))
 stream = make_stream(task.pair, (SMALL,), batch_size=8, sharding=rows)
 optimizer = adam(TrainConfig(steps=9, batch_size=8))
 state = replicate(init_state(Weights({"kernel": jnp.ones((3, 3, 2, 2)) / 9}, {}), optimizer), rows)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from mpijax.datasets import RecoveryTask, fine_sigma, recovery_batches, simulated_source, whitened_images
+from mpijax.datasets import CoarseMeasurement, fine_sigma, simulated_source, whitened_images
 from mpijax.datasets.samplers import InHouseItem, InHouseSet
 from mpijax.datasets.samplers.in_house import SENSITIVE
 from mpijax.datasets.sources import field_free_line_source
@@ -15,7 +15,7 @@ def test_coarse_snr_is_what_was_asked_for():
     for scale in (2, 4):
         source = field_free_line_source(scale, matrices=1)
         rows = source.rows
-        task = RecoveryTask(scale, sample=source.sample, augment="none")
+        task = CoarseMeasurement(scale, sample=source.sample, augment="none")
         drawn = rows(jax.random.key(0))
         _, _, sigma = task.measure(jax.random.key(1), drawn)
         # the coarse rows as measured: what their noise really is, and their power
@@ -57,8 +57,8 @@ def test_the_sensitive_region_lies_in_the_middle():
 @pytest.mark.parametrize("name", ["in-house", "lissajous", "vrfnet-1"])
 def test_sources_give_batches(name):
     source = simulated_source(name, 2, batch_size=4)
-    task = RecoveryTask(2, sample=source.sample, target=source.target)
-    batch = jax.jit(recovery_batches(task, source.rows))(jax.random.key(0))
+    task = CoarseMeasurement(2, sample=source.sample, target=source.target)
+    batch = jax.jit(source.batches(task, 4, jax.random.key(0)))(jax.random.key(0))
     fine = (16, 32) if name == "in-house" else (32, 32)
     assert batch["target"].shape == (4, *fine, 2) and batch["input"].shape == (4, fine[0] // 2, fine[1] // 2, 2)
     assert all(np.isfinite(value).all() for value in batch.values())

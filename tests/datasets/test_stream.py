@@ -6,15 +6,15 @@ import pytest
 
 import mpijax as mj
 from mpijax.datasets import (
+    CoarseMeasurement,
     LissajousPrior,
-    RecoveryTask,
     RowPool,
     Rows,
     SimulatedRows,
+    TrainingRows,
     frequency_ranks,
     measured_images,
     noise_for_peak_snr,
-    recovery_batches,
     split_rows,
     usable_rows,
 )
@@ -78,7 +78,7 @@ def test_simulated_rows_are_usable_rows_of_their_matrices():
 
 @pytest.mark.parametrize("scale, method", [(2, "box"), (4, "box"), (2, "stride"), (2, "absmax")])
 def test_noise_free_pair_is_degradation_of_its_target(scale, method):
-    task = RecoveryTask(scale=scale, method=method)
+    task = CoarseMeasurement(scale=scale, method=method)
     batch = task.batch(jax.random.key(0), rows())
     target = np.asarray(batch["target"])[..., 0] + 1j * np.asarray(batch["target"])[..., 1]
     coarse = np.asarray(batch["input"])[..., 0] + 1j * np.asarray(batch["input"])[..., 1]
@@ -98,7 +98,7 @@ def test_augmentation_is_a_symmetry_and_a_phase():
     """Each augmented row is one of the eight images of the square, up to a phase; all eight occur."""
     source = rows(200)
     source = Rows(jnp.broadcast_to(source.images[:1], (200, 8, 8)), source.sigma)
-    target = RecoveryTask().batch(jax.random.key(1), source)["target"]
+    target = CoarseMeasurement().batch(jax.random.key(1), source)["target"]
     target = np.asarray(target)[..., 0] + 1j * np.asarray(target)[..., 1]
     image = np.asarray(source.images[0])
     group = [g for a in (image, image.T) for g in (a, a[::-1], a[:, ::-1], a[::-1, ::-1])]
@@ -106,7 +106,7 @@ def test_augmentation_is_a_symmetry_and_a_phase():
     overlap /= np.linalg.norm(image) * np.linalg.norm(target, axis=(1, 2))[:, None]
     np.testing.assert_allclose(overlap.max(1), 1, rtol=1e-5)
     assert set(overlap.argmax(1)) == set(range(8))
-    plain = RecoveryTask(augment="none").batch(jax.random.key(1), source)["target"]
+    plain = CoarseMeasurement(augment="none").batch(jax.random.key(1), source)["target"]
     np.testing.assert_array_equal(plain[0], plain[7])
 
 
@@ -124,7 +124,7 @@ def test_augmentation_is_a_symmetry_and_a_phase():
 def test_noise_of_coarse_rows_and_targets(options, level, targets_noise):
     """A retrospective mean of S x S voxels has sigma/S; a sample as large as the block has sigma/S^2."""
     silent = Rows(jnp.zeros((400, 8, 8), jnp.complex64), jnp.full(400, 3.0))
-    coarse, fine, sigma = RecoveryTask(**options).measure(jax.random.key(0), silent)
+    coarse, fine, sigma = CoarseMeasurement(**options).measure(jax.random.key(0), silent)
     np.testing.assert_allclose(sigma, level, rtol=1e-6)
     assert np.sqrt(np.mean(np.abs(coarse) ** 2)) == pytest.approx(level, rel=0.03)
     assert np.sqrt(np.mean(np.abs(fine) ** 2)) == pytest.approx(targets_noise, rel=0.03)
@@ -135,7 +135,7 @@ def test_noise_of_coarse_rows_and_targets(options, level, targets_noise):
 def test_measured_rows_get_no_noise_and_keep_their_level():
     source = rows(5)
     source = Rows(source.images, jnp.full(5, 0.5), measured=True)
-    coarse, fine, sigma = RecoveryTask(sample="large").measure(jax.random.key(0), source)
+    coarse, fine, sigma = CoarseMeasurement(sample="large").measure(jax.random.key(0), source)
     np.testing.assert_array_equal(fine, source.images)
     np.testing.assert_allclose(coarse, np.asarray(fine).reshape(5, 4, 2, 4, 2).mean((2, 4)), atol=1e-6)
     np.testing.assert_allclose(sigma, 0.25)
@@ -144,20 +144,20 @@ def test_measured_rows_get_no_noise_and_keep_their_level():
 def test_noise_level_and_weight_are_in_the_unit_of_the_network():
     source = rows(4)
     source = Rows(source.images * jnp.array([1.0, 10.0, 100.0, 0.1])[:, None, None], jnp.full(4, 0.5))
-    task = RecoveryTask(augment="none", units="whitened")
+    task = CoarseMeasurement(augment="none", units="whitened")
     batch = task.batch(jax.random.key(0), source)
     coarse, _, sigma = task.measure(jax.random.split(jax.random.key(0))[0], source)
     peak = np.abs(coarse).max((1, 2))
     np.testing.assert_allclose(batch["noise_level"], sigma / peak, rtol=1e-5)
     np.testing.assert_allclose(batch["weight"][:, 0, 0, 0], peak / 0.5, rtol=1e-5)
-    assert "weight" not in RecoveryTask().batch(jax.random.key(0), source)
-    assert "noise_level" not in RecoveryTask(method="absmax").batch(jax.random.key(0), source)
+    assert "weight" not in CoarseMeasurement().batch(jax.random.key(0), source)
+    assert "noise_level" not in CoarseMeasurement(method="absmax").batch(jax.random.key(0), source)
 
 
 def test_flips_keep_the_phase_and_the_axes():
     source = rows(1)
     source = Rows(jnp.broadcast_to(source.images, (64, 8, 8)), jnp.zeros(64))
-    target = RecoveryTask(augment="flips").batch(jax.random.key(1), source)["target"]
+    target = CoarseMeasurement(augment="flips").batch(jax.random.key(1), source)["target"]
     image = np.asarray(source.images[0])
     group = np.stack([image, image[::-1], image[:, ::-1], image[::-1, ::-1]])
     scaled = np.asarray(target)[..., 0] + 1j * np.asarray(target)[..., 1]
@@ -171,7 +171,8 @@ def test_batches_of_a_pool():
     drawn = source(jax.random.key(3))
     assert drawn.measured and drawn.images.shape == (32, 8, 8)
     np.testing.assert_array_equal(drawn.images, pool[np.asarray(drawn.sigma).astype(int)])
-    batch = recovery_batches(RecoveryTask(augment="none"), source)(jax.random.key(0))
+    key = jax.random.key(0)
+    batch = TrainingRows(source).batches(CoarseMeasurement(augment="none"), 32, key)(key)
     target = np.asarray(batch["target"])[..., 0] + 1j * np.asarray(batch["target"])[..., 1]
     normalized = pool / np.abs(pool.reshape(5, 4, 2, 4, 2).mean((2, 4))).max((1, 2))[:, None, None]
     nearest = np.abs(target[:, None] - normalized[None]).max((2, 3))
@@ -181,16 +182,16 @@ def test_batches_of_a_pool():
 def test_unknown_settings_of_a_task_are_refused():
     for name in ("method", "sample", "target", "augment", "normalization", "units"):
         with pytest.raises(ValueError, match=name):
-            RecoveryTask(**{name: "other"})
+            CoarseMeasurement(**{name: "other"})
     with pytest.raises(ValueError, match="'large'; a large sample measures the 'box' mean"):
-        RecoveryTask(method="maxavg", sample="large")
+        CoarseMeasurement(method="maxavg", sample="large")
 
 
 def test_scale_that_does_not_divide_names_the_crop():
     with pytest.raises(ValueError, match="crop the images to"):
-        RecoveryTask(scale=4).batch(jax.random.key(0), rows(size=6))
+        CoarseMeasurement(scale=4).batch(jax.random.key(0), rows(size=6))
     with pytest.raises(ValueError, match="scale = 3"):
-        RecoveryTask(scale=3)
+        CoarseMeasurement(scale=3)
 
 
 def matrix(shape, n_rows=2):

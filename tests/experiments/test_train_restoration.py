@@ -9,7 +9,7 @@ import pytest
 
 from experiments import ship_weights, train_restoration
 from mpijax import models
-from mpijax.datasets import RestorationTask
+from mpijax.datasets import RandomCorruption
 from mpijax.training import load_weights, save_weights, split
 
 
@@ -19,7 +19,7 @@ def test_smoke_preset_writes_weights_that_say_what_they_were_trained_on(tmp_path
     model, _ = load_weights(tmp_path)
     card = json.loads((tmp_path / "weights.json").read_text())
     assert model["name"] == "wiener_unet" and model["features"] == [8]
-    assert card["metadata"]["data"]["task"]["task"] == "denoise"
+    assert card["metadata"]["data"]["trained_for"]["tasks"] == [{"name": "denoise"}]
     assert card["metadata"]["data"]["prior"]["size_range"] == [8, 16]
     first = next(record["validation"] for record in result.metrics if record["step"] == 0)
     # the untrained network is a filter: it gains on noise of 0.2, whose own PSNR is 14 dB
@@ -28,7 +28,7 @@ def test_smoke_preset_writes_weights_that_say_what_they_were_trained_on(tmp_path
 
 def test_presets_draw_grids_that_fit_their_boxes():
     for name, config in train_restoration.PRESETS.items():
-        prior = train_restoration.prior_of(config)
+        prior = train_restoration.calibrations(config).prior
         assert prior.sizes[1] == max(config.boxes), name
         assert (prior.voxels_per_fwhm == train_restoration.FINE) == (config.task == "upsample"), name
 
@@ -45,7 +45,8 @@ def test_validation_measures_the_noise_it_adds():
 
         return apply
 
-    values = train_restoration.validation(config, RestorationTask())(keep("noisy"))
+    rows = train_restoration.calibrations(config).held_out()
+    values = RandomCorruption().validation(rows, 1)(keep("noisy"))
     assert values["psnr_0.06"] == pytest.approx(-20 * np.log10(0.06), abs=0.4)
     assert values["psnr_0.2"] == pytest.approx(-20 * np.log10(0.2), abs=0.4)
     assert values["psnr"] == pytest.approx((values["psnr_0.06"] + values["psnr_0.2"]) / 2)

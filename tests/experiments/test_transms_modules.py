@@ -9,8 +9,8 @@ import pytest
 
 from experiments import transms_inhouse_like, transms_open_mpi, transms_simulated
 from experiments.support import transms, transms_paper, transms_report
-from experiments.support.recovery import evaluate, from_upsampler, stacked
-from mpijax.datasets import FieldFreeLineSet, RecoveryTask
+from experiments.support.upsampling import evaluate, from_upsampler, stacked
+from mpijax.datasets import CoarseMeasurement, FieldFreeLineSet
 from mpijax.restoration import load_upsampler
 
 
@@ -43,7 +43,7 @@ def test_noise_of_30_db_adds_the_same_to_bicubic_at_every_scale():
     added = []
     for scale in (2, 4, 8):
         bicubic = {"bicubic": from_upsampler(load_upsampler("bicubic", scale))}
-        task = RecoveryTask(scale, sample="large")
+        task = CoarseMeasurement(scale, sample="large")
         noisy, clean = (
             stacked(evaluate(transms.simulated_cases(matrices, task, snr, "coarse", 0), bicubic)[0])
             for snr in (30.0, None)
@@ -67,7 +67,7 @@ def test_tubes_have_their_volume_and_their_gap():
 def test_the_fitted_simulator_bounds_everything():
     parts = FieldFreeLineSet.create(jax.random.key(0))
     matrices = transms.Matrices.of(parts.test[5:6])
-    case = transms.simulated_cases(matrices, RecoveryTask(4, sample="large"), 30.0, "coarse", 0)[0]
+    case = transms.simulated_cases(matrices, CoarseMeasurement(4, sample="large"), 30.0, "coarse", 0)[0]
     bicubic = from_upsampler(load_upsampler("bicubic", 4))
     records, _ = evaluate([case], {"fitted": transms.fitted_simulator, "bicubic": bicubic})
     errors = {r["method"]: r["nrmse"] for r in records}

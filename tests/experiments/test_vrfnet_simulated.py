@@ -9,11 +9,11 @@ import pytest
 
 from experiments import vrfnet_ablation, vrfnet_inference, vrfnet_simulated
 from experiments.support import vrfnet_paper as paper
-from experiments.support.competitors import batched, network_task
-from experiments.support.recovery import row_metrics
+from experiments.support.competitors import network_task
 from experiments.support.sources import coil_source
+from experiments.support.upsampling import row_metrics
 from mpijax.datasets import (
-    RecoveryTask,
+    CoarseMeasurement,
     RowPool,
     SuperResolutionPrior,
     noise_for_peak_snr,
@@ -99,7 +99,7 @@ def test_ablation(simulated, tmp_path):
 
 def test_finished_trainings_are_read_and_others_refused(simulated):
     config, results = simulated
-    source = coil_source(2, RecoveryTask(scale=2), 1, config.snr_threshold, config.seed)
+    source = coil_source(2, CoarseMeasurement(scale=2), 1, config.snr_threshold, config.seed)
     weights = vrfnet_simulated.training_dir(config, 2, 2) / "vrfnet" / "weights.npz"
     before = weights.stat().st_mtime_ns
     methods = vrfnet_simulated.train(config, 2, source, 2)
@@ -132,7 +132,7 @@ def test_inference(simulated, tmp_path):
 
 def test_distortion_moves_rows():
     """A row that is linear in x is displaced by amplitude * slope * sine away from the edges."""
-    task = RecoveryTask(scale=2)
+    task = CoarseMeasurement(scale=2)
     case = vrfnet_inference.homogeneous_cases(2, task, 1, 50.0, 0)[0]
     ny, nx = case.images.shape[1:]
     ramp = np.broadcast_to(np.arange(nx, dtype=np.float32), case.images.shape).astype(np.complex64)
@@ -145,7 +145,7 @@ def test_distortion_moves_rows():
 
 
 def test_noise_of_a_case_is_what_its_level_says():
-    task = RecoveryTask(scale=2)
+    task = CoarseMeasurement(scale=2)
     case = vrfnet_inference.homogeneous_cases(2, task, 1, 50.0, 0)[0]
     noisy = vrfnet_inference.NoisyCase(case.name, case.truth, case.sigma, task, case.key, level=0.05)
     (clean, sigma), (coarse, total) = case.sampled(), noisy.sampled()
@@ -160,11 +160,11 @@ def test_networks_get_the_degradation_that_they_are_made_for():
     assert network_task("smrnet", source, 2, {"method": "stride"}).method == "stride"
     assert network_task("smrnet", source, 2, {"method": "stride"}, "maxavg").method == "stride"
     assert network_task("vrfnet", source, 2, {}, "maxavg").method == "maxavg"
-    assert batched(source.rows, 16).rows_per_matrix == 8
+    assert source.rows.sized(16).rows_per_matrix == 8
     pool = RowPool(np.zeros((3, 4, 4), np.complex64), np.ones(3, np.float32))
-    assert batched(pool, 16).batch_size == 16
+    assert pool.sized(16).batch_size == 16
     with pytest.raises(ValueError, match="not a multiple"):
-        batched(source.rows, 15)
+        source.rows.sized(15)
 
 
 def test_what_the_printed_errors_imply():
@@ -187,5 +187,5 @@ def test_settings_are_refused_before_training(tmp_path):
             dataclasses.replace(vrfnet_ablation.PRESETS["smoke"], run_dir=tmp_path, variants=("depth 9",))
         )
     with pytest.raises(ValueError, match="SNR of 1000"):
-        coil_source(1, RecoveryTask(scale=2), 1, 1e6, 0)
+        coil_source(1, CoarseMeasurement(scale=2), 1, 1e6, 0)
     assert not list(tmp_path.iterdir())

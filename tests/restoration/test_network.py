@@ -1,5 +1,3 @@
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
@@ -7,7 +5,6 @@ from flax import nnx
 
 import mpijax as mj
 from mpijax import models
-from mpijax.datasets import RestorationTask
 from mpijax.restoration import find_method
 from mpijax.restoration.method import phase_average
 from mpijax.rows import Complete, Denoise, Inpaint, Upsample
@@ -25,7 +22,13 @@ def save_unet(folder, task, dimensions=2, scale=1, random=False):
         weights = jax.tree.map(
             lambda w: np.asarray(w) + np.float32(0.2) * rng.normal(size=w.shape).astype(np.float32), weights
         )
-    facts = dataclasses.asdict(RestorationTask(task, scale=scale))
+    facts = {
+        "task": task,
+        "scale": scale,
+        "step": 2,
+        "method": "stride",
+        "noise_range": [0.0, 0.3],
+    }  # up to version 0.7
     save_weights(folder / "weights.npz", weights, model.config, metadata={"data": {"task": facts, "prior": {}}})
     return folder
 

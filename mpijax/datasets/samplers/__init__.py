@@ -6,6 +6,7 @@ from mpijax.datasets.samplers.in_house import InHouseItem as InHouseItem
 from mpijax.datasets.samplers.in_house import InHouseSet as InHouseSet
 from mpijax.datasets.samplers.particle import MixedParticle as MixedParticle
 from mpijax.datasets.samplers.restoration import RestorationPrior as RestorationPrior
+from mpijax.datasets.samplers.scanner import ScannerPrior as ScannerPrior
 from mpijax.datasets.samplers.super_resolution import ScaledLoop as ScaledLoop
 from mpijax.datasets.samplers.super_resolution import SuperResolutionPrior as SuperResolutionPrior
 from mpijax.datasets.samplers.super_resolution import z_slice as z_slice

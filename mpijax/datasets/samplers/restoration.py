@@ -129,7 +129,7 @@ class RestorationPrior:
     def setup(self, units: Float[Array, "20"]) -> Setup:
         """The calibration of 20 numbers in [0, 1]."""
         driven = np.array([1.0, 1.0, float(self.dimensions == 3)], np.float32)
-        particle = self._particle(units)
+        particle = self.particle(units)
         # drawn in nm, mT: 1e-9 is near the spacing of random bits in single precision
         amplitude = _between(units[6:9], self.amplitude, 1e3) * 1e-3 * driven
         gx, gy = _between(units[9:11], self.gradient)
@@ -149,7 +149,8 @@ class RestorationPrior:
             center=center,
         )
 
-    def _particle(self, units: Float[Array, "20"]) -> Particle:
+    def particle(self, units: Float[Array, "20"]) -> Particle:
+        """The particles of 20 numbers in [0, 1]."""
         low, high = (d * 1e9 for d in self.core_diameter)
         diameter = jnp.cbrt(_between(units[0], (low**3, high**3))) * 1e-9
         if self.particles == "langevin":

@@ -6,6 +6,8 @@ from mpijax.rows.tasks.inpaint import Inpaint as Inpaint
 from mpijax.rows.tasks.names import TASKS as TASKS
 from mpijax.rows.tasks.names import register_task as register_task
 from mpijax.rows.tasks.names import task_of as task_of
+from mpijax.rows.tasks.task import Gaps as Gaps
 from mpijax.rows.tasks.task import RowMethod as RowMethod
 from mpijax.rows.tasks.task import Task as Task
+from mpijax.rows.tasks.trained import Trained as Trained
 from mpijax.rows.tasks.upsample import Upsample as Upsample

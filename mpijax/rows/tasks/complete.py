@@ -2,19 +2,21 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import jax
 import numpy as np
 
 from mpijax.core.checks import check_count
 from mpijax.core.typing import Array, Bool, Complex
+from mpijax.rows.masks import stride_mask
 from mpijax.rows.splines import spline_upsample
 from mpijax.rows.tasks.denoise import filled_by_wiener
-from mpijax.rows.tasks.task import RowMethod, Task
+from mpijax.rows.tasks.task import Gaps, RowMethod, Task
 from mpijax.system import Grid
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Complete(Task):
     """Complete a grid that a small sample measured at every scale-th position of each axis in use: 10 to 19 voxels for 2.
 
@@ -65,6 +67,14 @@ class Complete(Task):
         every = self._every(fine.shape)
         canvas[(slice(None), *every)], fine[every] = rows, known
         return canvas, fine
+
+    def seen(self, fine: Complex[Array, " b *t"]) -> Complex[Array, " b *t"]:
+        """Fine rows, of which only the observed voxels are known."""
+        return fine
+
+    def draw_known(self, key: jax.Array, extent: Any, shape: tuple[int, int, int], gaps: Gaps) -> Bool[jax.Array, " n"]:
+        """The observed voxels."""
+        return stride_mask(extent, shape, self.scale)
 
     def fine_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the grid whose every scale-th voxel per axis is one of ``shape``."""

@@ -13,7 +13,7 @@ from mpijax.rows.inpainting import wiener_inpaint
 from mpijax.rows.tasks.task import RowMethod, Task
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Denoise(Task):
     """Remove the noise of complete rows. Rows that cannot be believed are left as measured, bit for bit."""
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import jax
 import numpy as np
 
 from mpijax.core.checks import check_choice
@@ -12,7 +13,7 @@ from mpijax.core.typing import Bool, Complex
 from mpijax.rows.inpainting import biharmonic_inpaint, compressed_sensing, inpaint_denoise
 from mpijax.rows.outliers import find_outliers
 from mpijax.rows.tasks.denoise import filled_by_wiener
-from mpijax.rows.tasks.task import RowMethod, Task
+from mpijax.rows.tasks.task import Gaps, RowMethod, Task
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,6 +74,10 @@ class Inpaint(Task):
                 + ("." if automatic else ", or look for them with missing='auto'.")
             )
         return known
+
+    def draw_known(self, key: jax.Array, extent: Any, shape: tuple[int, int, int], gaps: Gaps) -> Bool[jax.Array, " n"]:
+        """All but some failed ones."""
+        return gaps(key, extent, shape)
 
     def how(self, missing: Bool[np.ndarray, " n"]) -> str:
         """How many positions were filled."""

@@ -4,18 +4,24 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import jax
 import numpy as np
 
 from mpijax.core.typing import Array, Bool, Complex
+from mpijax.physics.scan_order import valid_voxels
 from mpijax.system import Grid
 
 RowMethod = Callable[..., Array]
 """``method(rows, known, inside, sigma) -> rows``: what shipped networks, run directories, classical filters and callables of a
 user meet. Rows (b, *s) complex with zeros where nothing is known, ``known`` and ``inside`` bool (*s) (measured; part of the
-grid), ``sigma`` (b,) the complex standard deviation of each row's noise, to rows (b, *t) in the unit of the given ones."""
+grid; networks also take (b, *s)), ``sigma`` (b,) the complex standard deviation of each row's noise, to rows (b, *t) in the unit
+of the given ones."""
+
+Gaps = Callable[[jax.Array, Any, tuple[int, int, int]], jax.Array]
+"""``(key, extent, shape) -> known``: draws positions that failed."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Task:
     """A way in which the rows of a calibration fall short of those that are wanted.
 
@@ -46,6 +52,11 @@ class Task:
         return 1
 
     @property
+    def seen_factor(self) -> int:
+        """Fine voxels per voxel and axis of what a network is given; 1 where that is the fine grid with unknown voxels."""
+        return 1
+
+    @property
     def stand_in(self) -> str | None:
         """The classical method that restores rows where the chosen one fails; None = they are left as measured."""
         return None
@@ -69,6 +80,21 @@ class Task:
     def observe(self, fine: Complex[Array, " b *t"]) -> Complex[Array, " b *s"]:
         """Fine rows as they would be measured, without noise, gaps of the grid filled: the same in training and in use."""
         return fine
+
+    def seen(self, fine: Complex[Array, " b *t"]) -> Complex[Array, " b *u"]:
+        """Fine rows as a network is given them in training, before unknown voxels are taken out: what :meth:`lay_out` makes of
+        the observed ones."""
+        return self.observe(fine)
+
+    def draw_known(self, key: jax.Array, extent: Any, shape: tuple[int, int, int], gaps: Gaps) -> Bool[jax.Array, " n"]:
+        """The measured voxels of a row in training.
+
+        Args:
+            key: random key.
+            extent: voxels (nx, ny, nz) of the row as it is seen, may be traced; shape: of its box, static.
+            gaps: ``(key, extent, shape) -> known``: blocks of failed positions, for tasks that fill some.
+        """
+        return valid_voxels(extent, shape)
 
     def known(
         self, images: Complex[np.ndarray, " b *s"], finite: Bool[np.ndarray, " *s"], shape: tuple[int, int, int]
@@ -94,6 +120,14 @@ class Task:
     def fine_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the restored rows, image axes."""
         return tuple(n * self.factor for n in shape)
+
+    def seen_extent(self, extent: Array) -> Array:
+        """Voxels per axis of a row as it is seen, of those of a fine row; may be traced."""
+        return extent
+
+    def target_extent(self, extent: Array) -> Array:
+        """Voxels per axis of a fine row that what is seen determines; may be traced."""
+        return extent
 
     def grid(self, grid: Grid) -> Grid:
         """Grid of the restored rows."""

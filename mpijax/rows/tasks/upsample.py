@@ -16,7 +16,7 @@ from mpijax.rows.tasks.task import RowMethod, Task
 from mpijax.system import Grid
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Upsample(Task):
     """Make x and y finer, slice by slice.
 
@@ -48,6 +48,11 @@ class Upsample(Task):
         return self.scale
 
     @property
+    def seen_factor(self) -> int:
+        """The scale: a network is given the coarse rows."""
+        return self.scale
+
+    @property
     def stand_in(self) -> str:
         """Bicubic interpolation of block means, splines through samples."""
         return "bicubic" if self.sampling == "box" else "spline"
@@ -71,7 +76,15 @@ class Upsample(Task):
 
     def observe(self, fine: Complex[Array, " b *t"]) -> Complex[Array, " b *s"]:
         """Block means, or every scale-th voxel from the first."""
-        return degrade(fine, self.scale, self.sampling or "box")
+        return degrade(fine, (self.scale,) * (fine.ndim - 1), self.sampling or "box")
+
+    def seen_extent(self, extent: Array) -> Array:
+        """As many as there are whole blocks, or strides."""
+        return -(-extent // self.scale) if self.sampling == "stride" else extent // self.scale
+
+    def target_extent(self, extent: Array) -> Array:
+        """Those of whole blocks; with strides all."""
+        return extent if self.sampling == "stride" else extent // self.scale * self.scale
 
     def grid(self, grid: Grid) -> Grid:
         """The same field of view in finer voxels; the first of them sits on the first coarse position, except for box means."""

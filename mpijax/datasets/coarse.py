@@ -1,21 +1,25 @@
-"""Training pairs for recovering fine rows: measure them coarsely, scale, augment. Pure functions of the key."""
+"""Training pairs for upsampling, as a scanner makes them: fine rows measured coarsely, scaled, augmented."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from mpijax.core.checks import check_choice
 from mpijax.core.typing import Array, Complex, Float
-from mpijax.datasets.stream import Rows, RowSource
+from mpijax.datasets.pairs import Rows, Validate
+from mpijax.metrics import nrmse
 from mpijax.physics.noise import complex_normal
 from mpijax.rows.degradation import METHODS, degrade, degraded_noise_std
-from mpijax.rows.scaling import SCALINGS, RowScaling, complex_to_channels
+from mpijax.rows.scaling import SCALINGS, RowScaling, channels_to_complex, complex_to_channels
+from mpijax.rows.tasks import Trained, Upsample
 
 
 @dataclass(frozen=True)
-class RecoveryTask:
-    """How a fine row becomes a training pair.
+class CoarseMeasurement:
+    """How a calibration with fewer or larger samples sees fine rows, at the noise that the scanner has.
 
     Attributes:
         scale: upsampling factor S: 2, 4 or 8.
@@ -48,6 +52,29 @@ class RecoveryTask:
         check_choice("units", self.units, ("row", "whitened"))
         if self.sample == "large" and self.method not in ("box", "stride"):
             raise ValueError(f"method = {self.method!r} with sample = 'large'; a large sample measures the 'box' mean.")
+
+    @property
+    def monitor(self) -> str:
+        """Error of the rows."""
+        return "nrmse"
+
+    @property
+    def factor(self) -> int:
+        """The scale."""
+        return self.scale
+
+    @property
+    def task(self) -> Upsample:
+        """What a network learns from these pairs; a maximum over blocks is taken for their mean."""
+        return Upsample(self.scale, "stride" if self.method == "stride" else "box")
+
+    def trained(self, dimensions: int = 2) -> Trained:
+        """Upsampling in the scaling of the coarse rows."""
+        return Trained((self.task,), dimensions, self.normalization)
+
+    def facts(self) -> dict[str, Any]:
+        """The attributes."""
+        return asdict(self)
 
     def batch(self, key: jax.Array, rows: Rows) -> dict[str, Float[jax.Array, "..."]]:
         """Training pair {"input": (b, h, w, 2), "target": (b, h S, w S, 2), "noise_level": (b,)} in the scaling of the input.
@@ -86,6 +113,20 @@ class RecoveryTask:
             coarse = degrade(noisy, self.scale, self.method)
         return coarse, noisy if self.target == "noisy" else images, level
 
+    def validation(self, rows: Rows, seed: int) -> Validate:
+        """nRMSE over held-out rows, each in the scaling of its coarse image."""
+        coarse, target, sigma = self.measure(jax.random.key(seed), rows)
+        scaling = RowScaling.of(coarse, self.normalization)
+        inputs = {} if sigma is None else {"noise_level": sigma * scaling.gain}
+        x = scaling.apply(complex_to_channels(coarse))
+        gain = scaling.gain[:, None, None]
+
+        def validate(apply: Callable[..., jax.Array]) -> dict[str, float]:
+            fine = channels_to_complex(scaling.undo(apply(x, **inputs)))
+            return {"nrmse": float(nrmse(fine * gain, target * gain))}
+
+        return validate
+
     def _augmented(self, key: jax.Array, images: Complex[Array, "b y x"]) -> Complex[Array, "b y x"]:
         """Random flips; with "symmetry" any element of the square's symmetry group and a random phase for each row."""
         if self.augment == "none":
@@ -104,13 +145,3 @@ class RecoveryTask:
 
 def _with_noise(key: jax.Array, images: jax.Array, sigma: jax.Array) -> jax.Array:
     return images + complex_normal(images.shape, sigma[:, None, None], key=key, dtype=images.dtype)
-
-
-def recovery_batches(task: RecoveryTask, source: RowSource) -> jax.tree_util.Partial:
-    """The function from a key to a training batch that the training step traces; arrays of the source are its leaves."""
-
-    def batch(source: RowSource, key: jax.Array) -> dict[str, Float[jax.Array, "..."]]:
-        draw, pair = jax.random.split(key)
-        return task.batch(pair, source(draw))
-
-    return jax.tree_util.Partial(batch, source)

@@ -9,7 +9,7 @@ A row of extent (nx, ny[, nz]) lies in the corner of a padded box (y, x) or (z, 
 traced, and what the box holds outside is never read. Everything is for one row: use ``jax.vmap`` for a batch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import jax
@@ -18,13 +18,13 @@ import jax.numpy as jnp
 from mpijax.core.checks import check_choice, check_count, check_interval, check_range
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Bool, Complex, Float
+from mpijax.datasets.pairs import Rows, Validate
 from mpijax.physics.noise import background_from_frames, background_surrogate, complex_normal
 from mpijax.physics.scan_order import scan_index, valid_voxels
-from mpijax.rows.degradation import degrade
-from mpijax.rows.masks import block_mask, stride_mask
+from mpijax.rows.masks import block_mask
 from mpijax.rows.scaling import channels_to_complex, complex_to_channels, row_scale
+from mpijax.rows.tasks import Denoise, Task, Trained
 
-TASKS = ("denoise", "inpaint", "complete", "upsample", "any")
 NOISE = ("white", "surrogate", "frames")
 
 
@@ -109,17 +109,14 @@ def decode(
 
 
 @dataclass(frozen=True)
-class RestorationTask:
-    """How a clean row becomes a training pair.
+class RandomCorruption:
+    """Distribution of corruptions from which restoring networks learn.
+
+    Source: restoration paper, section 3.2 (noise U(0, 0.3), scale U(0.5, 1), blocks of 2 to 20 %).
 
     Attributes:
-        task: "denoise" (A = 1), "inpaint" (A hides blocks of a scan, :func:`mpijax.rows.block_mask`), "complete" (A hides
-            all but every ``step``-th voxel per axis, on the same grid), "upsample" (A takes a coarser grid) or "any" (one of
-            the first three, with equal odds for every row).
-        scale: upsampling factor per axis; 1 for the other tasks.
-        step: of "complete": one voxel of so many per driven axis is measured.
-        method: of "upsample": "stride" (every n-th voxel from the first, ceil(extent / n) of them) or "box" (block means;
-            what exceeds a multiple of n is cropped).
+        tasks: what is restored; of several that are given rows of one grid (such as denoise, inpaint, complete) every row draws
+            one with equal odds.
         noise: "white", "surrogate" (:func:`mpijax.physics.background_surrogate`) or "frames" (real empty frames, given to
             :meth:`pair`); the last two along a raster or, with p = 1/2, a meander, and each row scaled to its sigma.
         noise_range: sigma = low + (high - low) u^noise_power with u ~ U(0, 1), complex standard deviation where a maximum
@@ -127,14 +124,11 @@ class RestorationTask:
         noise_power: above one, more rows are nearly clean.
         scale_range: the maximum modulus of the clean row ~ U.
         patch: shape of the target (y, x) or (z, y, x); None = the box of the row.
-        missing_range: share of the voxels that one block of "inpaint" hides ~ U; max_blocks: how many there are at most.
+        missing_range: share of the voxels that one block of failed positions hides ~ U; max_blocks: how many there are at most.
         missing_weight: weight in the loss of voxels inside the grid that are not measured; known ones weigh one, padding zero.
     """
 
-    task: str = "denoise"
-    scale: int = 1
-    step: int = 2
-    method: str = "stride"
+    tasks: tuple[Task, ...] = (Denoise(),)
     noise: str = "white"
     noise_range: tuple[float, float] = (0.0, 0.3)
     noise_power: float = 1.0
@@ -145,8 +139,15 @@ class RestorationTask:
     missing_weight: float = 6.0
 
     def __post_init__(self) -> None:
-        check_choice("task", self.task, TASKS)
-        check_choice("method", self.method, ("stride", "box"))
+        if not self.tasks:
+            raise ValueError("tasks = (); give at least one, e.g. (Denoise(),) or (Denoise(), Inpaint()).")
+        # what a task leaves open is decided here, so that the card of the weights says it
+        object.__setattr__(self, "tasks", tuple(task.settled("") for task in self.tasks))
+        if len({task.seen_factor for task in self.tasks}) > 1:
+            names = " and ".join(task.name for task in self.tasks)
+            raise ValueError(
+                f"tasks {names} are given rows of different grids; one network cannot learn them together."
+            )
         check_choice("noise", self.noise, NOISE)
         for name in ("noise_range", "scale_range", "missing_range"):
             check_interval(name, getattr(self, name))
@@ -154,16 +155,54 @@ class RestorationTask:
         check_range("scale_range", self.scale_range, 1e-6, float("inf"), "", "It is (smallest, largest) scale.")
         check_range("missing_range", self.missing_range, 0.0, 1.0, "", "It is (smallest, largest) share of the voxels.")
         check_count("max_blocks", self.max_blocks)
-        check_count("scale", self.scale)
-        check_count("step", self.step)
         check_range("noise_power", self.noise_power, 0.1, 10.0, "")
         check_range("missing_weight", self.missing_weight, 0.0, float("inf"), "")
         for name in ("noise_range", "scale_range", "missing_range"):
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} = {(low, high)}; give (smallest, largest).")
-        if (self.task == "upsample") != (self.scale > 1):
-            raise ValueError(f"task={self.task!r} with scale={self.scale}; 'upsample' needs 2 or more, the others 1.")
+
+    @property
+    def monitor(self) -> str:
+        """Peak signal-to-noise ratio."""
+        return "-psnr"
+
+    @property
+    def factor(self) -> int:
+        """Fine voxels per voxel of the network's input and axis."""
+        return self.tasks[0].seen_factor
+
+    def trained(self, dimensions: int) -> Trained:
+        """Rows up to the largest noise, in units of their largest modulus, of any phase."""
+        return Trained(self.tasks, dimensions, "peak", self.noise_range[1], members=2)
+
+    def facts(self) -> dict[str, Any]:
+        """The attributes but the tasks, which :class:`mpijax.rows.Trained` holds."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "tasks"}
+
+    def batch(self, key: jax.Array, rows: Rows) -> dict[str, jax.Array]:
+        """Training pairs of rows, see :meth:`pair`; noise that rows carry already stays in their targets."""
+        images = jnp.asarray(rows.images)
+        box = images.shape[1:]
+        whole = jnp.asarray([*box[::-1], 1][:3])
+        extents = jnp.broadcast_to(whole if rows.extent is None else jnp.asarray(rows.extent), (len(images), 3))
+        return jax.vmap(self.pair)(jax.random.split(key, len(images)), images, extents)
+
+    def validation(self, rows: Rows, seed: int) -> Validate:
+        """Mean PSNR [dB] at fixed noise levels: all voxels inside the grid, peak = largest modulus; "psnr" is their mean."""
+        # without noise a row with nothing missing is its own restoration, of infinite PSNR
+        levels = (0.06, 0.2) if any(task.stand_in is None for task in self.tasks) else (0.0, 0.06, 0.2)
+        fixed = replace(self, scale_range=(1.0, 1.0), missing_range=(0.1, 0.1), max_blocks=1, noise_power=1.0)
+        key = jax.random.key(seed)
+        batches = {
+            f"psnr_{level:g}": jax.jit(replace(fixed, noise_range=(level, level)).batch)(key, rows) for level in levels
+        }
+
+        def validate(apply: Any) -> dict[str, float]:
+            values = {name: float(_psnr(apply, batch)) for name, batch in batches.items()}
+            return {"psnr": sum(values.values()) / len(values)} | values
+
+        return validate
 
     def pair(
         self,
@@ -206,7 +245,7 @@ class RestorationTask:
         if concentration is not None and self.noise != "surrogate":
             raise ValueError(f"noise={self.noise!r} does not use concentration=; only noise='surrogate' does.")
         _, coarse_patch, coarse_box = self._shapes(box)
-        extent = _extent3(self._coarse_extent(jnp.asarray(extent)[: len(box)]))
+        extent = _extent3(self.tasks[0].seen_extent(jnp.asarray(extent)[: len(box)]))
         uniform_key, noise_key, mask_key = jax.random.split(key, 3)
         u = jax.random.uniform(uniform_key, (3 + len(box),))
         (scale_low, scale_high), (sigma_low, sigma_high) = self.scale_range, self.noise_range
@@ -237,43 +276,39 @@ class RestorationTask:
             (), sigma in the scale of the input.
         """
         patch, coarse_patch, coarse_box = self._shapes(row.shape)
-        inside = _valid(self._coarse_extent(jnp.asarray(extent)[: row.ndim]), coarse_box)
-        extent = self._fine_extent(jnp.asarray(extent)[: row.ndim])
+        task, extent = self.tasks[0], jnp.asarray(extent)[: row.ndim]
+        inside = _valid(task.seen_extent(extent), coarse_box)
+        extent = task.target_extent(extent)
         valid = _valid(extent, row.shape)
         row = jnp.where(valid, jnp.asarray(row), 0)
         clean = row / row_scale(row[None])[0]
         clean = clean * jnp.exp(1j * corruption.phase).astype(clean.dtype) * corruption.scale
-        coarse = degrade(clean, (self.scale,) * row.ndim, self.method) if self.task == "upsample" else clean
+        coarse = task.seen(clean[None])[0]
         corrupted = coarse + corruption.sigma * corruption.noise.astype(coarse.dtype)
         known, offset = corruption.known, corruption.offset
         channels, placement = encode(corrupted, known, coarse_patch, offset)
 
         weight = valid.astype(channels.dtype)
-        if self.task in ("inpaint", "complete", "any"):
+        if known.shape == valid.shape:
             weight = jnp.where(valid & ~known, self.missing_weight, weight)
         return {
             "input": channels,
-            "target": complex_to_channels(_place(clean / placement.scale, patch, self.scale * offset)),
+            "target": complex_to_channels(_place(clean / placement.scale, patch, self.factor * offset)),
             "mask": jnp.stack(
                 [_place(m.astype(channels.dtype), coarse_patch, offset) for m in (known, inside)], axis=-1
             ),
-            "weight": _place(weight, patch, self.scale * offset)[..., None],
+            "weight": _place(weight, patch, self.factor * offset)[..., None],
             "noise_level": corruption.sigma / placement.scale,
         }
 
     def _known(self, key: jax.Array, extent: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
         """The measured voxels (n,) of the corrupted row."""
-        everything = valid_voxels(extent, shape)
-        if self.task in ("denoise", "upsample"):
-            return everything
         choice_key, block_key = jax.random.split(key)
-        if self.task == "complete":
-            return stride_mask(extent, shape, self.step)
-        blocks = block_mask(extent, shape, key=block_key, ratio_range=self.missing_range, max_blocks=self.max_blocks)
-        if self.task == "inpaint":
-            return blocks
-        masks = jnp.stack([everything, blocks, stride_mask(extent, shape, self.step)])
-        return masks[jax.random.randint(choice_key, (), 0, len(masks))]
+        masks = [task.draw_known(block_key, extent, shape, self._gaps) for task in self.tasks]
+        return masks[0] if len(masks) == 1 else jnp.stack(masks)[jax.random.randint(choice_key, (), 0, len(masks))]
+
+    def _gaps(self, key: jax.Array, extent: Any, shape: tuple[int, int, int]) -> jax.Array:
+        return block_mask(extent, shape, key=key, ratio_range=self.missing_range, max_blocks=self.max_blocks)
 
     def _noise(
         self, key: jax.Array, extent: jax.Array, shape: tuple[int, int, int], frames: Any, concentration: Any
@@ -294,23 +329,15 @@ class RestorationTask:
             series = background_from_frames(jnp.asarray(frames)[:, column], n, key=series_key, count=count)
         return series.at[index].get(mode="fill", fill_value=0)
 
-    def _coarse_extent(self, extent: jax.Array) -> jax.Array:
-        """Voxels per axis after A."""
-        return extent // self.scale if self.method == "box" else -(-extent // self.scale)
-
-    def _fine_extent(self, extent: jax.Array) -> jax.Array:
-        """Voxels per axis of the target."""
-        return extent // self.scale * self.scale if self.method == "box" else extent
-
     def _shapes(self, box: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """Patch of the target, patch of the input, box of the corrupted row."""
         patch = box if self.patch is None else self.patch
         if len(patch) != len(box) or any(p < b for p, b in zip(patch, box, strict=True)):
             raise ValueError(f"patch = {patch} does not hold a row in a box of shape {box}.")
         for name, shape in (("patch", patch), ("box", box)):
-            if any(n % self.scale for n in shape):
-                raise ValueError(f"{name} = {shape} is not a multiple of scale = {self.scale} along every axis.")
-        return patch, tuple(n // self.scale for n in patch), tuple(n // self.scale for n in box)
+            if any(n % self.factor for n in shape):
+                raise ValueError(f"{name} = {shape} is not a multiple of scale = {self.factor} along every axis.")
+        return patch, tuple(n // self.factor for n in patch), tuple(n // self.factor for n in box)
 
 
 def _place(image: jax.Array, patch: tuple[int, ...], offset: Any) -> jax.Array:
@@ -337,3 +364,12 @@ def _extent3(extent: Any) -> jax.Array:
 
 def _valid(extent: Any, box: tuple[int, ...]) -> jax.Array:
     return valid_voxels(_extent3(jnp.asarray(extent)[: len(box)]), _shape3(box)).reshape(box)
+
+
+def _psnr(apply: Any, batch: dict[str, jax.Array]) -> jax.Array:
+    out = apply(batch["input"], mask=batch["mask"], noise_level=batch["noise_level"])
+    target, inside = batch["target"], batch["weight"] > 0
+    axes = tuple(range(1, out.ndim))
+    peak = jnp.max(jnp.sum(target**2, -1), axis=axes[:-1])
+    error = jnp.sum(jnp.where(inside, (out - target) ** 2, 0), axis=axes) / jnp.sum(inside, axis=axes)
+    return jnp.mean(10 * jnp.log10(peak / error))

@@ -1,4 +1,4 @@
-"""Evaluating recovered system matrices: the same figures for every method on the same rows."""
+"""Evaluating upsampled system matrices: the same figures for every method on the same rows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -10,10 +10,9 @@ import numpy as np
 
 import mpijax as mj
 from mpijax.core.typing import Complex, Float
-from mpijax.datasets import RecoveryTask, Rows, recovery_batches
-from mpijax.datasets.stream import RowSource
+from mpijax.datasets import CoarseMeasurement, Rows, TrainingRows
 from mpijax.physics import complex_normal
-from mpijax.restoration.upsample import Upsampler
+from mpijax.restoration.upsampling import Upsampler
 from mpijax.rows import apply_linear_filter, channels_to_complex, fit_linear_filter
 
 
@@ -35,7 +34,7 @@ class Case:
     name: str
     truth: mj.SystemMatrix
     sigma: Float[np.ndarray, " m"]
-    task: RecoveryTask
+    task: CoarseMeasurement
     key: jax.Array
     measured: bool = False
     region: np.ndarray | None = None
@@ -83,12 +82,12 @@ def from_upsampler(upsampler: Upsampler, method: str | None = None) -> Method:
     return lambda case: np.asarray(upsampler(*case.sampled(method)))
 
 
-def linear_filter(task: RecoveryTask, source: RowSource, key: jax.Array, batches: int = 32) -> Upsampler:
+def linear_filter(task: CoarseMeasurement, source: TrainingRows, key: jax.Array, batches: int = 32) -> Upsampler:
     """The 5 x 5 linear filter fitted by least squares on training rows from the same source the network sees.
 
     Rows are in units of their noise where it is known, as in the Frobenius error of the matrix; else scaled to maximum 1.
     """
-    draw = jax.jit(recovery_batches(task, source))
+    draw = jax.jit(source.batches(task, 64, key))
     drawn = [draw(jax.random.fold_in(key, i)) for i in range(batches)]
     coarse, fine = (np.concatenate([channels_to_complex(b[name]) for b in drawn]) for name in ("input", "target"))
     level = np.concatenate([b.get("noise_level", np.zeros(len(b["input"]))) for b in drawn])

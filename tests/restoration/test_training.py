@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets import RecoveryTask, RowPool, Rows
-from mpijax.restoration import load_upsampler, recipe, train_recovery
+from mpijax.datasets import CoarseMeasurement, RowPool, Rows, TrainingRows
+from mpijax.restoration import load_upsampler, recipe, train
 
 SMALL = dict(features=(4,), blocks=1)  # compiles sooner than TranSMS
 
@@ -22,15 +22,15 @@ def images(n, seed=0):
 @pytest.fixture(scope="module", params=["published", "quick"])
 def run(request, tmp_path_factory):
     chosen = recipe("transms", 2, request.param, steps=3, batch_size=4, validate_every=2, checkpoint_every=3)
-    task = RecoveryTask(2, sample="large", **chosen.task)
+    task = CoarseMeasurement(2, sample="large", **chosen.task)
     pool = images(12)
     sigma = jnp.asarray(0.1 * np.abs(pool).max((1, 2)))
     directory = tmp_path_factory.mktemp(request.param)
     source = RowPool(jnp.asarray(pool), sigma, measured=False, batch_size=4)
     held_out = Rows(jnp.asarray(images(4, 1)), jnp.zeros(4))
-    train_recovery(
-        "consistent_unet", task, source, held_out, chosen.config, run_dir=directory, model_options=SMALL, progress=False
-    )
+    train(
+        task, TrainingRows(source, held_out), "consistent_unet", chosen.config, run_dir=directory, options=SMALL, progress=False
+    )  # fmt: skip
     return request.param, directory
 
 
@@ -71,15 +71,17 @@ def test_a_grid_that_the_scale_does_not_divide_is_refused_before_training(tmp_pa
     chosen = recipe("srcnn", 4, steps=1, batch_size=2)
     source = RowPool(jnp.zeros((2, 10, 8), jnp.complex64), jnp.zeros(2), batch_size=2)
     with pytest.raises(ValueError, match=r"crop the images to \(8, 8\)"):
-        train_recovery("srcnn", RecoveryTask(4), source, None, chosen.config, run_dir=tmp_path / "run", progress=False)
+        train(
+            CoarseMeasurement(4), TrainingRows(source), "srcnn", chosen.config, run_dir=tmp_path / "run", progress=False
+        )
     assert not (tmp_path / "run").exists()
 
 
 def test_without_validation_the_last_weights_are_kept(tmp_path):
     chosen = recipe("srcnn", 2, steps=2, batch_size=2)
     pool = RowPool(jnp.asarray(images(4)), jnp.zeros(4), batch_size=2)
-    result = train_recovery(
-        "srcnn", RecoveryTask(2), pool, None, chosen.config, run_dir=tmp_path, model_options={"features": (4, 4)},
+    result = train(
+        CoarseMeasurement(2), TrainingRows(pool), "srcnn", chosen.config, run_dir=tmp_path, options={"features": (4, 4)},
         progress=False,
     )  # fmt: skip
     for kept, last in zip(jax.tree.leaves(result.weights), jax.tree.leaves(result.state.ema), strict=True):

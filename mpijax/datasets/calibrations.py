@@ -1,0 +1,121 @@
+"""Calibrations drawn from a prior while a network trains."""
+
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpijax.core.checks import check_count
+from mpijax.datasets.buckets import Bucket, Prior, nested_buckets
+from mpijax.datasets.pairs import Pairs, Rows
+from mpijax.datasets.presets import Preset
+from mpijax.datasets.reservoir import RowStream
+from mpijax.datasets.samplers import RestorationPrior, ScannerPrior
+
+HELD_OUT = 7919
+"""Seed of the matrices that are never trained on."""
+
+
+@dataclass(frozen=True)
+class Calibrations:
+    """Rows of matrices that are simulated while a network trains, see :class:`RowStream`.
+
+    Attributes:
+        prior: distribution of calibrations.
+        boxes: padded sizes [voxels per axis]; grids that fit none are not drawn.
+        smallest: voxels per axis of the smallest grid.
+        slots: matrices in the reservoir of each box.
+        rows_per_matrix: rows kept of each.
+        reuse: steps between two new matrices.
+        draws: draws of the prior among which one must fit a box; None = 256, in 3-D 1,024.
+        nodes: drive phases per axis at which moments are simulated; None = the samples of a period.
+        validation: matrices to validate on, 8 rows of each; 0 = none.
+    """
+
+    prior: Prior
+    boxes: tuple[int, ...] = (32, 48)
+    smallest: int = 8
+    slots: int = 64
+    rows_per_matrix: int = 32
+    reuse: int = 8
+    draws: int | None = None
+    nodes: int | None = None
+    validation: int = 24
+
+    def __post_init__(self) -> None:
+        check_count("validation", self.validation, 0)
+        if not self.boxes:
+            raise ValueError("boxes is empty; give at least one size in voxels per axis.")
+
+    @property
+    def dimensions(self) -> int:
+        """Driven axes of the prior's sequence; a line along one axis counts as planar."""
+        return max(2, sum(jax.eval_shape(self.prior.draw, jax.random.key(0)).sequence.active))
+
+    @classmethod
+    def of_scanner(cls, preset: Preset, *, particles: str = "mixed", **options: Any) -> "Calibrations":
+        """Calibrations of one scanner with random particles, on its own grid.
+
+        Args:
+            preset: scanner, sequence and grid, e.g. ``mpijax.datasets.presets.preset("2d", gradient=...)``.
+            particles: "mixed", "fluid", "immobilized" or "langevin".
+            options: other attributes.
+        """
+        used = [n for n in preset.shape if n > 1]
+        prior = ScannerPrior(preset, RestorationPrior(2, particles))
+        own: dict[str, Any] = {"boxes": (max(used),), "smallest": min(used), "draws": 1}
+        return cls(prior, **own | options)
+
+    @property
+    def shape(self) -> None:
+        """It varies."""
+        return None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The prior's values; those of the stream are written by the training."""
+        prior: Any = self.prior
+        return {"prior": asdict(prior) if is_dataclass(type(prior)) else repr(prior)}
+
+    def batches(self, pairs: Pairs, batch_size: int, key: jax.Array) -> RowStream:
+        """An endless stream of pairs.
+
+        Raises:
+            ValueError: pairs that are made of whole batches of one grid.
+        """
+        pair = getattr(pairs, "pair", None)
+        if pair is None:
+            raise ValueError(
+                f"{type(pairs).__name__} makes pairs of rows on one grid; with calibrations of many grids use RandomCorruption."
+            )
+        low, *shapes = map(self._cube, (self.smallest, *sorted(self.boxes)))
+        return self._stream(pair, nested_buckets(low, *shapes), batch_size, key, self.slots, self.rows_per_matrix)
+
+    def held_out(self) -> Rows | None:
+        """8 usable rows of each of a few matrices in the largest box, drawn with a seed of their own."""
+        if not self.validation:
+            return None
+        bucket = Bucket(self._cube(max(self.boxes)), self._cube(self.smallest))
+        key = jax.random.key(HELD_OUT)
+        source = self._stream(lambda key, row, extent: {"row": row}, [bucket], 1, key, 1, 8).sources[0]
+        drawn = jax.jit(lambda numbers: jax.lax.map(lambda number: source.matrix(key, number), numbers))(
+            np.arange(self.validation, dtype=np.int32)
+        )
+        matrix, row = np.nonzero(np.asarray(drawn.usable))
+        nx, ny, nz = bucket.shape
+        images = jnp.asarray(drawn.rows)[matrix, row].reshape(-1, *((nz, ny, nx) if self.dimensions == 3 else (ny, nx)))
+        return Rows(images, jnp.zeros(len(images)), extent=jnp.asarray(drawn.extent)[matrix])
+
+    def _stream(
+        self, pair: Any, buckets: list[Bucket], batch_size: int, key: jax.Array, slots: int, rows: int
+    ) -> RowStream:
+        draws = self.draws or (1024 if self.dimensions == 3 else 256)
+        return RowStream(
+            self.prior, pair, buckets, key=key, batch_size=batch_size, slots=slots, rows_per_matrix=rows, reuse=self.reuse,
+            draws=draws, nodes=self.nodes,
+        )  # fmt: skip
+
+    def _cube(self, n: int) -> tuple[int, int, int]:
+        return n, n, n if self.dimensions == 3 else 1
