@@ -112,6 +112,21 @@ def test_train_on_a_simulated_source(capsys, tmp_path):
     assert upsample(np.ones((1, 8, 16), np.complex64)).shape == (1, 16, 32)
 
 
+def test_train_a_denoiser_for_a_scanner_and_for_a_file(capsys, files, tmp_path):
+    small = ["--task", "denoise", "--model", "unet", "--options", "features=[4]", "blocks=1", "patch=1", "--steps", "2"]
+    small += ["--batch-size", "2"]
+    run_dir = tmp_path / "scanner"
+    status, text = run(capsys, "train", *small, "--source", "2d", "--shape", "8", "8", "1", "--run-dir", run_dir)
+    assert status == 0 and "dB on held-out rows" in text, text
+    out = tmp_path / "out.mdf"
+    words = ["restore", files / "coarse.mdf", "-o", out, "--task", "denoise", "--method", run_dir, "--no-draw"]
+    status, text = run(capsys, *words, "--snr-threshold", "5")
+    assert status == 0 and "of 223 rows" in text, text
+    assert "denoised by scanner (sha256" in mj.io.read_system_matrix(out).metadata["/calibration/_restoration"]
+    status, text = run(capsys, "train", files / "coarse.mdf", *small, "--run-dir", tmp_path / "file")
+    assert status == 0 and "8 x 8 voxels" in text and "dB on held-out rows" in text, text
+
+
 def test_a_real_file_of_a_lab(capsys, tmp_path):
     status, text = run(capsys, "info", HEADSCANNER)
     assert status == 0 and "lack" in text.lower() and "snr" in text.lower()
@@ -144,6 +159,21 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["train", "--source", "open-mpi-tracer", "--data-root", "absent", "--run-dir", "OUT"], "absent"),
         (["train", "FINE", "--model", "dncnn", "--run-dir", "OUT"], "'consistent_unet'"),
         (["train", "FINE", "--scale", "3", "--run-dir", "OUT"], "scale"),
+        (["train", "FINE", "--task", "polish", "--run-dir", "OUT"], "'denoise', 'inpaint', 'upsample', 'complete'"),
+        (["train", "FINE", "--task", "denoise", "--scale", "2", "--run-dir", "OUT"], "leave it out for 'denoise'"),
+        (["train", "FINE", "--task", "denoise", "--model", "vrfnet", "--run-dir", "OUT"], "choose one of 'dncnn'"),
+        (["train", "FINE", "--task", "inpaint", "--preset", "published", "--run-dir", "OUT"], "take preset 'quick'"),
+        (["train", "FINE", "--task", "denoise", "--gradient", "1", "1", "-2", "--run-dir", "OUT"], "scanner options"),
+        (["train", "--source", "2d", "--run-dir", "OUT"], "to upsample take rows of one grid"),
+        (["train", "--source", "2d", "--task", "denoise", "--diameter", "20", "--run-dir", "OUT"], "drawn at random"),
+        (
+            ["train", "--source", "2d", "--task", "denoise", "--shape", "9", "1", "1", "--run-dir", "OUT"],
+            "no field-free",
+        ),
+        (
+            ["train", "--source", "calibrations", "--task", "denoise", "--fov", "9", "9", "1", "--run-dir", "OUT"],
+            "leave out",
+        ),
         (["train", "FINE", "--options", "features", "--run-dir", "OUT"], "name=value"),
         (["train", "FINE", "--options", "scale=4", "--run-dir", "OUT"], "decided by --scale"),
         (["train", "FINE", "--run-dir", "FINE"], "is a file"),

@@ -10,12 +10,11 @@ from tyro.conf import Positional
 import mpijax as mj
 from mpijax.cli.options import AS_PRESET, ScannerOptions, one_patch
 from mpijax.core.checks import check_choice
-from mpijax.datasets import presets
 
 PRIORS = ("calibrations", "calibrations-3d")
 """Sources that draw scanners, grids and particles."""
 
-SCANNERS = tuple(name for name, preset in presets.PRESETS.items() if preset.kind == "point")
+SCANNERS = ("2d", "3d")
 """Sources that draw particles for one scanner."""
 
 
@@ -40,15 +39,15 @@ def train(
 ) -> None:
     """Train a network to restore calibrations, on calibrations of yours or simulated ones; started again, it continues.
 
-    Afterwards `mpijax restore sm.mdf TASK --method RUN_DIR` uses it. To upsample, coarse rows are means of fine ones over
+    Afterwards `mpijax restore sm.mdf -o better.mdf --task TASK --method RUN_DIR` uses it. To upsample, coarse rows are means of fine ones over
     scale x scale voxels, as a sample of that size measures them; for the other tasks noise and gaps are drawn. Of files, every
     tenth block of 16 rows is held out; simulated sources hold out other matrices.
 
     Args:
         files: MDF files with calibrations.
         task: upsample, denoise, inpaint or complete.
-        source: what to train on instead of files. One scanner with random particles, of which the scanner options change what they
-            name: 2d, 2d-fluid, 2d-immobilized or 3d (for denoise, inpaint, complete). Random scanners and particles: calibrations,
+        source: what to train on instead of files. One scanner with random particles: 2d or 3d, with your scanner's gradient,
+            amplitude, shape and fov in place of the preset's (for denoise, inpaint, complete). Random scanners and particles: calibrations,
             calibrations-3d (the same tasks). Planar rows of one grid: ffl (a field-free line, the TranSMS paper's 66 matrices),
             in-house (its own scanner's, simulated), lissajous (a planar field-free point), vrfnet-1 and vrfnet-2 (the VRF-Net
             paper's scans), or of a copy of the Open MPI data set open-mpi-temporal, open-mpi-tracer, open-mpi-vrfnet.
@@ -65,7 +64,7 @@ def train(
         snr_threshold: of files: least SNR of a row.
         min_frequency: of files: least frequency [kHz].
         slices: of files: central z slices used of each row.
-        scanner: in place of the numbers of the source 2d, ..., 3d.
+        scanner: in place of the numbers of the source 2d or 3d; particles and concentration are drawn.
         seed: of weights and batches.
     """
     from mpijax import restoration
@@ -125,6 +124,10 @@ def _simulated(
             f"source = {source!r} trains denoise, inpaint and complete; to upsample take rows of one grid."
         )
     if source in SCANNERS:
+        drawn = ("diameter", "anisotropy", "easy_axis", "modulation", "concentration")
+        given = [name for name in drawn if getattr(scanner, name) is not None]
+        if given:
+            raise ValueError(f"{', '.join(given)} of source = {source!r}: particles are drawn at random; leave it out.")
         return Calibrations.of_scanner(scanner.preset(source))
     if scanner != AS_PRESET:
         raise ValueError(f"source = {source!r} draws its scanners; leave out the scanner options.")

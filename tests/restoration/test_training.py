@@ -5,8 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.datasets import CoarseMeasurement, RowPool, Rows, TrainingRows
-from mpijax.restoration import load_upsampler, recipe, train
+from mpijax import models
+from mpijax.datasets import Calibrations, CoarseMeasurement, RowPool, Rows, TrainingRows
+from mpijax.restoration import find_method, load_upsampler, recipe, train
+from mpijax.rows import Complete, Denoise, Inpaint
+from mpijax.training import TrainConfig
+from tests.datasets.tiny_stream import TinyPrior
 
 SMALL = dict(features=(4,), blocks=1)  # compiles sooner than TranSMS
 
@@ -86,3 +90,27 @@ def test_without_validation_the_last_weights_are_kept(tmp_path):
     )  # fmt: skip
     for kept, last in zip(jax.tree.leaves(result.weights), jax.tree.leaves(result.state.ema), strict=True):
         np.testing.assert_array_equal(kept, last)
+
+
+def test_any_prior_trains_any_network_and_restore_takes_the_run(tmp_path):
+    """A prior with one method, a network made by the user: the run denoises and refuses what it was not trained for."""
+    network = models.create("unet", scale=1, features=(4,), blocks=1, patch=1, rngs=0)
+    source = Calibrations(TinyPrior(), (12,), 4, slots=2, rows_per_matrix=4, reuse=2, draws=64, validation=2)
+    config = TrainConfig(steps=2, batch_size=2, validate_every=2, checkpoint_every=2)
+    result = train((Denoise(), Inpaint()), source, network, config, run_dir=tmp_path, progress=False)
+    scores = [record["validation"] for record in result.metrics if "validation" in record]
+    # an untrained network returns the row, with the noise and the holes that are hidden in a third of a tenth of it
+    assert set(scores[0]) == {"psnr", "psnr_0.06", "psnr_0.2"} and 10 < scores[0]["psnr"] < 35
+    method, task = find_method(Denoise(), 2, tmp_path)
+    assert method.trained and method.noise_limit == 0.3 and task == Denoise()
+    rows = images(3)
+    known = np.ones((8, 8), bool)
+    out = np.asarray(method.apply(rows, known, known, np.zeros(3, np.float32)))
+    assert out.shape == rows.shape and np.isfinite(out).all()
+    with pytest.raises(ValueError, match="trained for task denoise or inpaint, but task = complete"):
+        find_method(Complete(2), 2, tmp_path)
+    with pytest.raises(ValueError, match="options = .* beside a network"):
+        train(Denoise(), source, network, config, run_dir=tmp_path / "b", options={"features": (4,)})
+    with pytest.raises(ValueError, match="CoarseMeasurement makes pairs of rows on one grid"):
+        train(CoarseMeasurement(2), source, "srcnn", config, run_dir=tmp_path / "c", options={"features": (4, 4)})
+    assert not (tmp_path / "b").exists() and not (tmp_path / "c").exists()

@@ -4,12 +4,13 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import mpijax as mj
 from mpijax import cli
-from mpijax.restoration import Method
+from mpijax.restoration import Method, find_method
 from mpijax.rows import TASKS, Complete, Denoise, Inpaint, Upsample, register_task, task_of
 from tests.restoration.matrices import UNIT, noisy, smooth_matrix
 
@@ -67,6 +68,29 @@ def test_an_answer_holds_what_was_observed_where_it_was_observed():
         canvas, known = task.lay_out(seen, np.ones(seen.shape[1:], bool))
         np.testing.assert_array_equal(task.observe(canvas), seen)
         assert np.count_nonzero(known) == seen[0].size and not canvas[:, ~known].any()
+
+
+@pytest.mark.parametrize(
+    "task", [Denoise(), Inpaint(), Complete(2), Complete(3), Upsample(2, "box"), Upsample(2, "stride")], ids=str
+)
+def test_training_shows_of_a_row_what_use_does(task):
+    """What a network is trained on is what `lay_out` makes of the observed row, with the same voxels known."""
+    fine = np.random.default_rng(1).normal(size=(2, 7, 10)).astype(np.complex64)
+    whole = np.asarray(task.target_extent(np.array([10, 7, 1])))
+    fine = fine[:, : whole[1], : whole[0]]
+    measured = np.asarray(task.observe(fine))
+    canvas, known = task.lay_out(measured, np.ones(measured.shape[1:], bool))
+    seen = np.asarray(task.seen(fine))
+    nx, ny, _ = np.asarray(task.seen_extent(np.array([*whole[:2], 1])))
+    assert seen.shape[1:] == (ny, nx)
+
+    def gaps(key, extent, shape):
+        return jax.numpy.ones(nx * ny, bool)
+
+    drawn = np.asarray(task.draw_known(jax.random.key(0), np.array([nx, ny, 1]), (int(nx), int(ny), 1), gaps))
+    drawn = drawn.reshape(ny, nx)[: known.shape[0], : known.shape[1]]
+    np.testing.assert_array_equal(drawn, known)
+    np.testing.assert_array_equal(seen[:, : known.shape[0], : known.shape[1]] * drawn, canvas)
 
 
 @pytest.mark.parametrize("sampling", ["box", "stride"])
@@ -168,6 +192,13 @@ def test_a_task_from_outside_runs_in_python_and_on_the_command_line(tmp_path, mo
     written = mj.io.read_system_matrix(tmp_path / "sharp.mdf")
     assert "sharpened by least-squares" in written.metadata["/calibration/_restoration"]
     assert mj.metrics.nrmse(written.rows(), truth.rows()) < before / 2
+    words = ["train", "--task", "sharpen", "--source", "2d", "--shape", "8", "8", "1", "--model", "unet", "--options"]
+    words += ["features=[4]", "blocks=1", "patch=1", "--steps", "1", "--batch-size", "2", "--run-dir", tmp_path / "run"]
+    monkeypatch.setattr(sys, "argv", ["mpijax", *map(str, words)])
+    cli.main()
+    assert find_method(task_of("sharpen"), 2, tmp_path / "run")[0].trained
+    with pytest.raises(ValueError, match="trained for strength 0.001, but strength = 0.0001"):
+        find_method(task, 2, tmp_path / "run")
     with pytest.raises(ValueError, match="a task 'sharpen' is known already"):
         register_task(type("Other", (type(task),), {}))
 

@@ -28,7 +28,8 @@ class ScannerPrior:
     def __post_init__(self) -> None:
         if self.preset.kind != "point" or sum(n > 1 for n in self.preset.shape) < 2:
             raise ValueError(
-                f"the preset ({self.preset.summary}) is no field-free point on a plane or volume; calibrations are drawn of such."
+                f"the preset ({self.preset.summary}; {self.preset.shape} voxels) is no field-free point on a plane or volume; "
+                "calibrations are drawn of such."
             )
 
     def draw(self, key: jax.Array) -> Setup:
