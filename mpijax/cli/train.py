@@ -39,18 +39,19 @@ def train(
 ) -> None:
     """Train a network to restore calibrations, on calibrations of yours or simulated ones; started again, it continues.
 
-    Afterwards `mpijax restore sm.mdf -o better.mdf --task TASK --method RUN_DIR` uses it. To upsample, coarse rows are means of fine ones over
-    scale x scale voxels, as a sample of that size measures them; for the other tasks noise and gaps are drawn. Of files, every
-    tenth block of 16 rows is held out; simulated sources hold out other matrices.
+    Afterwards `mpijax restore sm.mdf -o better.mdf --task TASK --method RUN_DIR` uses it. To upsample, coarse rows are means of
+    fine ones over scale x scale voxels, as a sample of that size measures them; for the other tasks noise and gaps are drawn. Of
+    files, every tenth block of 16 rows is held out; simulated sources hold out other matrices.
 
     Args:
         files: MDF files with calibrations.
         task: upsample, denoise, inpaint or complete.
         source: what to train on instead of files. One scanner with random particles: 2d or 3d, with your scanner's gradient,
-            amplitude, shape and fov in place of the preset's (for denoise, inpaint, complete). Random scanners and particles: calibrations,
-            calibrations-3d (the same tasks). Planar rows of one grid: ffl (a field-free line, the TranSMS paper's 66 matrices),
-            in-house (its own scanner's, simulated), lissajous (a planar field-free point), vrfnet-1 and vrfnet-2 (the VRF-Net
-            paper's scans), or of a copy of the Open MPI data set open-mpi-temporal, open-mpi-tracer, open-mpi-vrfnet.
+            amplitude, shape and fov in place of the preset's (for denoise, inpaint, complete). Random scanners and particles:
+            calibrations, calibrations-3d (the same tasks). Planar rows of one grid: ffl (a field-free line, the TranSMS paper's
+            66 matrices), in-house (its own scanner's, simulated), lissajous (a planar field-free point), vrfnet-1 and vrfnet-2
+            (the VRF-Net paper's scans), or of a copy of the Open MPI data set open-mpi-temporal, open-mpi-tracer,
+            open-mpi-vrfnet.
         data_root: folder of the Open MPI data set.
         run_dir: receives weights, metrics and checkpoints.
         scale: of upsample 2, 4 or 8; of complete the step between measured positions; not given = 2.
