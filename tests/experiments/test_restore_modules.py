@@ -15,6 +15,9 @@ from experiments import (
     restore_upsample,
 )
 from mpijax import models
+from mpijax.datasets import RandomCorruption
+from mpijax.restoration.card import KEY, to_card
+from mpijax.rows import Complete, Denoise, Inpaint, Upsample
 from mpijax.training import save_weights, split
 
 
@@ -25,7 +28,9 @@ def weights(tmp_path_factory):
 
     def create(name, dimensions, scale):
         model = models.create("unet", scale=scale, dimensions=dimensions, features=(4,), blocks=1, patch=1, rngs=0)
-        save_weights(folder / f"{name}.npz", split(model)[1], model.config)
+        tasks = (Denoise(), Inpaint(), Complete(2)) if scale == 1 else (Upsample(2, "stride"),)
+        facts = {KEY: to_card(RandomCorruption(tasks).trained(dimensions))}
+        save_weights(folder / f"{name}.npz", split(model)[1], model.config, metadata={"data": facts})
         return str(folder / f"{name}.npz")
 
     return {(d, s): create(f"net{d}{s}", d, s) for d, s in ((2, 1), (2, 2), (3, 1))}
