@@ -15,8 +15,9 @@ import jax.numpy as jnp
 
 from benchmarks.bench_kaczmarz import SWEEPS, problem
 from benchmarks.scaling import curve
+from benchmarks.scaling_figure import plot_scaling
 from mpijax.reconstruction import admm_factor, admm_solve, kaczmarz_factor, kaczmarz_solve, relative_lambda
-from mpijax.viz import plot_scaling, save
+from mpijax.viz import save
 
 ITERATIONS = 100
 CASES = {

@@ -14,7 +14,8 @@ import numpy as np
 
 import mpijax as mj
 from benchmarks.common import interleave
-from mpijax.viz import plot_scaling, save
+from benchmarks.scaling_figure import plot_scaling
+from mpijax.viz import save
 
 SCANNER = mj.Scanner.create((-1.0, -1.0, 2.0))
 PARTICLES = {

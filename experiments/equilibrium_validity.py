@@ -21,12 +21,13 @@ import numpy as np
 import tyro
 
 import mpijax as mj
+from experiments.figures.validity import plot_validity
 from experiments.support.run import csv_table, markdown_table, run_main, write_record
 from mpijax.core.files import write_text
 from mpijax.core.typing import Array
 from mpijax.physics import axial_moment, langevin
 from mpijax.physics.fokker_planck import neel_steady_state, neel_time
-from mpijax.viz import plot_validity, save
+from mpijax.viz import save
 
 AMPLITUDE = 12e-3
 FREQUENCY = 24.5e3

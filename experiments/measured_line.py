@@ -24,11 +24,12 @@ import tyro
 from scipy.interpolate import CubicSpline
 
 import mpijax as mj
+from experiments.figures.profiles import plot_profiles
 from experiments.support.run import markdown_table, run_main, write_record
 from mpijax.core.files import write_text
 from mpijax.core.typing import Array, Complex, Float
 from mpijax.identification.gains import row_correlation
-from mpijax.viz import plot_profiles, save
+from mpijax.viz import save
 
 GRADIENT = 0.2
 """First guess of the gradient along the line [T/m]; across it, minus half of that."""

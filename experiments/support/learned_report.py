@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 import mpijax as mj
+from experiments.figures.row_weights import plot_row_weights
 from experiments.support.phantom_scan import Phantoms, Scan, image_of
 from experiments.support.run import markdown_table
-from mpijax.viz import plot_learning_curve, plot_reconstructions, plot_row_weights, save
+from mpijax.viz import plot_learning_curve, plot_reconstructions, save
 
 
 def write_figures(

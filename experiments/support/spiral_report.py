@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 import mpijax as mj
+from experiments.figures.resolution import plot_against_iterations, plot_cross_profiles
 from experiments.support import spiral
 from experiments.support.run import markdown_table
 from mpijax.reconstruction import NeuralField
-from mpijax.viz import plot_against_iterations, plot_cross_profiles, plot_image_table, save
+from mpijax.viz import plot_image_table, save
 
 SIREN, PUBLISHED = "SIREN", "SIREN, omega 30, unconstrained"
 UPSAMPLING = ("bilinear", "bicubic")

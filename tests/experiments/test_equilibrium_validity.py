@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("diffrax")
 from experiments.equilibrium_validity import MODELS, Config, derivative, main, summary  # noqa: E402
-from mpijax.viz import plot_validity  # noqa: E402
+from experiments.figures.validity import plot_validity  # noqa: E402
 
 ANISOTROPIC, LANGEVIN = MODELS
 

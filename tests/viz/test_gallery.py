@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mpijax.viz import plot_gallery, plot_row_weights
+from experiments.figures.row_weights import plot_row_weights
+from mpijax.viz import plot_gallery
 
 
 def test_gallery_shares_one_scale_and_keeps_each_extent():

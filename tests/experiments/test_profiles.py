@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mpijax.viz import plot_profiles, save
+from experiments.figures.profiles import plot_profiles
+from mpijax.viz import save
 
 
 def test_markers_are_the_measured_values_after_one_phase(tmp_path):

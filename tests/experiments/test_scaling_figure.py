@@ -1,7 +1,6 @@
 import pytest
 
-from mpijax.viz import plot_scaling
-from mpijax.viz.scaling import exponent
+from benchmarks.scaling_figure import exponent, plot_scaling
 
 
 def test_exponents_of_power_laws():
