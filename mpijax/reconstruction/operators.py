@@ -40,11 +40,6 @@ class FiniteDifference:
         """d, the number of axes with more than one voxel."""
         return sum(size > 1 for size in self.image_shape)
 
-    @property
-    def norm_bound(self) -> int:
-        """Upper bound of |D|^2: 4 per direction, hence 8 for a plane and 12 for a volume."""
-        return 4 * self.directions
-
     def __call__(self, images: Inexact[Array, "*b n"]) -> Inexact[jax.Array, "*b d n"]:
         """D x.
 

@@ -56,22 +56,6 @@ def group_soft_threshold(v: Float[Array, "..."], threshold: ArrayLike, axis: int
     return v * jnp.where(kept, 1 - threshold / jnp.where(kept, norm, 1), 0)
 
 
-def project_ball(v: Float[Array, "... m"], center: Float[Array, "..."], radius: ArrayLike) -> Float[jax.Array, "... m"]:
-    """Projection on the ball |z - c|_2 <= radius along the last axis.
-
-    Args:
-        v: (..., m).
-        center: c, broadcast against v.
-        radius: radius >= 0, (...) or a scalar.
-
-    Returns:
-        The nearest point of the ball, shaped as v.
-    """
-    center = jnp.asarray(center)
-    offset = v - center
-    return center + ball_factor(safe_norm(offset), radius)[..., None] * offset
-
-
 def ball_factor(norm: Float[Array, "..."], radius: ArrayLike) -> Float[jax.Array, "..."]:
     """The factor min(1, radius / norm) that shortens a vector of that norm to the radius."""
     outside = norm > radius

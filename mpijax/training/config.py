@@ -1,7 +1,6 @@
 """What a training run is: a frozen record of plain values."""
 
 import dataclasses
-import json
 from typing import Any
 
 from mpijax.core.checks import check_choice
@@ -71,19 +70,6 @@ class TrainConfig:
         check_choice("schedule", self.schedule, schedules)
         check_choice("optimizer", self.optimizer, ("adam", "adamw"))
         check_choice("loss", self.loss, ("mse", "l1"))
-
-    def to_json(self) -> str:
-        """The recipe as JSON text."""
-        return json.dumps(dataclasses.asdict(self), indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> "TrainConfig":
-        """The recipe from JSON text.
-
-        Raises:
-            ValueError: A key is unknown or a value is out of range.
-        """
-        return cls.from_dict(json.loads(text))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":

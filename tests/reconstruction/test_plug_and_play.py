@@ -25,7 +25,7 @@ def total_variation(image, strength):
     v = image.reshape(-1)
 
     def step(p, _):
-        p = p + operator(v - operator.adjoint(p)) / operator.norm_bound
+        p = p + operator(v - operator.adjoint(p)) / (4 * operator.directions)
         return p - group_soft_threshold(p, strength), None
 
     p, _ = jax.lax.scan(step, operator(jnp.zeros_like(v)), None, length=200)

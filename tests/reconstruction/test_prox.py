@@ -7,9 +7,9 @@ import pytest
 from scipy.optimize import minimize
 
 from mpijax.reconstruction.prox import (
+    ball_factor,
     group_soft_threshold,
     nonnegative_soft_threshold,
-    project_ball,
     safe_norm,
     soft_threshold,
 )
@@ -40,6 +40,11 @@ def test_group_threshold_by_minimization(v):
     found = minimize(lambda z: T * np.hypot(*z) + 0.5 * np.sum((z - v) ** 2), v / 2 + 0.01, method="Nelder-Mead",
                      options={"xatol": 1e-9, "fatol": 1e-14, "maxiter": 2000})  # fmt: skip
     np.testing.assert_allclose(group_soft_threshold(v[:, None], T)[:, 0], found.x, atol=1e-6)
+
+
+def project_ball(v, center, radius):
+    """The nearest point of a ball, as ADMM shortens the data's deviation."""
+    return center + ball_factor(safe_norm(v - center), radius)[..., None] * (v - center)
 
 
 def test_ball_by_minimization_and_by_its_conditions():

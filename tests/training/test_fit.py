@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import gc
 import json
@@ -99,7 +100,7 @@ def test_interrupted_runs_end_like_an_uninterrupted_one(model, batch_fn, validat
     # a finished run is not trained again, and a different one is refused with the names of what differs
     again = fit(model, batch_fn, RECIPE, run_dir=tmp_path / "whole", validate=validate)
     assert_same(again.state, whole.state)
-    other = TrainConfig.from_dict(json.loads(RECIPE.to_json()) | {"learning_rate": 0.5, "steps": 13})
+    other = TrainConfig.from_dict(dataclasses.asdict(RECIPE) | {"learning_rate": 0.5, "steps": 13})
     with pytest.raises(ValueError, match=r"different run: training.steps is 12 .*13.*; training.learning_rate is 0.01"):
         fit(model, batch_fn, other, run_dir=tmp_path / "whole")
     with pytest.raises(ValueError, match=r"different run: data.method is None there and 'box' here"):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jax
@@ -11,7 +12,7 @@ from mpijax.training.run import claim, describe
 
 def test_config_round_trip():
     config = TrainConfig(steps=10, learning_rate=2e-3, monitor="-psnr")
-    assert TrainConfig.from_json(config.to_json()) == config
+    assert TrainConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
     with pytest.raises(ValueError, match="unknown training setting.*lr; known: steps"):
         TrainConfig.from_dict({"steps": 3, "lr": 1.0})
 
