@@ -118,6 +118,7 @@ def _simulated(
 ) -> Any:
     """Calibrations that are simulated while the network trains."""
     from mpijax.datasets import Calibrations, RestorationPrior
+    from mpijax.datasets.calibrations import VOLUMES
 
     _check_alone(source, files, data_root)
     if factor > 1:
@@ -134,16 +135,7 @@ def _simulated(
         raise ValueError(f"source = {source!r} draws its scanners; leave out the scanner options.")
     if source == "calibrations":
         return Calibrations(RestorationPrior(2, size_range=(8, 48)))
-    return Calibrations(
-        RestorationPrior(3, size_range=(12, 24)),
-        (24,),
-        12,
-        slots=32,
-        rows_per_matrix=64,
-        reuse=30,
-        nodes=20,
-        validation=3,
-    )
+    return Calibrations(RestorationPrior(3, size_range=(12, 24)), (24,), 12, **VOLUMES)
 
 
 def _coarse(rows: Any, scale: int, task: dict[str, Any]) -> Any:

@@ -17,6 +17,9 @@ from mpijax.datasets.samplers import RestorationPrior, ScannerPrior
 HELD_OUT = 7919
 """Seed of the matrices that are never trained on."""
 
+VOLUMES: dict[str, Any] = {"slots": 32, "rows_per_matrix": 64, "reuse": 30, "nodes": 20, "validation": 3}
+"""What makes 3-D matrices, which take seconds each, go further."""
+
 
 @dataclass(frozen=True)
 class Calibrations:
@@ -66,7 +69,7 @@ class Calibrations:
         used = [n for n in preset.shape if n > 1]
         prior = ScannerPrior(preset, RestorationPrior(2, particles))
         own: dict[str, Any] = {"boxes": (max(used),), "smallest": min(used), "draws": 1}
-        return cls(prior, **own | options)
+        return cls(prior, **own | (VOLUMES if len(used) == 3 else {}) | options)
 
     @property
     def shape(self) -> None:

@@ -83,7 +83,7 @@ def test_trains_tests_and_reconstructs_from_files(data_root, tmp_path, capsys):
     assert "calibration 8: same session" in text and "Noise floor" in text
     assert "| bicubic | 47.19 | 19.5 | 0.5 to 6.5 |" in text  # Table 4 of the paper, and what its error implies
     data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
-    assert data["source"] == "open_mpi" and data["target"] == "noisy"
+    assert data["source"] == "open_mpi" and data["pairs"]["target"] == "noisy"
 
 
 def test_an_incomplete_copy_says_what_is_missing(data_root, tmp_path):
