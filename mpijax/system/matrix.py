@@ -12,6 +12,7 @@ from mpijax.core.frames import frame_std
 from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Inexact
+from mpijax.system.facts.header import Header, header_of
 from mpijax.system.facts.identity import check_numbers
 from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.grid import Grid
@@ -174,6 +175,11 @@ class SystemMatrix(RowOperator):
             channel_numbers=check_numbers("channels", channels, c),
             patch=None if patch is None else int(patch),
         )
+
+    @property
+    def header(self) -> Header:
+        """What the metadata say of the scan, as a record."""
+        return header_of(self.metadata)
 
     def select(
         self,

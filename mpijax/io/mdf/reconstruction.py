@@ -15,7 +15,7 @@ from mpijax.io.mdf.fields import FREQUENCIES, FREQUENCIES_UNKNOWN, PARAMETERS
 from mpijax.io.mdf.header import parse_info
 from mpijax.io.mdf.positions import voxel_order
 from mpijax.io.mdf.write import check_readable, header_fields, identity_fields, write_fields, writing
-from mpijax.system.facts.acquisition import nested
+from mpijax.system.facts.header import nested
 from mpijax.system.grid import Grid
 from mpijax.system.measurement import Measurement
 
