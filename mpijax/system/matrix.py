@@ -14,6 +14,8 @@ from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Inexact
 from mpijax.system.facts.header import Header, header_of
 from mpijax.system.facts.identity import check_numbers
+from mpijax.system.facts.row_index import RowIndex as RowIndex
+from mpijax.system.facts.select import RowSelection
 from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.grid import Grid
 from mpijax.system.leaves import as_array
@@ -21,9 +23,7 @@ from mpijax.system.model import ParticleModel
 from mpijax.system.operator import RowOperator
 from mpijax.system.overscan import overscan_mask
 from mpijax.system.regrid import regrid_rows
-from mpijax.system.row_index import RowIndex as RowIndex
 from mpijax.system.scanner import Scanner
-from mpijax.system.select import RowSelection
 from mpijax.system.sequence import LissajousSequence
 from mpijax.system.transfer import chain_factors, inverse_factors, scale_rows
 

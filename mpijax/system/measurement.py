@@ -14,10 +14,10 @@ from mpijax.system.facts.acquisition import Acquisition, acquisition, acquisitio
 from mpijax.system.facts.compare import check_alike
 from mpijax.system.facts.header import Header, header_of, stating
 from mpijax.system.facts.identity import check_numbers, matched_positions
+from mpijax.system.facts.row_index import Indexed, RowIndex, bin_positions, check_angles, index_like, row_places
 from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.leaves import as_array
 from mpijax.system.regrid import linear_weights
-from mpijax.system.row_index import Indexed, RowIndex, bin_positions, check_angles, index_like, row_places
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 

@@ -11,9 +11,9 @@ from mpijax.core.typing import Array, Complex, Float, Inexact, Shaped
 from mpijax.physics.noise import complex_normal
 from mpijax.system.facts.acquisition import scan_metadata
 from mpijax.system.facts.header import stating
+from mpijax.system.facts.row_index import Indexed, RowIndex, index_like, row_places
 from mpijax.system.grid import Grid
 from mpijax.system.measurement import Measurement
-from mpijax.system.row_index import Indexed, RowIndex, index_like, row_places
 
 
 class RowOperator:

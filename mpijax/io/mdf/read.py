@@ -17,10 +17,10 @@ from mpijax.io.mdf.metadata import read_metadata
 from mpijax.io.mdf.opened import open_mdf
 from mpijax.io.mdf.rows import check_rows, complex_dtype, row_slabs, transfer_function, wants_correction
 from mpijax.io.snr import Block, channel_snr, row_median, system_matrix_snr
+from mpijax.system.facts.select import RowSelection
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.scanner import Scanner
-from mpijax.system.select import RowSelection
 from mpijax.system.sequence import LissajousSequence
 
 
