@@ -17,6 +17,7 @@ import mpijax as mj
 from mpijax.cli.data import DataOptions, RowOptions, read_inputs
 from mpijax.cli.options import Output, by, check_outputs
 from mpijax.cli.solvers import Asked, record
+from mpijax.io.formats import writer
 from mpijax.reconstruction import Problem
 
 STRENGTHS = ("lambda", "l1", "tv", "epsilon")
@@ -40,7 +41,7 @@ def reconstruct(
     nifti: Path | None = None,
     png: Path | None = None,
 ) -> None:
-    """Reconstruct a measurement; write the images [mmol(Fe)/L] as MDF and a picture of them.
+    """Reconstruct a measurement; write the images [mmol(Fe)/L] and a picture of them.
 
     A solver is named behind the files, with its options: kaczmarz (also without a name), tikhonov, admm (L1 norm and total
     variation), neural (a network of the coordinates; minutes) or one that an installed package adds; mpijax reconstruct admm --help
@@ -49,7 +50,7 @@ def reconstruct(
     Args:
         system_matrix: MDF file with a calibration; one of several periods (patches) is reconstructed jointly.
         measurement: MDF file with a measurement of the same sequence.
-        output: MDF file to write.
+        output: file to write: MDF, NIfTI (.nii, .nii.gz), or a format that an installed package adds.
         solver: how the equations are solved.
         compare: draw kaczmarz, tikhonov, admm and the chosen solver side by side; the file holds the chosen one.
         rows: which rows are used.
@@ -66,6 +67,7 @@ def reconstruct(
     inputs = [system_matrix, measurement] if data.empty is None else [system_matrix, measurement, data.empty]
     check_outputs(outputs, inputs)
     viz.figure_format(png)
+    writer(output, mj.io.Reconstruction).check(output)
     if nifti is not None:
         mj.io.nifti.nifti_writer(nifti)
 
@@ -96,7 +98,7 @@ def reconstruct(
     else:
         shown = sorted({round(i) for i in np.linspace(0, len(images) - 1, MOST_FRAMES)})
         panels = {found.titles[i]: images[i] for i in shown}
-    mj.io.write_reconstruction(output, made)
+    mj.io.write(output, made)
     viz.save(viz.plot_slices(panels, problem.grid, unit=made.unit), png)
     if nifti is not None:
         mj.io.write_nifti(nifti, made)

@@ -1,10 +1,15 @@
-"""Files: MDF system matrices and measurements, the Open MPI data set, measured fields and transfer functions."""
+"""Files: MDF and formats that other packages add, the Open MPI data set, measured fields and transfer functions."""
 
 from mpijax.io import mdf_write as mdf_write
 from mpijax.io.errors import MDFError as MDFError
 from mpijax.io.field_points import FieldPoints as FieldPoints
 from mpijax.io.field_points import read_field_points as read_field_points
+from mpijax.io.formats import Format as Format
+from mpijax.io.formats import read as read
+from mpijax.io.formats import register_format as register_format
+from mpijax.io.formats import write as write
 from mpijax.io.head_scanner import read_head_scanner_lines as read_head_scanner_lines
+from mpijax.io.mdf.format import MDF as MDF
 from mpijax.io.mdf.header import read_info as read_info
 from mpijax.io.mdf.info import MDFInfo as MDFInfo
 from mpijax.io.mdf.measurement import read_measurement as read_measurement

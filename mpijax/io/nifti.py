@@ -7,9 +7,27 @@ from typing import Any
 import numpy as np
 
 from mpijax.core.files import atomic_path
+from mpijax.io.formats import Format, register_format
 from mpijax.io.mdf.reconstruction import Reconstruction
 
 SUFFIXES = (".nii", ".nii.gz")
+
+
+@register_format
+class NIfTI(Format):
+    """NIfTI-1 images."""
+
+    name = "nifti"
+    suffixes = SUFFIXES
+    writes = (Reconstruction,)
+
+    def check(self, path: Path) -> None:
+        """Raise ImportError where nibabel is not installed."""
+        nifti_writer(path)
+
+    def write(self, path: Path, data: Reconstruction) -> None:
+        """Write images."""
+        write_nifti(path, data)
 
 
 def nifti_writer(path: str | Path) -> Any:

@@ -20,7 +20,6 @@ from mpijax.reconstruction.inputs import check_data, check_row_weights
 from mpijax.reconstruction.scan import match_scan
 from mpijax.reconstruction.weights import row_norm_weights, whitening_weights
 from mpijax.system import Grid, Measurement, SystemMatrix
-from mpijax.system.facts.acquisition import ASSUMED, CONCENTRATION
 from mpijax.system.facts.compare import Comparison, unlike
 from mpijax.system.leaves import as_array
 
@@ -295,7 +294,7 @@ def check_compatible(
             f"got {_name(matrix)} and {_name(data)}; expected a SystemMatrix and a Measurement, in this order. Plain arrays "
             "go to a solver itself: kaczmarz(matrix, data, regularization), tikhonov() or admm()."
         )
-    if CONCENTRATION in matrix.metadata.get(ASSUMED, ()):
+    if "concentration" in matrix.header.assumed:
         warnings.warn(
             "the calibration does not give the concentration of its sample, which counts as 1 mmol(Fe)/L: concentrations of the "
             "image are multiples of it.",
@@ -389,7 +388,8 @@ def _noise_beside(background: np.ndarray, drift: np.ndarray, noise: np.ndarray |
 
 def _averages(source: SystemMatrix | Measurement) -> float:
     """Averages that the source says each frame is made of; 1 where it says nothing."""
-    return float(source.metadata.get("/acquisition/numAverages", 1))
+    averages = source.header.averages
+    return float(1 if averages is None else averages)
 
 
 def _check_drift_frames(measurement: Measurement) -> None:

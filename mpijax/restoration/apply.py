@@ -16,7 +16,7 @@ from mpijax.restoration.choose import find_method
 from mpijax.restoration.job import Evidence, Job
 from mpijax.restoration.method import Method
 from mpijax.restoration.noise import RowNoise, row_noise
-from mpijax.restoration.record import RECORD, Restored, counts, hidden_text, methods_text, recorded, row_names
+from mpijax.restoration.record import Restored, counts, hidden_text, methods_text, recorded, row_names
 from mpijax.rows.tasks import RowMethod, Task, task_of
 from mpijax.rows.transforms import SMALLEST
 from mpijax.system import SystemMatrix
@@ -70,10 +70,10 @@ def restore(
     task = task_of(task, scale=scale, sampling=sampling, missing=missing)
     if model is not None and method is not None:
         raise ValueError(f"method = {method} and model = {model} are both given; they are two names of one thing.")
-    if task.stand_in is None and noise_std is None and RECORD in system_matrix.metadata:
+    if task.stand_in is None and noise_std is None and system_matrix.header.restoration is not None:
         raise ValueError(
-            f"this matrix has been restored before ({system_matrix.metadata[RECORD]}), and its background frames no longer say how "
-            "noisy it is; denoise the measured one, or say how noisy this one is with noise_std."
+            f"this matrix has been restored before ({system_matrix.header.restoration}), and its background frames no longer say "
+            "how noisy it is; denoise the measured one, or say how noisy this one is with noise_std."
         )
     images, slices = _images(system_matrix, task)
     chosen, task = find_method(task, images.ndim - 1, model if method is None else method)

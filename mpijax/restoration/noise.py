@@ -10,7 +10,6 @@ from scipy.fft import dctn
 from mpijax.core.checks import check_finite, check_range
 from mpijax.core.frames import finite_frames, frame_std
 from mpijax.core.typing import Array, Bool, Complex, Float, Shaped
-from mpijax.restoration.record import RECORD
 from mpijax.rows.inpainting import biharmonic_inpaint, known_rows
 from mpijax.rows.transforms import SMALLEST, check_grid
 from mpijax.system import SystemMatrix
@@ -151,7 +150,7 @@ def row_noise(
                 f"noise_std has shape {given.shape}; expected a number, ({len(unit)},) or {system_matrix.values.shape[:2]}."
             )
         return RowNoise(np.broadcast_to(given, unit.shape) / unit, "noise as given")
-    measured = None if RECORD in system_matrix.metadata else background_noise(system_matrix)
+    measured = None if system_matrix.header.restoration is not None else background_noise(system_matrix)
     frames = 0
     if measured is not None:
         count = np.asarray(system_matrix.row_values(finite_frames(system_matrix.background)))

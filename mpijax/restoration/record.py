@@ -4,14 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mpijax.core.pytree import FrozenMapping
 from mpijax.core.record import Record
 from mpijax.core.typing import Bool, Float, Int
 from mpijax.restoration.trust import REASONS
 from mpijax.system import SystemMatrix
-
-RECORD = "/calibration/_restoration"
-"""Where the metadata of a restored matrix say what was done."""
+from mpijax.system.facts.header import stating
 
 NAMED = 3
 """Rows that a message names."""
@@ -52,11 +49,10 @@ class Restored(Record):
 
 
 def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:
-    """The matrix with ``text`` in its metadata: under /calibration/_restoration and at the end of the description."""
-    described = system_matrix.metadata.get("/experiment/description", "")
-    description = f"{described}; {text}" if described not in ("", "n.a.") else text
-    facts = {**system_matrix.metadata, RECORD: text, "/experiment/description": description}
-    return replace(system_matrix, metadata=FrozenMapping(facts))
+    """The matrix whose header says ``text``: as its restoration and at the end of the description."""
+    described = system_matrix.header.description
+    description = f"{described}; {text}" if described not in (None, "", "n.a.") else text
+    return replace(system_matrix, metadata=stating(system_matrix.metadata, restoration=text, description=description))
 
 
 def counts(reason: Int[np.ndarray, " m"]) -> dict[str, int]:
@@ -123,7 +119,7 @@ def calibration_time(system_matrix: SystemMatrix, positions: float | int) -> flo
 
     Positions x averages x period; moving the sample comes on top.
     """
-    averages = system_matrix.metadata.get("/acquisition/numAverages")
+    averages = system_matrix.header.averages
     if system_matrix.sequence is None or not averages:
         return None
     return float(positions * averages * np.asarray(system_matrix.sequence.period))

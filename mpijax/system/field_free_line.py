@@ -11,6 +11,7 @@ import numpy as np
 from mpijax.core.checks import check_finite, check_range, check_shape, is_concrete
 from mpijax.core.typing import Array, Complex
 from mpijax.system.engines import time_domain
+from mpijax.system.facts.header import as_metadata
 from mpijax.system.grid import Grid
 from mpijax.system.leaves import as_leaf
 from mpijax.system.matrix import SystemMatrix
@@ -177,7 +178,7 @@ def simulate_field_free_line(
         sample_concentration=concentration,
         sample_volume=sample_volume,
         transfer_function=transfer_function,
-        metadata={"/experiment/isSimulation": 1, "/calibration/method": "simulation"},
+        metadata=as_metadata(simulated=True, method="simulation"),
         angles=angles.repeat(coils),
     )
 

@@ -12,7 +12,10 @@ from mpijax.core.frames import frame_std
 from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Inexact
+from mpijax.system.facts.header import Header, header_of
 from mpijax.system.facts.identity import check_numbers
+from mpijax.system.facts.row_index import RowIndex as RowIndex
+from mpijax.system.facts.select import RowSelection
 from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.grid import Grid
 from mpijax.system.leaves import as_array
@@ -20,9 +23,7 @@ from mpijax.system.model import ParticleModel
 from mpijax.system.operator import RowOperator
 from mpijax.system.overscan import overscan_mask
 from mpijax.system.regrid import regrid_rows
-from mpijax.system.row_index import RowIndex as RowIndex
 from mpijax.system.scanner import Scanner
-from mpijax.system.select import RowSelection
 from mpijax.system.sequence import LissajousSequence
 from mpijax.system.transfer import chain_factors, inverse_factors, scale_rows
 
@@ -174,6 +175,11 @@ class SystemMatrix(RowOperator):
             channel_numbers=check_numbers("channels", channels, c),
             patch=None if patch is None else int(patch),
         )
+
+    @property
+    def header(self) -> Header:
+        """What the metadata say of the scan, as a record."""
+        return header_of(self.metadata)
 
     def select(
         self,

@@ -10,13 +10,14 @@ from mpijax.core.checks import check_count, check_finite, check_range, check_sha
 from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Float
-from mpijax.system.facts.acquisition import AVERAGES, Acquisition, acquisition, acquisition_metadata, mean_periods
+from mpijax.system.facts.acquisition import Acquisition, acquisition, acquisition_metadata, mean_periods
 from mpijax.system.facts.compare import check_alike
+from mpijax.system.facts.header import Header, header_of, stating
 from mpijax.system.facts.identity import check_numbers, matched_positions
+from mpijax.system.facts.row_index import Indexed, RowIndex, bin_positions, check_angles, index_like, row_places
 from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.leaves import as_array
 from mpijax.system.regrid import linear_weights
-from mpijax.system.row_index import Indexed, RowIndex, bin_positions, check_angles, index_like, row_places
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 
@@ -161,6 +162,11 @@ class Measurement:
         channel, position = np.nonzero(np.ones(shape, bool) if self.row_mask is None else np.asarray(self.row_mask))
         return channel, position
 
+    @property
+    def header(self) -> Header:
+        """What the metadata say of the scan, as a record."""
+        return header_of(self.metadata)
+
     def acquisitions(self) -> list[Acquisition]:
         """What the scan says of its fields and receiver, period by period."""
         return [acquisition(self, period) for period in range(self.values.shape[1])]
@@ -183,9 +189,9 @@ class Measurement:
             kept = array[: e * frames, : p * periods]
             return kept.reshape(e, frames, p, periods, *kept.shape[2:]).mean((1, 3))
 
-        metadata = dict(self.metadata)
-        if AVERAGES in metadata:
-            metadata[AVERAGES] = int(metadata[AVERAGES]) * frames * periods
+        averages = self.header.averages
+        facts = {} if averages is None else {"averages": int(averages) * frames * periods}
+        metadata = dict(stating(self.metadata, **facts))
         if periods > 1:
             metadata |= mean_periods(metadata, periods)
         return replace(

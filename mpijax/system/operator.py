@@ -10,9 +10,10 @@ from mpijax.core.checks import check_count, check_range, is_concrete
 from mpijax.core.typing import Array, Complex, Float, Inexact, Shaped
 from mpijax.physics.noise import complex_normal
 from mpijax.system.facts.acquisition import scan_metadata
+from mpijax.system.facts.header import stating
+from mpijax.system.facts.row_index import Indexed, RowIndex, index_like, row_places
 from mpijax.system.grid import Grid
 from mpijax.system.measurement import Measurement
-from mpijax.system.row_index import Indexed, RowIndex, index_like, row_places
 
 
 class RowOperator:
@@ -211,7 +212,7 @@ class RowOperator:
             bandwidth=self.bandwidth,
             background=background,
             transfer_function_corrected=self.transfer_function_corrected,
-            metadata=scan_metadata(self) | {"/experiment/isSimulation": 1},
+            metadata=stating(scan_metadata(self), simulated=True),
             angles=self.angles,
             row_mask=self.row_mask,
             channels=self.channel_numbers,

@@ -16,6 +16,7 @@ from mpijax.core.checks import check_choice, check_range, check_shape, is_concre
 from mpijax.core.constants import MAGNETITE_DENSITY, MAGNETITE_MOLAR_MASS, MU0
 from mpijax.core.typing import Array, Bool, Complex
 from mpijax.system.engines import phase_nodes, separable, time_domain
+from mpijax.system.facts.header import as_metadata
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.model import Expansion, ParticleModel, Rule, check_model
@@ -149,7 +150,7 @@ def simulate_system_matrix(
         sample_concentration=concentration,
         sample_volume=sample_volume,
         transfer_function=transfer_function,
-        metadata={"/experiment/isSimulation": 1, "/calibration/method": "simulation"},
+        metadata=as_metadata(simulated=True, method="simulation"),
     )
 
 

@@ -14,6 +14,9 @@ def test_old_names_are_the_new_objects():
     ):
         with pytest.warns(DeprecationWarning, match=rf"{module.__name__}.{name} is mpijax\.\w+\.{name}"):
             assert getattr(module, name) is new
+    for name in ("row_index", "select"):
+        with pytest.warns(DeprecationWarning, match=f"mpijax.system.{name} is mpijax.system.facts.{name}"):
+            assert getattr(mj.system, name) is getattr(mj.system.facts, name)
     assert mj.io.mdf_write.acquisition_metadata is mj.io.mdf.write.acquisition_metadata and callable(mj.io.snr.add_snr)
 
 

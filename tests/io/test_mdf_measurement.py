@@ -151,7 +151,7 @@ def test_periods_with_their_own_offset_fields_travel(tmp_path):
     np.testing.assert_array_equal(info.offset_fields, offsets[[0, 3]])
     assert info.strengths.shape == (2, 3, 1) and info.driven == 2
     assert info.sequence.cycles == io.read_info(path).sequence.cycles
-    with pytest.raises(ValueError, match="offsetField differs among the periods"):
+    with pytest.raises(ValueError, match="offset field differs among the periods"):
         io.read_measurement(path, average_periods=2)
     shorter = replace(found, values=found.values[:, :1], background=None)
     with pytest.raises(io.MDFError, match="for 2 periods, but there are 1"):

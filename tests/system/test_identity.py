@@ -164,7 +164,7 @@ def test_periods_of_different_fields_are_not_averaged():
     fields = {"/acquisition/offsetField": (((0.0, 0.0, 0.0),), ((0.0, 0.0, 1e-3),))}
     values = np.stack([VALUES @ TRUTH] * 2)[None]
     data = mj.Measurement.create(values, BINS * 1e3, **FACTS, metadata=fields)
-    with pytest.raises(ValueError, match="offsetField differs among the periods"):
+    with pytest.raises(ValueError, match="offset field differs among the periods"):
         data.average(periods=2)
     same = {"/acquisition/offsetField": (((0.0, 0.0, 1e-3),),) * 2}
     mean = replace(data, metadata=type(data.metadata)(same)).average(periods=2)

@@ -9,7 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 import mpijax as mj
-from mpijax.system.facts.acquisition import ASSUMED, OFFSET, UNIT
+from mpijax.io.mdf.fields import ASSUMED, OFFSET, UNIT
 
 GRID = mj.Grid.create((5, 4, 2), (15e-3, 12e-3, 4e-3))
 IMAGE = np.random.default_rng(0).uniform(0, 20, (2, 4, 5))

@@ -1,7 +1,9 @@
-"""The fields of MDF 2.1.0: which are mandatory, which are optional, and older spellings.
+"""The fields of MDF 2.1.0: which are mandatory, which are optional, older spellings, and where a header is kept.
 
 Source: MDF specification 2.1.0 (Knopp et al., arXiv:1602.06072).
 """
+
+from mpijax.system.facts.header import keep_under
 
 MANDATORY = (
     "/time",
@@ -78,3 +80,36 @@ PERIODS = "/acquisition/_periods"
 FREQUENCIES = "/acquisition/receiver/_frequencies"
 FREQUENCIES_UNKNOWN = "/acquisition/receiver/_frequenciesUnknown"
 PARAMETERS = "/reconstruction/_parameters"
+
+DRIVE = "/acquisition/drivefield"
+STRENGTH, PHASE, WAVEFORM = f"{DRIVE}/strength", f"{DRIVE}/phase", f"{DRIVE}/waveform"
+GRADIENT, OFFSET = "/acquisition/gradient", "/acquisition/offsetField"
+CONCENTRATION, UNIT, AVERAGES = "/tracer/concentration", "/acquisition/receiver/unit", "/acquisition/numAverages"
+ASSUMED = "/acquisition/_assumed"
+"""Names the fields that a file lacks and that its scanner, sequence and sample assume."""
+RESTORATION = "/calibration/_restoration"
+"""What was done to a restored matrix."""
+BY_PERIOD = (STRENGTH, PHASE, GRADIENT, OFFSET)
+"""Fields with one entry for all periods or one for each."""
+HEADER = {
+    "averages": AVERAGES,
+    "simulated": "/experiment/isSimulation",
+    "method": "/calibration/method",
+    "description": "/experiment/description",
+    "restoration": RESTORATION,
+    "unit": UNIT,
+    "base_frequency": f"{DRIVE}/baseFrequency",
+    "cycle": f"{DRIVE}/cycle",
+    "drive_channels": f"{DRIVE}/numChannels",
+    "divider": f"{DRIVE}/divider",
+    "strength": STRENGTH,
+    "phase": PHASE,
+    "waveform": WAVEFORM,
+    "gradient": GRADIENT,
+    "offset_field": OFFSET,
+    "concentration": CONCENTRATION,
+    "assumed": ASSUMED,
+}
+"""Where the fields of :class:`mpijax.system.facts.header.Header` stand."""
+
+keep_under(HEADER)

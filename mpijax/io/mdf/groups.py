@@ -12,7 +12,7 @@ from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import LARGEST, MOST, array, children, dataset, flag, small_value, text
 from mpijax.io.mdf.fields import PARAMETERS
 from mpijax.io.mdf.info import CalibrationInfo, ReconstructionInfo
-from mpijax.system.facts.acquisition import nested
+from mpijax.system.facts.header import nested
 
 
 def read_calibration(file: h5py.File, path: Path) -> CalibrationInfo | None:

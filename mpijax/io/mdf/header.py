@@ -19,7 +19,6 @@ from mpijax.io.hdf5 import (
     flag,
     is_group,
     number,
-    open_hdf5,
     text,
     texts,
 )
@@ -38,6 +37,7 @@ from mpijax.io.mdf.fields import (
 )
 from mpijax.io.mdf.groups import read_calibration, read_group, read_reconstruction_info, read_tracer
 from mpijax.io.mdf.info import CalibrationInfo, MDFInfo
+from mpijax.io.mdf.opened import open_mdf
 from mpijax.io.mdf.shapes import by_period, drive, gradients_by_period, offsets_by_period, per_channel, snr_by_period
 from mpijax.io.numbers import Numbers, numbers
 from mpijax.io.snr import known_snr
@@ -68,7 +68,7 @@ def read_info(path: str | Path) -> MDFInfo:
         FileNotFoundError: there is no such file.
         MDFError: not HDF5, not MDF, MDF 1, or a header that contradicts the data.
     """
-    with open_hdf5(path) as file:
+    with open_mdf(path) as file:
         return parse_info(file, Path(path))
 
 

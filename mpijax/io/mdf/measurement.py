@@ -11,10 +11,11 @@ import numpy as np
 from mpijax.core.checks import check_choice, check_count
 from mpijax.io.background import METHODS, background_model
 from mpijax.io.errors import MDFError
-from mpijax.io.hdf5 import SLAB_BYTES, open_hdf5, require, spans
+from mpijax.io.hdf5 import SLAB_BYTES, require, spans
 from mpijax.io.mdf.header import read_info
 from mpijax.io.mdf.info import MDFInfo
 from mpijax.io.mdf.metadata import period_fields, read_metadata
+from mpijax.io.mdf.opened import open_mdf
 from mpijax.io.mdf.rows import complex_dtype, convert, transfer_function, wants_correction
 from mpijax.io.numbers import Numbers, data_numbers
 from mpijax.system.facts.acquisition import Acquisition, acquisition_of, mean_periods
@@ -88,7 +89,7 @@ def read_measurement(
     groups = _groups("frames", foreground, frames, average_frames)
     period_groups = _groups("periods", np.arange(info.n_periods), periods, average_periods)
     model = background_model(info, groups.ravel(), empty, background)
-    with open_hdf5(path) as file:
+    with open_mdf(path) as file:
         values = _spectra(file, info, groups, period_groups, correct_leakage)
         noise = _spectra(file, info, empty[:, None], period_groups, correct_leakage)
         transfer = transfer_function(file, info)
@@ -140,7 +141,7 @@ def read_measurement(
 def _measurement_info(path: str | Path) -> MDFInfo:
     info = read_info(path)
     if not info.data_shape:
-        with open_hdf5(path) as file:
+        with open_mdf(path) as file:
             require(file, "/measurement/data", partly=True)
     if info.flags["isSparsityTransformed"]:
         raise MDFError(f"{info.path} is a compressed calibration; read it with read_system_matrix.")
@@ -322,7 +323,7 @@ def _empty_scan(
     channels = matched_positions(
         "channel", own, own, present, numbered=numbered, other=f"the empty scan {scan.path}", asking="the measurement"
     )
-    with open_hdf5(path) as file:
+    with open_mdf(path) as file:
         found = _spectra(file, scan, np.arange(scan.n_frames)[:, None], groups, correct_leakage)
     bins = positions_among(scan.frequency_indices, info.frequency_indices)
     found = found.transpose(2, 3, 0, 1)[channels[:, None], bins].transpose(2, 3, 0, 1)
@@ -331,6 +332,6 @@ def _empty_scan(
 
 def _facts(info: MDFInfo, periods: np.ndarray) -> list[Acquisition]:
     """What a file says of its scan, of some periods."""
-    with open_hdf5(info.path) as file:
+    with open_mdf(info.path) as file:
         fields = read_metadata(file, info, calibration=False)
     return [acquisition_of(fields | period_fields(info, [int(i)]), info.n_samples, info.bandwidth) for i in periods]

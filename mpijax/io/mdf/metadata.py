@@ -8,9 +8,22 @@ import numpy as np
 
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import LARGEST, small_value, walk
-from mpijax.io.mdf.fields import ANGLES, CHANNELS, FREQUENCIES, FREQUENCIES_UNKNOWN, PERIODS, ROW_MASK
+from mpijax.io.mdf.fields import (
+    ANGLES,
+    ASSUMED,
+    BY_PERIOD,
+    CHANNELS,
+    CONCENTRATION,
+    FREQUENCIES,
+    FREQUENCIES_UNKNOWN,
+    OFFSET,
+    PERIODS,
+    PHASE,
+    ROW_MASK,
+    WAVEFORM,
+)
 from mpijax.io.mdf.info import MDFInfo
-from mpijax.system.facts.acquisition import ASSUMED, BY_PERIOD, CONCENTRATION, OFFSET, PHASE, WAVEFORM, nested
+from mpijax.system.facts.header import nested
 
 CARRIED = (
     *(f"/study/{name}" for name in ("description", "name", "number", "uuid", "time")),

@@ -10,16 +10,17 @@ import numpy as np
 from mpijax.core.pytree import FrozenMapping
 from mpijax.io.background import BackgroundModel, background_model
 from mpijax.io.errors import MDFError
-from mpijax.io.hdf5 import SLAB_BYTES, as_slice, open_hdf5, require
+from mpijax.io.hdf5 import SLAB_BYTES, as_slice, require
 from mpijax.io.mdf.header import read_info
 from mpijax.io.mdf.info import MDFInfo
 from mpijax.io.mdf.metadata import read_metadata
+from mpijax.io.mdf.opened import open_mdf
 from mpijax.io.mdf.rows import check_rows, complex_dtype, row_slabs, transfer_function, wants_correction
 from mpijax.io.snr import Block, channel_snr, row_median, system_matrix_snr
+from mpijax.system.facts.select import RowSelection
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.scanner import Scanner
-from mpijax.system.select import RowSelection
 from mpijax.system.sequence import LissajousSequence
 
 
@@ -154,7 +155,7 @@ class SystemMatrixFile:
         foreground, empty = frame_columns(info)
         model = background_model(info, foreground, empty, background)
         corrects = wants_correction(info, apply_transfer_function)
-        with open_hdf5(info.path) as file:
+        with open_mdf(info.path) as file:
             check_rows(file, info, self.channel_positions, self.bins, self.row_mask)
             values, frames = _read_columns(file, self, (foreground, empty))
             transfer = transfer_function(file, info)
@@ -219,7 +220,7 @@ def open_system_matrix(path: str | Path, *, period: int = 0) -> SystemMatrixFile
     """
     info = read_info(path)
     if not info.data_shape:
-        with open_hdf5(path) as file:
+        with open_mdf(path) as file:
             require(file, "/measurement/data", partly=True)
     grid = info.grid
     info = info.at_period(period)
@@ -297,7 +298,7 @@ def _stored_snr(source: SystemMatrixFile) -> np.ndarray:
     """SNR (c, f) of the kept rows, from the data on disk; of several periods the median, as in MPIFiles."""
     foreground, empty = frame_columns(source.info)
     found = np.empty((source.info.n_periods, source.n_channels, len(source.bins)))
-    with open_hdf5(source.info.path) as file:
+    with open_mdf(source.info.path) as file:
         for period, channel in np.ndindex(*found.shape[:2]):
             info = source.info.at_period(period)
             only = replace(source, info=info, channel_positions=source.channel_positions[channel : channel + 1])

@@ -10,12 +10,13 @@ import numpy as np
 from mpijax.core.checks import check_finite, check_shape
 from mpijax.core.pytree import FrozenMapping, pytree, static
 from mpijax.io.errors import MDFError
-from mpijax.io.hdf5 import array, open_hdf5, read, require, value, walk
+from mpijax.io.hdf5 import array, read, require, value, walk
 from mpijax.io.mdf.fields import FREQUENCIES, FREQUENCIES_UNKNOWN, PARAMETERS
 from mpijax.io.mdf.header import parse_info
+from mpijax.io.mdf.opened import open_mdf
 from mpijax.io.mdf.positions import voxel_order
 from mpijax.io.mdf.write import check_readable, header_fields, identity_fields, write_fields, writing
-from mpijax.system.facts.acquisition import nested
+from mpijax.system.facts.header import nested
 from mpijax.system.grid import Grid
 from mpijax.system.measurement import Measurement
 
@@ -136,7 +137,7 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
         FileNotFoundError: there is no such file.
         MDFError: no images, no grid, or data that do not fit the grid.
     """
-    with open_hdf5(path) as file:
+    with open_mdf(path) as file:
         info = parse_info(file, Path(path)).reconstruction
         if info is None:
             require(file, "/reconstruction/data")

@@ -15,12 +15,23 @@ import numpy as np
 from mpijax.core.checks import check_finite
 from mpijax.core.files import atomic_path
 from mpijax.io.errors import MDFError
-from mpijax.io.mdf.fields import ANGLES, CHANNELS, FREQUENCIES, FREQUENCIES_UNKNOWN, PERIODS, ROW_MASK
+from mpijax.io.mdf.fields import (
+    ANGLES,
+    BY_PERIOD,
+    CHANNELS,
+    DRIVE,
+    FREQUENCIES,
+    FREQUENCIES_UNKNOWN,
+    HEADER,
+    PERIODS,
+    PHASE,
+    ROW_MASK,
+    STRENGTH,
+)
 from mpijax.io.mdf.header import FLAGS, bin_frequencies, parse_info
-from mpijax.io.mdf.metadata import BY_PERIOD, check_metadata
+from mpijax.io.mdf.metadata import check_metadata
 from mpijax.io.snr import add_snr
 from mpijax.system.facts import acquisition
-from mpijax.system.facts.acquisition import DRIVE, selection_metadata
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.measurement import Measurement
 from mpijax.system.sequence import LissajousSequence
@@ -68,7 +79,7 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
     fields["/tracer/concentration"] = np.full(tracers, float(matrix.sample_concentration) * 1e-3)
     fields["/tracer/volume"] = np.full(tracers, volume * 1e3)
     if matrix.scanner is not None:
-        fields |= selection_metadata(matrix.scanner)
+        fields |= _spelled(acquisition.selection_facts(matrix.scanner))
     if matrix.snr is not None:
         fields["/calibration/snr"] = np.asarray(matrix.snr, np.float64)[None]
     fields |= _identity_fields(matrix, None if matrix.patch is None else (matrix.patch,))
@@ -162,9 +173,7 @@ def header_fields(source: SystemMatrix | Measurement, n_periods: int) -> dict[st
     fields |= stated
     shape = np.shape(fields[f"{DRIVE}/divider"])
     if sequence is None and f"{DRIVE}/divider" in stated:  # a real drive field, of which something is not known
-        fields |= {
-            path: np.zeros((1, *shape)) for path in (acquisition.STRENGTH, acquisition.PHASE) if path not in stated
-        }
+        fields |= {path: np.zeros((1, *shape)) for path in (STRENGTH, PHASE) if path not in stated}
         fields |= {path: np.nan for path in (f"{DRIVE}/baseFrequency",) if path not in stated}
     waveform = np.asarray(fields["/acquisition/drivefield/waveform"], object)
     fields["/acquisition/drivefield/waveform"] = np.broadcast_to(waveform, shape)
@@ -191,6 +200,10 @@ def header_fields(source: SystemMatrix | Measurement, n_periods: int) -> dict[st
 def acquisition_metadata(matrix: SystemMatrix) -> dict[str, Any]:
     """Drive field and selection field of a matrix, as metadata of a measurement made with the same scanner."""
     return acquisition.acquisition_metadata(matrix.sequence, matrix.scanner)
+
+
+def _spelled(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {HEADER[name]: item for name, item in facts.items()}
 
 
 def _identity_fields(source: SystemMatrix | Measurement, periods: tuple[int, ...] | None) -> dict[str, Any]:
@@ -221,7 +234,7 @@ def _frequency_fields(source: SystemMatrix | Measurement) -> dict[str, Any]:
 def _drive_fields(sequence: LissajousSequence | None, source: SystemMatrix | Measurement) -> dict[str, Any]:
     """The drive field; without a sequence one idle channel whose cycle is the sampled period."""
     if sequence is not None:
-        return acquisition.drive_metadata(sequence)
+        return _spelled(acquisition.drive_facts(sequence))
     rate = 2 * float(source.bandwidth)
     return {
         f"{DRIVE}/baseFrequency": rate,

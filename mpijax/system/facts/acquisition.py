@@ -1,6 +1,6 @@
 """The fields of a scan as facts: those of a system matrix beside those of a measurement.
 
-A measurement carries them in its metadata under the paths of MDF, one entry for all periods or one per period.
+A measurement carries them in its header, one entry for all periods or one per period.
 """
 
 from collections.abc import Mapping
@@ -10,22 +10,16 @@ from typing import Any
 import numpy as np
 
 from mpijax.core.checks import is_concrete
+from mpijax.system.facts.header import Header, as_metadata, header_of
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import AMPLITUDE_FLOOR, LissajousSequence
 
-DRIVE = "/acquisition/drivefield"
-STRENGTH, PHASE = f"{DRIVE}/strength", f"{DRIVE}/phase"
-GRADIENT, OFFSET = "/acquisition/gradient", "/acquisition/offsetField"
-WAVEFORM = f"{DRIVE}/waveform"
-ASSUMED = "/acquisition/_assumed"
-"""Names the fields that a file lacks and that its scanner, sequence and sample assume: they are no facts."""
-CONCENTRATION = "/tracer/concentration"
-UNIT = "/acquisition/receiver/unit"
-AVERAGES = "/acquisition/numAverages"
-BY_PERIOD = (STRENGTH, PHASE, GRADIENT, OFFSET)
+DRIVE = ("base_frequency", "cycle", "drive_channels", "divider", "strength", "phase", "waveform")
+"""Fields of a header that tell the drive field."""
+BY_PERIOD = ("strength", "phase", "gradient", "offset_field")
 """Fields with one entry for all periods or one for each."""
-SCAN = (GRADIENT, OFFSET, ASSUMED, UNIT)
-"""Beside the drive field, what the fields and the receiver of a scan are compared by."""
+SCAN = (*DRIVE, "gradient", "offset_field", "unit")
+"""What the fields and the receiver of a scan are compared by, beside what is only assumed of them."""
 
 UNKNOWN_TEXTS = ("", "n.a.", "unknown")
 
@@ -53,49 +47,45 @@ class Acquisition:
     divider: np.ndarray | None = None
 
 
-def drive_metadata(sequence: LissajousSequence) -> dict[str, Any]:
-    """A sequence under the paths of MDF, phases in [-pi, pi) of a sine."""
+def drive_facts(sequence: LissajousSequence) -> dict[str, Any]:
+    """A sequence as fields of a header, phases in [-pi, pi) of a sine."""
     amplitude = np.asarray(sequence.amplitude, np.float64)
     quarter = np.full(3, np.pi / 2 if sequence.waveform == "cosine" else 0.0)
     phase = quarter if sequence.phase is None else np.asarray(sequence.phase, np.float64)
     inside = (phase >= -np.pi) & (phase < np.pi)
     return {
-        f"{DRIVE}/baseFrequency": float(sequence.base_frequency),
-        f"{DRIVE}/cycle": float(sequence.period),
-        f"{DRIVE}/numChannels": len(sequence.dividers),
-        f"{DRIVE}/divider": np.asarray(sequence.dividers, np.int64)[:, None],
-        STRENGTH: amplitude[None, :, None],
-        PHASE: np.where(inside, phase, (phase + np.pi) % (2 * np.pi) - np.pi)[None, :, None],
-        WAVEFORM: "sine",
+        "base_frequency": float(sequence.base_frequency),
+        "cycle": float(sequence.period),
+        "drive_channels": len(sequence.dividers),
+        "divider": np.asarray(sequence.dividers, np.int64)[:, None],
+        "strength": amplitude[None, :, None],
+        "phase": np.where(inside, phase, (phase + np.pi) % (2 * np.pi) - np.pi)[None, :, None],
+        "waveform": "sine",
     }
 
 
-def selection_metadata(scanner: Scanner) -> dict[str, Any]:
-    """The selection field's linear part under the paths of MDF."""
+def selection_facts(scanner: Scanner) -> dict[str, Any]:
+    """The selection field's linear part as fields of a header."""
     return {
-        GRADIENT: np.asarray(scanner.gradient, np.float64).reshape(1, 1, 3, 3),
-        OFFSET: np.asarray(scanner.offset_field, np.float64).reshape(1, 1, 3),
+        "gradient": np.asarray(scanner.gradient, np.float64).reshape(1, 1, 3, 3),
+        "offset_field": np.asarray(scanner.offset_field, np.float64).reshape(1, 1, 3),
     }
-
-
-def nested(value: Any) -> Any:
-    """An array as nested tuples, as static metadata hold it; everything else unchanged."""
-    value = value.tolist() if isinstance(value, np.ndarray) else value
-    return tuple(nested(item) for item in value) if isinstance(value, list) else value
 
 
 def acquisition_metadata(sequence: LissajousSequence | None, scanner: Scanner | None) -> dict[str, Any]:
     """Drive field and selection field as metadata of a measurement."""
-    fields: dict[str, Any] = {} if sequence is None else drive_metadata(sequence)
+    facts: dict[str, Any] = {} if sequence is None else drive_facts(sequence)
     if scanner is not None:
-        fields |= selection_metadata(scanner)
-    return {path: nested(item) for path, item in fields.items()}
+        facts |= selection_facts(scanner)
+    return as_metadata(**facts)
 
 
 def scan_metadata(source: Any) -> dict[str, Any]:
     """What a container states of its scan's fields and receiver, as metadata of another one; traced fields are not known."""
-    stated = {path: item for path, item in source.metadata.items() if path in SCAN or path.startswith(f"{DRIVE}/")}
-    return stated | acquisition_metadata(*_known_fields(source))
+    header = header_of(source.metadata)
+    names = (*SCAN, "assumed") if header.assumed else SCAN
+    stated = {name: item for name in names if (item := getattr(header, name)) is not None}
+    return as_metadata(**stated) | acquisition_metadata(*_known_fields(source))
 
 
 def _known_fields(source: Any) -> list[Any]:
@@ -108,18 +98,19 @@ def mean_periods(metadata: Mapping[str, Any], count: int) -> dict[str, Any]:
     Raises:
         ValueError: fields that differ among the periods of one mean: those are different patches.
     """
-    found = {}
-    for path in BY_PERIOD:
-        values = np.asarray(metadata.get(path, ()), float)
+    found, header = {}, header_of(metadata)
+    for name in BY_PERIOD:
+        stated = getattr(header, name)
+        values = np.asarray(() if stated is None else stated, float)
         if len(values) > 1:
             groups = values[: len(values) // count * count].reshape(-1, count, *values.shape[1:])
             if not np.array_equal(groups, np.broadcast_to(groups[:, :1], groups.shape), equal_nan=True):
                 raise ValueError(
-                    f"{path} differs among the periods that are to be averaged: they are different patches. Choose periods of the "
-                    "same fields, or reconstruct the patches together."
+                    f"the {name.replace('_', ' ')} differs among the periods that are to be averaged: they are different patches. "
+                    "Choose periods of the same fields, or reconstruct the patches together."
                 )
-            found[path] = nested(groups[:, 0])
-    return found
+            found[name] = groups[:, 0]
+    return as_metadata(**found)
 
 
 def acquisition(source: Any, period: int = 0) -> Acquisition:
@@ -131,57 +122,54 @@ def acquisition(source: Any, period: int = 0) -> Acquisition:
 
 
 def acquisition_of(fields: Mapping[str, Any], n_samples: int, bandwidth: Any, period: int = 0) -> Acquisition:
-    """The facts that fields under the paths of MDF state of one period.
+    """The facts that metadata state of one period.
 
     A drive field that is idle on all channels is no fact: it is what a file is given where nothing is known. A gradient that
     varies within the period is none either.
     """
+    header = header_of(fields)
 
-    assumed = fields.get(ASSUMED, ())
-
-    def at(path: str) -> np.ndarray | None:
-        if fields.get(path) is None or path in assumed:
+    def at(name: str) -> np.ndarray | None:
+        if getattr(header, name) is None or name in header.assumed:
             return None
-        values = np.asarray(fields[path], float)
+        values = np.asarray(getattr(header, name), float)
         if len(values) == 1:
             return values[0]
         return values[period] if period < len(values) else None
 
-    def constant(path: str, shape: tuple[int, ...]) -> np.ndarray | None:
-        values = at(path)
+    def constant(name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+        values = at(name)
         if values is None or not np.isfinite(values).all() or values.size % np.prod(shape):
             return None
         parts = values.reshape(-1, *shape)
         return parts[0] if np.allclose(parts, parts[:1], rtol=1e-6, atol=0) else None
 
-    unit = str(fields.get(UNIT) or "").strip()
+    unit = str(header.unit or "").strip()
     return Acquisition(
         n_samples=int(n_samples),
         bandwidth=float(bandwidth) if np.isfinite(bandwidth) else None,
         unit=None if unit.lower() in UNKNOWN_TEXTS else unit,
-        gradient=constant(GRADIENT, (3, 3)),
-        offset_field=constant(OFFSET, (3,)),
-        **_drive(fields, at(STRENGTH), at(PHASE)),
+        gradient=constant("gradient", (3, 3)),
+        offset_field=constant("offset_field", (3,)),
+        **_drive(header, at("strength"), at("phase")),
     )
 
 
-def _drive(
-    fields: Mapping[str, Any], strength: np.ndarray | None, phase: np.ndarray | None
-) -> dict[str, np.ndarray | None]:
+def _drive(header: Header, strength: np.ndarray | None, phase: np.ndarray | None) -> dict[str, np.ndarray | None]:
     """Strength, phase, frequency, waveform and divider of a drive field that is on."""
     if strength is None or not np.isfinite(strength).all():
         return {}
     on = np.abs(strength) > AMPLITUDE_FLOOR
     if not on.any():
         return {}
-    base, divider = fields.get(f"{DRIVE}/baseFrequency"), fields.get(f"{DRIVE}/divider")
+    base, divider = header.base_frequency, header.divider
     divider = None if divider is None else np.where(on, np.asarray(divider).reshape(strength.shape), 0)
-    names = np.asarray(fields.get(WAVEFORM) or "sine", object)
+    names = np.asarray(header.waveform or "sine", object)
     names = np.array([str(name).strip().lower() for name in names.ravel()], object).reshape(names.shape)
     names = np.broadcast_to(names, strength.shape)
     found = {"strength": np.where(on, strength, 0.0), "divider": divider}
     # a cosine is a sine a quarter of a period ahead
-    if WAVEFORM in fields and WAVEFORM not in fields.get(ASSUMED, ()):
+    if header.waveform is not None and "waveform" not in header.assumed:
         found["waveform"] = np.where(on, np.where(names == "cosine", "sine", names), "")
     if phase is not None:
         found["phase"] = np.where(on, phase + np.where(names == "cosine", np.pi / 2, 0.0), 0.0)
