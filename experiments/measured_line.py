@@ -129,7 +129,9 @@ def compare(matrix: mj.SystemMatrix) -> list[dict[str, Any]]:
         count = len(found.values) + 2 * rows + 1  # parameters, gains, variance
         likelihood = data * np.log(found.residual**2 * rows / data)
         jackknife = {key: float(np.sqrt((n - 1) * np.var([one.values[key] for one in fits]))) for key in found.values}
-        jackknife["beta_gradient"] = float(np.sqrt((n - 1) * np.var([one.beta_gradient for one in fits])))
+        jackknife["beta_gradient"] = float(
+            np.sqrt((n - 1) * np.var(np.asarray([one.beta_gradient for one in fits], float)))
+        )
         records.append(
             {
                 "model": name,

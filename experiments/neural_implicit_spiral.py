@@ -148,9 +148,9 @@ class Comparison:
         value, sweeps = min(residuals, key=lambda pair: residuals[pair])
         name = f"Kaczmarz on {n} voxels"
         self.chosen[name] = {"lambda": value, "sweeps": sweeps, "held-out residual": residuals[value, sweeps]}
-        image = np.asarray(kaczmarz(rows, self.scan.data, value, sweeps=sweeps, row_weights=weights).value)
+        best = np.asarray(kaczmarz(rows, self.scan.data, value, sweeps=sweeps, row_weights=weights).value)
         self.seconds[name] = time.perf_counter() - start
-        return image.reshape(n, n)
+        return best.reshape(n, n)
 
 
 def upsample(image: np.ndarray, n: int, how: str) -> np.ndarray:

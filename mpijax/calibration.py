@@ -1,5 +1,11 @@
 """Old name of :mod:`mpijax.identification`."""
 
+from typing import TYPE_CHECKING
+
 from mpijax.core.moved import forward
 
-__getattr__ = forward(__name__, {"fit": "mpijax.identification", "Fit": "mpijax.identification"})
+if TYPE_CHECKING:
+    from mpijax.identification import Fit as Fit
+    from mpijax.identification import fit as fit
+else:
+    __getattr__ = forward(__name__, {"fit": "mpijax.identification", "Fit": "mpijax.identification"})

@@ -54,7 +54,9 @@ def coils_figure(scan: int, path: Path) -> None:
     setup = z_slice(prior.draw(jax.random.key(0)), N_VOXELS // 2)
     grid = setup.grid()
     images, columns = [], []
-    for axis, coil in zip("xyz", setup.scanner.receive_coils, strict=True):
+    coils = setup.scanner.receive_coils
+    assert isinstance(coils, tuple)
+    for axis, coil in zip("xyz", coils, strict=True):
         field = np.linalg.norm(np.asarray(coil.field(np.asarray(grid.positions, np.float32))), axis=-1)
         center = np.linalg.norm(np.asarray(coil.field(np.zeros((1, 3), np.float32))))
         images.append(np.asarray(grid.to_image(field / center))[0])

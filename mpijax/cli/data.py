@@ -192,7 +192,7 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
         [m for m in matrices if isinstance(m, mj.SystemMatrix)],
         read,
         tuple(_title(chosen[i * average : (i + 1) * average]) for i in range(len(read.values))),
-        selection.snr_threshold or 0.0,
+        float(selection.snr_threshold or 0.0),
         (
             _frames_text(scan, len(chosen), len(read.values), average, averaged),
             _background_text(scan, empty, background),

@@ -12,6 +12,8 @@ def forward(
 ) -> Callable[[str], Any]:
     """The ``__getattr__`` of a module whose names moved or changed.
 
+    It stands behind ``if not TYPE_CHECKING``: a type checker that sees it takes every misspelled name of the module for a good one.
+
     Args:
         module: its ``__name__``.
         moved: the module that holds a name now, for each name.

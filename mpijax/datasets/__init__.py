@@ -1,5 +1,7 @@
 """Data for training and testing: priors, phantoms, resampling, degradation, normalization, batches made on the fly."""
 
+from typing import TYPE_CHECKING
+
 from mpijax.core.moved import forward
 from mpijax.datasets.buckets import Bucket as Bucket
 from mpijax.datasets.buckets import BucketSchedule as BucketSchedule
@@ -59,29 +61,30 @@ from mpijax.datasets.xspace_pairs import XSpaceTask as XSpaceTask
 from mpijax.datasets.xspace_pairs import deconvolved as deconvolved
 from mpijax.datasets.xspace_pairs import xspace_batches as xspace_batches
 
-__getattr__ = forward(
-    __name__,
-    {
-        "apply_linear_filter": "mpijax.rows",
-        "bicubic": "mpijax.rows",
-        "bilinear": "mpijax.rows",
-        "block_mask": "mpijax.rows",
-        "channels_to_complex": "mpijax.rows",
-        "complex_to_channels": "mpijax.rows",
-        "consistent_bicubic": "mpijax.rows",
-        "degrade": "mpijax.rows",
-        "degraded_noise_std": "mpijax.rows",
-        "denormalize": "mpijax.rows",
-        "fit_linear_filter": "mpijax.rows",
-        "missing_block": "mpijax.rows",
-        "normalize": "mpijax.rows",
-        "present_rows": "mpijax.rows",
-        "stride_mask": "mpijax.rows",
-    },
-    {
-        "RecoverySource": "TrainingRows, the same values",
-        "RecoveryTask": "CoarseMeasurement, the same values",
-        "RestorationTask": "RandomCorruption((Denoise(),)), whose tasks are values: Inpaint(), Complete(2), Upsample(2, 'stride')",
-        "recovery_batches": "TrainingRows(...).batches(pairs, batch_size, key)",
-    },
-)
+if not TYPE_CHECKING:
+    __getattr__ = forward(
+        __name__,
+        {
+            "apply_linear_filter": "mpijax.rows",
+            "bicubic": "mpijax.rows",
+            "bilinear": "mpijax.rows",
+            "block_mask": "mpijax.rows",
+            "channels_to_complex": "mpijax.rows",
+            "complex_to_channels": "mpijax.rows",
+            "consistent_bicubic": "mpijax.rows",
+            "degrade": "mpijax.rows",
+            "degraded_noise_std": "mpijax.rows",
+            "denormalize": "mpijax.rows",
+            "fit_linear_filter": "mpijax.rows",
+            "missing_block": "mpijax.rows",
+            "normalize": "mpijax.rows",
+            "present_rows": "mpijax.rows",
+            "stride_mask": "mpijax.rows",
+        },
+        {
+            "RecoverySource": "TrainingRows, the same values",
+            "RecoveryTask": "CoarseMeasurement, the same values",
+            "RestorationTask": "RandomCorruption((Denoise(),)); tasks are values: Inpaint(), Complete(2), Upsample(2, 'stride')",
+            "recovery_batches": "TrainingRows(...).batches(pairs, batch_size, key)",
+        },
+    )

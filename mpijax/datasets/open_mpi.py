@@ -275,7 +275,7 @@ def _noise(matrix: SystemMatrix) -> np.ndarray:
     """Complex standard deviation of the noise of all rows (c, f)."""
     if matrix.background is not None and matrix.background.shape[0] > 1:
         return frame_std(matrix.background)
-    return noise_from_snr(matrix.values, matrix.snr)
+    return noise_from_snr(matrix.values, np.asarray(matrix.snr))
 
 
 def _numbers(numbers: Iterable[int], word: str = "and") -> str:

@@ -1,13 +1,12 @@
 """Levenberg-Marquardt inside the unit box, for few parameters."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from mpijax.core.pytree import pytree
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Mask, Matrix, Scalar, Values, Vector
 
 OPTIMALITY = 1e-6
 """Largest cosine between the residual and a free column of the Jacobian at which the search has converged."""
@@ -29,21 +28,21 @@ class Search:
         iterations: evaluations so far.
     """
 
-    unit: Any
-    cost: Any
-    residual: Any
-    jacobian: Any
-    damping: Any
-    optimality: Any
-    iterations: Any
+    unit: Vector
+    cost: Values
+    residual: Vector
+    jacobian: Matrix
+    damping: Scalar
+    optimality: Values
+    iterations: Scalar
 
     @property
-    def converged(self) -> Any:
+    def converged(self) -> Mask:
         """Whether no parameter can lower the cost any further."""
         return (self.optimality <= OPTIMALITY) | (self.cost <= EXACT)
 
 
-def levenberg_marquardt(residual: Callable[[jax.Array], Any], start: Float[Array, " p"], iterations: int) -> Search:
+def levenberg_marquardt(residual: Callable[[jax.Array], Array], start: Float[Array, " p"], iterations: int) -> Search:
     """Minimize |r(u)|^2 over the box 0 <= u <= 1.
 
     A step solves (J^T J + damping diag(J^T J)) d = -J^T r over the parameters that no bound holds, is clipped to the box and
@@ -58,7 +57,7 @@ def levenberg_marquardt(residual: Callable[[jax.Array], Any], start: Float[Array
         The state of the search at the end; a search that did not converge says so.
     """
 
-    def linearize(unit: jax.Array, damping: Any, count: Any) -> Search:
+    def linearize(unit: jax.Array, damping: Scalar, count: Scalar) -> Search:
         jacobian, value = jax.jacfwd(lambda u: (residual(u),) * 2, has_aux=True)(unit)
         cost = value @ value
         slope = jacobian.T @ value
@@ -82,7 +81,7 @@ def levenberg_marquardt(residual: Callable[[jax.Array], Any], start: Float[Array
             jnp.where(better, trial.damping, state.damping * 4), kept.optimality, trial.iterations,
         )  # fmt: skip
 
-    def unfinished(state: Search) -> Any:
+    def unfinished(state: Search) -> Mask:
         return ~state.converged & (state.iterations < iterations) & (state.damping < 1e10)
 
     start = jnp.asarray(start)
@@ -96,6 +95,6 @@ def levenberg_marquardt(residual: Callable[[jax.Array], Any], start: Float[Array
     return jax.lax.while_loop(unfinished, step, nowhere)
 
 
-def _held(unit: jax.Array, slope: jax.Array) -> jax.Array:
+def _held(unit: Vector, slope: Vector) -> Mask:
     """Parameters at a bound that the descent pushes against."""
     return ((unit <= 0) & (slope > 0)) | ((unit >= 1) & (slope < 0))

@@ -1,7 +1,7 @@
 """Fine matrices from a simulator that was fitted to a coarse, noisy one: for field-free points and field-free lines."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.stats import qmc
 from mpijax.core.checks import check_count, is_concrete
 from mpijax.core.interpolation import keys_kernel
 from mpijax.core.pytree import pytree
-from mpijax.core.typing import Float
+from mpijax.core.typing import Array, Float, HostArray, HostScalar, Vector
 from mpijax.identification.gains import counted, solve_gains
 from mpijax.identification.search import fit
 from mpijax.system import Grid, Particle, Scanner, SystemMatrix, line_sequence, simulate_field_free_line
@@ -79,14 +79,14 @@ class LineFit:
         measured: the matrix that was fitted.
     """
 
-    beta_gradient: Any
-    sweep: Any
-    gradient: Any
+    beta_gradient: HostScalar
+    sweep: HostScalar
+    gradient: HostScalar
     particle: Particle
-    gains: Any
-    stds: dict[str, Any]
-    residual: Any
-    costs: Any
+    gains: HostArray
+    stds: "dict[str, float]"
+    residual: HostScalar
+    costs: HostArray
     measured: SystemMatrix
 
     def system_matrix(self, grid: Grid) -> SystemMatrix:
@@ -98,16 +98,16 @@ class LineFit:
         Returns:
             A matrix with the rows, sample and metadata of the measured one, without its background frames.
         """
-        matrix = self.measured
+        matrix, angles = self.measured, np.asarray(self.measured.angles)
         with jax.enable_x64(True):
-            simulated = _simulate(matrix, self.gradient, self.particle, grid, matrix.angles)
+            simulated = _simulate(matrix, self.gradient, self.particle, grid, angles)
             values = np.asarray(simulated.values) * self.gains[:, None]
         return replace(
             matrix,
             values=values.astype(matrix.values.dtype),
             grid=grid,
             background=None,
-            scanner=Scanner.field_free_line(self.gradient, np.asarray(matrix.angles)[0]),
+            scanner=Scanner.field_free_line(self.gradient, angles[0]),
             particle=self.particle,
         )
 
@@ -216,7 +216,7 @@ def fit_field_free_line(coarse: SystemMatrix, scale: int = 1, *, starts: int = 4
     )
 
 
-def _check_request(coarse: Any, scale: int, starts: int) -> None:
+def _check_request(coarse: SystemMatrix, scale: int, starts: int) -> None:
     if not isinstance(coarse, SystemMatrix):
         raise TypeError(f"coarse is a {type(coarse).__name__}; a simulator is fitted to a whole SystemMatrix.")
     if not is_concrete(coarse):
@@ -234,7 +234,7 @@ def _check_line(matrix: SystemMatrix) -> Particle:
         raise ValueError(
             f"the matrix carries no {missing}; the fit of a field-free line needs its angles and its sequence.{hint}"
         )
-    if matrix.scanner is not None and np.size(matrix.scanner.receive_coils) != 3:
+    if matrix.scanner is not None and np.size(cast(Array, matrix.scanner.receive_coils)) != 3:
         raise ValueError(
             "the matrix has several receive coils at each angle; a field-free line is fitted to one coil along z."
         )
@@ -277,7 +277,7 @@ def _weights(matrix: SystemMatrix) -> Float[np.ndarray, "c f"]:
     return np.where(kept & (noise > 0), 1 / np.where(noise > 0, noise, 1), 0.0)
 
 
-def _simulate(matrix: SystemMatrix, gradient: float, particle: Particle, grid: Grid, angles: Any) -> SystemMatrix:
+def _simulate(matrix: SystemMatrix, gradient: float, particle: Particle, grid: Grid, angles: Vector) -> SystemMatrix:
     """The scan of ``matrix`` with another gradient, particle, grid and angles, in float64."""
     sequence: Any = matrix.sequence
     drive = line_sequence(_amplitude(matrix), sequence.base_frequency / sequence.dividers[2], matrix.n_samples)

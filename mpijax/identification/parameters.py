@@ -10,7 +10,7 @@ import numpy as np
 
 from mpijax.core.checks import check_interval, check_number
 from mpijax.core.pytree import pytree, static
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Scalar, Vector
 from mpijax.system import Grid, Particle, Scanner
 from mpijax.system.particle import ALPHA_BOUNDS
 
@@ -44,9 +44,9 @@ class Box:
         start, low, high: values of the first guess and the bounds, (p,), SI units.
     """
 
-    start: Any
-    low: Any
-    high: Any
+    start: Vector
+    low: Vector
+    high: Vector
     names: tuple[str, ...] = static()
 
     def to_unit(self, values: np.ndarray) -> np.ndarray:
@@ -123,7 +123,7 @@ def search_box(
 
 
 def apply(
-    values: Mapping[str, Any], scanner: Scanner, particle: Particle, ffp: Float[Array, "3"] | None
+    values: Mapping[str, Scalar], scanner: Scanner, particle: Particle, ffp: Float[Array, "3"] | None
 ) -> tuple[Scanner, Particle]:
     """Scanner and particle with the named parameters set; differentiable in everything.
 
@@ -132,7 +132,8 @@ def apply(
         scanner, particle: the first guess.
         ffp: its field-free point [m]; None where only parameters of the particle are given.
     """
-    particle = replace(particle, **{name: values[name] for name in PARTICLE if name in values})
+    fitted: dict[str, Any] = {name: values[name] for name in PARTICLE if name in values}
+    particle = replace(particle, **fitted)
     if ffp is None:
         return scanner, particle
     start = jnp.asarray(scanner.gradient)
@@ -228,6 +229,6 @@ def _check_alpha(box: Box, particle: Particle) -> None:
         )
 
 
-def _rotation(angle: Any) -> Float[Array, "3 3"]:
+def _rotation(angle: Scalar) -> Float[Array, "3 3"]:
     c, s, zero = jnp.cos(angle), jnp.sin(angle), jnp.zeros_like(angle)
     return jnp.stack([jnp.stack([c, -s, zero]), jnp.stack([s, c, zero]), jnp.stack([zero, zero, zero + 1])])

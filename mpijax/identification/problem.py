@@ -1,14 +1,13 @@
 """The simulator as a function of the free parameters, and its distance from the measured rows."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.pytree import pytree, static
-from mpijax.core.typing import Array, Complex, Float, Int
+from mpijax.core.typing import Array, Complex, Float, Int, IntVector, Matrix, Scalar, Vector, Vector3
 from mpijax.identification.gains import solve_gains
 from mpijax.identification.parameters import Box, apply
 from mpijax.system import Grid, LissajousSequence, Particle, Scanner, SystemMatrix, simulate_system_matrix
@@ -26,13 +25,13 @@ class Found:
     G is the largest entry of the gradient before its rotation.
     """
 
-    values: dict[str, Any]
+    values: dict[str, Scalar]
     scanner: Scanner
     particle: Particle
-    model: Any
-    gains: Any
-    log_beta_gradient: Any
-    log_beta_gradient_slope: Any
+    model: Matrix
+    gains: Vector
+    log_beta_gradient: Scalar
+    log_beta_gradient_slope: Vector
 
 
 def coils_of(matrix: SystemMatrix, scanner: Scanner) -> Int[np.ndarray, " c"]:
@@ -72,24 +71,24 @@ class Problem:
     sequence: LissajousSequence
     particle: Particle
     grid: Grid
-    ffp: Any
+    ffp: Vector3 | None
     box: Box
-    indices: Any
-    channel: Any
-    coil: Any
-    position: Any
-    measured: Any
-    weights: Any
-    gains: Any
-    concentration: Any
-    volume: Any
+    indices: IntVector
+    channel: IntVector
+    coil: IntVector
+    position: IntVector
+    measured: Matrix
+    weights: Matrix
+    gains: Vector | None
+    concentration: Scalar
+    volume: Scalar
     subvoxels: tuple[int, int, int] = static(default=(1, 1, 1))
 
-    def values(self, unit: Float[Array, " p"]) -> dict[str, Any]:
+    def values(self, unit: Float[Array, " p"]) -> dict[str, Scalar]:
         """Parameters [SI] by name at coordinates in the box."""
         return dict(zip(self.box.names, self.box.to_values(unit), strict=True))
 
-    def built(self, values: Mapping[str, Any]) -> tuple[Scanner, Particle]:
+    def built(self, values: Mapping[str, Scalar]) -> tuple[Scanner, Particle]:
         """Scanner and particle with these parameters."""
         return apply(values, self.scanner, self.particle, self.ffp)
 

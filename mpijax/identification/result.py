@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.pytree import pytree, static
+from mpijax.core.typing import Array, HostArray, HostScalar
 from mpijax.identification.gains import row_correlation
 from mpijax.identification.least_squares import Search
 from mpijax.identification.parameters import UNITS
@@ -53,17 +53,17 @@ class Fit:
     scanner: Scanner
     particle: Particle
     sequence: LissajousSequence
-    gains: Any
-    values: dict[str, Any]
-    stds: dict[str, Any]
-    covariance: Any
-    beta_gradient: Any
-    beta_gradient_std: Any
-    correlation: Any
-    residual: Any
-    condition: Any
-    costs: Any
-    converged: Any
+    gains: HostArray
+    values: "dict[str, float]"
+    stds: "dict[str, float]"
+    covariance: HostArray
+    beta_gradient: HostScalar | None
+    beta_gradient_std: HostScalar | None
+    correlation: HostArray
+    residual: HostScalar
+    condition: HostScalar
+    costs: HostArray
+    converged: HostArray
     measured: SystemMatrix
     notes: tuple[str, ...] = static(default=())
 
@@ -105,7 +105,7 @@ class Fit:
         near = np.sum(self.costs <= self.costs.min() * 1.001 + 1e-12)
         lines = [f"fit of {kept.size} rows at {self.measured.grid.size} positions"]
         lines += [_line(name, self.values[name], self.stds[name]) for name in self.values]
-        if self.beta_gradient is not None:
+        if self.beta_gradient is not None and self.beta_gradient_std is not None:
             lines.append(f"  {'beta G':<24} {_digits(self.beta_gradient, self.beta_gradient_std, '1/m')}")
         lines += [
             f"  correlation of rows: {kept.min():.4f} to {kept.max():.4f}, median {np.median(kept):.4f}",
@@ -132,7 +132,7 @@ def summarize(matrix: SystemMatrix, problem: Problem, searches: Sequence[Search]
     shape, rows = matrix.values.shape[:2], (problem.channel, problem.position)
     correlation, gains = np.full(shape, np.nan), np.zeros(shape, np.complex128)
     used = problem.weights > 0
-    correlation[rows] = row_correlation(found.model * used, problem.measured * used)
+    correlation[rows] = row_correlation(np.asarray(found.model * used), np.asarray(problem.measured * used))
     gains[rows] = found.gains
     static_field = np.asarray(found.scanner.field(np.asarray(problem.grid.positions)))
     reference = np.linalg.norm(static_field, axis=1).max()
@@ -196,7 +196,7 @@ def _notes(
     problem: Problem,
     best: Search,
     where: Uncertainty,
-    gains: np.ndarray,
+    gains: Array,
     correlation: np.ndarray,
     matrix: SystemMatrix,
 ) -> Iterator[str]:

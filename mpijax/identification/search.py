@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from mpijax.core.checks import check_count, check_finite, check_range, check_shape, is_concrete
+from mpijax.core.typing import Matrix, Values, Vector
 from mpijax.identification.gains import counted
 from mpijax.identification.least_squares import Search, levenberg_marquardt
 from mpijax.identification.parameters import Box, field_free_point, search_box
@@ -27,8 +28,8 @@ def fit(
     *,
     free: Sequence[str] = ("core_diameter", "gradient", "ffp"),
     bounds: Mapping[str, tuple[float, float]] | None = None,
-    weights: Any = None,
-    gains: Any = None,
+    weights: Values | None = None,
+    gains: Matrix | None = None,
     subvoxels: tuple[int, int, int] = (1, 1, 1),
     starts: int = 8,
     iterations: int = 60,
@@ -107,7 +108,7 @@ def fit(
     _check_match(system_matrix, scanner, sequence)
     box = search_box(free, bounds, scanner, model, system_matrix.grid)
     problem = _problem(system_matrix, scanner, sequence, model, box, weights, gains, subvoxels)
-    first = box.to_unit(box.start)
+    first = box.to_unit(np.asarray(box.start))
     others = qmc.Halton(len(box.names), scramble=False).random(starts)[1:]
     with jax.enable_x64(True):
         searches = [_search(problem, unit, iterations) for unit in np.concatenate([first[None], others])]
@@ -116,12 +117,12 @@ def fit(
 
 
 @partial(jax.jit, static_argnames="iterations")
-def _search(problem: Problem, unit: Any, iterations: int) -> Search:
+def _search(problem: Problem, unit: Vector, iterations: int) -> Search:
     return levenberg_marquardt(problem.residual, jnp.asarray(unit), iterations)
 
 
 @jax.jit
-def _found(problem: Problem, unit: Any) -> Found:
+def _found(problem: Problem, unit: Vector) -> Found:
     return problem.found(unit)
 
 
@@ -158,8 +159,8 @@ def _problem(
     sequence: LissajousSequence,
     particle: Particle,
     box: Box,
-    weights: Any,
-    gains: Any,
+    weights: Values | None,
+    gains: Matrix | None,
     subvoxels: tuple[int, int, int] = (1, 1, 1),
 ) -> Problem:
     """The kept rows in float64 with weights of norm one."""
@@ -216,7 +217,7 @@ def _problem(
     )
 
 
-def _weights(weights: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _weights(weights: Values, shape: tuple[int, ...]) -> np.ndarray:
     weights = np.asarray(weights, np.float64)
     if weights.shape not in (shape, shape[:2]):
         raise ValueError(

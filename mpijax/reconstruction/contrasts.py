@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.solution import Solution
+from mpijax.core.typing import Vector
 from mpijax.reconstruction.pipeline import solve
 from mpijax.reconstruction.problem import Problem, Rows, check_compatible, row_labels, unit
 from mpijax.reconstruction.solvers.registry import resolve
+from mpijax.reconstruction.solvers.settings import SolverChoice
+from mpijax.reconstruction.stats import SolverStats
 from mpijax.system import Measurement, SystemMatrix
 from mpijax.system.facts.identity import positions_among
 
@@ -21,12 +25,12 @@ def reconstruct_contrasts(
     *,
     empty: Measurement | None = None,
     period: int | None = None,
-    row_weights: Any = None,
+    row_weights: str | Vector | None = None,
     drift_components: int = 0,
     check: bool = True,
-    solver: Any = "kaczmarz",
+    solver: SolverChoice = "kaczmarz",
     **options: Any,
-) -> Solution:
+) -> Solution[SolverStats, jax.Array]:
     """Reconstruct one image per tracer from one measurement.
 
     Args:
@@ -58,7 +62,7 @@ def contrast_problem(
     *,
     empty: Measurement | None = None,
     period: int | None = None,
-    row_weights: Any = None,
+    row_weights: str | Vector | None = None,
     drift_components: int = 0,
     check: bool = True,
 ) -> Problem:

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 
-from mpijax.core.typing import Array, Float, Shaped
+from mpijax.core.typing import Array, Float, Matrix, Scalar, Shaped, Vector
 from mpijax.reconstruction.inputs import check_regularization
 from mpijax.reconstruction.scaling import Scaled, number
 from mpijax.reconstruction.weights import relative_regularization
+
+if TYPE_CHECKING:
+    from mpijax.reconstruction.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +26,12 @@ class Equations:
         problem: where the equations come from.
     """
 
-    matrix: Any
-    data: Any
-    row_weights: Any
-    problem: Any
+    matrix: Matrix
+    data: Matrix
+    row_weights: Vector | None
+    problem: "Problem"
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Matrix | Vector | None]:
         """Matrix, data and row weights, in this order."""
         return iter((self.matrix, self.data, self.row_weights))
 
@@ -59,13 +62,14 @@ class Equations:
         """Images in mmol(Fe)/L as x; None stays. See :meth:`Problem.unknowns`."""
         return None if images is None else self.problem.unknowns(images)
 
-    def absolute(self, regularization: Any, relative: bool) -> Scaled:
+    def absolute(self, regularization: Scalar | None, relative: bool) -> Scaled:
         """The absolute lambda of a relative or absolute one: regularization |W A|_F^2 / n; ``.number()`` is its value.
 
         Raises:
             ValueError: no finite number >= 0, or none > 0 for each voxel.
         """
         check_regularization(regularization, self.matrix.shape[1])
+        assert regularization is not None  # which is no number
         if relative:
             return relative_regularization(self.matrix, regularization, self.row_weights)
         return number(regularization, self.matrix.dtype)

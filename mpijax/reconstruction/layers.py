@@ -5,8 +5,6 @@ the leaves is admissible. A common factor of all weights changes nothing, becaus
 matrix; it is fixed by the geometric mean of the weights, which is 1 at the start.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +12,7 @@ from jax.typing import ArrayLike
 
 from mpijax.core.checks import check_choice, check_range, check_shape
 from mpijax.core.pytree import pytree, static
-from mpijax.core.typing import Array, Inexact, Num, Shaped
+from mpijax.core.typing import Array, Inexact, Num, Shaped, Values, Vector
 from mpijax.reconstruction.inputs import check_iteration, check_problem, complex_pair
 from mpijax.reconstruction.solvers.kaczmarz.blocks import kaczmarz_solve
 from mpijax.reconstruction.solvers.kaczmarz.factors import kaczmarz_factor
@@ -35,8 +33,8 @@ class UnrolledKaczmarz:
         constraint: "nonnegative", "real" or None, as in ``kaczmarz`` (static).
     """
 
-    log_weights: Any
-    log_regularization: Any
+    log_weights: Vector
+    log_regularization: Values
     sweeps: int = static()
     constraint: str | None = static()
 
@@ -93,8 +91,8 @@ class ImplicitTikhonov:
         constraint: "real" for the minimizer among real images, or None (static).
     """
 
-    log_weights: Any
-    log_regularization: Any
+    log_weights: Vector
+    log_regularization: Values
     constraint: str | None = static()
 
     @staticmethod
@@ -132,7 +130,7 @@ class ImplicitTikhonov:
         return tikhonov(matrix, data, regularization, row_weights=weights, constraint=self.constraint).value
 
 
-def _logarithms(row_weights: Any, regularization: Any) -> tuple[jax.Array, jax.Array]:
+def _logarithms(row_weights: Values, regularization: ArrayLike) -> tuple[jax.Array, jax.Array]:
     """Checked leaves: log weights of mean zero, and log lambda, of one dtype."""
     check_shape("row_weights", row_weights, (np.size(row_weights),))
     tiny = float(np.finfo(jnp.result_type(float)).tiny)
@@ -144,7 +142,9 @@ def _logarithms(row_weights: Any, regularization: Any) -> tuple[jax.Array, jax.A
     return logs - jnp.mean(logs), jnp.log(jnp.asarray(regularization, logs.dtype))
 
 
-def _checked(layer: Any, matrix: Any, data: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _checked(
+    layer: "UnrolledKaczmarz | ImplicitTikhonov", matrix: Values, data: Values
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Matrix and data, complex, and the weights."""
     matrix, data = check_problem(matrix, data)
     check_shape("log_weights", layer.log_weights, np.shape(matrix)[:1])

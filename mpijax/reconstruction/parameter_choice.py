@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 from mpijax.core.checks import check_choice, check_finite, check_range, is_concrete
 from mpijax.core.pytree import pytree
 from mpijax.core.solution import Solution
-from mpijax.core.typing import Array, Float, Inexact, Num, Shaped
+from mpijax.core.typing import Array, Float, Inexact, Mask, Num, Scalar, Shaped, Values, Vector
 from mpijax.reconstruction.inputs import check_problem, check_row_weights, complex_pair
 from mpijax.reconstruction.scaling import Scaled, common_exponent, number, scaled_frames, scaled_rows
 from mpijax.reconstruction.solvers.tikhonov.normal_equations import check_not_empty, matmul, split, stack
@@ -46,24 +46,24 @@ class LCurve:
         curvature: of the curve (log |W(Ax - b)|, log |x|) (l,); positive where it bends like an L.
     """
 
-    regularization: Any
-    corner: Any
-    interior: Any
-    lambdas: Any
-    residual_norm: Any
-    solution_norm: Any
-    curvature: Any
+    regularization: Scalar
+    corner: tuple[Scalar, Scalar]
+    interior: Mask
+    lambdas: Vector
+    residual_norm: Values
+    solution_norm: Values
+    curvature: Values
 
 
 @pytree
 class _Spectrum:
     """Scaled squares: s_i^2 (k,), |beta_i|^2 (k,), the unreachable rest, and the exponents of matrix and data."""
 
-    values: Any
-    coefficients: Any
-    rest: Any
-    matrix: Any
-    data: Any
+    values: Vector
+    coefficients: Values
+    rest: Values
+    matrix: Values
+    data: Values
 
 
 def l_curve(
@@ -104,8 +104,8 @@ def l_curve(
         check_range("lambdas", lambdas, float(np.finfo(float).tiny), np.inf, "", "Give them in rising order.")
         if is_concrete(lambdas) and not np.all(np.diff(np.asarray(lambdas)) > 0):
             raise ValueError("lambdas must rise strictly; sort them.")
-    lambdas = number(lambdas, spectrum.values.dtype)
-    return _numbers(lax.stop_gradient(_l_curve(spectrum, lambdas, voxels=matrix.shape[1])))
+    scaled = number(lambdas, spectrum.values.dtype)
+    return _numbers(lax.stop_gradient(_l_curve(spectrum, scaled, voxels=matrix.shape[1])))
 
 
 def _numbers(tree: Any) -> Any:
@@ -125,7 +125,7 @@ def discrepancy(
     safety: float = 1.0,
     row_weights: Shaped[Array, "..."] | None = None,
     constraint: str | None = None,
-) -> Solution:
+) -> Solution[dict[str, Any], jax.Array]:
     """The lambda whose minimizer explains the data as well as the noise allows.
 
     |W(A x(lambda) - b)| = safety * noise_norm
@@ -219,7 +219,7 @@ def _l_curve(spectrum, lambdas, *, voxels):
     fine_residual, fine_solution, fine_curvature = _curve(spectrum, fine)
     corner = jnp.argmax(fine_curvature)
     square, image = 2 * spectrum.matrix, spectrum.data - spectrum.matrix
-    return LCurve(
+    found: Any = (
         Scaled(fine[corner], square),
         (Scaled(fine_residual[corner], spectrum.data), Scaled(fine_solution[corner], image)),
         (best > 0) & (best < last),
@@ -228,6 +228,7 @@ def _l_curve(spectrum, lambdas, *, voxels):
         Scaled(solution, image),
         curvature,
     )
+    return LCurve(*found)
 
 
 def _curve(spectrum: _Spectrum, lambdas: Float[Array, " l"]) -> tuple[jax.Array, jax.Array, jax.Array]:

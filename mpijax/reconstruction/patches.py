@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_finite
 from mpijax.core.solution import Solution
+from mpijax.core.typing import Numbers, Vector, Vector3
 from mpijax.reconstruction.pipeline import solve
 from mpijax.reconstruction.problem import Problem, Rows, check_compatible, unit
 from mpijax.reconstruction.solvers.registry import resolve
+from mpijax.reconstruction.solvers.settings import SolverChoice
 from mpijax.reconstruction.stats import SolverStats
 from mpijax.system import Grid, Measurement, SystemMatrix
 
@@ -23,15 +26,15 @@ def reconstruct_patches(
     matrices: SystemMatrix | Sequence[SystemMatrix],
     measurement: Measurement,
     *,
-    positions: Any = None,
+    positions: Numbers | None = None,
     periods: Sequence[int] | None = None,
     empty: Measurement | None = None,
-    row_weights: Any = None,
+    row_weights: str | Vector | None = None,
     drift_components: int = 0,
     check: bool = True,
-    solver: Any = "kaczmarz",
+    solver: SolverChoice = "kaczmarz",
     **options: Any,
-) -> Solution:
+) -> Solution[SolverStats, jax.Array]:
     """Reconstruct the patches of a measurement together, as one image that is continuous across their borders.
 
     Args:
@@ -63,10 +66,10 @@ def patch_problem(
     matrices: SystemMatrix | Sequence[SystemMatrix],
     measurement: Measurement,
     *,
-    positions: Any = None,
+    positions: Numbers | None = None,
     periods: Sequence[int] | None = None,
     empty: Measurement | None = None,
-    row_weights: Any = None,
+    row_weights: str | Vector | None = None,
     drift_components: int = 0,
     check: bool = True,
 ) -> Problem:
@@ -171,7 +174,7 @@ def align_to_lattice(matrix: SystemMatrix, grid: Grid) -> SystemMatrix:
     return matrix.regrid(_box(origin, voxel, start, stop))
 
 
-def _patches(matrices: SystemMatrix | Sequence[SystemMatrix], positions: Any) -> list[SystemMatrix]:
+def _patches(matrices: SystemMatrix | Sequence[SystemMatrix], positions: Numbers | None) -> list[SystemMatrix]:
     if isinstance(matrices, SystemMatrix) != (positions is not None):
         raise ValueError("give one matrix with positions= (patches, 3) in metres, or a sequence of matrices without.")
     if not isinstance(matrices, SystemMatrix):
@@ -185,7 +188,7 @@ def _patches(matrices: SystemMatrix | Sequence[SystemMatrix], positions: Any) ->
     return [replace(matrices, patch=None)] * len(positions)
 
 
-def _moved(matrix: SystemMatrix, shift: Any) -> SystemMatrix:
+def _moved(matrix: SystemMatrix, shift: Vector3) -> SystemMatrix:
     grid = matrix.grid
     return replace(matrix, grid=Grid(grid.shape, grid.fov, grid.center + np.asarray(shift, float)))
 

@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import jax
+
 from mpijax.core.solution import Solution
+from mpijax.core.typing import Vector
 from mpijax.reconstruction.problem import Problem
 from mpijax.reconstruction.solvers.registry import resolve
+from mpijax.reconstruction.solvers.settings import SolverChoice
 from mpijax.reconstruction.stats import SolverStats
 from mpijax.system import Measurement, SystemMatrix
 
@@ -13,14 +17,14 @@ def reconstruct(
     system_matrix: SystemMatrix,
     measurement: Measurement,
     *,
-    solver: Any = "kaczmarz",
-    row_weights: Any = None,
+    solver: SolverChoice = "kaczmarz",
+    row_weights: str | Vector | None = None,
     empty: Measurement | None = None,
     period: int | None = None,
     drift_components: int = 0,
     check: bool = True,
     **options: Any,
-) -> Solution:
+) -> Solution[SolverStats, jax.Array]:
     """Reconstruct every frame of a measurement.
 
     Solves min_c |W (S c - u)|^2 + lambda |c|^2, or with ADMM's or the neural field's own regularization, and scales the
@@ -54,7 +58,7 @@ def reconstruct(
     return solve(problem, solver)
 
 
-def solve(problem: Problem, solver: Any = "kaczmarz", **options: Any) -> Solution:
+def solve(problem: Problem, solver: SolverChoice = "kaczmarz", **options: Any) -> Solution[SolverStats, jax.Array]:
     """Solve a problem with one of the solvers and scale the solution to images in mmol(Fe)/L.
 
     Args:

@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from mpijax.core.byte_order import native
 from mpijax.core.checks import check_choice, check_count, check_finite, is_concrete
 from mpijax.core.frames import frame_std
 from mpijax.core.pytree import pytree, static
-from mpijax.core.typing import Array, Complex, Float, Inexact, Shaped
+from mpijax.core.typing import Array, Complex, Float, Inexact, Matrix, Scalar, Shaped, Vector
 from mpijax.reconstruction.drift import drift_components as find_components
 from mpijax.reconstruction.drift import drift_free, orthonormal
 from mpijax.reconstruction.equations import Equations
@@ -41,13 +41,13 @@ class Problem:
         comparison: which facts of matrix and measurement were compared, one per matrix; static.
     """
 
-    matrix: Any
-    data: Any
+    matrix: Matrix
+    data: Matrix
     grid: Grid
-    scale: Any
-    row_weights: Any
-    noise_std: Any
-    drift: Any
+    scale: Vector
+    row_weights: Vector | None
+    noise_std: Vector | None
+    drift: Matrix | None
     comparison: tuple[Comparison, ...] = static(default=())
 
     @staticmethod
@@ -55,7 +55,7 @@ class Problem:
         system_matrix: SystemMatrix,
         measurement: Measurement,
         *,
-        row_weights: Any = None,
+        row_weights: str | Vector | None = None,
         empty: Measurement | None = None,
         period: int | None = None,
         drift_components: int = 0,
@@ -100,10 +100,10 @@ class Problem:
         """Number of contrasts: images per frame."""
         return len(self.scale)
 
-    def images(self, x: Inexact[Array, "frames n"]) -> Float[Array, "..."]:
+    def images(self, x: Inexact[Array, "frames n"]) -> Float[jax.Array, "..."]:
         """Solutions (frames, n) as images in mmol(Fe)/L: (frames, nz, ny, nx), or (frames, contrasts, nz, ny, nx)."""
         x = jnp.real(x).reshape(len(x), self.contrasts, self.grid.size)
-        image = self.grid.to_image(x * jnp.asarray(self.scale, x.dtype)[:, None])
+        image = jnp.asarray(self.grid.to_image(x * jnp.asarray(self.scale, x.dtype)[:, None]))
         return image if self.contrasts > 1 else image[:, 0]
 
     def unknowns(self, images: Shaped[Array, "..."]) -> Float[jax.Array, "..."]:
@@ -157,8 +157,8 @@ class Problem:
     def _weights(self) -> np.ndarray:
         return np.ones(len(self.matrix)) if self.row_weights is None else np.asarray(self.row_weights, float)
 
-    def _weigh(self, columns: Any) -> np.ndarray:
-        return self._weights()[:, None] * columns
+    def _weigh(self, columns: Matrix | None) -> np.ndarray:
+        return self._weights()[:, None] * cast(Matrix, columns)
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,8 @@ class Rows:
         place: position of each row among those that weights given as an array speak of (m,); asked: how many those are.
     """
 
-    matrix: Any
-    data: Any
+    matrix: Matrix
+    data: Matrix
     noise_std: np.ndarray | None
     relative_std: np.ndarray | None
     background: np.ndarray | None
@@ -251,8 +251,8 @@ class Rows:
     def problem(
         self,
         grid: Grid,
-        scale: tuple[Any, ...],
-        row_weights: Any,
+        scale: tuple[Scalar, ...],
+        row_weights: str | Vector | None,
         drift_components: int,
         comparison: tuple[Comparison, ...],
     ) -> Problem:
@@ -266,7 +266,7 @@ class Rows:
         scales = jnp.stack([jnp.asarray(s, self.matrix.real.dtype) for s in scale])
         return Problem(self.matrix, self.data, grid, scales, weights, noise, drift, comparison)
 
-    def _weights(self, choice: Any) -> Any:
+    def _weights(self, choice: str | Vector | None) -> Vector | None:
         if choice is None or not isinstance(choice, str):
             check_row_weights(choice, self.asked)
             return choice if choice is None or self.asked == len(self.place) else as_array(choice)[self.place]
@@ -325,16 +325,16 @@ def row_labels(matrix: SystemMatrix) -> np.ndarray:
     return np.asarray(index.channel, np.int64) * matrix.n_samples + np.asarray(index.frequency_index)
 
 
-def unit(matrix: SystemMatrix) -> Any:
+def unit(matrix: SystemMatrix) -> Scalar:
     """mmol(Fe)/L that one calibration sample per voxel amounts to."""
     return matrix.sample_unit
 
 
-def _name(value: Any) -> str:
+def _name(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def _rows_of_silent_channels_left_out(matrix: Any, data: Any, channel: np.ndarray) -> np.ndarray:
+def _rows_of_silent_channels_left_out(matrix: Matrix, data: Matrix, channel: np.ndarray) -> np.ndarray:
     """Positions of the rows to use: those of channels that are not zero in every row, of the matrix or of all frames.
 
     Raises:

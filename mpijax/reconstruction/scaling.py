@@ -9,16 +9,17 @@ Exponents are constants under differentiation: the image does not depend on them
 """
 
 from functools import reduce
-from typing import Any
+from typing import Any, cast, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from mpijax.core.checks import is_concrete
 from mpijax.core.pytree import pytree
-from mpijax.core.typing import Array, Inexact, Int, Num
+from mpijax.core.typing import Array, DType, Inexact, Int, Num, Values
 
 _LOWEST = -(2**20)
 
@@ -32,10 +33,10 @@ class Scaled:
         exponent: whole numbers, broadcast against ``value``.
     """
 
-    value: Any
-    exponent: Any
+    value: Values
+    exponent: Values
 
-    def within(self, exponent: Any) -> jax.Array:
+    def within(self, exponent: Values | int) -> jax.Array:
         """The numbers in units of 2^exponent."""
         return shift(self.value, self.exponent - exponent)
 
@@ -53,6 +54,10 @@ class Scaled:
         return np.ldexp(np.asarray(self.value, np.float64), np.asarray(self.exponent))
 
 
+@overload
+def number(value: None, dtype: DType) -> None: ...
+@overload
+def number(value: ArrayLike | Scaled, dtype: DType) -> Scaled: ...
 def number(value: Any, dtype: Any) -> Any:
     """Real parameters as ``Scaled`` with one exponent, of the precision of ``dtype``; None and what is scaled stay.
 
@@ -66,10 +71,10 @@ def number(value: Any, dtype: Any) -> Any:
         return Scaled(found.value.astype(dtype), found.exponent)
     host = np.asarray(value, np.float64)
     exponent = np.frexp(np.max(np.abs(host), initial=0))[1]
-    return Scaled(np.asarray(np.ldexp(host, -exponent), dtype), np.int32(exponent))
+    return Scaled(np.asarray(np.ldexp(host, -exponent), dtype), cast(Values, np.int32(exponent)))
 
 
-def exponents(values: Inexact[Array, "..."], axis: Any = None) -> Int[jax.Array, "..."]:
+def exponents(values: Inexact[Array, "..."], axis: int | None = None) -> Int[jax.Array, "..."]:
     """The exponent of the power of two above the largest entry, over all axes or over one, which is kept; of zeros 0."""
     values = lax.stop_gradient(values)
     size = jnp.maximum(jnp.abs(values.real), jnp.abs(values.imag)) if jnp.iscomplexobj(values) else jnp.abs(values)
@@ -78,13 +83,13 @@ def exponents(values: Inexact[Array, "..."], axis: Any = None) -> Int[jax.Array,
     return jnp.frexp(jnp.max(size, axis=axis, keepdims=axis is not None))[1]
 
 
-def power_of_two(values: Inexact[Array, "..."], axis: Any = None) -> Inexact[jax.Array, "..."]:
+def power_of_two(values: Inexact[Array, "..."], axis: int | None = None) -> Inexact[jax.Array, "..."]:
     """2^exponents, so that a division by it rounds nothing; 1 for zeros. A constant."""
     found = exponents(values, axis)
     return jnp.ldexp(jnp.ones(found.shape, values.real.dtype), found)
 
 
-def shift(values: Inexact[Array, "..."], exponent: Any) -> Inexact[jax.Array, "..."]:
+def shift(values: Inexact[Array, "..."], exponent: Values) -> Inexact[jax.Array, "..."]:
     """values * 2^exponent, exact unless the result leaves the range of the precision; in two steps, for large exponents."""
     if jnp.iscomplexobj(values):
         return lax.complex(shift(values.real, exponent), shift(values.imag, exponent))
@@ -97,7 +102,7 @@ def shift(values: Inexact[Array, "..."], exponent: Any) -> Inexact[jax.Array, ".
     return values
 
 
-def normalize(values: Num[Array, "..."], axis: Any = None) -> Scaled:
+def normalize(values: Num[Array, "..."], axis: int | None = None) -> Scaled:
     """Numbers divided by the power of two above their largest entry, over all axes or over one."""
     values = jnp.asarray(values)
     values = values.astype(jnp.result_type(values.dtype, jnp.float32))
@@ -127,7 +132,7 @@ def scaled_frames(data: Num[Array, "frames m"], weights: Scaled | None) -> Scale
     return found if weights is None else _product(found, weights.value, weights.exponent, axis=-1)
 
 
-def _product(factor: Scaled, value: Any, exponent: Any, axis: Any = None) -> Scaled:
+def _product(factor: Scaled, value: Values, exponent: Values, axis: int | None = None) -> Scaled:
     """Scaled once more, because small entries can meet large weights: rows divided by their norms."""
     found = normalize(factor.value * value, axis)
     return Scaled(found.value, found.exponent + factor.exponent + exponent)

@@ -3,10 +3,11 @@
 import itertools
 import warnings
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from mpijax.core.typing import Vector3
 from mpijax.system import Grid, Measurement, SystemMatrix
 from mpijax.system.facts.acquisition import Acquisition, acquisition
 from mpijax.system.facts.compare import Comparison, compare
@@ -75,7 +76,7 @@ def match_scan(
         return matrix, found
     scanner = matrix.scanner
     if scanner is not None:
-        scanner = replace(scanner, gradient=factor * np.asarray(scanner.gradient), offset_field=offset)
+        scanner = replace(scanner, gradient=factor * np.asarray(scanner.gradient), offset_field=cast(Vector3, offset))
     return replace(matrix, grid=moved, scanner=scanner), replace(found, differing=(), gradient_ratio=factor)
 
 

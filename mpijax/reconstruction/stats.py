@@ -6,6 +6,7 @@ from typing import Any
 
 from mpijax.core.pytree import pytree, static
 from mpijax.core.record import Record
+from mpijax.core.typing import Matrix, Scalar, Vector
 from mpijax.system import Grid
 from mpijax.system.facts.compare import Comparison
 
@@ -23,12 +24,12 @@ class SolverStats(Record):
         own: what the solver says besides, by name; ``stats.history`` is ``stats.own["history"]``.
     """
 
-    residual: Any = None
-    lambda_: Any = None
+    residual: Vector | None = None
+    lambda_: Scalar | None = None
     comparison: tuple[Comparison, ...] | None = static(default=None)
-    drift: Any = None
+    drift: Matrix | None = None
     grid: Grid | None = None
-    own: Any = None
+    own: dict[str, Any] | None = None
 
     @staticmethod
     def create(found: Mapping[str, Any], **more: Any) -> "SolverStats":

@@ -37,7 +37,7 @@ def restore(
     scale: int | None = None,
     sampling: str | None = None,
     missing: Any = None,
-) -> Solution[Restored]:
+) -> Solution[Restored, SystemMatrix]:
     """Restore the kept rows of a calibration: remove noise, fill positions, or make the grid finer.
 
     Every row is restored on its own, in units of its largest modulus and told its noise: that of ``noise_std``, else of the

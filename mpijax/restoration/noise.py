@@ -152,7 +152,7 @@ def row_noise(
         return RowNoise(np.broadcast_to(given, unit.shape) / unit, "noise as given")
     measured = None if system_matrix.header.restoration is not None else background_noise(system_matrix)
     frames = 0
-    if measured is not None:
+    if measured is not None and system_matrix.background is not None:
         count = np.asarray(system_matrix.row_values(finite_frames(system_matrix.background)))
         frames = int(count[np.isfinite(measured)].min())
     if measured is not None and frames >= ENOUGH and np.isfinite(measured).all():

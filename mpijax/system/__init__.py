@@ -1,5 +1,7 @@
 """Containers (frozen pytrees) for particles, scanners, sequences, grids, system matrices and measurements; the simulators."""
 
+from typing import TYPE_CHECKING
+
 from mpijax.core.moved import forward
 from mpijax.system.coils import LoopCoil as LoopCoil
 from mpijax.system.coils import PolylineCoil as PolylineCoil
@@ -36,4 +38,5 @@ from mpijax.system.simulate import simulate_rows as simulate_rows
 from mpijax.system.simulate import simulate_system_matrix as simulate_system_matrix
 from mpijax.system.transfer import TransferFunction as TransferFunction
 
-__getattr__ = forward(__name__, {"row_index": "mpijax.system.facts", "select": "mpijax.system.facts"})
+if not TYPE_CHECKING:
+    __getattr__ = forward(__name__, {"row_index": "mpijax.system.facts", "select": "mpijax.system.facts"})

@@ -1,6 +1,7 @@
 """Receive coils as pytrees with a common method, the field at unit current."""
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from mpijax.core.checks import check_finite, check_range, check_scalar, check_shape, is_concrete
 from mpijax.core.constants import MU0
 from mpijax.core.pytree import pytree
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Matrix, Numbers, Scalar, Vector, Vector3
 from mpijax.physics.coils import loop_field, segments_field
 
 METRES = "Lengths are in metres."
@@ -18,18 +19,28 @@ METRES = "Lengths are in metres."
 class Coil(Protocol):
     """Anything that gives its field at unit current."""
 
-    def field(self, points: Any) -> Any:
+    def field(self, points: Array) -> Array:
         """B at 1 A [T], (n, 3), at points (n, 3) [m]."""
         ...
+
+
+if TYPE_CHECKING:
+    Field: TypeAlias = Coil
+    """Anything with a field, checked by value."""
+else:
+    Field = Any
+
+Coils: TypeAlias = Matrix | tuple[Coil, ...] | None
+"""What a scanner receives with: (c, 3) homogeneous sensitivities [1/m], or coils; None = x, y and z with 1 1/m."""
 
 
 @pytree
 class LoopCoil:
     """A circular loop: radius [m], center (3,) [m], normal (3,)."""
 
-    radius: Any
-    center: Any
-    normal: Any
+    radius: Scalar
+    center: Vector3
+    normal: Vector3
 
     def field(self, points: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
         """B at 1 A [T], (n, 3)."""
@@ -51,7 +62,7 @@ class LoopCoil:
 class PolylineCoil:
     """A coil of straight segments given by its corners (s + 1, 3) [m]; repeat the first corner to close it."""
 
-    vertices: Any
+    vertices: Matrix
 
     def field(self, points: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
         """B at 1 A [T], (n, 3)."""
@@ -74,8 +85,8 @@ class SeriesCoil:
     A gradiometer is ``SeriesCoil((receive, cancel), (n1, -n2))``.
     """
 
-    coils: tuple[Any, ...]
-    turns: Any
+    coils: "tuple[Coil, ...]"
+    turns: Vector
 
     def field(self, points: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
         """B at 1 A [T], (n, 3)."""
@@ -93,7 +104,7 @@ class SeriesCoil:
         check_coils(f"{name}.coils", self.coils)
 
 
-def check_coils(name: str, coils: tuple[Any, ...]) -> None:
+def check_coils(name: str, coils: Sequence[object]) -> None:
     """Raise ValueError unless every entry is a coil whose concrete values make sense."""
     for index, coil in enumerate(coils):
         if not hasattr(coil, "field"):
@@ -105,7 +116,7 @@ def check_coils(name: str, coils: tuple[Any, ...]) -> None:
             coil.check(f"{name}[{index}]")
 
 
-def coil_sensitivities(coils: Any, points: Float[Array, "n 3"]) -> Float[Array, "c n 3"]:
+def coil_sensitivities(coils: Numbers | tuple[Coil, ...], points: Float[Array, "n 3"]) -> Float[Array, "c n 3"]:
     """Sensitivities p = H/I = B/(mu0 I) [1/m] of receive coils at points.
 
     Args:

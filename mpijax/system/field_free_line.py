@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_finite, check_range, check_shape, is_concrete
-from mpijax.core.typing import Array, Complex
+from mpijax.core.typing import Array, Complex, DType, Numbers, Scalar, Vector
 from mpijax.system.engines import time_domain
 from mpijax.system.facts.header import as_metadata
 from mpijax.system.grid import Grid
@@ -31,7 +31,7 @@ def line_angles(count: int = 60) -> np.ndarray:
     return np.pi * np.arange(count) / count
 
 
-def line_sequence(amplitude: Any, frequency: float = 23.2e3, samples: int = 256) -> LissajousSequence:
+def line_sequence(amplitude: Scalar, frequency: float = 23.2e3, samples: int = 256) -> LissajousSequence:
     """The drive of a field-free line: A sin(2 pi f t) along z, one period of which is sampled, so that bin = harmonic.
 
     Args:
@@ -83,11 +83,11 @@ def simulate_field_free_line(
     particle: ParticleModel,
     grid: Grid,
     *,
-    angles: Any,
+    angles: Numbers,
     harmonics: Sequence[int] = HARMONICS,
-    concentration: Any = 1.0,
-    sample_volume: Any = None,
-    dtype: Any = None,
+    concentration: Scalar = 1.0,
+    sample_volume: Scalar | None = None,
+    dtype: DType | None = None,
     memory_limit: int | None = None,
 ) -> SystemMatrix:
     """System matrix of a rotated field-free line: a "channel" per angle and receive coil.
@@ -183,7 +183,7 @@ def simulate_field_free_line(
     )
 
 
-def _line_strength(scanner: Scanner) -> Any:
+def _line_strength(scanner: Scanner) -> Scalar:
     """|G| [T/m] of G (z e + e z), e in the x-y plane."""
     gradient = scanner.gradient
     if scanner.selection_field is not None:
@@ -204,20 +204,20 @@ def _line_strength(scanner: Scanner) -> Any:
 @partial(jax.jit, static_argnames=("rule", "indices", "dtype", "chunk"))
 def _rows(
     scanner: Scanner,
-    angles: Any,
+    angles: Vector,
     sequence: LissajousSequence,
     particle: ParticleModel,
     grid: Grid,
     *,
     rule: Rule,
     indices: tuple[int, ...],
-    dtype: Any,
+    dtype: DType,
     chunk: int,
 ) -> Complex[Array, "a c f n"]:
     """Spectra of what the coils see, angle after angle."""
     points, bins = jnp.asarray(grid.positions, dtype), np.asarray(indices)
 
-    def at(angle: Any) -> Complex[Array, "c f n"]:
+    def at(angle: Scalar) -> Complex[Array, "c f n"]:
         turned, coils = scanner.turned(angle), scanner.receive_coils
         return time_domain.spectra(turned, sequence, particle, points, coils, rule=rule, indices=bins, chunk=chunk)
 

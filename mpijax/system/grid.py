@@ -6,7 +6,7 @@ import numpy as np
 
 from mpijax.core.checks import check_finite, check_range, check_shape
 from mpijax.core.pytree import pytree, static
-from mpijax.core.typing import Array, Float, Shaped
+from mpijax.core.typing import Array, Float, Scalar, Shaped
 from mpijax.system.leaves import as_leaf
 
 
@@ -55,7 +55,7 @@ class Grid:
         return self.shape[0] * self.shape[1] * self.shape[2]
 
     @property
-    def voxel_volume(self) -> Any:
+    def voxel_volume(self) -> Scalar:
         """Volume of one voxel [m^3]."""
         return self.fov[0] * self.fov[1] * self.fov[2] / self.size
 

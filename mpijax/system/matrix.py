@@ -11,7 +11,7 @@ from mpijax.core.checks import check_count, check_range, check_shape, is_concret
 from mpijax.core.frames import frame_std
 from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
-from mpijax.core.typing import Array, Bool, Complex, Inexact
+from mpijax.core.typing import Array, Bool, Complex, Inexact, IntVector, Mask, Scalar, Values, Vector
 from mpijax.system.facts.header import Header, header_of
 from mpijax.system.facts.identity import check_numbers
 from mpijax.system.facts.row_index import RowIndex as RowIndex
@@ -50,24 +50,24 @@ class SystemMatrix(RowOperator):
         patch: the period of a multi-patch calibration that this is, or None (static).
     """
 
-    values: Any
-    frequencies: Any
-    frequency_indices: Any
+    values: Values
+    frequencies: Vector
+    frequency_indices: IntVector
     grid: Grid
-    bandwidth: Any
-    snr: Any
-    background: Any
-    row_mask: Any
-    sample_concentration: Any
-    sample_volume: Any
-    transfer_function: Any
+    bandwidth: Scalar
+    snr: "Values | None"
+    background: "Values | None"
+    row_mask: "Mask | None"
+    sample_concentration: Scalar
+    sample_volume: Scalar
+    transfer_function: "Values | None"
     scanner: Scanner | None
     sequence: LissajousSequence | None
     n_samples: int = static()
     transfer_function_corrected: bool = static()
     metadata: FrozenMapping = static()
     particle: ParticleModel | None = None
-    angles: Any = None
+    angles: "Vector | None" = None
     channel_numbers: tuple[int, ...] | None = static(default=None)
     patch: int | None = static(default=None)
 

@@ -9,7 +9,7 @@ import numpy as np
 from mpijax.core.checks import check_count, check_finite, check_range, check_shape, is_concrete
 from mpijax.core.masks import as_mask
 from mpijax.core.pytree import FrozenMapping, pytree, static
-from mpijax.core.typing import Array, Bool, Complex, Float
+from mpijax.core.typing import Array, Bool, Complex, Float, IntVector, Mask, Scalar, Values, Vector
 from mpijax.system.facts.acquisition import Acquisition, acquisition, acquisition_metadata, mean_periods
 from mpijax.system.facts.compare import check_alike
 from mpijax.system.facts.header import Header, header_of, stating
@@ -39,18 +39,18 @@ class Measurement:
         period_numbers: which periods (patches) of the scan's the periods are, or None: they count from 0; static.
     """
 
-    values: Any
-    frequencies: Any
-    frequency_indices: Any
-    bandwidth: Any
-    background: Any
+    values: Values
+    frequencies: Vector
+    frequency_indices: IntVector
+    bandwidth: Scalar
+    background: "Values | None"
     n_samples: int = static()
     transfer_function_corrected: bool = static()
     background_corrected: bool = static()
     metadata: FrozenMapping = static()
     averages: float = static(default=1.0)
-    angles: Any = None
-    row_mask: Any = None
+    angles: "Vector | None" = None
+    row_mask: "Mask | None" = None
     channel_numbers: tuple[int, ...] | None = static(default=None)
     period_numbers: tuple[int, ...] | None = static(default=None)
 
@@ -235,6 +235,7 @@ class Measurement:
             check_finite("the background frames", self.background)
         if (times is None) != (background_times is None):
             raise ValueError("give both times and background_times, or neither for the mean.")
+        background: Any
         background, row_mask = (self.background, self.row_mask) if empty is None else self._matching(empty)
         if empty is not None and check:
             check_alike(self.acquisitions(), empty.acquisitions(), "the empty scan")

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Scalar
 
 Rule = Hashable
 """What is static about how a moment is evaluated; a part of the key under which compiled functions are kept."""
@@ -21,7 +21,7 @@ class Expansion:
         pole: distance of the moment's nearest pole from the real axis, in xi, for every component whatever the others are.
     """
 
-    beta: Any
+    beta: Scalar
     pole: float
 
 
@@ -45,7 +45,7 @@ class ParticleModel(Protocol):
     ``arrays_per_sample`` then counts its state.
     """
 
-    saturation_magnetization: Any
+    saturation_magnetization: Scalar
 
     def unit_moment(
         self, field: Sequence[Float[Array, "n t"]], static_field: Float[Array, "p 3"], rule: Rule
@@ -86,7 +86,7 @@ class ParticleModel(Protocol):
         """
         return None
 
-    def with_reference(self, reference: Any) -> "ParticleModel":
+    def with_reference(self, reference: Scalar) -> "ParticleModel":
         """The same model with its reference settled: the largest selection field [T] on the calibration's grid.
 
         For models whose moment depends on the position. It is called once for the whole grid, whatever is selected of it later.

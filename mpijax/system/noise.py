@@ -1,16 +1,18 @@
 """White noise on a system matrix."""
 
 from dataclasses import replace
-from typing import Any
 
 import jax
 
 from mpijax.core.checks import check_range
+from mpijax.core.typing import Scalar
 from mpijax.physics.noise import complex_normal
 from mpijax.system.matrix import SystemMatrix
 
 
-def add_noise(system_matrix: SystemMatrix, sigma: Any, *, key: jax.Array, background_frames: int = 0) -> SystemMatrix:
+def add_noise(
+    system_matrix: SystemMatrix, sigma: Scalar, *, key: jax.Array, background_frames: int = 0
+) -> SystemMatrix:
     """Add white circular complex Gaussian noise to every entry.
 
     Args:

@@ -1,19 +1,22 @@
 """The system matrix as a linear operator: concentrations to voltages and back, and the rows it consists of."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_count, check_range, is_concrete
-from mpijax.core.typing import Array, Complex, Float, Inexact, Shaped
+from mpijax.core.pytree import FrozenMapping
+from mpijax.core.typing import Array, Complex, Float, Inexact, IntVector, Mask, Scalar, Shaped, Values, Vector
 from mpijax.physics.noise import complex_normal
 from mpijax.system.facts.acquisition import scan_metadata
 from mpijax.system.facts.header import stating
 from mpijax.system.facts.row_index import Indexed, RowIndex, index_like, row_places
 from mpijax.system.grid import Grid
 from mpijax.system.measurement import Measurement
+from mpijax.system.scanner import Scanner
+from mpijax.system.sequence import LissajousSequence
 
 
 class RowOperator:
@@ -24,18 +27,18 @@ class RowOperator:
     """
 
     if TYPE_CHECKING:  # the fields of the container
-        values: Any
-        frequencies: Any
-        frequency_indices: Any
-        bandwidth: Any
+        values: Values
+        frequencies: Vector
+        frequency_indices: IntVector
+        bandwidth: Scalar
         grid: Grid
-        row_mask: Any
-        angles: Any
-        sample_concentration: Any
-        sample_volume: Any
-        scanner: Any
-        sequence: Any
-        metadata: Any
+        metadata: FrozenMapping
+        row_mask: Mask | None
+        angles: Vector | None
+        sample_concentration: Scalar
+        sample_volume: Scalar
+        scanner: Scanner | None
+        sequence: LissajousSequence | None
         n_samples: int
         transfer_function_corrected: bool
         channel_numbers: tuple[int, ...] | None
@@ -107,11 +110,11 @@ class RowOperator:
         return self.values[channel, position]
 
     @property
-    def sample_unit(self) -> Any:
+    def sample_unit(self) -> Scalar:
         """mmol(Fe)/L that one calibration sample per voxel amounts to, c_sample V_sample/V_voxel."""
         return self.sample_concentration * self.sample_volume / self.grid.voxel_volume
 
-    def __matmul__(self, image: Any) -> Complex[jax.Array, "*batch m"]:
+    def __matmul__(self, image: Values) -> Complex[jax.Array, "*batch m"]:
         """Data of the kept rows for an image of concentrations, u = S c/``sample_unit``.
 
         Args:
@@ -128,7 +131,7 @@ class RowOperator:
         samples = image / jnp.asarray(self.sample_unit, image.real.dtype)
         return jnp.matmul(samples.astype(jnp.result_type(samples, rows)), rows.T, precision="highest")
 
-    def adjoint(self, data: Any) -> Complex[jax.Array, "*batch n"]:
+    def adjoint(self, data: Values) -> Complex[jax.Array, "*batch n"]:
         """The adjoint of ``matrix @ image``, x = S^H u/``sample_unit``: <S c, u> = <c, S^H u>.
 
         Args:
@@ -147,7 +150,7 @@ class RowOperator:
         return back / jnp.asarray(self.sample_unit, back.real.dtype)
 
     def measure(
-        self, concentration: Any, *, sigma: Any = None, frames: int = 1, key: jax.Array | None = None
+        self, concentration: Values, *, sigma: Scalar | None = None, frames: int = 1, key: jax.Array | None = None
     ) -> Measurement:
         """The measurement of an object, as the scanner of this matrix would make it: u = S c/``sample_unit`` + noise.
 
@@ -190,7 +193,7 @@ class RowOperator:
             values = values + complex_normal(shape, jnp.asarray(sigma, values.real.dtype), key=key, dtype=values.dtype)
         return self.as_measurement(values)
 
-    def as_measurement(self, values: Any, background: Any = None) -> Measurement:
+    def as_measurement(self, values: Values, background: Values | None = None) -> Measurement:
         """Spectra as a measurement of this matrix's scan.
 
         Args:
@@ -219,7 +222,7 @@ class RowOperator:
             periods=None if self.patch is None else (self.patch,),
         )
 
-    def _voxels(self, name: str, image: Any) -> Inexact[jax.Array, "*batch n"]:
+    def _voxels(self, name: str, image: Values) -> Inexact[jax.Array, "*batch n"]:
         """Images (.., nz, ny, nx) or (.., n) as (.., n)."""
         image = jnp.asarray(image)
         shape = self.grid.shape[::-1]

@@ -1,11 +1,9 @@
 """Which voxels lie beyond the field of view of the drive field."""
 
-from typing import Any
-
 import numpy as np
 
 from mpijax.core.checks import is_concrete
-from mpijax.core.typing import Bool
+from mpijax.core.typing import Bool, Numbers
 from mpijax.system.grid import Grid
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
@@ -16,7 +14,7 @@ def overscan_mask(
     scanner: Scanner | None = None,
     sequence: LissajousSequence | None = None,
     *,
-    margin: Any = None,
+    margin: Numbers | None = None,
 ) -> Bool[np.ndarray, " n"]:
     """Voxels of the overscan: where the drive field cannot cancel the selection field, or a rim of given width.
 
@@ -51,7 +49,7 @@ def overscan_mask(
     return np.any((field > np.asarray(sequence.amplitude) * (1 + 1e-6)) & driven, axis=1)
 
 
-def _rim(grid: Grid, margin: Any) -> np.ndarray:
+def _rim(grid: Grid, margin: Numbers) -> np.ndarray:
     widths = np.asarray(margin)
     if widths.dtype.kind not in "iu" or widths.shape not in ((), (3,)) or np.any(widths < 0):
         raise ValueError(f"margin = {margin!r}; expected a whole number of voxels >= 0, or three of them (x, y, z).")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,9 @@ import numpy as np
 from mpijax.core.checks import check_number, check_range, check_scalar, check_shape, is_concrete
 from mpijax.core.constants import BOLTZMANN
 from mpijax.core.pytree import pytree
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Numbers, Scalar, Vector3
 from mpijax.physics.anisotropy import Method
-from mpijax.system.engines.moments import equilibrium_moment
+from mpijax.system.engines.moments import AnisotropyRule, equilibrium_moment
 from mpijax.system.leaves import as_leaf
 from mpijax.system.model import Expansion, ParticleModel, Rule
 
@@ -44,25 +44,25 @@ class Particle(ParticleModel):
         reference_field: |H_S| [T] at which a fluid particle has its full anisotropy, or None: the largest on the grid.
     """
 
-    core_diameter: Any
-    saturation_magnetization: Any
-    temperature: Any
-    anisotropy_constant: Any
-    easy_axis: Any
-    spatial_modulation: Any
-    size_spread: Any = None
-    reference_field: Any = None
+    core_diameter: Scalar
+    saturation_magnetization: Scalar
+    temperature: Scalar
+    anisotropy_constant: Scalar
+    easy_axis: Vector3 | None
+    spatial_modulation: Scalar | None
+    size_spread: Scalar | None = None
+    reference_field: Scalar | None = None
 
     @staticmethod
     def create(
-        core_diameter: Any = 20e-9,
-        saturation_magnetization: Any = 474e3,
-        temperature: Any = 293.0,
-        anisotropy_constant: Any = 0.0,
-        easy_axis: Any = None,
-        spatial_modulation: Any = None,
-        size_spread: Any = None,
-        reference_field: Any = None,
+        core_diameter: Scalar = 20e-9,
+        saturation_magnetization: Scalar = 474e3,
+        temperature: Scalar = 293.0,
+        anisotropy_constant: Scalar = 0.0,
+        easy_axis: Numbers | None = None,
+        spatial_modulation: Scalar | None = None,
+        size_spread: Scalar | None = None,
+        reference_field: Scalar | None = None,
     ) -> "Particle":
         """Check and build a particle.
 
@@ -126,19 +126,20 @@ class Particle(ParticleModel):
                 raise ValueError(
                     "easy_axis or spatial_modulation is given but anisotropy_constant is 0; give K > 0 or neither."
                 )
+        axis: Vector3 | None = None
         if easy_axis is not None:
-            easy_axis = as_leaf(easy_axis)
-            check_shape("easy_axis", easy_axis, (3,))
-            norm = (jnp if not is_concrete(easy_axis) else np).linalg.norm(easy_axis)
+            axis = as_leaf(easy_axis)
+            check_shape("easy_axis", axis, (3,))
+            norm = (jnp if not is_concrete(axis) else np).linalg.norm(axis)
             if is_concrete(norm) and not (np.isfinite(norm) and norm > 0):
-                raise ValueError(f"easy_axis = {easy_axis}; it must be a finite vector (3,) other than zero.")
-            easy_axis = easy_axis / norm
+                raise ValueError(f"easy_axis = {axis}; it must be a finite vector (3,) other than zero.")
+            axis = axis / norm
         particle = Particle(
             core_diameter=as_leaf(core_diameter),
             saturation_magnetization=as_leaf(saturation_magnetization),
             temperature=as_leaf(temperature),
             anisotropy_constant=as_leaf(anisotropy_constant),
-            easy_axis=easy_axis,
+            easy_axis=axis,
             spatial_modulation=None if spatial_modulation is None else as_leaf(spatial_modulation),
             size_spread=None if size_spread is None else as_leaf(size_spread),
             reference_field=None if reference_field is None else as_leaf(reference_field),
@@ -152,17 +153,17 @@ class Particle(ParticleModel):
         return particle
 
     @property
-    def core_volume(self) -> Any:
+    def core_volume(self) -> Scalar:
         """V = pi d^3/6 [m^3]."""
         return math.pi / 6 * self.core_diameter**3
 
     @property
-    def moment(self) -> Any:
+    def moment(self) -> Scalar:
         """Magnetic moment m0 = Ms V [A m^2]."""
         return self.saturation_magnetization * self.core_volume
 
     @property
-    def beta(self) -> Any:
+    def beta(self) -> Scalar:
         """m0/(kB T) [1/T].
 
         Computed with the diameter in nm so that no intermediate value, nor its square, leaves the range of float32.
@@ -171,7 +172,7 @@ class Particle(ParticleModel):
         return scaled * (math.pi / 6 * 1e-27 / BOLTZMANN)
 
     @property
-    def alpha(self) -> Any:
+    def alpha(self) -> Scalar:
         """Reduced anisotropy K V/(kB T), dimensionless."""
         scaled = self.anisotropy_constant * (self.core_diameter * 1e9) ** 3 / self.temperature
         return scaled * (math.pi / 6 * 1e-27 / BOLTZMANN)
@@ -219,7 +220,7 @@ class Particle(ParticleModel):
         widest = float(np.max(ratios[weights > 1e-4])) ** 3  # the few cores beyond it count with the alpha of the bound
         return float(np.max(np.abs(known.alpha))) * widest
 
-    def sizes(self) -> tuple[Any, np.ndarray]:
+    def sizes(self) -> tuple[Array, np.ndarray]:
         """Diameters over the median and their weights in the mean moment, (s,) each.
 
         Cores contribute by their volume, and d^3 times a log-normal density is log-normal again: with d_50 the median and s
@@ -246,14 +247,14 @@ class Particle(ParticleModel):
         return None if self.size_spread is not None else Expansion(self.beta, np.pi if self.is_langevin else np.pi / 2)
 
     def unit_moment(
-        self, field: Sequence[Float[Array, "n t"]], static_field: Float[Array, "p 3"], rule: Any
+        self, field: Sequence[Float[Array, "n t"]], static_field: Float[Array, "p 3"], rule: Rule
     ) -> list[jax.Array]:
         """Mean moment in equilibrium, see :func:`equilibrium_moment`; a fluid particle without reference field takes 1 T."""
         anisotropy, sizes = self.local_anisotropy(static_field, 1.0), self.sizes()
-        return equilibrium_moment(self.beta, sizes, field, anisotropy, rule)
+        return equilibrium_moment(self.beta, sizes, field, anisotropy, cast(AnisotropyRule, rule))
 
     def local_anisotropy(
-        self, static_field: Float[Array, "n 3"], reference: Any
+        self, static_field: Float[Array, "n 3"], reference: Scalar
     ) -> tuple[Float[Array, " n"], Float[Array, "n 3"]] | None:
         """Reduced anisotropy and easy axis at every position; None for the Langevin model.
 
@@ -281,7 +282,7 @@ class Particle(ParticleModel):
         axis = jnp.where(free[:, None], jnp.array([1, 0, 0], dtype), static_field / jnp.sqrt(safe)[:, None])
         return alpha, axis
 
-    def with_reference(self, reference: Any) -> "Particle":
+    def with_reference(self, reference: Scalar) -> "Particle":
         """The same particle with its reference field settled: a fluid particle keeps the one it has, or gets ``reference``."""
         if self.spatial_modulation is None or self.reference_field is not None:
             return self

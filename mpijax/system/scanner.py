@@ -1,6 +1,7 @@
 """Scanners: selection field, receive coils and receive chain."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 
 from mpijax.core.checks import check_finite, check_range, check_scalar, check_shape, is_concrete
 from mpijax.core.pytree import pytree
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Matrix, Matrix3, Numbers, Scalar, Vector3
 from mpijax.physics.fields import selection_field as linear_field
-from mpijax.system.coils import check_coils
+from mpijax.system.coils import Coil, Coils, Field, check_coils
 from mpijax.system.leaves import as_leaf
 
 
@@ -29,20 +30,20 @@ class Scanner:
             ``gradient`` and ``offset_field`` are its linear part at the origin.
     """
 
-    gradient: Any
-    offset_field: Any
-    receive_coils: Any
-    transfer_function: Any
-    selection_field: Any = None
+    gradient: Matrix3
+    offset_field: Vector3
+    receive_coils: Coils
+    transfer_function: Matrix | None
+    selection_field: Field | None = None
 
     @staticmethod
     def create(
-        gradient: Any = None,
-        offset_field: Any = (0.0, 0.0, 0.0),
-        receive_coils: Any = None,
-        transfer_function: Any = None,
+        gradient: Numbers | None = None,
+        offset_field: Numbers = (0.0, 0.0, 0.0),
+        receive_coils: Numbers | Sequence[Coil] | None = None,
+        transfer_function: Matrix | None = None,
         *,
-        selection_field: Any = None,
+        selection_field: Field | None = None,
     ) -> "Scanner":
         """Check and build a scanner.
 
@@ -72,12 +73,12 @@ class Scanner:
             def field_at(point: jax.Array) -> jax.Array:
                 return selection_field.field(point[None])[0]
 
-            gradient, value = jax.jacfwd(field_at)(jnp.zeros(3)), field_at(jnp.zeros(3))
+            slope, value = jax.jacfwd(field_at)(jnp.zeros(3)), field_at(jnp.zeros(3))
             if np.any(np.asarray(as_leaf(offset_field)) != 0):
                 raise ValueError(
                     "offset_field is given with selection_field; add it to what the field's own method returns."
                 )
-            return replace(_build(gradient, value, receive_coils, transfer_function), selection_field=selection_field)
+            return replace(_build(slope, value, receive_coils, transfer_function), selection_field=selection_field)
         matrix = _gradient_matrix(gradient)
         if is_concrete(matrix):
             excess = _trace_excess(matrix)
@@ -89,7 +90,9 @@ class Scanner:
         return _build(matrix, offset_field, receive_coils, transfer_function)
 
     @staticmethod
-    def field_free_line(gradient: Any, angle: Any = 0.0, receive_coils: Any = None) -> "Scanner":
+    def field_free_line(
+        gradient: Scalar, angle: Scalar = 0.0, receive_coils: Numbers | Sequence[Coil] | None = None
+    ) -> "Scanner":
         """A field-free line through the origin in the x-y plane at ``angle`` to the x axis.
 
         H = G (s z_hat + z e), e = (-sin angle, cos angle, 0), s = r.e: free of curl and divergence; in the plane z = 0 it points
@@ -119,7 +122,9 @@ class Scanner:
 
     @staticmethod
     def spectrometer(
-        offset_field: Any = (0.0, 0.0, 0.0), receive_coils: Any = None, transfer_function: Any = None
+        offset_field: Numbers = (0.0, 0.0, 0.0),
+        receive_coils: Numbers | Sequence[Coil] | None = None,
+        transfer_function: Matrix | None = None,
     ) -> "Scanner":
         """A magnetic particle spectrometer: a homogeneous offset field and no gradient, the same at every position."""
         return _build(np.zeros((3, 3)), offset_field, receive_coils, transfer_function)
@@ -158,7 +163,7 @@ class Scanner:
         dtype = points.dtype
         return linear_field(points, jnp.asarray(self.gradient, dtype), jnp.asarray(self.offset_field, dtype))
 
-    def turned(self, angle: Any) -> "Scanner":
+    def turned(self, angle: Scalar) -> "Scanner":
         """The scanner whose field is turned by ``angle`` [rad] about the z axis, R G R^T and R H_0; its coils stand still.
 
         Raises:
@@ -173,7 +178,7 @@ class Scanner:
         offset = xp.einsum("ij,j->i", turn, xp.asarray(self.offset_field), **_highest(xp))
         return replace(self, gradient=gradient, offset_field=offset)
 
-    def at(self, point: Any) -> "Scanner":
+    def at(self, point: Numbers) -> "Scanner":
         """The scanner whose field-free point focus fields have moved to ``point`` (3,) [m]: homogeneous offset -G point.
 
         Raises:
@@ -191,7 +196,7 @@ def _highest(xp: Any) -> dict[str, str]:
     return {"precision": "highest"} if xp is jnp else {}
 
 
-def _gradient_matrix(gradient: Any) -> Any:
+def _gradient_matrix(gradient: Numbers | None) -> Matrix3:
     gradient = as_leaf(gradient)
     if gradient.shape == (3,):
         gradient = gradient[:, None] * np.eye(3)
@@ -201,12 +206,17 @@ def _gradient_matrix(gradient: Any) -> Any:
     return gradient
 
 
-def _trace_excess(gradient: Any) -> float:
+def _trace_excess(gradient: Matrix3) -> float:
     peak = float(np.abs(gradient).max())
     return abs(float(np.trace(gradient))) / peak if peak else 0.0
 
 
-def _build(gradient: Any, offset_field: Any, receive_coils: Any, transfer_function: Any) -> Scanner:
+def _build(
+    gradient: Matrix3,
+    offset_field: Numbers,
+    receive_coils: Numbers | Sequence[Coil] | None,
+    transfer_function: Matrix | None,
+) -> Scanner:
     offset_field = as_leaf(offset_field)
     check_shape("offset_field", offset_field, (3,))
     check_range("offset_field", offset_field, -10.0, 10.0, "T")

@@ -1,7 +1,6 @@
 """Selection fields as they are: solid harmonics fitted to measured points."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ import numpy as np
 from mpijax.core.checks import check_count, check_finite, check_range, check_shape, is_concrete
 from mpijax.core.pytree import pytree
 from mpijax.core.solution import Solution
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Matrix, Numbers, Scalar, Vector3
 from mpijax.physics.harmonics import harmonic_gradients, solid_harmonics
 from mpijax.system.leaves import as_leaf
 
@@ -32,12 +31,12 @@ class SolidHarmonicField:
         radius: [m], of the measured ball.
     """
 
-    coefficients: Any
-    center: Any
-    radius: Any
+    coefficients: Matrix
+    center: Vector3
+    radius: Scalar
 
     @staticmethod
-    def create(coefficients: Any, center: Any = (0.0, 0.0, 0.0), radius: Any = 1.0) -> "SolidHarmonicField":
+    def create(coefficients: Numbers, center: Numbers = (0.0, 0.0, 0.0), radius: Scalar = 1.0) -> "SolidHarmonicField":
         """Check and build a field.
 
         Args:
@@ -79,7 +78,7 @@ class SolidHarmonicField:
         slopes = [_matmul(coefficients[:, 1:], _matmul(harmonics, along)) for along in operator]
         return (np if isinstance(scaled, np.ndarray) else jnp).stack(slopes, -1) / radius
 
-    def _at(self, points: Any) -> tuple[Any, Any, Any]:
+    def _at(self, points: Array) -> tuple[Array, Array, Array]:
         """Scaled points, coefficients and radius, all NumPy if all are known on the host, in the precision of the points."""
         xp = np if isinstance(points, np.ndarray) and is_concrete(self) else jnp
         points = xp.asarray(points)
@@ -98,7 +97,7 @@ class SolidHarmonicField:
         """B [T], (3,), at the origin of coordinates."""
         return self.field(np.zeros((1, 3)))[0]
 
-    def free_point(self, start: Any = None) -> Solution:
+    def free_point(self, start: Numbers | None = None) -> Solution[dict[str, jax.Array], jax.Array]:
         """The field-free point, by Newton's method.
 
         r <- r - J(r)^+ B(r), no step longer than the radius. On a field-free line the pseudo-inverse leads to its nearest
@@ -118,7 +117,7 @@ class SolidHarmonicField:
 def _newton(field: SolidHarmonicField, start: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
     radius, dtype = jnp.asarray(field.radius, start.dtype), start.dtype
 
-    def step(_: Any, point: jax.Array) -> jax.Array:
+    def step(_: object, point: jax.Array) -> jax.Array:
         move = jnp.linalg.pinv(field.jacobian(point), rtol=1e-4) @ field.field(point[None])[0]
         length = jnp.sqrt(jnp.sum(move * move) + jnp.finfo(dtype).tiny)
         return point - move * jnp.minimum(1.0, radius / length)
@@ -131,8 +130,14 @@ def _newton(field: SolidHarmonicField, start: jax.Array) -> tuple[jax.Array, dic
 
 
 def fit_solid_harmonics(
-    points: Any, field: Any, degree: int, *, curl_free: bool = False, center: Any = None, radius: Any = None
-) -> Solution:
+    points: Numbers,
+    field: Numbers,
+    degree: int,
+    *,
+    curl_free: bool = False,
+    center: Numbers | None = None,
+    radius: Scalar | None = None,
+) -> Solution[dict[str, float], SolidHarmonicField]:
     """Fit a source-free field to measured points, by least squares over all components; float64 on the host.
 
     Each Cartesian component is harmonic for itself: 3 (L + 1)^2 unknowns. Trace and antisymmetric part of the gradient then
@@ -206,5 +211,5 @@ def _leave_one_out(left: np.ndarray, error: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.linalg.solve(rest, error[..., None]) ** 2)))
 
 
-def _matmul(a: Any, b: Any) -> Any:
+def _matmul(a: Array, b: Array) -> Array:
     return a @ b if isinstance(a, np.ndarray) else jnp.matmul(a, b, precision="highest")

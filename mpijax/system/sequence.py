@@ -9,7 +9,7 @@ import numpy as np
 
 from mpijax.core.checks import check_choice, check_range, check_shape, is_concrete
 from mpijax.core.pytree import pytree, static
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, DType, Float, Numbers, Vector3
 from mpijax.physics.sequences import mixing_orders, phase_table
 from mpijax.system.leaves import as_leaf
 
@@ -30,8 +30,8 @@ class LissajousSequence:
         n_samples: samples per period, static.
     """
 
-    amplitude: Any
-    phase: Any
+    amplitude: Vector3
+    phase: Vector3 | None
     dividers: tuple[int, int, int] = static()
     base_frequency: float = static()
     waveform: str = static()
@@ -41,11 +41,11 @@ class LissajousSequence:
 
     @staticmethod
     def create(
-        amplitude: Any,
+        amplitude: Numbers,
         dividers: tuple[int, ...] = (102, 96, 99),
         base_frequency: float = 2.5e6,
         waveform: str = "cosine",
-        phase: Any = None,
+        phase: Numbers | None = None,
         oversample: int = 1,
         n_samples: int | None = None,
         active: tuple[bool, bool, bool] | None = None,
@@ -172,7 +172,7 @@ class LissajousSequence:
         """Mixing orders of least sum |n_i| per bin, (f, 3); see :func:`mpijax.physics.mixing_orders`."""
         return mixing_orders(self.cycles, self.n_samples // 2 + 1, max_order)
 
-    def drive_field(self, dtype: Any = None) -> Float[Array, "3 t"]:
+    def drive_field(self, dtype: DType | None = None) -> Float[Array, "3 t"]:
         """Drive field H_D(t) [T] at the samples of one period, (3, t)."""
         dtype = jnp.result_type(float) if dtype is None else dtype
         rows = []

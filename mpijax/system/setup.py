@@ -1,13 +1,11 @@
 """One drawn calibration: what is scanned with what on which grid, with an extent that may be traced."""
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import is_concrete
 from mpijax.core.pytree import pytree
-from mpijax.core.typing import Array, Bool, Float
+from mpijax.core.typing import Array, Bool, Float, IntVector, Vector3
 from mpijax.physics.scan_order import box_coordinates, valid_voxels
 from mpijax.system.grid import Grid
 from mpijax.system.model import ParticleModel
@@ -28,9 +26,9 @@ class Setup:
     scanner: Scanner
     sequence: LissajousSequence
     particle: ParticleModel
-    extent: Any
-    fov: Any
-    center: Any
+    extent: IntVector
+    fov: Vector3
+    center: Vector3
 
     def grid(self) -> Grid:
         """The grid, where the extent is known.

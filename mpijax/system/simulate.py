@@ -5,7 +5,7 @@ faster as soon as three axes are driven.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,8 @@ import numpy as np
 from mpijax.core.batching import chunk_size
 from mpijax.core.checks import check_choice, check_range, check_shape, is_concrete
 from mpijax.core.constants import MAGNETITE_DENSITY, MAGNETITE_MOLAR_MASS, MU0
-from mpijax.core.typing import Array, Bool, Complex
+from mpijax.core.typing import Array, Bool, Complex, DType, IntVector, Numbers, Scalar, Values, Vector
+from mpijax.system.coils import Coils
 from mpijax.system.engines import phase_nodes, separable, time_domain
 from mpijax.system.facts.header import as_metadata
 from mpijax.system.grid import Grid
@@ -44,10 +45,10 @@ def moment_spectrum(
     sequence: LissajousSequence,
     particle: ParticleModel,
     grid: Grid,
-    frequency_indices: Any = None,
+    frequency_indices: Numbers | None = None,
     *,
     engine: str = "auto",
-    dtype: Any = None,
+    dtype: DType | None = None,
     memory_limit: int | None = None,
 ) -> Complex[Array, "3 f n"]:
     """Spectrum of the mean moment at every voxel, rfft(m)/N = (1/T) int m exp(-2 pi i k t/T) dt, in units of m0.
@@ -88,12 +89,12 @@ def simulate_system_matrix(
     sequence: LissajousSequence,
     particle: ParticleModel,
     grid: Grid,
-    frequency_indices: Any = None,
+    frequency_indices: Numbers | None = None,
     *,
-    concentration: Any = 1.0,
-    sample_volume: Any = None,
+    concentration: Scalar = 1.0,
+    sample_volume: Scalar | None = None,
     engine: str = "auto",
-    dtype: Any = None,
+    dtype: DType | None = None,
     memory_limit: int | None = None,
 ) -> SystemMatrix:
     """System matrix: the spectrum of the induced voltage for a calibration sample at every voxel.
@@ -122,8 +123,7 @@ def simulate_system_matrix(
     check_range("concentration", concentration, 1e-12, 1e12, "mmol/L")
     if sample_volume is not None:
         check_range("sample_volume", sample_volume, 1e-18, 1.0, "m^3", "1 uL is 1e-9 m^3.")
-    homogeneous = scanner.receive_coils is None
-    n_channels = 3 if homogeneous else len(scanner.receive_coils)
+    n_channels = 3 if scanner.receive_coils is None else len(scanner.receive_coils)
     call = _Call(scanner, sequence, particle, grid, frequency_indices, engine, dtype, memory_limit, n_channels)
     indices = np.arange(len(sequence.frequencies)) if call.indices is None else call.indices
     xp = np if is_concrete(indices) else jnp
@@ -155,8 +155,12 @@ def simulate_system_matrix(
 
 
 def voltage_factor(
-    particle: ParticleModel, sequence: LissajousSequence, frequencies: Any, concentration: Any, sample_volume: Any
-) -> Any:
+    particle: ParticleModel,
+    sequence: LissajousSequence,
+    frequencies: Vector,
+    concentration: Scalar,
+    sample_volume: Scalar,
+) -> Array:
     """-mu0 m0 (2 pi i f_k) * particles * N, (f,): from p . rfft(m)/N [1/m] to volts in the MDF scale."""
     iron = concentration * MAGNETITE_MOLAR_MASS / (3 * MAGNETITE_DENSITY) * sample_volume
     return -2j * np.pi * MU0 * iron * particle.saturation_magnetization * frequencies * sequence.n_samples
@@ -165,10 +169,10 @@ def voltage_factor(
 def simulate_rows(
     setup: Setup,
     shape: tuple[int, int, int],
-    frequency_indices: Any = None,
+    frequency_indices: Numbers | None = None,
     *,
     nodes: int | None = None,
-    dtype: Any = None,
+    dtype: DType | None = None,
     memory_limit: int | None = None,
 ) -> tuple[Complex[Array, "c f n"], Bool[Array, " n"]]:
     """Rows of one drawn calibration inside a padded box, in the normalised mode: s = -(2 pi i f_k) a_ck p_c . mhat_k.
@@ -202,7 +206,7 @@ def simulate_rows(
     if not particle.is_homogeneous:
         particle = particle.with_reference(time_domain.reference_field(scanner, points, valid))
     arguments = scanner, sequence, particle, points[order], scanner.receive_coils
-    settings = {"rule": particle.rule(), "indices": indices, "count": jnp.sum(valid)}
+    settings: dict[str, Any] = {"rule": particle.rule(), "indices": indices, "count": jnp.sum(valid)}
     if nodes is None:
         chunk = time_chunk(particle, sequence.n_samples, n_voxels, n_channels, dtype, memory_limit, traced=True)
         rows = time_domain.spectra(*arguments, **settings, chunk=chunk)
@@ -228,9 +232,9 @@ class _Call:
         sequence: LissajousSequence,
         particle: ParticleModel,
         grid: Grid,
-        frequency_indices: Any,
+        frequency_indices: Numbers | None,
         engine: str,
-        dtype: Any,
+        dtype: DType | None,
         memory_limit: int | None,
         n_channels: int,
     ):
@@ -256,7 +260,7 @@ class _Call:
                 particle, sequence.n_samples, grid.size, n_channels, self.dtype, memory_limit, traced
             )
 
-    def run(self, coils: Any, factor: Any) -> Complex[Array, "c f n"]:
+    def run(self, coils: Coils, factor: Values | None) -> Complex[Array, "c f n"]:
         """factor (complex (c, f); None = 1) * rfft(p . m)/N, (c, f, n)."""
         arguments = self.scanner, self.sequence, self.particle, self.grid, coils, factor
         static: dict[str, Any] = {"rule": self.particle.rule(), "dtype": self.dtype}
@@ -305,7 +309,7 @@ class _Call:
         self.chunk = chunk_size(self.grid.shape[2], plane, limit - shared)
 
 
-def precision(dtype: Any) -> jnp.dtype:
+def precision(dtype: DType | None) -> jnp.dtype:
     """The checked floating-point type of a simulation; None = the default one."""
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     check_choice("dtype", dtype.name, ("float32", "float64"))
@@ -316,9 +320,9 @@ def precision(dtype: Any) -> jnp.dtype:
     return dtype
 
 
-def _check_indices(indices: Any, sequence: LissajousSequence) -> Any:
+def _check_indices(indices: Numbers | None, sequence: LissajousSequence) -> IntVector | None:
     if indices is None or not is_concrete(indices):
-        return indices
+        return None if indices is None else cast(IntVector, indices)
     n_bins = sequence.n_samples // 2 + 1
     indices = np.asarray(indices)
     if indices.ndim != 1 or not indices.size or not np.issubdtype(indices.dtype, np.integer):
@@ -336,7 +340,7 @@ def _expansion(particle: ParticleModel) -> Expansion:
     return found
 
 
-def _not_separable(scanner: Scanner, particle: ParticleModel, indices: Any) -> str | None:
+def _not_separable(scanner: Scanner, particle: ParticleModel, indices: IntVector | None) -> str | None:
     """Why the separable engine does not apply, or None."""
     if scanner.selection_field is not None:
         return "the selection field is not linear"
@@ -382,12 +386,12 @@ def _time(
     sequence: LissajousSequence,
     particle: ParticleModel,
     grid: Grid,
-    coils: Any,
-    factor: Any,
-    indices: Any,
+    coils: Coils,
+    factor: Values | None,
+    indices: IntVector | None,
     *,
     rule: Rule,
-    dtype: Any,
+    dtype: DType | None,
     chunk: int,
 ) -> Complex[Array, "c f n"]:
     points = jnp.asarray(grid.positions, dtype)

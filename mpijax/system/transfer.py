@@ -1,14 +1,14 @@
 """Transfer functions: what the receive chain makes of each frequency."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_finite, is_concrete
 from mpijax.core.pytree import pytree
-from mpijax.core.typing import Array, Complex
+from mpijax.core.typing import Array, Complex, Matrix, Numbers, Values, Vector
 from mpijax.system.facts.identity import matched_positions
 from mpijax.system.leaves import as_array
 
@@ -22,11 +22,11 @@ class TransferFunction:
         values: complex (c, k), induced voltage to recorded voltage.
     """
 
-    frequencies: Any
-    values: Any
+    frequencies: Vector
+    values: Matrix
 
     @staticmethod
-    def create(frequencies: Any, values: Any) -> "TransferFunction":
+    def create(frequencies: Numbers, values: Numbers) -> "TransferFunction":
         """Check and build a transfer function.
 
         Args:
@@ -50,7 +50,7 @@ class TransferFunction:
             raise ValueError("frequencies must ascend, each once; sort the samples first.")
         return TransferFunction(frequencies, values)
 
-    def at(self, frequencies: Any, *, outside: complex | None = None) -> Complex[Array, "c f"]:
+    def at(self, frequencies: Numbers, *, outside: complex | None = None) -> Complex[Array, "c f"]:
         """The transfer function at frequencies, between its samples a_0 (a_1/a_0)^t.
 
         That is linear in log-magnitude and in phase along the shorter arc: a delay and the flanks of a resonance keep their
@@ -85,7 +85,9 @@ class TransferFunction:
         return xp.where(beyond, 0 if outside is None else outside, between)
 
 
-def chain_factors(transfer_function: Any, frequencies: Any, channels: Sequence[int]) -> Any:
+def chain_factors(
+    transfer_function: TransferFunction | Numbers, frequencies: Vector, channels: Sequence[int]
+) -> Values:
     """Factors (c, f) of the rows: a :class:`TransferFunction` at their frequencies, or an array (c, f) as it is.
 
     One channel serves all; of a transfer function's several those with the numbers of the rows' channels are taken.
@@ -111,12 +113,16 @@ def chain_factors(transfer_function: Any, frequencies: Any, channels: Sequence[i
     return (np if isinstance(factors, np.ndarray) else jnp).broadcast_to(factors, shape)
 
 
-def scale_rows(rows: Any, factors: Any) -> Any:
+@overload
+def scale_rows(rows: None, factors: Values) -> None: ...
+@overload
+def scale_rows(rows: Values, factors: Values) -> Values: ...
+def scale_rows(rows: Values | None, factors: Values) -> Values | None:
     """Rows (.., c, f) times factors (c, f), in the rows' own precision."""
     return None if rows is None else rows * factors.astype(rows.dtype)
 
 
-def inverse_factors(factors: Any) -> tuple[Any, Any]:
+def inverse_factors(factors: Values) -> tuple[Array, Array]:
     """1/factors and where that exists; 0 where a factor is zero or not finite."""
     xp = np if isinstance(factors, np.ndarray) else jnp
     usable = xp.isfinite(factors) & (factors != 0)

@@ -1,5 +1,7 @@
 """Figures for print; every function returns a matplotlib figure, :func:`save` writes it."""
 
+from typing import TYPE_CHECKING
+
 from mpijax.core.moved import forward
 from mpijax.viz.curves import plot_background_drift as plot_background_drift
 from mpijax.viz.curves import plot_learning_curve as plot_learning_curve
@@ -16,18 +18,19 @@ from mpijax.viz.slices import plot_slices as plot_slices
 from mpijax.viz.style import figure_format as figure_format
 from mpijax.viz.style import save as save
 
-__getattr__ = forward(
-    __name__,
-    {},
-    dict.fromkeys(
-        (
-            "plot_against_iterations",
-            "plot_cross_profiles",
-            "plot_profiles",
-            "plot_row_weights",
-            "plot_scaling",
-            "plot_validity",
+if not TYPE_CHECKING:
+    __getattr__ = forward(
+        __name__,
+        {},
+        dict.fromkeys(
+            (
+                "plot_against_iterations",
+                "plot_cross_profiles",
+                "plot_profiles",
+                "plot_row_weights",
+                "plot_scaling",
+                "plot_validity",
+            ),
+            "plot_rows, plot_reconstructions or matplotlib; figures of single experiments lie with them, in experiments/figures",
         ),
-        "plot_rows, plot_reconstructions or matplotlib; figures of single experiments lie with them, in experiments/figures",
-    ),
-)
+    )

@@ -74,7 +74,7 @@ def inspect_figure(path: str | Path, *, rows: int = 6) -> Figure:
         strongest = _strongest(file, strength, rows)
         draw = _draw_lines if strongest.grid.shape[1:] == (1, 1) else _draw_images
         draw(strongest, channels, parts[1])
-    if has_drift:
+    if has_drift and sample.background is not None:
         plot_background_drift(
             sample.background, _places(sample), labels=channels.labels, angles=channels.angles, figure=parts[2]
         )

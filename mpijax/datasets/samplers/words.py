@@ -44,6 +44,7 @@ def _anisotropy(particle: Particle) -> str:
     text = f"K = {constant:.0f} J/m^3, alpha = K V/(kB T) = {alpha:.2f}, "
     if axis is not None:
         return text + f"immobilized along {_vector(np.asarray(axis))}"
+    assert exponent is not None  # of one of the two
     return text + f"fluid with q = {float(exponent):.2f}"
 
 

@@ -94,7 +94,7 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
         data = file.create_dataset("/measurement/data", (1, c, f, n + e), matrix.values.dtype)
         for channel in range(c):
             data[0, channel, :, :n] = np.asarray(matrix.values[channel])
-            if e:
+            if matrix.background is not None and e:
                 data[0, channel, :, n:] = np.asarray(matrix.background[:, channel]).T
         check_readable(file, path)
 

@@ -24,14 +24,14 @@ def plug_and_play(
     matrix: Inexact[Array, "m n"],
     data: Num[Array, "..."],
     image_shape: tuple[int, ...],
-    denoiser: Callable[..., jax.Array],
+    denoiser: Callable[..., Array],
     *,
     regularization: ArrayLike | Scaled,
     rho: ArrayLike = 0.01,
     iterations: int = 100,
     relaxation: float = 1.0,
     row_weights: Shaped[Array, "..."] | None = None,
-) -> Solution:
+) -> Solution[dict[str, Any], jax.Array]:
     """ADMM for 1/2 |W(Ax - b)|^2 + lambda R(x) with a denoiser as the proximal operator of R.
 
     z = denoiser(v, lambda / rho),  x = (A^H W^2 A + rho I)^-1 (A^H W^2 b + rho (2z - v)),  v += a (x - z)

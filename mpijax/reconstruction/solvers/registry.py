@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, cast
 
 from mpijax.reconstruction.solvers.admm.settings import Admm
 from mpijax.reconstruction.solvers.kaczmarz.settings import Kaczmarz
 from mpijax.reconstruction.solvers.neural.settings import NeuralImplicit
+from mpijax.reconstruction.solvers.settings import Solver, SolverChoice, SolverClass
 from mpijax.reconstruction.solvers.tikhonov.settings import Tikhonov
 
 GROUP = "mpijax.solvers"
@@ -16,10 +17,10 @@ GROUP = "mpijax.solvers"
 COMMON = ("regularization", "relative", "sweeps", "constraint", "key")
 """Options that may be given beside any name; a solver without them does not see them."""
 
-_KNOWN: dict[str, Any] = {"kaczmarz": Kaczmarz, "tikhonov": Tikhonov, "admm": Admm, "neural": NeuralImplicit}
+_KNOWN: dict[str, SolverClass] = {"kaczmarz": Kaczmarz, "tikhonov": Tikhonov, "admm": Admm, "neural": NeuralImplicit}
 
 
-def register_solver(name: str, solver: Any) -> None:
+def register_solver(name: str, solver: SolverClass) -> None:
     """Make a solver known by name, in Python and on the command line.
 
     Args:
@@ -47,12 +48,12 @@ def solver_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*_KNOWN, *(point.name for point in entry_points(group=GROUP))]))
 
 
-def known_solvers() -> dict[str, Any]:
+def known_solvers() -> dict[str, SolverClass]:
     """Classes by name: mpijax's own, those registered, and those of installed packages that were asked for."""
     return dict(_KNOWN)
 
 
-def solver_class(name: str) -> Any:
+def solver_class(name: str) -> SolverClass:
     """The class of that name.
 
     Raises:
@@ -67,7 +68,7 @@ def solver_class(name: str) -> Any:
     return _KNOWN[name]
 
 
-def resolve(solver: Any, options: Mapping[str, Any]) -> Any:
+def resolve(solver: SolverChoice, options: Mapping[str, Any]) -> Solver:
     """The solver itself, or that of a name with its options.
 
     Args:
@@ -80,7 +81,7 @@ def resolve(solver: Any, options: Mapping[str, Any]) -> Any:
     """
     if isinstance(solver, str):
         cls = solver_class(solver)
-        own = [field.name for field in fields(cls) if field.init]
+        own = [field.name for field in fields(cast(Any, cls)) if field.init]
         if unknown := sorted(set(options) - {*own, *COMMON}):
             raise TypeError(
                 f"solver {solver!r} has no option {', '.join(unknown)}; it takes {', '.join(n for n in own if n not in COMMON)}, "

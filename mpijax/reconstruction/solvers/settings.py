@@ -5,14 +5,52 @@ A solver is any object with ``prepare(equations)``, what depends on the matrix a
 The files of settings import neither jax nor flax: ``check``, ``prepare`` and ``solve`` import what they need.
 """
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from mpijax.core.solution import Solution
+    from mpijax.core.typing import Array, Key, Values
+    from mpijax.reconstruction.equations import Equations
+    from mpijax.reconstruction.solvers.admm.settings import L1, TV
+
+    Found: TypeAlias = Solution[dict[str, Any], Array]
+    """x (frames, n), and what there is to say of it by name."""
+    Penalties: TypeAlias = tuple["L1 | TV | Penalty", ...]
+    SolverClass: TypeAlias = type["Solver"]
+    SolverChoice: TypeAlias = "Solver | str"
+else:  # the command line holds of a field what stands beside Any; what else is given is checked by value
+    Array = Equations = Found = Key = Penalties = SolverChoice = SolverClass = Values = Any
+
+__all__ = ["Array", "Equations", "Found", "Key", "Penalties", "Penalty", "Regularized"]
+__all__ += ["Solver", "SolverChoice", "SolverClass", "Values"]
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """What :func:`reconstruct` asks of a solver."""
+
+    def prepare(self, equations: Equations) -> Any:
+        """What depends on the matrix alone, as far as possible."""
+        ...
+
+    def solve(self, prepared: Any, data: Array) -> Found:
+        """The images x of all frames of the data (frames, m)."""
+        ...
+
+
+class Penalty(Protocol):
+    """What :class:`Admm` asks of a penalty; one that acts on K x has ``operator`` besides, see :func:`admm`."""
+
+    def prox(self, x: Any, step: Any) -> Any:
+        """argmin over z of step f(z) + |z - x|^2/2."""
+        ...
 
 
 class Regularized:
     """A solver with a lambda; its default is a relative one."""
 
     DEFAULT: ClassVar[float]
-    regularization: Any
+    regularization: float | Array | None
     relative: bool
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Scalar
 from mpijax.physics.anisotropy import Method, axial_moment
 from mpijax.physics.equilibrium import langevin_ratio
 
@@ -19,8 +19,8 @@ AnisotropyRule = tuple[Method, float]
 
 
 def equilibrium_moment(
-    beta: Any,
-    sizes: tuple[Any, Any],
+    beta: Scalar,
+    sizes: tuple[Array, Array],
     field: Sequence[Float[Array, "n t"]],
     anisotropy: Anisotropy | None,
     rule: AnisotropyRule,
@@ -54,9 +54,9 @@ def equilibrium_moment(
 
 
 def _one_size(
-    beta: jax.Array, volume: Any, field: Sequence[Any], anisotropy: Anisotropy | None, rule: AnisotropyRule
+    beta: jax.Array, volume: Scalar, field: Sequence[Array], anisotropy: Anisotropy | None, rule: AnisotropyRule
 ) -> list[jax.Array]:
-    xi = [beta * h for h in field]
+    xi: list[Any] = [beta * h for h in field]
     if anisotropy is None:
         ratio = langevin_ratio(xi[0] * xi[0] + xi[1] * xi[1] + xi[2] * xi[2])
         return [component * ratio for component in xi]

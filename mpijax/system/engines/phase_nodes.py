@@ -10,15 +10,14 @@ Orders of K and above are left out, and coefficients near K are aliased, as thos
 """
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.batching import capped_map
-from mpijax.core.typing import Array, Complex, Float
-from mpijax.system.coils import coil_sensitivities
+from mpijax.core.typing import Array, Complex, Float, IntVector, Scalar
+from mpijax.system.coils import Coils, coil_sensitivities
 from mpijax.system.engines.separable import cosines, order_table, phases, transform
 from mpijax.system.model import ParticleModel, Rule
 from mpijax.system.scanner import Scanner
@@ -30,13 +29,13 @@ def spectra(
     sequence: LissajousSequence,
     particle: ParticleModel,
     points: Float[Array, "n 3"],
-    coils: Any,
+    coils: Coils,
     *,
     rule: Rule,
-    indices: Any,
+    indices: IntVector | None,
     nodes: int,
     chunk: int,
-    count: Any = None,
+    count: Scalar | None = None,
 ) -> Complex[Array, "c f n"]:
     """Spectrum of p . m over one period (rfft/N), positions in chunks; arguments as those of the time engine.
 

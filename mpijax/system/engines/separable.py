@@ -20,9 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.batching import capped_map
-from mpijax.core.typing import Array, Complex, Float
+from mpijax.core.typing import Array, Complex, DType, Float, IntVector, Values
 from mpijax.physics.sequences import UNREACHED
-from mpijax.system.coils import coil_sensitivities
+from mpijax.system.coils import Coils, coil_sensitivities
 from mpijax.system.grid import Grid
 from mpijax.system.model import ParticleModel, Rule
 from mpijax.system.scanner import Scanner
@@ -55,7 +55,7 @@ class Plan:
     valid: np.ndarray
 
     @property
-    def static(self) -> tuple[Any, ...]:
+    def static(self) -> tuple[tuple[int, int, int], tuple[tuple[int, int], ...], int]:
         """The hashable part."""
         return self.nodes, self.pairs, self.z_orders
 
@@ -99,8 +99,8 @@ class Extent:
 
 def extent(
     sequence: LissajousSequence,
-    drive_strength: np.ndarray | None,
-    box_strength: np.ndarray | None,
+    drive_strength: Array | None,
+    box_strength: Array | None,
     *,
     tolerance: float,
     pole: float,
@@ -122,7 +122,7 @@ def extent(
     return Extent((x, y, z), chebyshev_count(float(np.max(drive_strength)), tolerance, pole))
 
 
-def plan(sequence: LissajousSequence, indices: np.ndarray, extent: Extent) -> Plan:
+def plan(sequence: LissajousSequence, indices: IntVector, extent: Extent) -> Plan:
     """Lay out the synthesis of some bins (f,) from the mixing orders that fall on them."""
     unique, inverse = np.unique(indices, return_inverse=True)
     nearest = sequence.mixing_orders()[unique]
@@ -168,13 +168,13 @@ def synthesize(
     sequence: LissajousSequence,
     particle: ParticleModel,
     grid: Grid,
-    coils: Any,
-    factor: Any,
-    rows: tuple[Any, Any, Any],
+    coils: Coils,
+    factor: Values | None,
+    rows: tuple[Array, ...],
     *,
     rule: Rule,
-    static: tuple[Any, ...],
-    dtype: Any,
+    static: tuple[tuple[int, int, int], tuple[tuple[int, int], ...], int],
+    dtype: DType,
     planes: int,
 ) -> Complex[Array, "c f n"]:
     """factor * the spectrum of p . m (rfft/N), (c, f, n).
@@ -231,7 +231,7 @@ def synthesize(
     return values
 
 
-def _axis_fields(scanner: Scanner, grid: Grid, dtype: Any) -> list[jax.Array]:
+def _axis_fields(scanner: Scanner, grid: Grid, dtype: DType) -> list[jax.Array]:
     """Static field of every axis at its voxels."""
     fields = []
     for i, n in enumerate(grid.shape):
@@ -275,7 +275,7 @@ def transform(n: int) -> np.ndarray:
     return np.where(np.arange(n) == 0, 1, 2)[:, None] / n * cosines(n)
 
 
-def phases(sequence: LissajousSequence, dtype: Any) -> jax.Array:
+def phases(sequence: LissajousSequence, dtype: DType) -> jax.Array:
     """Phase of each axis against a cosine [rad], (3,)."""
     if sequence.phase is not None:
         return jnp.asarray(sequence.phase, dtype) - math.pi / 2

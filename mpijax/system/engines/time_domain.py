@@ -1,13 +1,11 @@
 """The time-domain engine: moments at the samples of one period and their transform, for every scanner and particle."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from mpijax.core.batching import capped_map
-from mpijax.core.typing import Array, Bool, Complex, Float
-from mpijax.system.coils import coil_sensitivities
+from mpijax.core.typing import Array, Bool, Complex, Float, IntVector, Scalar
+from mpijax.system.coils import Coils, coil_sensitivities
 from mpijax.system.model import ParticleModel, Rule
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
@@ -34,12 +32,12 @@ def spectra(
     sequence: LissajousSequence,
     particle: ParticleModel,
     points: Float[Array, "n 3"],
-    coils: Any,
+    coils: Coils,
     *,
     rule: Rule,
-    indices: Any,
+    indices: IntVector | None,
     chunk: int,
-    count: Any = None,
+    count: Scalar | None = None,
 ) -> Complex[Array, "c f n"]:
     """rfft(p . m)/N over one period, positions in chunks.
 

@@ -1,11 +1,12 @@
 """Rows by their identity, and where a container holds them: matched by the numbers of channels and by frequency."""
 
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from mpijax.core.pytree import pytree, static
+from mpijax.core.typing import HostArray, IntVector, Scalar, Vector
 from mpijax.system.facts.identity import matched_positions, positions_among
 
 SAME_ANGLE = 1e-5
@@ -31,9 +32,9 @@ class RowIndex:
         patch: the number of the period that the matrix belongs to, or None; static.
     """
 
-    channel: Any
-    frequency_index: Any
-    angle: Any = None
+    channel: HostArray
+    frequency_index: HostArray
+    angle: HostArray | None = None
     channels: tuple[int, ...] | None = static(default=None)
     patch: int | None = static(default=None)
 
@@ -51,15 +52,15 @@ class Indexed(Protocol):
         """The same, or None where they were only counted."""
 
     @property
-    def frequency_indices(self) -> Any:
+    def frequency_indices(self) -> IntVector:
         """rfft bins (f,)."""
 
     @property
-    def angles(self) -> Any:
+    def angles(self) -> Vector | None:
         """Of a rotating field-free line [rad] (c,), or None."""
 
     @property
-    def bandwidth(self) -> Any:
+    def bandwidth(self) -> Scalar:
         """[Hz]."""
 
     @property
@@ -67,7 +68,7 @@ class Indexed(Protocol):
         """Samples per period."""
 
     @property
-    def row_frequencies(self) -> Any:
+    def row_frequencies(self) -> Vector:
         """Frequency of every kept row [Hz] (m,)."""
 
     def row_index(self) -> RowIndex:
@@ -120,7 +121,9 @@ def index_like(other: Indexed, source: Indexed) -> RowIndex:
     return replace(index, frequency_index=bins.astype(int))
 
 
-def bin_positions(bins: Any, wanted: Any, name: str = "the measurement", asking: str = "the matrix") -> np.ndarray:
+def bin_positions(
+    bins: IntVector, wanted: IntVector, name: str = "the measurement", asking: str = "the matrix"
+) -> np.ndarray:
     """Where the wanted bins stand among ``bins``, in any order.
 
     Raises:
@@ -137,7 +140,7 @@ def bin_positions(bins: Any, wanted: Any, name: str = "the measurement", asking:
     return position
 
 
-def check_angles(own: Any, theirs: np.ndarray, whose: str) -> None:
+def check_angles(own: Vector, theirs: np.ndarray, whose: str) -> None:
     """Raise ValueError where the angles of matched rows differ."""
     if np.abs(np.exp(1j * np.asarray(own)) - np.exp(1j * theirs)).max(initial=0) > SAME_ANGLE:
         raise ValueError(
@@ -146,6 +149,6 @@ def check_angles(own: Any, theirs: np.ndarray, whose: str) -> None:
         )
 
 
-def _range(angles: Any) -> str:
+def _range(angles: Vector) -> str:
     low, high = np.min(angles), np.max(angles)
     return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mpijax.core.checks import check_count, check_range, check_scalar
+from mpijax.core.typing import HostScalar, IntVector, Mask, Matrix, Numbers, Scalar, Vector
 from mpijax.physics.sequences import mixing_orders
 from mpijax.system.facts.identity import chosen_positions
 from mpijax.system.sequence import LissajousSequence
@@ -20,23 +21,23 @@ class RowMetadata(Protocol):
         """Numbers of the receive channels (c,)."""
 
     @property
-    def frequencies(self) -> Any:
+    def frequencies(self) -> Vector:
         """[Hz], (f,), NaN where unknown."""
 
     @property
-    def frequency_indices(self) -> Any:
+    def frequency_indices(self) -> IntVector:
         """rfft bins (f,)."""
 
     @property
-    def bandwidth(self) -> Any:
+    def bandwidth(self) -> Scalar:
         """Half the sampling rate [Hz]."""
 
     @property
-    def snr(self) -> Any:
+    def snr(self) -> Matrix | None:
         """(c, f) or None."""
 
     @property
-    def row_mask(self) -> Any:
+    def row_mask(self) -> Mask | None:
         """bool (c, f) or None."""
 
     @property
@@ -63,11 +64,11 @@ class RowSelection:
         ValueError: a criterion that is no number, negative or NaN, an order that is not whole, or an empty range of frequencies.
     """
 
-    snr_threshold: Any = None
-    min_frequency: Any = None
-    max_frequency: Any = None
-    max_mixing_order: Any = None
-    channels: Any = None
+    snr_threshold: Scalar | None = None
+    min_frequency: Scalar | None = None
+    max_frequency: Scalar | None = None
+    max_mixing_order: HostScalar | None = None
+    channels: Numbers | None = None
 
     def __post_init__(self) -> None:
         for name, unit in (("snr_threshold", ""), ("min_frequency", "Hz"), ("max_frequency", "Hz")):

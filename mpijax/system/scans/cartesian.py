@@ -20,14 +20,13 @@ Croft, Goodwill & Conolly, IEEE TMI 31(12):2335 (2012) (relaxation).
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_choice, check_count, check_finite, check_range
-from mpijax.core.typing import Array, Float, Num
+from mpijax.core.typing import Array, Float, Num, Scalar
 from mpijax.physics.equilibrium import langevin_ratio
 from mpijax.system.grid import Grid
 from mpijax.system.particle import Particle
@@ -99,8 +98,8 @@ def scan_voltage(
     concentration: Num[Array, " n"],
     scan: CartesianScan,
     *,
-    relaxation_time: Any = 0.0,
-    sensitivity: Any = 1.0,
+    relaxation_time: Scalar = 0.0,
+    sensitivity: Scalar = 1.0,
 ) -> Float[Array, "a b p t"]:
     """Voltage of every line and partial field of view over one period.
 
@@ -160,7 +159,7 @@ def image_of_voltage(
     grid: Grid,
     scan: CartesianScan,
     *,
-    sensitivity: Any = 1.0,
+    sensitivity: Scalar = 1.0,
 ) -> Float[Array, "z y x"]:
     """Image of a scan: divide by the velocity, grid, join the partial fields of view.
 

@@ -14,7 +14,6 @@ isotropic kernel. For a field-free point, G = diag(-G, -G, 2 G), the mean of bot
 """
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,7 @@ from scipy.fft import next_fast_len
 
 from mpijax.core.checks import check_choice, check_finite, is_concrete
 from mpijax.core.constants import MAGNETITE_DENSITY, MAGNETITE_MOLAR_MASS, MU0
-from mpijax.core.typing import Array, Float, Num
+from mpijax.core.typing import Array, Float, Num, Scalar, Vector3
 from mpijax.physics.xspace import full_widths, ratio_and_slope
 from mpijax.system.grid import Grid
 from mpijax.system.particle import Particle
@@ -151,10 +150,10 @@ def x_space_voltage(
     image: Float[Array, "..."],
     scanner: Scanner,
     particle: Particle,
-    velocity: Any,
+    velocity: Scalar,
     excitation: int,
     *,
-    sensitivity: Any = 1.0,
+    sensitivity: Scalar = 1.0,
 ) -> Float[Array, "..."]:
     """The voltage behind an image, u = +mu0 p m0 beta (G v)_e (c * h_e).
 
@@ -185,17 +184,17 @@ def as_float(values: Num[Array, "..."]) -> Float[Array, "..."]:
     return values if jnp.issubdtype(values.dtype, jnp.floating) else values.astype(float)
 
 
-def volts_per_image(scanner: Scanner, particle: Particle, excitation: int, sensitivity: Any) -> Any:
+def volts_per_image(scanner: Scanner, particle: Particle, excitation: int, sensitivity: Scalar) -> Scalar:
     """mu0 p Ms (M_Fe3O4/(3 rho)) beta G_e: volts per velocity and image [V s/m / (mmol(Fe)/L m^3)]."""
     return MU0 * sensitivity * moment_density(particle) * particle.beta * scanner.gradient[excitation, excitation]
 
 
-def moment_density(particle: Particle) -> Any:
+def moment_density(particle: Particle) -> Scalar:
     """Saturated magnetization per concentration, Ms M/(3 rho) [A/m per mmol(Fe)/L], of magnetite (three iron atoms each)."""
     return particle.saturation_magnetization * (MAGNETITE_MOLAR_MASS / (3 * MAGNETITE_DENSITY))
 
 
-def checked_gradient(scanner: Scanner, particle: Particle, grid: Grid, axes: tuple[int, ...]) -> Any:
+def checked_gradient(scanner: Scanner, particle: Particle, grid: Grid, axes: tuple[int, ...]) -> Vector3:
     """The diagonal of G (3,) [T/m], after the checks that every x-space image needs; see :func:`x_space_image`."""
     if not axes or not set(axes) <= {0, 1, 2} or len(set(axes)) < len(axes):
         raise ValueError(f"excitation = {axes}; allowed are 0, 1 and 2 for x, y and z, each once.")
@@ -218,7 +217,7 @@ def checked_gradient(scanner: Scanner, particle: Particle, grid: Grid, axes: tup
     return gradient
 
 
-def _check_widths(gradient: Any, particle: Particle, grid: Grid, axes: tuple[int, ...]) -> None:
+def _check_widths(gradient: Vector3, particle: Particle, grid: Grid, axes: tuple[int, ...]) -> None:
     shape, fov = np.asarray(grid.shape), np.asarray(grid.fov)
     for excitation in axes:
         widths = np.asarray(full_widths(np.asarray(gradient), float(particle.beta), excitation))

@@ -11,12 +11,13 @@ from jax.typing import ArrayLike
 
 from mpijax.core.checks import check_finite, check_range, check_shape, is_concrete
 from mpijax.core.pytree import pytree, static
-from mpijax.core.typing import Array, Inexact, Shaped
+from mpijax.core.typing import Array, Inexact, Matrix, Scalar, Shaped, Values
 from mpijax.reconstruction.inputs import check_matrix, check_row_weights, is_complex
 from mpijax.reconstruction.operators import FiniteDifference, check_image_shape
 from mpijax.reconstruction.scaling import Scaled, exponents, number, scaled_frames, scaled_rows, shift
 from mpijax.reconstruction.solvers.admm.iteration import matmul, normal_inverse, or_one
 from mpijax.reconstruction.solvers.admm.penalties import Held, check_penalties
+from mpijax.reconstruction.solvers.settings import Penalties
 
 FIRST_RHO = 2e-3
 """First rho of the penalized form, in units of the squared spectral norm: the same iterations whatever the unit of the matrix.
@@ -43,12 +44,12 @@ class AdmmFactors:
         is_complex: whether the matrix was complex (static).
     """
 
-    parts: Any
-    gram: Any
-    inverse: Any
-    exponent: Any
-    rho: Any
-    row_weights: Any
+    parts: Matrix
+    gram: Matrix
+    inverse: Matrix
+    exponent: Values
+    rho: Scalar
+    row_weights: Scaled | None
     image_shape: tuple[int, ...] = static()
     total_variation: bool = static()
     n_rows: int = static()
@@ -68,7 +69,7 @@ def admm_factor(
     bounded: bool = False,
     rho: ArrayLike | None = None,
     row_weights: Shaped[Array, "..."] | None = None,
-    penalties: tuple[Any, ...] = (),
+    penalties: Penalties = (),
 ) -> AdmmFactors:
     """Prepare a matrix for ``admm_solve``: the normal matrix and one explicit inverse.
 

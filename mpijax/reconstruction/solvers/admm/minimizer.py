@@ -1,7 +1,7 @@
 """Sparse images by ADMM: L1 and total variation, under a bound of the residual or as a penalty."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,8 @@ from scipy.optimize import nnls
 
 from mpijax.core.checks import check_choice, check_count, check_range, check_shape, is_concrete
 from mpijax.core.solution import Solution
-from mpijax.core.typing import Array, Float, Inexact, Num, Shaped
+from mpijax.core.typing import Array, Float, Inexact, Matrix, Num, Scalar, Shaped, Vector
+from mpijax.reconstruction.equations import Equations
 from mpijax.reconstruction.inputs import check_data, check_problem, check_row_weights, check_same_field
 from mpijax.reconstruction.prox import safe_norm
 from mpijax.reconstruction.scaling import Scaled, common_exponent, number, scaled_frames, scaled_rows, shift
@@ -27,6 +28,7 @@ from mpijax.reconstruction.solvers.admm.factor import (
 )
 from mpijax.reconstruction.solvers.admm.iteration import Terms, iterate, iterate_fixed, matmul, normal_inverse, or_one
 from mpijax.reconstruction.solvers.admm.penalties import Held, Term
+from mpijax.reconstruction.solvers.settings import Penalties
 
 CENTER = 1e-4
 """Tikhonov parameter of the image that residuals are counted from, in units of |WA|^2; it only affects rounding."""
@@ -48,8 +50,8 @@ def admm(
     constraint: str = "nonnegative",
     isotropic: bool = True,
     row_weights: Shaped[Array, "..."] | None = None,
-    penalties: tuple[Any, ...] = (),
-) -> Solution:
+    penalties: Penalties = (),
+) -> Solution[dict[str, Any], jax.Array]:
     """Real images of least L1 norm and total variation that explain the data.
 
     min l1 |x|_1 + tv TV(x)  subject to  |W(Ax - b)|_2 <= epsilon,    or, with ``epsilon`` = None,
@@ -135,9 +137,9 @@ def admm_solve(
     tolerance: float | None = 1e-4,
     constraint: str = "nonnegative",
     isotropic: bool = True,
-    penalties: tuple[Any, ...] = (),
+    penalties: Penalties = (),
     factor: ArrayLike | Scaled = 1.0,
-) -> Solution:
+) -> Solution[dict[str, Any], jax.Array]:
     """ADMM with prepared factors; arguments, result and errors are those of ``admm``. ``factor`` multiplies ``penalties``."""
     data = check_data(data, factors.n_rows, factors.gram.shape[0])
     check_same_field(factors.is_complex, data)
@@ -198,7 +200,7 @@ def penalty_scale(
     return relative_penalty(matrix, data, row_weights).number()
 
 
-def relative_penalty(matrix: Any, data: Any, row_weights: Any) -> Scaled:
+def relative_penalty(matrix: Matrix, data: Matrix, row_weights: Vector | None) -> Scaled:
     """``penalty_scale`` where it can be smaller than the precision allows; one exponent for all frames."""
     matrix, data = check_problem(matrix, data)
     check_row_weights(row_weights, matrix.shape[0])
@@ -215,13 +217,19 @@ def _relative_penalty(matrix, data, row_weights):
     return Scaled(found.within(unit).reshape(data.shape[:-1]), unit)
 
 
-def scaled_shares(equations: Any, data: Any, shares: tuple[Any, ...], regularization: Any, relative: bool) -> Any:
+def scaled_shares(
+    equations: Equations,
+    data: Array,
+    shares: tuple[Scalar | None, ...],
+    regularization: Scalar | None,
+    relative: bool,
+) -> tuple[tuple[Scaled, ...], Scaled]:
     """Shares of a penalty times lambda, and lambda, absolute; relative to the largest ``penalty_scale`` of the frames if asked."""
-    factor = number(regularization, equations.matrix.dtype)
+    factor = number(cast(Scalar, regularization), equations.matrix.dtype)
     if relative:
         most = relative_penalty(equations.matrix, data, equations.row_weights)
         factor = factor.times(Scaled(jnp.max(most.value), most.exponent))
-    return tuple(number(share, equations.matrix.dtype).times(factor) for share in shares), factor
+    return tuple(number(cast(Scalar, share), equations.matrix.dtype).times(factor) for share in shares), factor
 
 
 @partial(jax.jit, static_argnames=("fixed", "constraint", "isotropic", "penalties"))

@@ -4,21 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mpijax.reconstruction.solvers.settings import Regularized
+from mpijax.reconstruction.solvers.settings import Array, Equations, Found, Penalties, Regularized
 
 
 @dataclass(frozen=True)
 class L1:
     """weight |x|_1 of :class:`Admm`."""
 
-    weight: float | Any
+    weight: float | Array
 
 
 @dataclass(frozen=True)
 class TV:
     """weight TV(x), the total variation, of :class:`Admm`."""
 
-    weight: float | Any
+    weight: float | Array
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,25 @@ class Admm(Regularized):
     """The constrained form of A. Gungor et al. (TranSMS), IEEE Trans. Med. Imaging 41 (2022) 3562, section IV-D, has 0.95 and 0.05,
     of which only the ratio matters; it suits phantoms of single dots."""
 
-    l1: float | Any | None = None
-    tv: float | Any | None = None
-    epsilon: float | str | Any | None = None
-    penalties: tuple[Any, ...] = ()
-    regularization: float | Any | None = None
+    l1: float | Array | None = None
+    tv: float | Array | None = None
+    epsilon: float | str | Array | None = None
+    penalties: Penalties = ()
+    regularization: float | Array | None = None
     relative: bool = True
     constraint: str | None = "nonnegative"
-    rho: float | Any | None = None
+    rho: float | Array | None = None
     iterations: int = 5000
     tolerance: float | None = 1e-4
     isotropic: bool = True
 
     def __post_init__(self) -> None:
         for name, kind in (("l1", L1), ("tv", TV)):
-            own = [penalty.weight for penalty in self.penalties if isinstance(penalty, kind)]
+            own = [
+                penalty.weight
+                for penalty in self.penalties
+                if isinstance(penalty, L1 | TV) and isinstance(penalty, kind)
+            ]
             share = getattr(self, name)
             if own and share is not None:
                 raise ValueError(f"{name} = {share} and {own[0]} among the penalties; give it once.")
@@ -91,7 +95,7 @@ class Admm(Regularized):
         check_count("iterations", self.iterations)
         check_choice("constraint", self.constraint, CONSTRAINTS)
 
-    def prepare(self, equations: Any) -> Any:
+    def prepare(self, equations: Equations) -> Any:
         """Equations and the factors of the normal matrix."""
         from mpijax.reconstruction.solvers.admm.factor import admm_factor
         from mpijax.reconstruction.solvers.admm.minimizer import is_zero
@@ -109,13 +113,13 @@ class Admm(Regularized):
         )
         return equations, factors
 
-    def solve(self, prepared: Any, data: Any) -> Any:
+    def solve(self, prepared: Any, data: Array) -> Found:
         """The penalized form, all shares times lambda, or the bounded form, where only their ratio matters."""
         from mpijax.core.solution import Solution
         from mpijax.reconstruction.solvers.admm.minimizer import admm_solve, scaled_shares
 
         equations, factors = prepared
-        chosen = {"l1": self.l1, "tv": self.tv}
+        chosen: dict[str, Any] = {"l1": self.l1, "tv": self.tv}
         options: dict[str, Any] = {"constraint": self.constraint or "real", "penalties": self.penalties}
         if self.epsilon is None:
             (l1, tv), factor = scaled_shares(equations, data, (self.l1, self.tv), self.regularization, self.relative)
@@ -145,19 +149,19 @@ class PlugAndPlay(Regularized):
 
     DEFAULT = 1e-3
 
-    denoiser: Callable[..., Any]
-    regularization: float | Any | None = None
+    denoiser: Callable[..., Array]
+    regularization: float | Array | None = None
     relative: bool = True
-    rho: float | Any = 0.01
+    rho: float | Array = 0.01
     iterations: int = 100
     relaxation: float = 1.0
 
-    def prepare(self, equations: Any) -> Any:
+    def prepare(self, equations: Equations) -> Any:
         """The equations; what the denoiser works on is made with the data."""
         self.check()
         return equations
 
-    def solve(self, prepared: Any, data: Any) -> Any:
+    def solve(self, prepared: Any, data: Array) -> Found:
         """All iterations on all frames."""
         from mpijax.reconstruction.solvers.admm.minimizer import scaled_shares
         from mpijax.reconstruction.solvers.denoised import plug_and_play

@@ -14,7 +14,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from mpijax.core.solution import Solution
-from mpijax.core.typing import Array, Num
+from mpijax.core.typing import Array, Matrix, Num, Values
 from mpijax.reconstruction.inputs import check_data, check_init, check_iteration, check_same_field
 from mpijax.reconstruction.scaling import Scaled, common_exponent, normalize, scaled_frames, shift
 from mpijax.reconstruction.solvers.kaczmarz.factors import KaczmarzFactors, to_blocks
@@ -30,7 +30,7 @@ def kaczmarz_solve(
     constraint: str | None = "nonnegative",
     init: Num[Array, "..."] | None = None,
     tolerance: ArrayLike | None = None,
-) -> Solution:
+) -> Solution[dict[str, Any], jax.Array]:
     """Regularized Kaczmarz with prepared factors; all frames go through every block together.
 
     Args:
@@ -78,18 +78,20 @@ def _solve(factors, data, init, tolerance, *, sweeps, constraint):
 class Frames(NamedTuple):
     """Frames in units of their own, 2^(exponent + unit) of the data and 2^unit of the image."""
 
-    data: Any  # (frames, m) weighted
-    start: Any  # (frames, n) prior images
-    unit: Any  # (frames, 1) exponents
+    data: Matrix  # (frames, m) weighted
+    start: Matrix  # (frames, n) prior images
+    unit: Values  # (frames, 1) exponents
 
 
-def scale_frames(data: Any, init: Any, row_weights: Any, exponent: Any, voxels: int) -> Frames:
+def scale_frames(
+    data: Values, init: Values | None, row_weights: Scaled | None, exponent: Values, voxels: int
+) -> Frames:
     """Weighted data and prior, both of order one at most, for a matrix divided by 2^exponent."""
-    data = scaled_frames(jnp.atleast_2d(data), row_weights)
+    given = scaled_frames(jnp.atleast_2d(data), row_weights)
     if init is None:
-        return Frames(data.value, jnp.zeros((len(data.value), voxels)), data.exponent - exponent)
-    prior = normalize(jnp.broadcast_to(init, (len(data.value), voxels)), axis=-1)
-    image = Scaled(data.value, data.exponent - exponent)
+        return Frames(given.value, jnp.zeros((len(given.value), voxels)), given.exponent - exponent)
+    prior = normalize(jnp.broadcast_to(init, (len(given.value), voxels)), axis=-1)
+    image = Scaled(given.value, given.exponent - exponent)
     unit = common_exponent(image, prior, axis=-1)
     return Frames(image.within(unit), prior.within(unit), unit)
 
@@ -201,7 +203,7 @@ def relative_residual(blocks: Any, x: Any, rhs: Any, constraint: str | None) -> 
 
 
 def unpack(
-    x: Any, stats: dict[str, Any], unit: Any, frames: tuple[int, ...], constraint: str | None
+    x: Any, stats: dict[str, Any], unit: Values, frames: tuple[int, ...], constraint: str | None
 ) -> tuple[Any, dict[str, Any]]:
     """Images (2F, n) and per-frame stats in the unit and shape of the data: (..., n), (...) and (sweeps, ...)."""
     half = len(x) // 2

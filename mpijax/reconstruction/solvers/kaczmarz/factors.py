@@ -24,7 +24,6 @@ Complex numbers are kept as stacked real and imaginary parts, so that a product 
 
 from functools import partial
 from math import ceil
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +33,7 @@ from jax.typing import ArrayLike
 
 from mpijax.core.checks import check_count, is_concrete
 from mpijax.core.pytree import pytree, static
-from mpijax.core.typing import Array, Inexact, Shaped
+from mpijax.core.typing import Array, Inexact, IntVector, Matrix, Scalar, Shaped, Values, Vector
 from mpijax.reconstruction.inputs import (
     check_matrix,
     check_regularization,
@@ -67,13 +66,13 @@ class KaczmarzFactors:
         complex_rows: whether the matrix was complex (static).
     """
 
-    blocks: Any
-    inverses: Any
-    regularization: Any
-    voxel_scale: Any
-    exponent: Any
-    row_weights: Any
-    row_order: Any
+    blocks: Values
+    inverses: Values
+    regularization: Scalar
+    voxel_scale: Vector | None
+    exponent: Values
+    row_weights: Scaled | None
+    row_order: IntVector | None
     n_rows: int = static()
     complex_rows: bool = static()
 
@@ -109,23 +108,23 @@ def kaczmarz_factor(
     matrix = check_matrix(matrix)
     check_regularization(regularization, matrix.shape[1])
     check_row_weights(row_weights, matrix.shape[0])
-    row_order = check_row_order(row_order, matrix.shape[0])
+    order = check_row_order(row_order, matrix.shape[0])
     block_size = DEFAULT_BLOCK_SIZE if block_size is None else block_size
     check_count("block_size", block_size, static=True)
     complex_matrix, _ = complex_pair(matrix, matrix)
     weights = number(row_weights, complex_matrix.dtype)
     blocks, inverses, scalar, voxel_scale, exponent, peak = _factor(
-        complex_matrix, number(regularization, complex_matrix.dtype), weights, row_order, block_size=block_size
+        complex_matrix, number(regularization, complex_matrix.dtype), weights, order, block_size=block_size
     )
     check_energy(complex_matrix, peak)
     return KaczmarzFactors(
-        *(blocks, inverses, scalar, voxel_scale, exponent, weights, row_order),
+        *(blocks, inverses, scalar, voxel_scale, exponent, weights, order),
         n_rows=matrix.shape[0],
         complex_rows=is_complex(matrix),
     )
 
 
-def check_energy(matrix: Any, peak: Any) -> None:
+def check_energy(matrix: Matrix, peak: Scalar) -> None:
     """Raise ValueError if the largest row energy of a scaled matrix, where it is known, is zero, infinite or NaN."""
     if not is_concrete(peak):
         return

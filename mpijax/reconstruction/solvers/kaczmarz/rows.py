@@ -41,7 +41,7 @@ def kaczmarz(
     init: Num[Array, "..."] | None = None,
     tolerance: ArrayLike | None = None,
     block_size: int | None = None,
-) -> Solution:
+) -> Solution[dict[str, Any], jax.Array]:
     """Regularized Kaczmarz: ``sweeps`` passes of row projections on [WA, sqrt(lambda) I] (x; v) = Wb.
 
     alpha = (b_k - a_k x - sqrt(lambda) v_k) / (|a_k|^2 + lambda),  x += alpha conj(a_k),  v_k += sqrt(lambda) alpha
@@ -136,7 +136,7 @@ def kaczmarz_rows(
     key: Shaped[Array, "..."] | None = None,
     init: Num[Array, "..."] | None = None,
     tolerance: ArrayLike | None = None,
-) -> Solution:
+) -> Solution[dict[str, Any], jax.Array]:
     """The iterates of ``kaczmarz`` one row at a time: the readable reference form.
 
     Arguments, result and errors are those of ``kaczmarz``.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from mpijax.reconstruction.solvers.settings import Regularized
+from mpijax.reconstruction.solvers.settings import Array, Equations, Found, Key, Regularized, Values
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Kaczmarz(Regularized):
 
     DEFAULT = 1e-2
 
-    regularization: float | Any | None = None
+    regularization: float | Array | None = None
     relative: bool = True
     sweeps: int = 10
     constraint: str | None = "nonnegative"
-    row_order: str | Any | None = None
-    key: Any = None
-    init: Any = None
-    tolerance: float | Any | None = None
+    row_order: str | Array | None = None
+    key: Key | None = None
+    init: Values | None = None
+    tolerance: float | Array | None = None
     block_size: int | None = None
 
     @property
@@ -46,7 +46,7 @@ class Kaczmarz(Regularized):
         super().check()
         check_iteration(self.sweeps, self.constraint, self.tolerance)
 
-    def prepare(self, equations: Any) -> Any:
+    def prepare(self, equations: Equations) -> Any:
         """Equations, lambda and the factors of the blocks of rows; of rows drawn anew there are none."""
         from mpijax.reconstruction.solvers.kaczmarz.factors import kaczmarz_factor
 
@@ -64,13 +64,13 @@ class Kaczmarz(Regularized):
         )
         return equations, absolute, factors
 
-    def solve(self, prepared: Any, data: Any) -> Any:
+    def solve(self, prepared: Any, data: Array) -> Found:
         """The sweeps over all frames."""
         from mpijax.core.solution import Solution
         from mpijax.reconstruction.solvers.kaczmarz.rows import kaczmarz, kaczmarz_solve
 
         equations, absolute, factors = prepared
-        options = {
+        options: dict[str, Any] = {
             "sweeps": self.sweeps,
             "constraint": self.constraint,
             "init": equations.unknowns(self.init),

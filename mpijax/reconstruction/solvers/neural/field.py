@@ -12,7 +12,7 @@ from mpijax.core.batching import capped_map, chunk_size
 from mpijax.core.checks import check_count
 from mpijax.core.pytree import pytree, static
 from mpijax.core.solution import Solution
-from mpijax.core.typing import Float
+from mpijax.core.typing import Float, Values
 from mpijax.models.siren import PureSiren
 
 MEMORY_LIMIT = 2**28
@@ -68,8 +68,8 @@ class NeuralField:
         image_shape: Grid (nx, ny, nz) that the field was fitted on (static).
     """
 
-    params: Any
-    scale: Any
+    params: "dict[str, Any]"
+    scale: Values
     network: PureSiren = static()
     image_shape: tuple[int, int, int] = static()
 

@@ -2,7 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mpijax.reconstruction.solvers.settings import Array, Equations, Found, Key
+
+if TYPE_CHECKING:
+    from mpijax.reconstruction.solvers.neural.steps import NeuralState
+else:
+    NeuralState = Any
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class NeuralImplicit:
     RECORDED: ClassVar = {"steps": "iterations"}
     """What a field is called in the file of a reconstruction."""
 
-    key: Any = None
+    key: Key | None = None
     constraint: str | None = "nonnegative"
     preset: str = "quick"
     steps: int | None = None
@@ -49,8 +56,8 @@ class NeuralImplicit:
     check_every: int = 100
     ensemble: int = 1
     progress: bool = False
-    state: Any = None
-    callback: Callable[..., Any] | None = None
+    state: NeuralState | None = None
+    callback: Callable[..., object] | None = None
 
     is_random = True
     """Whether a key is needed."""
@@ -66,7 +73,7 @@ class NeuralImplicit:
         if self.steps is not None:
             check_count("steps", self.steps)
 
-    def prepare(self, equations: Any) -> Any:
+    def prepare(self, equations: Equations) -> Any:
         """The equations; the network is fitted to the data.
 
         Raises:
@@ -77,7 +84,7 @@ class NeuralImplicit:
             raise ValueError("solver 'neural' starts at random; give key=jax.random.key(0).")
         return equations
 
-    def solve(self, prepared: Any, data: Any) -> Any:
+    def solve(self, prepared: Equations, data: Array) -> Found:
         """One fit per frame. Without weights the network's own, the rows' norms; drift rows are weighted already."""
         from mpijax.core.solution import Solution
         from mpijax.reconstruction.solvers.neural.training import neural_implicit

@@ -9,6 +9,7 @@ import optax
 from jax import lax
 
 from mpijax.core.pytree import pytree
+from mpijax.core.typing import IntVector, Matrix, Scalar, Values, Vector
 from mpijax.models.siren import PureSiren
 from mpijax.reconstruction.solvers.neural.field import NeuralField
 
@@ -25,11 +26,11 @@ class NeuralProblem:
         points: for s = 1, 2, .. max_factor the points (n, s^d, d) of `cell_points`.
     """
 
-    rows: Any
-    targets: Any
-    held_rows: Any
-    held_targets: Any
-    points: tuple[Any, ...]
+    rows: Matrix
+    targets: Vector
+    held_rows: Matrix | None
+    held_targets: Vector | None
+    points: tuple[Values, ...]
 
 
 @pytree
@@ -46,15 +47,15 @@ class NeuralState:
 
     field: NeuralField
     best: NeuralField
-    best_loss: Any
-    best_step: Any
-    moments: Any
-    step: Any
+    best_loss: Vector
+    best_step: IntVector
+    moments: "optax.OptState"
+    step: Values
 
 
 @partial(jax.jit, static_argnums=(0, 1, 3))
 def initial_state(
-    network: PureSiren, image_shape: tuple[int, int, int], scale: Any, ensemble: int, *, key: jax.Array
+    network: PureSiren, image_shape: tuple[int, int, int], scale: Scalar, ensemble: int, *, key: jax.Array
 ) -> NeuralState:
     """The state before the first step; network j of an ensemble of any size starts from the same weights."""
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(ensemble))
@@ -71,7 +72,7 @@ def initial_state(
 
 @partial(jax.jit, static_argnames="steps")
 def advance(
-    problem: NeuralProblem, state: NeuralState, learning_rate: Any, *, key: jax.Array, steps: int
+    problem: NeuralProblem, state: NeuralState, learning_rate: Scalar, *, key: jax.Array, steps: int
 ) -> tuple[NeuralState, jax.Array, jax.Array]:
     """Take Adam steps, then score the held-out rows.
 
@@ -104,8 +105,9 @@ def advance(
         updates, moments = optimizer.update(gradients, moments)
         return (optax.apply_updates(params, updates), moments), losses
 
-    numbers = state.step + jnp.arange(steps)
-    (params, moments), losses = lax.scan(step, (state.field.params, state.moments), numbers)
+    numbers: Any = state.step + jnp.arange(steps)
+    start: tuple[Any, Any] = state.field.params, state.moments
+    (params, moments), losses = lax.scan(step, start, numbers)
     field = _with_params(state.field, params)
     done = state.step + steps
     if problem.held_rows is None:
@@ -140,5 +142,5 @@ def _with_params(field: NeuralField, params: Any) -> NeuralField:
     return NeuralField(params, field.scale, field.network, field.image_shape)
 
 
-def _adam(learning_rate: Any) -> optax.GradientTransformation:
+def _adam(learning_rate: Scalar) -> optax.GradientTransformation:
     return optax.adam(learning_rate)

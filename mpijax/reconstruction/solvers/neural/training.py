@@ -11,7 +11,7 @@ import numpy as np
 from rich.progress import track
 
 from mpijax.core.checks import check_choice, check_count, check_finite, check_range
-from mpijax.core.typing import Array, Inexact, Num
+from mpijax.core.typing import Array, Inexact, Matrix, Num, Values, Vector
 from mpijax.models.siren import PureSiren
 from mpijax.reconstruction.inputs import check_key, check_problem, check_row_weights
 from mpijax.reconstruction.solvers.neural.field import (
@@ -36,7 +36,7 @@ def neural_implicit(
     image_shape: tuple[int, ...],
     *,
     key: jax.Array,
-    row_weights: Any = "row_norm",
+    row_weights: str | Vector | None = "row_norm",
     preset: str = "quick",
     steps: int | None = None,
     learning_rate: float | None = None,
@@ -175,7 +175,7 @@ def neural_implicit(
 class _Equations:
     """The weighted rows in float64, split into training and held-out ones: signals in SI units underflow in float32."""
 
-    def __init__(self, matrix: Any, row_weights: Any, held_out: float | None, *, key: jax.Array):
+    def __init__(self, matrix: Matrix, row_weights: str | Vector | None, held_out: float | None, *, key: jax.Array):
         matrix = np.asarray(matrix)
         matrix = matrix.astype(np.complex128 if np.iscomplexobj(matrix) else np.float64)
         norms = np.linalg.norm(matrix, axis=1)
@@ -198,7 +198,7 @@ class _Equations:
         self.held, self.trained = np.sort(shuffled[:count]), np.sort(shuffled[count:])
         self.matrix, self.weights = weights[:, None] * matrix, weights
 
-    def problem(self, frame: np.ndarray, points: tuple[Any, ...]) -> tuple[NeuralProblem, float]:
+    def problem(self, frame: np.ndarray, points: tuple[Values, ...]) -> tuple[NeuralProblem, float]:
         """Equations of one frame for outputs of order one, and the scale of these outputs."""
         data = self.weights * frame
         rows, targets = _stacked(self.matrix[self.trained]), _stacked(data[self.trained])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from mpijax.core.checks import check_count, check_finite
 from mpijax.core.pytree import pytree
-from mpijax.core.typing import Array, Complex, Float, Inexact, Num
+from mpijax.core.typing import Array, Complex, Float, Inexact, Matrix, Num, Scalar, Vector
 from mpijax.reconstruction.inputs import check_data, check_key, check_matrix, complex_pair
 from mpijax.reconstruction.scaling import normalize, shift
 from mpijax.reconstruction.solvers.tikhonov.normal_equations import apply, apply_adjoint, join, split, stack
@@ -31,10 +31,10 @@ class LowRank:
         discarded: |E|_F / |A|_F, estimated from random products; of the order of the rounding at least.
     """
 
-    u: Any
-    s: Any
-    vh: Any
-    discarded: Any
+    u: Matrix
+    s: Vector
+    vh: Matrix
+    discarded: Scalar
 
     @property
     def matrix(self) -> Complex[Array, "k n"]:

@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from mpijax.core.checks import check_choice, check_count, check_finite, is_concrete
 from mpijax.core.pytree import pytree, static
 from mpijax.core.solution import Solution
-from mpijax.core.typing import Array, Inexact, Num, Shaped
+from mpijax.core.typing import Array, Inexact, Matrix, Num, Scalar, Shaped, Values
 from mpijax.reconstruction.inputs import (
     check_data,
     check_key,
@@ -61,14 +61,14 @@ class TikhonovFactors:
         complex_rows: whether the matrix was complex (static).
     """
 
-    stacked: Any
-    subspace: Any
-    reduced: Any
-    regularization: Any
-    triangle: Any
-    scale: Any
-    exponent: Any
-    row_weights: Any
+    stacked: Matrix
+    subspace: Matrix | None
+    reduced: Matrix | None
+    regularization: Scalar
+    triangle: Matrix | None
+    scale: Values
+    exponent: Values
+    row_weights: Scaled | None
     dual: bool = static()
     constraint: str | None = static()
     complex_rows: bool = static()
@@ -86,7 +86,7 @@ def tikhonov(
     max_iterations: int | None = None,
     rank: int | None = None,
     key: jax.Array | None = None,
-) -> Solution:
+) -> Solution[dict[str, Any], jax.Array]:
     """The minimizer of |W(Ax - b)|^2 + lambda |x|^2, by every method the same.
 
     x = (A^H A + lambda I)^-1 A^H b = A^H (A A^H + lambda I)^-1 b    (A, b weighted)
@@ -209,7 +209,7 @@ def tikhonov_solve(
     *,
     tolerance: ArrayLike | None = None,
     max_iterations: int | None = None,
-) -> Solution:
+) -> Solution[dict[str, Any], jax.Array]:
     """The minimizers for prepared factors, all frames together.
 
     Args:
@@ -248,8 +248,10 @@ def _scale(matrix, regularization, row_weights):
 
     A penalty per voxel becomes lambda = max_j lambda_j by the substitution x_j = sqrt(lambda / lambda_j) x'_j.
     """
-    scaled, scale = scaled_rows(matrix, row_weights), jnp.ones((), matrix.real.dtype)
-    stacked, exponent, value = stack(scaled.value), scaled.exponent, regularization.value
+    scaled = scaled_rows(matrix, row_weights)
+    scale: Array = jnp.ones((), matrix.real.dtype)
+    stacked: Array = stack(scaled.value)
+    exponent, value = scaled.exponent, regularization.value
     if value.ndim:
         largest = jnp.max(value)
         scale = jnp.sqrt(value / largest)

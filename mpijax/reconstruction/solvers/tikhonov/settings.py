@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from mpijax.reconstruction.solvers.settings import Regularized
+from mpijax.reconstruction.solvers.settings import Array, Equations, Found, Key, Regularized
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Tikhonov(Regularized):
 
     DEFAULT = 1e-2
 
-    regularization: float | Any | None = None
+    regularization: float | Array | None = None
     relative: bool = True
     constraint: str | None = "real"
     method: str = "auto"
-    tolerance: float | Any | None = None
+    tolerance: float | Array | None = None
     max_iterations: int | None = None
     rank: int | None = None
-    key: Any = None
+    key: Key | None = None
 
     @property
     def is_random(self) -> bool:
@@ -47,7 +47,7 @@ class Tikhonov(Regularized):
         check_choice("constraint", self.constraint, CONSTRAINTS)
         check_choice("method", self.method, METHODS)
 
-    def prepare(self, equations: Any) -> Any:
+    def prepare(self, equations: Equations) -> Any:
         """Lambda and the factors of the normal matrix."""
         from mpijax.reconstruction.solvers.tikhonov.minimizer import tikhonov_factor
 
@@ -64,7 +64,7 @@ class Tikhonov(Regularized):
         )
         return absolute, factors
 
-    def solve(self, prepared: Any, data: Any) -> Any:
+    def solve(self, prepared: Any, data: Array) -> Found:
         """The minimizers of all frames."""
         from mpijax.core.solution import Solution
         from mpijax.reconstruction.solvers.tikhonov.minimizer import tikhonov_solve
