@@ -5,6 +5,7 @@ fields, solvers as trainable layers, patches and contrasts, the choice of lambda
 without a system matrix, are deconvolved; those two functions live in ``mpijax.system``, because training data are made with them.
 """
 
+from mpijax.reconstruction.compatible import check_compatible as check_compatible
 from mpijax.reconstruction.contrasts import contrast_problem as contrast_problem
 from mpijax.reconstruction.contrasts import reconstruct_contrasts as reconstruct_contrasts
 from mpijax.reconstruction.deconvolution import richardson_lucy as richardson_lucy
@@ -23,7 +24,6 @@ from mpijax.reconstruction.patches import reconstruct_patches as reconstruct_pat
 from mpijax.reconstruction.pipeline import reconstruct as reconstruct
 from mpijax.reconstruction.pipeline import solve as solve
 from mpijax.reconstruction.problem import Problem as Problem
-from mpijax.reconstruction.problem import check_compatible as check_compatible
 from mpijax.reconstruction.solvers.admm.factor import AdmmFactors as AdmmFactors
 from mpijax.reconstruction.solvers.admm.factor import admm_factor as admm_factor
 from mpijax.reconstruction.solvers.admm.minimizer import admm as admm

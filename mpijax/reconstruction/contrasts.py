@@ -10,8 +10,10 @@ import numpy as np
 
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Vector
+from mpijax.reconstruction.compatible import check_compatible
+from mpijax.reconstruction.measured_rows import Rows, row_labels
 from mpijax.reconstruction.pipeline import solve
-from mpijax.reconstruction.problem import Problem, Rows, check_compatible, row_labels, unit
+from mpijax.reconstruction.problem import Problem
 from mpijax.reconstruction.solvers.registry import resolve
 from mpijax.reconstruction.solvers.settings import SolverChoice
 from mpijax.reconstruction.stats import SolverStats
@@ -120,5 +122,5 @@ def contrast_problem(
         place=place,
         asked=len(common),
     )
-    units = tuple(unit(matrix) for matrix in matrices)
-    return joint.problem(grid, units, row_weights, drift_components, comparisons)
+    units = tuple(matrix.sample_unit for matrix in matrices)
+    return Problem.of(joint, grid, units, row_weights, drift_components, comparisons)

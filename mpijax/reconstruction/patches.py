@@ -11,8 +11,10 @@ import numpy as np
 from mpijax.core.checks import check_finite
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Numbers, Vector, Vector3
+from mpijax.reconstruction.compatible import check_compatible
+from mpijax.reconstruction.measured_rows import Rows
 from mpijax.reconstruction.pipeline import solve
-from mpijax.reconstruction.problem import Problem, Rows, check_compatible, unit
+from mpijax.reconstruction.problem import Problem
 from mpijax.reconstruction.solvers.registry import resolve
 from mpijax.reconstruction.solvers.settings import SolverChoice
 from mpijax.reconstruction.stats import SolverStats
@@ -128,7 +130,7 @@ def patch_problem(
         Rows.take(patch, measurement, empty=empty, period=period, drift=drift, check=check)
         for patch, period in zip(patches, chosen, strict=True)
     ]
-    units = [float(unit(patch)) for patch in patches]
+    units = [float(patch.sample_unit) for patch in patches]
     counts = [len(rows.matrix) for rows in found]
     starts = np.cumsum([0, *(rows.asked for rows in found[:-1])])
     joint = np.zeros((sum(counts), grid.size), found[0].matrix.dtype)
@@ -145,7 +147,7 @@ def patch_problem(
         np.concatenate([start + rows.place for start, rows in zip(starts, found, strict=True)]),
         sum(rows.asked for rows in found),
     )
-    return stacked.problem(grid, (units[0],), row_weights, drift_components, tuple(c for _, c in matched))
+    return Problem.of(stacked, grid, (units[0],), row_weights, drift_components, tuple(c for _, c in matched))
 
 
 def align_to_lattice(matrix: SystemMatrix, grid: Grid) -> SystemMatrix:

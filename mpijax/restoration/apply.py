@@ -10,13 +10,12 @@ import numpy as np
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Bool, Complex, Float, Int
 from mpijax.datasets.measured import frequency_ranks
-from mpijax.io.snr import known_snr, system_matrix_snr
 from mpijax.restoration import trust as judge
 from mpijax.restoration.choose import find_method
 from mpijax.restoration.job import Evidence, Job
 from mpijax.restoration.method import Method
 from mpijax.restoration.noise import RowNoise, row_noise
-from mpijax.restoration.record import Restored, counts, hidden_text, methods_text, recorded, row_names
+from mpijax.restoration.record import Restored, check_worth, counts, hidden_text, methods_text, recorded, row_names
 from mpijax.rows.tasks import RowMethod, Task, task_of
 from mpijax.rows.transforms import SMALLEST
 from mpijax.system import SystemMatrix
@@ -102,7 +101,7 @@ def restore(
         error[tried], spread[tried] = measured[tried], (evidence.spread / noise.sigma)[tried]
         reason[tried] = _judged(job, images, evidence, measured, noise, power, count)[tried]
     if job.stand_in is None:
-        _check_worth(reason, tried, noise.source, system_matrix)
+        check_worth(reason, tried, noise.source, system_matrix)
     left = reason != judge.RESTORED
     restored = job.without(images, evidence.restored, noise.sigma, left)
     change = job.energy(len(images), lambda part: job.observed(restored[part]) - images[part] * known)
@@ -128,7 +127,7 @@ def restore(
     rows = restored.reshape(len(unit), -1).astype(np.asarray(system_matrix.values[:0]).dtype, copy=False)
     if job.stand_in is None:
         rows[left] = np.asarray(system_matrix.rows())[left]  # bit for bit
-    result = _with_snr(system_matrix.with_rows(rows, task.grid(system_matrix.grid)))
+    result = system_matrix.with_rows(rows, task.grid(system_matrix.grid))
     return Solution(recorded(result, _text(job, stats)), stats)
 
 
@@ -179,14 +178,6 @@ def _say_silent(channel: np.ndarray, peak: np.ndarray) -> None:
         )
 
 
-def _with_snr(restored: SystemMatrix) -> SystemMatrix:
-    """With the SNR of the restored rows; without background frames that of the measured ones, if it says anything."""
-    if restored.background is None or not np.isfinite(np.asarray(restored.background)).any():
-        return replace(restored, background=None, snr=known_snr(restored.snr))
-    snr = system_matrix_snr(np.asarray(restored.values), np.asarray(restored.background), row_mask=restored.row_mask)
-    return replace(restored, snr=snr)
-
-
 def _images(matrix: SystemMatrix, task: Task) -> tuple[Complex[np.ndarray, " b *s"], int]:
     """Rows as images over the axes in use, and how many slices a row has where it is restored slice by slice."""
     nx, ny, nz = matrix.grid.shape
@@ -226,20 +217,6 @@ def _known(
             f"{f' ({where})' if where else ''}, or use the task 'complete' for a grid measured at every n-th position."
         )
     return known
-
-
-def _check_worth(reason: np.ndarray, tried: np.ndarray, source: str, matrix: SystemMatrix) -> None:
-    """Raise ValueError where no row is denoised."""
-    if np.any(reason == judge.RESTORED):
-        return
-    why = ", ".join(f"{text} ({n})" for text, n in counts(reason).items())
-    failed = np.flatnonzero(tried & (reason != judge.CLEAN_ROW))
-    hint = (
-        f" The first that fail are {row_names(matrix, failed)}. The noise is not what was taken for it, or the rows are not of the "
-        "kind that the method is made for: a network may not know the tracer or the scanner. Say how noisy the rows are with "
-        "noise_std, choose rows by SNR or frequency, or another model."
-    )
-    raise ValueError(f"no row would change, {source}: {why}.{hint if len(failed) else ''}")
 
 
 def _text(job: Job, stats: Restored) -> str:

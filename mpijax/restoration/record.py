@@ -6,7 +6,8 @@ import numpy as np
 
 from mpijax.core.record import Record
 from mpijax.core.typing import Bool, Float, Int
-from mpijax.restoration.trust import REASONS
+from mpijax.io.snr import known_snr, system_matrix_snr
+from mpijax.restoration.trust import CLEAN_ROW, REASONS, RESTORED
 from mpijax.system import SystemMatrix
 from mpijax.system.facts.header import stating
 
@@ -49,10 +50,33 @@ class Restored(Record):
 
 
 def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:
-    """The matrix whose header says ``text``: as its restoration and at the end of the description."""
+    """The matrix whose header says ``text``, as its restoration and at the end of the description, with its SNR computed again.
+
+    Without background frames the SNR stays that of the measured rows, if it says anything.
+    """
     described = system_matrix.header.description
     description = f"{described}; {text}" if described not in (None, "", "n.a.") else text
-    return replace(system_matrix, metadata=stating(system_matrix.metadata, restoration=text, description=description))
+    values, background, snr = system_matrix.values, system_matrix.background, known_snr(system_matrix.snr)
+    if background is None or not np.isfinite(np.asarray(background)).any():
+        background = None
+    else:
+        snr = system_matrix_snr(np.asarray(values), np.asarray(background), row_mask=system_matrix.row_mask)
+    metadata = stating(system_matrix.metadata, restoration=text, description=description)
+    return replace(system_matrix, background=background, snr=snr, metadata=metadata)
+
+
+def check_worth(reason: np.ndarray, tried: np.ndarray, source: str, matrix: SystemMatrix) -> None:
+    """Raise ValueError where no row is denoised."""
+    if np.any(reason == RESTORED):
+        return
+    why = ", ".join(f"{text} ({n})" for text, n in counts(reason).items())
+    failed = np.flatnonzero(tried & (reason != CLEAN_ROW))
+    hint = (
+        f" The first that fail are {row_names(matrix, failed)}. The noise is not what was taken for it, or the rows are not of the "
+        "kind that the method is made for: a network may not know the tracer or the scanner. Say how noisy the rows are with "
+        "noise_std, choose rows by SNR or frequency, or another model."
+    )
+    raise ValueError(f"no row would change, {source}: {why}.{hint if len(failed) else ''}")
 
 
 def counts(reason: Int[np.ndarray, " m"]) -> dict[str, int]:

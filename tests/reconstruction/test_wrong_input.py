@@ -24,8 +24,8 @@ from mpijax.reconstruction import (
     tikhonov_factor,
     tikhonov_solve,
 )
+from mpijax.reconstruction.measured_rows import Rows
 from mpijax.reconstruction.pipeline import solve
-from mpijax.reconstruction.problem import Rows
 from tests.reference import kaczmarz as reference
 
 MATRIX, DATA, WEIGHTS, *_ = reference.problem()
