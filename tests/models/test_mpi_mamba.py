@@ -28,7 +28,6 @@ TINY = dict(
 ) | dict(side=2, denoiser_features=8)
 
 
-
 def test_counts():
     """Those of the public code; with one channel the encoder's first convolution has 4 x 16 x 9 x 64 weights fewer."""
     first, second, gray = (

@@ -105,7 +105,9 @@ def test_one_mask_stands_for_known_and_inside():
     network = awake()
     x = row((6, 6))
     known = jnp.ones((2, 6, 6, 1)).at[:, 4:].set(0)
-    np.testing.assert_array_equal(call(network, x, mask=known), call(network, x, mask=jnp.concatenate([known, known], -1)))
+    np.testing.assert_array_equal(
+        call(network, x, mask=known), call(network, x, mask=jnp.concatenate([known, known], -1))
+    )
     filled = call(network, x, mask=jnp.concatenate([known, jnp.ones_like(known)], -1))
     assert float(jnp.abs(filled[:, 4:]).max()) > 0
 
@@ -124,7 +126,9 @@ def test_measured_voxels_change_with_the_noise_alone(scale):
     known = jnp.ones((2, 6, 8, 1)).at[:, 2:4].set(0)
     mask = jnp.concatenate([known, jnp.ones_like(known)], -1)
     every = (slice(None), slice(None, None, scale), slice(None, None, scale))
-    clean, slight, noisy = (call(network, x, mask=mask, noise_level=jnp.full(2, level))[every] for level in (0, 1e-3, 0.1))
+    clean, slight, noisy = (
+        call(network, x, mask=mask, noise_level=jnp.full(2, level))[every] for level in (0, 1e-3, 0.1)
+    )
     np.testing.assert_allclose(clean * known, x * known, atol=1e-5)
     changes = [float(jnp.abs((out - x) * known).max()) for out in (slight, noisy)]
     assert 0 < changes[0] < 0.2 * changes[1]

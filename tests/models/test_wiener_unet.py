@@ -74,7 +74,8 @@ def test_noise_of_a_sparse_row_is_reduced_before_any_training():
     network = models.create("wiener_unet", features=(8,), rngs=0)
     out = call(
         network,
-        np.stack([noisy.real, noisy.imag], -1)[None].astype(np.float32), noise_level=np.array([0.2], np.float32)
+        np.stack([noisy.real, noisy.imag], -1)[None].astype(np.float32),
+        noise_level=np.array([0.2], np.float32),
     )
     after = np.asarray(out[0, ..., 0] + 1j * out[0, ..., 1])
     gain = 10 * np.log10(np.mean(np.abs(noisy - clean) ** 2) / np.mean(np.abs(after - clean) ** 2))
