@@ -1,16 +1,22 @@
 # make demo  : environment, installation and the main job (minutes on two cores)
 # make test  : environment, installation and the tests
+# make quick : the tests of the packages that compile little, without those marked slow (minutes less than all)
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test quick lint bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m experiments.vrfnet_open_mpi --preset quick --run-dir runs/demo
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mpijax --cov-report=term:skip-covered --cov-fail-under=95
+
+QUICK := core rows physics io restoration identification viz test_imports.py test_metrics.py
+
+quick: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(addprefix tests/,$(QUICK))
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.quickly import compile_steps_quickly
-
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "xspace.md"
 
 
@@ -41,8 +39,7 @@ def test_pairs(run):
 
 
 @pytest.mark.slow
-def test_two_stages(run, monkeypatch):
-    compile_steps_quickly(monkeypatch)
+def test_two_stages(run):
     names = run(2)
     assert names["image"].shape == (2, 16, 16, 1) and np.all(np.isfinite(names["image"]))
     assert names["second"].config["stage"] == 2

@@ -8,7 +8,6 @@ from experiments.mpi_mamba_simulation import PRESETS, main
 from experiments.support import mpi_mamba_report as report
 from experiments.support import xspace_cases as xspace
 from experiments.support.xspace_networks import NETWORKS, Training
-from tests.quickly import compile_steps_quickly
 
 SIZE = 32
 
@@ -59,7 +58,6 @@ def finished(tmp_path_factory):
         progress=False,
     )
     with pytest.MonkeyPatch.context() as patch:
-        compile_steps_quickly(patch)
         patch.setattr(xspace, "WIENER", (1e-5, 1e-3))
         patch.setattr(xspace, "LUCY", (10, 40))
         yield config, main(config)

@@ -24,14 +24,6 @@ from mpijax.datasets import (
 from mpijax.system import simulate_system_matrix
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quickly_compiled():
-    """Most of the time goes into compiling."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     """A run of the first experiment, whose network the others use."""

@@ -11,15 +11,42 @@ from flax import nnx
 from mpijax import models
 
 
+class _OneKey(nnx.RngStream):
+    """A stream that stays at its first key: counting keys on, flax prints the whole trace so far at each of them."""
+
+    def __call__(self):
+        return self.key[...]
+
+
+def shapes(make):
+    """The module that `make(rngs)` builds, with shapes in place of numbers; nothing is allocated."""
+
+    def build():
+        rngs = nnx.Rngs(0)
+        rngs.default = _OneKey(0, tag="default")
+        return make(rngs)
+
+    return nnx.eval_shape(build)
+
+
+def abstract(name, **options):
+    """A network with shapes in place of weights."""
+    return shapes(lambda rngs: models.create(name, rngs=rngs, **options))
+
+
 def count(name, **options):
-    """Trainable scalars of a network; nothing is allocated."""
-    model = nnx.eval_shape(lambda: models.create(name, rngs=nnx.Rngs(0), **options))
+    """Trainable scalars of a network."""
+    return size(abstract(name, **options))
+
+
+def size(model):
+    """Trainable scalars of a module, or of the shapes of one."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
 
 
 def create(name, **options):
     """A network with random numbers in all its variables, in none of them zero and running statistics of their own."""
-    return draw(nnx.eval_shape(lambda: models.create(name, rngs=nnx.Rngs(0), **options)))
+    return draw(abstract(name, **options))
 
 
 def draw(model):
@@ -44,6 +71,12 @@ def draw(model):
 def untrained(name, x, mask=None, **options):
     """Output of a fresh network."""
     return jax.jit(lambda x, mask: models.create(name, rngs=0, **options)(x, mask=mask))(x, mask)
+
+
+@nnx.jit
+def call(model, x, **inputs):
+    """Output of a network as one program; op by op, every operation is compiled by itself."""
+    return model(x, **inputs)
 
 
 def train(model, x, mask=None):
@@ -113,7 +146,7 @@ def check_gradient(model, x, mask):
 
 def check_config(model):
     """The configuration rebuilds the network."""
-    again = nnx.eval_shape(lambda: models.create(**model.config, rngs=nnx.Rngs(0)))
+    again = abstract(**model.config)
     assert again.config == model.config and nnx.graphdef(again) == nnx.graphdef(model)
 
 

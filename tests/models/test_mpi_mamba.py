@@ -21,31 +21,18 @@ from mpijax.training import (
     with_latent,
 )
 from mpijax.training.step import NETWORK, as_partial
-from tests.models.grids import check_config, count, create
-from tests.quickly import QUICKLY
+from tests.models.grids import abstract, check_config, count, create, shapes, size
 
 TINY = dict(
     channels=1, features=4, blocks=(1, 1), heads=(1, 2), refinement=0, states=2, embed=4, encoder_blocks=1
 ) | dict(side=2, denoiser_features=8)
 
 
-def size(part):
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(part, nnx.Param)))
-
-
-def abstract(**options):
-    return nnx.eval_shape(lambda: models.create("mpi_mamba", rngs=nnx.Rngs(0), **options))
-
-
-def quickly(make):
-    """A module whose initial weights are drawn by one program."""
-    graph = nnx.graphdef(nnx.eval_shape(make))
-    return nnx.merge(graph, jax.jit(lambda: nnx.state(make()), compiler_options=QUICKLY)())
-
-
 def test_counts():
     """Those of the public code; with one channel the encoder's first convolution has 4 x 16 x 9 x 64 weights fewer."""
-    first, second, gray = abstract(channels=3), abstract(channels=3, stage=2), abstract(channels=1)
+    first, second, gray = (
+        abstract("mpi_mamba", **options) for options in (dict(channels=3), dict(channels=3, stage=2), dict(channels=1))
+    )
     assert (size(first.generator), size(first.encoder)) == (14_673_877, 585_688)
     assert (size(second.generator), size(second.condition), size(second.denoiser)) == (14_673_877, 558_040, 2_629_937)
     assert (size(gray.generator), size(gray.encoder)) == (14_671_285, 585_688 - 4 * 16 * 9 * 64)
@@ -53,7 +40,7 @@ def test_counts():
 
 
 def test_a_block_has_the_published_size():
-    block = nnx.eval_shape(lambda: FusionBlock(48, None, 16, True, rngs=nnx.Rngs(0)))
+    block = shapes(lambda rngs: FusionBlock(48, None, 16, True, rngs=rngs))
     assert [size(part) for part in (block.scan, block.feed_forward)] == [36_480, 20_574] and size(block) == 57_246
 
 
@@ -74,7 +61,7 @@ def test_shapes():
         (dict(stage=1), {"truth": jnp.zeros((2, 30, 17, 1))}),
         (dict(stage=2), {"start": jnp.zeros((2, 4, 16))}),
     ):
-        graph, state = nnx.split(abstract(**TINY, **options))
+        graph, state = nnx.split(abstract("mpi_mamba", **TINY, **options))
         out = jax.eval_shape(
             lambda s, x, graph=graph, inputs=inputs: nnx.merge(graph, s)(x, **inputs), state, jnp.zeros((2, 30, 17, 1))
         )
@@ -176,10 +163,10 @@ def trained():
         if stage == 2:
             first, state = results[1][0], results[1][3]
             nnx.update(first, state.weights.params)
-            model = quickly(lambda first=first: second_stage(first, rngs=nnx.Rngs(1)))
+            model = nnx.jit(lambda first: second_stage(first, rngs=nnx.Rngs(1)))(first)
             batches = with_latent(batches, split(first)[0], state.weights)
         network, weights = split(model)
-        step = jax.jit(make_train_step(network, optimizer, loss="l1"), compiler_options=QUICKLY)
+        step = jax.jit(make_train_step(network, optimizer, loss="l1"))
         state, losses = init_state(weights, optimizer), []
         for _ in range(20):
             state, value = step(state, jax.random.key(3), batches)
@@ -216,7 +203,7 @@ def test_second_stage_learns_pixels_and_tokens(trained):
         return pixel_loss(image, batch["target"], kind="l1"), jnp.mean(jnp.abs(tokens - latent))
 
     network_key = jax.random.fold_in(key, NETWORK)
-    pixels, tokens = jax.jit(parts, compiler_options=QUICKLY)(weights, batch, network_key)
+    pixels, tokens = jax.jit(parts)(weights, batch, network_key)
     np.testing.assert_allclose(losses[0], pixels + tokens, rtol=1e-4)
     assert float(tokens) > 0.01 * losses[0]
 
@@ -241,7 +228,7 @@ def test_what_a_stage_needs_is_asked_for(trained, tmp_path):
 
 @pytest.mark.parametrize("options", [{}, dict(stage=2, legacy_eps=True), *ABLATIONS.values()])
 def test_config(options):
-    check_config(abstract(**TINY, **options))
+    check_config(abstract("mpi_mamba", **TINY, **options))
 
 
 @pytest.mark.parametrize(

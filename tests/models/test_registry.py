@@ -10,7 +10,6 @@ from mpijax import models
 from mpijax.training import make_predict, split
 from mpijax.training.step import learn
 from tests.models.grids import create
-from tests.quickly import QUICKLY
 
 SMALL = {
     "consistent_unet": dict(scale=2, features=(4,), blocks=1),
@@ -97,7 +96,7 @@ def test_a_mask_and_a_noise_level_are_used_or_refused(name):
         def outputs(x):
             return [network.evaluate(weights, x, **one) for one in ({}, *({given: used[given]} for given in used))]
 
-        bare, *others = jax.jit(outputs, compiler_options=QUICKLY)(x)
+        bare, *others = jax.jit(outputs)(x)
         assert all(float(jnp.abs(other - bare).max()) > 1e-4 for other in others)
 
 

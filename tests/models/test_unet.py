@@ -10,6 +10,7 @@ from flax import nnx
 from mpijax import models
 from mpijax.models.blocks.convolution import Conv
 from mpijax.models.unet import fill, main_phase, rotate
+from tests.models.grids import call
 
 
 def awake(seed: int = 0, **options) -> nnx.Module:
@@ -33,7 +34,7 @@ def in_box(values: jax.Array, box: tuple[int, ...]) -> jax.Array:
 def test_untrained_network_returns_its_input(dimensions, patch):
     network = models.create("unet", dimensions=dimensions, features=(8, 8), patch=patch, rngs=0)
     x = row((5, 7, 6)[:dimensions])
-    np.testing.assert_allclose(network(x), x, atol=1e-6)
+    np.testing.assert_allclose(call(network, x), x, atol=1e-6)
 
 
 @pytest.mark.parametrize(("shape", "small", "large"), [((5, 7), (8, 8), (16, 20)), ((4, 5, 6), (8, 8, 8), (8, 12, 9))])
@@ -43,11 +44,11 @@ def test_neither_the_padding_nor_what_lies_in_it_changes_the_result(shape, small
     known = jnp.ones((2, *shape, 1)).at[:, 1:3].set(0)
     mask = jnp.concatenate([known, jnp.ones_like(known)], -1)
     inside = (slice(None), *(slice(n) for n in shape))
-    plain = network(x, mask=mask, noise_level=level)
+    plain = call(network, x, mask=mask, noise_level=level)
     assert float(jnp.abs(plain - x * known).max()) > 0.1
     for box in (small, large):
         garbage = jnp.where(in_box(mask, box)[..., :1] > 0, in_box(x, box), 1e3)
-        result = network(garbage, mask=in_box(mask, box), noise_level=level)[inside]
+        result = call(network, garbage, mask=in_box(mask, box), noise_level=level)[inside]
         np.testing.assert_allclose(result, plain, atol=2e-6 * float(jnp.abs(plain).max()))
 
 
@@ -73,7 +74,7 @@ def test_a_global_phase_goes_through_up_to_the_sign_of_the_row(name):
     x, level = row((6, 7)), jnp.array([0.1, 0.2])
 
     def odd(x):
-        return (network(x, noise_level=level) - network(-x, noise_level=level)) / 2
+        return (call(network, x, noise_level=level) - call(network, -x, noise_level=level)) / 2
 
     turn = jnp.array([0.7, 2.9])
     np.testing.assert_allclose(odd(rotate(x, turn)), rotate(odd(x), turn), atol=1e-5)
@@ -104,15 +105,17 @@ def test_one_mask_stands_for_known_and_inside():
     network = awake()
     x = row((6, 6))
     known = jnp.ones((2, 6, 6, 1)).at[:, 4:].set(0)
-    np.testing.assert_array_equal(network(x, mask=known), network(x, mask=jnp.concatenate([known, known], -1)))
-    filled = network(x, mask=jnp.concatenate([known, jnp.ones_like(known)], -1))
+    np.testing.assert_array_equal(
+        call(network, x, mask=known), call(network, x, mask=jnp.concatenate([known, known], -1))
+    )
+    filled = call(network, x, mask=jnp.concatenate([known, jnp.ones_like(known)], -1))
     assert float(jnp.abs(filled[:, 4:]).max()) > 0
 
 
 def test_noise_level_is_heard():
     network, x = awake(), row((6, 6))
-    np.testing.assert_array_equal(network(x), network(x, noise_level=jnp.zeros(2)))
-    assert float(jnp.abs(network(x, noise_level=jnp.array([0.3, 0.3])) - network(x)).max()) > 1e-3
+    np.testing.assert_array_equal(call(network, x), call(network, x, noise_level=jnp.zeros(2)))
+    assert float(jnp.abs(call(network, x, noise_level=jnp.array([0.3, 0.3])) - call(network, x)).max()) > 1e-3
 
 
 @pytest.mark.parametrize("scale", [1, 2])
@@ -123,7 +126,9 @@ def test_measured_voxels_change_with_the_noise_alone(scale):
     known = jnp.ones((2, 6, 8, 1)).at[:, 2:4].set(0)
     mask = jnp.concatenate([known, jnp.ones_like(known)], -1)
     every = (slice(None), slice(None, None, scale), slice(None, None, scale))
-    clean, slight, noisy = (network(x, mask=mask, noise_level=jnp.full(2, level))[every] for level in (0, 1e-3, 0.1))
+    clean, slight, noisy = (
+        call(network, x, mask=mask, noise_level=jnp.full(2, level))[every] for level in (0, 1e-3, 0.1)
+    )
     np.testing.assert_allclose(clean * known, x * known, atol=1e-5)
     changes = [float(jnp.abs((out - x) * known).max()) for out in (slight, noisy)]
     assert 0 < changes[0] < 0.2 * changes[1]
@@ -164,10 +169,10 @@ def test_bfloat16_computes_close_to_float32_with_float32_weights():
     nnx.update(low, nnx.state(network))
     x = row((6, 6))
     level = jnp.array([0.3, 0.3])
-    out = low(x, noise_level=level)
+    out = call(low, x, noise_level=level)
     assert out.dtype == jnp.float32
     chex.assert_trees_all_equal_dtypes(nnx.to_pure_dict(nnx.state(low)), nnx.to_pure_dict(nnx.state(network)))
-    difference = float(jnp.abs(out - network(x, noise_level=level)).max())
+    difference = float(jnp.abs(out - call(network, x, noise_level=level)).max())
     assert 0 < difference < 0.05 * float(jnp.abs(out).max())
 
 
@@ -175,8 +180,8 @@ def test_configuration_makes_the_same_network_again():
     network = models.create("unet", scale=2, features=(8, 12), rngs=0)
     again = models.create(**network.config, rngs=0)
     x = row((4, 6))
-    np.testing.assert_array_equal(network(x), again(x))
-    assert network(x).shape == (2, 8, 12, 2)
+    np.testing.assert_array_equal(call(network, x), call(again, x))
+    assert call(network, x).shape == (2, 8, 12, 2)
 
 
 @pytest.mark.parametrize(

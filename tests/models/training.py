@@ -7,7 +7,6 @@ import numpy as np
 from mpijax.training import TrainConfig, adam, init_state, make_train_step, split
 from mpijax.training.step import as_partial
 from tests.models.grids import create
-from tests.quickly import QUICKLY
 
 
 def check_loss_falls(name, scale, *, size=(4, 6), learning_rate=1e-2, loss="l1", **options):
@@ -27,7 +26,7 @@ def check_loss_falls(name, scale, *, size=(4, 6), learning_rate=1e-2, loss="l1",
     step = make_train_step(network, optimizer, loss=loss)
     state, losses = init_state(weights, optimizer), []
     batches = as_partial(jax.tree_util.Partial(batch, jnp.asarray(target), jnp.asarray(coarse)))
-    compiled = jax.jit(step, compiler_options=QUICKLY)
+    compiled = jax.jit(step)
     for _ in range(20):
         state, value = compiled(state, jax.random.key(0), batches)
         losses.append(float(value))
