@@ -7,8 +7,8 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # several test processes on few cores: the threads of NumPy's BLAS wait for each other (a 0.05 s QR took 26 s)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# programs of tests run once, on small arrays: their time is the compiler's, a third of it with these settings, which
-# processes that tests start inherit
+# programs of tests run once, on small arrays: their time is the compiler's, and these settings shorten it;
+# processes that tests start inherit them
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
 # what takes long to compile is compiled once for all test processes, and for the next run
