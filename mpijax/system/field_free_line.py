@@ -18,7 +18,7 @@ from mpijax.system.matrix import SystemMatrix
 from mpijax.system.model import ParticleModel, Rule, check_model
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
-from mpijax.system.simulate import precision, time_chunk, voltage_factor
+from mpijax.system.simulate import precision, voltage_factor
 
 HARMONICS = tuple(range(2, 10))
 """Harmonics of the drive frequency that TranSMS uses."""
@@ -154,7 +154,7 @@ def simulate_field_free_line(
         rule=particle.rule(),
         indices=tuple(indices.tolist()),
         dtype=dtype,
-        chunk=time_chunk(particle, samples, grid.size, coils, dtype, memory_limit, traced=True),
+        chunk=time_domain.voxels_per_chunk(particle, samples, grid.size, coils, dtype, memory_limit, traced=True),
     )
     frequencies = sequence.frequencies[indices]
     sample_volume = grid.voxel_volume if sample_volume is None else sample_volume

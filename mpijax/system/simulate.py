@@ -25,17 +25,6 @@ from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 from mpijax.system.setup import Setup
 
-WHOLE_BYTES = 2**27
-"""Working set up to which a grid is simulated in one piece: without a loop over chunks the work is spread over all cores."""
-
-CACHE_BYTES = 2**25
-"""Working set of one chunk of a larger grid: what the last-level cache of a small machine holds."""
-
-SMALL_BYTES = 2**23
-"""Working set of one chunk where it is passed through many times: by models that keep arrays of their own (the sums over
-quadrature nodes of anisotropic particles), and under reverse mode, which traced parameters may be meant for. ``memory_limit``
-overrides it; benchmarks.bench_simulate and benchmarks.bench_separable time both cases."""
-
 SEPARABLE_BYTES = 2**30
 """Working memory of the separable engine beside the result."""
 
@@ -208,12 +197,14 @@ def simulate_rows(
     arguments = scanner, sequence, particle, points[order], scanner.receive_coils
     settings: dict[str, Any] = {"rule": particle.rule(), "indices": indices, "count": jnp.sum(valid)}
     if nodes is None:
-        chunk = time_chunk(particle, sequence.n_samples, n_voxels, n_channels, dtype, memory_limit, traced=True)
+        chunk = time_domain.voxels_per_chunk(
+            particle, sequence.n_samples, n_voxels, n_channels, dtype, memory_limit, traced=True
+        )
         rows = time_domain.spectra(*arguments, **settings, chunk=chunk)
     else:
         check_range("nodes", nodes, 2, 256, "phases per axis")
         samples = nodes ** sum(sequence.active)
-        chunk = time_chunk(particle, samples, n_voxels, n_channels, dtype, memory_limit, traced=True)
+        chunk = time_domain.voxels_per_chunk(particle, samples, n_voxels, n_channels, dtype, memory_limit, traced=True)
         rows = phase_nodes.spectra(*arguments, **settings, nodes=nodes, chunk=chunk)
     rows = rows[..., jnp.argsort(order)]
     factor = jnp.asarray(sequence.frequencies * -2j * np.pi, rows.dtype)
@@ -256,7 +247,7 @@ class _Call:
             self._plan_separable(extent, memory_limit)
         else:
             traced = not is_concrete((scanner, sequence, particle, grid))
-            self.chunk = time_chunk(
+            self.chunk = time_domain.voxels_per_chunk(
                 particle, sequence.n_samples, grid.size, n_channels, self.dtype, memory_limit, traced
             )
 
@@ -353,31 +344,6 @@ def _not_separable(scanner: Scanner, particle: ParticleModel, indices: IntVector
     if not is_concrete(indices):
         return "frequency_indices are traced"
     return None
-
-
-def time_chunk(
-    particle: ParticleModel,
-    n_samples: int,
-    n_voxels: int,
-    n_channels: int,
-    dtype: jnp.dtype,
-    memory_limit: int | None,
-    traced: bool,
-) -> int:
-    """Voxels per chunk of the time engine under a memory limit [bytes], None = by the sizes above."""
-    needed = time_domain.bytes_per_voxel(particle, n_samples, n_channels, dtype.itemsize)
-    limit = memory_limit
-    if limit is None:
-        if particle.arrays_per_sample:
-            limit = SMALL_BYTES
-        elif needed * n_voxels > WHOLE_BYTES:
-            limit = CACHE_BYTES
-        else:
-            limit = SMALL_BYTES if traced else WHOLE_BYTES
-        limit = max(limit, needed)
-    if limit < needed:
-        raise ValueError(f"memory_limit = {limit} bytes; one voxel of this sequence needs {needed}.")
-    return chunk_size(n_voxels, needed, limit)
 
 
 @partial(jax.jit, static_argnames=("rule", "dtype", "chunk"))

@@ -3,12 +3,23 @@
 import jax
 import jax.numpy as jnp
 
-from mpijax.core.batching import capped_map
+from mpijax.core.batching import capped_map, chunk_size
 from mpijax.core.typing import Array, Bool, Complex, Float, IntVector, Scalar
 from mpijax.system.coils import Coils, coil_sensitivities
 from mpijax.system.model import ParticleModel, Rule
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
+
+WHOLE_BYTES = 2**27
+"""Working set up to which a grid is simulated in one piece: without a loop over chunks the work is spread over all cores."""
+
+CACHE_BYTES = 2**25
+"""Working set of one chunk of a larger grid: what the last-level cache of a small machine holds."""
+
+SMALL_BYTES = 2**23
+"""Working set of one chunk where it is passed through many times: by models that keep arrays of their own (the sums over
+quadrature nodes of anisotropic particles), and under reverse mode, which traced parameters may be meant for. ``memory_limit``
+overrides it; benchmarks.bench_simulate and benchmarks.bench_separable time both cases."""
 
 
 def bytes_per_voxel(particle: ParticleModel, n_samples: int, n_channels: int, itemsize: int) -> int:
@@ -66,3 +77,28 @@ def spectra(
         return jnp.stack([(s if indices is None else s[:, indices]).T for s in transformed])
 
     return capped_map(chunk_spectra, points, chunk, out_axis=-1, count=count)
+
+
+def voxels_per_chunk(
+    particle: ParticleModel,
+    n_samples: int,
+    n_voxels: int,
+    n_channels: int,
+    dtype: jnp.dtype,
+    memory_limit: int | None,
+    traced: bool,
+) -> int:
+    """Voxels per chunk of the time engine under a memory limit [bytes], None = by the sizes above."""
+    needed = bytes_per_voxel(particle, n_samples, n_channels, dtype.itemsize)
+    limit = memory_limit
+    if limit is None:
+        if particle.arrays_per_sample:
+            limit = SMALL_BYTES
+        elif needed * n_voxels > WHOLE_BYTES:
+            limit = CACHE_BYTES
+        else:
+            limit = SMALL_BYTES if traced else WHOLE_BYTES
+        limit = max(limit, needed)
+    if limit < needed:
+        raise ValueError(f"memory_limit = {limit} bytes; one voxel of this sequence needs {needed}.")
+    return chunk_size(n_voxels, needed, limit)
