@@ -1,6 +1,7 @@
 """What the card of a network's weights says of its training: written by `train`, read by `restore`."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ KEY = "trained_for"
 def to_card(trained: Trained) -> dict[str, Any]:
     """The entry of a card, plain values."""
     tasks = [{"name": task.name, **task.facts()} for task in trained.tasks]
-    return {**{field.name: getattr(trained, field.name) for field in dataclasses.fields(trained)}, "tasks": tasks}
+    limit = None if math.isinf(trained.noise_limit) else trained.noise_limit  # JSON has no infinity
+    return dataclasses.asdict(dataclasses.replace(trained, tasks=())) | {"tasks": tasks, "noise_limit": limit}
 
 
 def from_card(path: Path, card: Mapping[str, Any]) -> Trained:
@@ -43,9 +45,8 @@ def from_card(path: Path, card: Mapping[str, Any]) -> Trained:
 def _read(entry: Mapping[str, Any]) -> Trained:
     tasks = tuple(task_of(**{"task": facts["name"], **_without(facts, "name")}) for facts in entry["tasks"])
     check_choice("scaling", entry["scaling"], ("peak", *SCALINGS))
-    found = Trained(
-        tasks, int(entry["dimensions"]), entry["scaling"], float(entry["noise_limit"]), int(entry["members"])
-    )
+    limit = math.inf if entry["noise_limit"] is None else float(entry["noise_limit"])
+    found = Trained(tasks, int(entry["dimensions"]), entry["scaling"], limit, int(entry["members"]))
     if not tasks or found.dimensions not in (2, 3) or found.members < 1:
         raise ValueError("tasks")
     return found
