@@ -53,7 +53,7 @@ def network_rows(
     ) -> Complex[jax.Array, " b *t"]:
         inputs: dict[str, Any] = {}
         if trained.scaling == "peak":
-            scaled, unit = normalize(jax.numpy.where(known, rows, 0), row_scale(rows, mask=known))
+            scaled, unit = normalize(jax.numpy.where(known, rows, 0), row_scale(rows, known=known))
             channels, level = complex_to_channels(scaled), None if sigma is None else jax.numpy.asarray(sigma) / unit
             mask = np.stack([known, inside], -1).astype(np.float32)
             inputs["mask"] = np.broadcast_to(mask, (*rows.shape, 2))

@@ -29,22 +29,22 @@ def present_rows(values: Complex[Array, "c f n"], floor: float = ROW_FLOOR) -> B
     return (power > 0) & (power >= floor**2 * jnp.max(power))
 
 
-def row_scale(rows: Inexact[Array, " b *shape"], *, mask: Bool[Array, "..."] | None = None) -> Float[jax.Array, " b"]:
+def row_scale(rows: Inexact[Array, " b *shape"], *, known: Bool[Array, "..."] | None = None) -> Float[jax.Array, " b"]:
     """Largest finite modulus of each row; one where a row is zero, so that dividing by it is always allowed.
 
     Zero stays zero under this scaling, so zero padding is neutral; the phase is kept.
 
     Args:
         rows: Rows, the first axis counts them.
-        mask: True where entries are known; broadcasts against ``rows``.
+        known: True where entries are measured; broadcasts against ``rows``.
 
     Returns:
         Positive scale of each row (b,), in the unit of the rows.
     """
     modulus = jnp.abs(jnp.asarray(rows))
     modulus = jnp.where(jnp.isfinite(modulus), modulus, 0)
-    if mask is not None:
-        modulus = jnp.where(mask, modulus, 0)
+    if known is not None:
+        modulus = jnp.where(known, modulus, 0)
     peak = jnp.max(modulus.reshape(modulus.shape[0], -1), axis=1)
     return jnp.where(peak > 0, peak, 1)
 

@@ -41,12 +41,12 @@ def test_zero_rows_stay_zero_with_finite_gradients():
 def test_the_scale_of_other_rows_and_of_known_entries():
     fine, mask = rows((2, 4, 4)), np.zeros((4, 4), bool)
     mask[:2] = True
-    scale = row_scale(fine, mask=mask)
+    scale = row_scale(fine, known=mask)
     np.testing.assert_allclose(scale, np.abs(fine[:, :2]).max((1, 2)), rtol=1e-6)
     scaled, same = normalize(fine, scale)
     np.testing.assert_array_equal(same, scale)
     np.testing.assert_allclose(scaled, fine / np.asarray(scale)[:, None, None], rtol=1e-6)
-    np.testing.assert_array_equal(row_scale(fine, mask=np.zeros((4, 4), bool)), 1.0)
+    np.testing.assert_array_equal(row_scale(fine, known=np.zeros((4, 4), bool)), 1.0)
 
 
 def test_channels_round_trip():
