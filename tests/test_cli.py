@@ -165,7 +165,10 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["train", "FINE", "--task", "inpaint", "--preset", "published", "--run-dir", "OUT"], "take preset 'quick'"),
         (["train", "FINE", "--task", "denoise", "--gradient", "1", "1", "-2", "--run-dir", "OUT"], "scanner options"),
         (["train", "--source", "2d", "--run-dir", "OUT"], "to upsample take rows of one grid"),
-        (["train", "--source", "2d", "--task", "denoise", "--diameter", "20", "--run-dir", "OUT"], "drawn at random"),
+        (
+            ["train", "--source", "2d", "--task", "denoise", "--diameter", "20", "--run-dir", "OUT"],
+            "--diameter",
+        ),
         (
             ["train", "--source", "2d", "--task", "denoise", "--shape", "9", "1", "1", "--run-dir", "OUT"],
             "no field-free",

@@ -102,7 +102,9 @@ def reconstruct(
     viz.save(viz.plot_slices(panels, problem.grid, unit=made.unit), png)
     if nifti is not None:
         mj.io.write_nifti(nifti, made)
-    print(f"wrote {', '.join(map(str, outputs))}: {len(images)} frames of {by(problem.grid.shape)} voxels")
+    print(
+        f"wrote {', '.join([_with_format(outputs[0]), *map(str, outputs[1:])])}: {len(images)} frames of {by(problem.grid.shape)} voxels"
+    )
 
 
 @contextmanager
@@ -136,7 +138,7 @@ def _print_results(problem: Problem, solutions: dict[str, mj.Solution], seconds:
         table.add_row(
             name,
             strength,
-            f"{float(np.mean(np.asarray(solution.stats['residual']))):.2%}",
+            f"{float(np.mean(np.asarray(solution.stats['residual']))):.2%}" if "residual" in solution.stats else "-",
             f"{images.max():.4g}",
             ", ".join(f"{1e3 * p + 0.0:.1f}" for p in position),
             f"{seconds[name]:.2f}",
@@ -160,3 +162,9 @@ def _warn(solutions: dict[str, mj.Solution]) -> None:
 def _number(value: Any) -> Any:
     array = np.asarray(value, np.float64)
     return array.item() if array.size == 1 else tuple(array.ravel().tolist())
+
+
+def _with_format(path: Path) -> str:
+    """The name of an output, with its format where the name does not say it."""
+    form = mj.io.formats.writer(path, mj.io.Reconstruction)
+    return str(path) if form.recognizes(path) else f"{path} ({form.name.upper()})"

@@ -3,7 +3,7 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import arg
 
@@ -14,45 +14,65 @@ Output = Annotated[Path, arg(aliases=["-o"])]
 
 
 @dataclass(frozen=True)
-class ScannerOptions:
+class GeometryOptions:
     """What is not given is the preset's.
 
     Attributes:
         gradient: of the selection field along x, y, z [T/m]; the sum must vanish.
         amplitude: of the drive field along x, y, z [mT]; 0 = axis not driven.
-        diameter: of the particle cores [nm].
-        anisotropy: anisotropy constant of the particles [J/m^3]; needs an easy axis or a modulation.
-        easy_axis: direction of the easy axes of immobilized particles.
-        modulation: exponent of fluid particles, whose axes follow the selection field.
         shape: voxels of the calibration along x, y, z.
         fov: field of view of the calibration [mm].
-        concentration: of the calibration sample [mmol(Fe)/L].
     """
 
     gradient: tuple[float, float, float] | None = None
     amplitude: tuple[float, float, float] | None = None
+    shape: tuple[int, int, int] | None = None
+    fov: tuple[float, float, float] | None = None
+
+    def preset(self, name: str) -> presets.Preset:
+        """The preset of this name with the given numbers in place of its own."""
+        return presets.preset(name, **self._numbers())
+
+    def _numbers(self) -> dict[str, Any]:
+        return {
+            "gradient": self.gradient,
+            "amplitude": None if self.amplitude is None else tuple(a * 1e-3 for a in self.amplitude),
+            "shape": self.shape,
+            "fov": None if self.fov is None else tuple(f * 1e-3 for f in self.fov),
+        }
+
+
+@dataclass(frozen=True)
+class ScannerOptions(GeometryOptions):
+    """What is not given is the preset's.
+
+    Attributes:
+        gradient: of the selection field along x, y, z [T/m]; the sum must vanish.
+        amplitude: of the drive field along x, y, z [mT]; 0 = axis not driven.
+        shape: voxels of the calibration along x, y, z.
+        fov: field of view of the calibration [mm].
+        diameter: of the particle cores [nm].
+        anisotropy: anisotropy constant of the particles [J/m^3]; needs an easy axis or a modulation.
+        easy_axis: direction of the easy axes of immobilized particles.
+        modulation: exponent of fluid particles, whose axes follow the selection field.
+        concentration: of the calibration sample [mmol(Fe)/L].
+    """
+
     diameter: float | None = None
     anisotropy: float | None = None
     easy_axis: tuple[float, float, float] | None = None
     modulation: float | None = None
-    shape: tuple[int, int, int] | None = None
-    fov: tuple[float, float, float] | None = None
     concentration: float | None = None
 
-    def preset(self, name: str) -> presets.Preset:
-        """The preset of this name with the given numbers in place of its own."""
-        return presets.preset(
-            name,
-            gradient=self.gradient,
-            amplitude=None if self.amplitude is None else tuple(a * 1e-3 for a in self.amplitude),
-            core_diameter=None if self.diameter is None else self.diameter * 1e-9,
-            anisotropy_constant=self.anisotropy,
-            easy_axis=self.easy_axis,
-            spatial_modulation=self.modulation,
-            shape=self.shape,
-            fov=None if self.fov is None else tuple(f * 1e-3 for f in self.fov),
-            concentration=self.concentration,
-        )
+    def _numbers(self) -> dict[str, Any]:
+        return {
+            **super()._numbers(),
+            "core_diameter": None if self.diameter is None else self.diameter * 1e-9,
+            "anisotropy_constant": self.anisotropy,
+            "easy_axis": self.easy_axis,
+            "spatial_modulation": self.modulation,
+            "concentration": self.concentration,
+        }
 
 
 AS_PRESET = ScannerOptions()

@@ -48,7 +48,7 @@ def restore(
         file: MDF file with a calibration.
         output: MDF file to write.
         task: denoise, inpaint (fill missing positions), complete (a grid measured at every scale-th position, 10 -> 19) or
-            upsample (x and y, slice by slice, 10 -> 20).
+            upsample (x and y, slice by slice, 10 -> 20), or one that an installed package brings.
         method: run directory or weights file, or a classical method; not given = the weights that ship with mpijax.
             denoise: dct-soft, dct-hard, dct-garrote, wiener. inpaint: wiener, biharmonic, biharmonic-garrote, compressed-sensing.
             complete: spline, wiener. upsample: bicubic, consistent-bicubic, spline.

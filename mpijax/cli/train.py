@@ -8,8 +8,10 @@ import numpy as np
 from tyro.conf import Positional
 
 import mpijax as mj
-from mpijax.cli.options import AS_PRESET, ScannerOptions, one_patch
+from mpijax.cli.options import GeometryOptions, one_patch
 from mpijax.core.checks import check_choice
+
+AS_PRESET = GeometryOptions()
 
 PRIORS = ("calibrations", "calibrations-3d")
 """Sources that draw scanners, grids and particles."""
@@ -34,7 +36,7 @@ def train(
     snr_threshold: float = 10.0,
     min_frequency: float = 80.0,
     slices: int = 8,
-    scanner: ScannerOptions = AS_PRESET,
+    scanner: GeometryOptions = AS_PRESET,
     seed: int = 0,
 ) -> None:
     """Train a network to restore calibrations, on calibrations of yours or simulated ones; started again, it continues.
@@ -45,7 +47,7 @@ def train(
 
     Args:
         files: MDF files with calibrations.
-        task: upsample, denoise, inpaint or complete.
+        task: upsample, denoise, inpaint or complete, or one that an installed package brings.
         source: what to train on instead of files. One scanner with random particles: 2d or 3d, with your scanner's gradient,
             amplitude, shape and fov in place of the preset's (for denoise, inpaint, complete). Random scanners and particles:
             calibrations, calibrations-3d (the same tasks). Planar rows of one grid: ffl (a field-free line, the TranSMS paper's
@@ -56,7 +58,7 @@ def train(
         run_dir: receives weights, metrics and checkpoints.
         scale: of upsample 2, 4 or 8; of complete the step between measured positions; not given = 2.
         model: to upsample vrfnet (not given), transms, consistent_unet, srcnn, vdsr, mdsr or smrnet; else wiener_unet (not given),
-            unet, dncnn, rdn, swinir or pconv_unet.
+            unet, dncnn, rdn, swinir or pconv_unet; or the name of a network that an installed package brings.
         preset: quick (a small variant for two cores) or published (the paper's network and recipe, to upsample).
         options: of the network, each as name=value, e.g. features=16 blocks=4.
         steps: of training; not given = the preset's, as for the next two.
@@ -106,15 +108,17 @@ def _words(scores: list[dict[str, float]]) -> str:
     """What came of it, of the scores before, during and after training."""
     if not scores:
         return ""
-    if "nrmse" in scores[0]:
-        values = [score["nrmse"] for score in scores]
-        return f": nRMSE {min(values):.4f} on held-out rows of maximum 1 ({values[0]:.4f} before training)"
-    values = [score["psnr"] for score in scores]
-    return f": PSNR {max(values):.2f} dB on held-out rows ({values[0]:.2f} dB before training)"
+    error = "nrmse" in scores[0]
+    values = [score["nrmse" if error else "psnr"] for score in scores]
+    best = min(values) if error else max(values)
+    kept = "" if best == values[-1] else f", {values[-1]:.4g} at the end, where the best weights are kept"
+    if error:
+        return f": nRMSE {best:.4f} on held-out rows of maximum 1 ({values[0]:.4f} before training{kept})"
+    return f": PSNR {best:.2f} dB on held-out rows ({values[0]:.2f} dB before training{kept})"
 
 
 def _simulated(
-    source: str, files: tuple[Path, ...], data_root: Path | None, factor: int, scanner: ScannerOptions
+    source: str, files: tuple[Path, ...], data_root: Path | None, factor: int, scanner: GeometryOptions
 ) -> Any:
     """Calibrations that are simulated while the network trains."""
     from mpijax.datasets import Calibrations, RestorationPrior
@@ -126,10 +130,6 @@ def _simulated(
             f"source = {source!r} trains denoise, inpaint and complete; to upsample take rows of one grid."
         )
     if source in SCANNERS:
-        drawn = ("diameter", "anisotropy", "easy_axis", "modulation", "concentration")
-        given = [name for name in drawn if getattr(scanner, name) is not None]
-        if given:
-            raise ValueError(f"{', '.join(given)} of source = {source!r}: particles are drawn at random; leave it out.")
         return Calibrations.of_scanner(scanner.preset(source))
     if scanner != AS_PRESET:
         raise ValueError(f"source = {source!r} draws its scanners; leave out the scanner options.")

@@ -16,7 +16,7 @@ def forward(
 
     Args:
         module: its ``__name__``.
-        moved: the module that holds a name now, for each name.
+        moved: the module that holds a name now, for each name; "module:name" where it is called otherwise.
         renamed: what to write instead, for each name that has no twin.
 
     Returns:
@@ -28,7 +28,8 @@ def forward(
             raise AttributeError(f"{module}.{name} is no more; use {renamed[name]}")
         if name not in moved:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        warnings.warn(f"{module}.{name} is {moved[name]}.{name}", DeprecationWarning, stacklevel=2)
-        return getattr(importlib.import_module(moved[name]), name)
+        where, _, now = moved[name].partition(":")
+        warnings.warn(f"{module}.{name} is {where}.{now or name}", DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(where), now or name)
 
     return get

@@ -80,11 +80,11 @@ if not TYPE_CHECKING:
             "normalize": "mpijax.rows",
             "present_rows": "mpijax.rows",
             "stride_mask": "mpijax.rows",
+            "RecoverySource": "mpijax.datasets:TrainingRows",
+            "RecoveryTask": "mpijax.datasets:CoarseMeasurement",
+            "RestorationTask": "mpijax.datasets.former",
         },
         {
-            "RecoverySource": "TrainingRows, the same values",
-            "RecoveryTask": "CoarseMeasurement, the same values",
-            "RestorationTask": "RandomCorruption((Denoise(),)); tasks are values: Inpaint(), Complete(2), Upsample(2, 'stride')",
             "recovery_batches": "TrainingRows(...).batches(pairs, batch_size, key)",
         },
     )

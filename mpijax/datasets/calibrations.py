@@ -48,9 +48,16 @@ class Calibrations:
     validation: int = 24
 
     def __post_init__(self) -> None:
+        for name in ("smallest", "slots", "rows_per_matrix", "reuse"):
+            check_count(name, getattr(self, name))
         check_count("validation", self.validation, 0)
+        for name in ("draws", "nodes"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
         if not self.boxes:
             raise ValueError("boxes is empty; give at least one size in voxels per axis.")
+        for size in self.boxes:
+            check_count("boxes", size, self.smallest)
 
     @property
     def dimensions(self) -> int:

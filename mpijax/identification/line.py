@@ -216,7 +216,7 @@ def fit_field_free_line(coarse: SystemMatrix, scale: int = 1, *, starts: int = 4
     )
 
 
-def _check_request(coarse: SystemMatrix, scale: int, starts: int) -> None:
+def _check_request(coarse: object, scale: int, starts: int) -> None:
     if not isinstance(coarse, SystemMatrix):
         raise TypeError(f"coarse is a {type(coarse).__name__}; a simulator is fitted to a whole SystemMatrix.")
     if not is_concrete(coarse):

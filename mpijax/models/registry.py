@@ -99,4 +99,11 @@ def create(
         raise ValueError("rngs is missing; pass a seed or rngs=flax.nnx.Rngs(seed) to draw the initial weights.")
     rngs = nnx.Rngs(rngs) if isinstance(rngs, int) else rngs
     shape = None if input_shape is None else tuple(input_shape)
-    return network(channels=channels, scale=scale, input_shape=shape, rngs=rngs, **config)
+    made = network(channels=channels, scale=scale, input_shape=shape, rngs=rngs, **config)
+    missing = [key for key in ("name", *options) if key not in made.config]
+    if missing:
+        raise ValueError(
+            f"{network.__name__} does not tell {', '.join(missing)}, from which its weights are read again; call "
+            f"super().__init__(name={name!r}, channels=channels, scale=scale, input_shape=input_shape, ...) with all options."
+        )
+    return made

@@ -32,12 +32,12 @@ if not TYPE_CHECKING:
             "random_mask": "mpijax.rows",
             "spline_upsample": "mpijax.rows",
             "wiener_inpaint": "mpijax.rows",
+            "recover_by_patches": "mpijax.restoration:upsample_by_patches",
+            "train_recovery": "mpijax.restoration.training",
         },
         {
             "CLASSICAL": "Upsample(scale).classical(), which names them",
             "find_restorer": "find_method(task, dimensions, method), whose task is a value: Denoise(), Complete(2), ...",
             "network_upsampler": "find_method(Upsample(scale, sampling), 2, path), or mpijax.restoration.network.network_rows",
-            "recover_by_patches": "upsample_by_patches, the same function",
-            "train_recovery": "train(CoarseMeasurement(scale, ...), rows, network, config, run_dir=...)",
         },
     )

@@ -126,7 +126,8 @@ def _restoring(model: str, preset: str, changes: dict[str, Any]) -> Recipe:
     able = [name for name in models.names(takes="mask") if name not in _PUBLISHED]
     if model not in able:
         raise ValueError(
-            f"{model!r} does not restore rows on their own grid; choose one of {', '.join(map(repr, able))}."
+            f"{model!r} does not restore rows on their own grid (its forward takes no mask, or it upsamples); choose one of "
+            f"{', '.join(map(repr, able))}."
         )
     if preset == "published":
         raise ValueError(f"no recipe is published for {model!r} as a network that keeps the grid; take preset 'quick'.")

@@ -11,8 +11,9 @@ from mpijax import models
 from mpijax.datasets.buckets import Prior
 from mpijax.datasets.calibrations import Calibrations
 from mpijax.datasets.corruption import RandomCorruption
-from mpijax.datasets.pairs import Pairs
-from mpijax.datasets.sources import Source
+from mpijax.datasets.pairs import Pairs, Rows, RowSource
+from mpijax.datasets.sources import Source, TrainingRows
+from mpijax.models.blocks.layers import Network
 from mpijax.restoration.card import KEY, to_card
 from mpijax.rows.tasks import Task, task_of
 from mpijax.training import Result, TrainConfig, fit
@@ -47,10 +48,22 @@ def train(
         The finished run.
 
     Raises:
+        TypeError: something else in the place of task, prior, network, config or run directory.
         ValueError: settings that do not fit, or a run directory that holds another run.
     """
-    pairs = _pairs(task)
-    source = prior if isinstance(prior, Source) else Calibrations(prior)
+    pairs, source = _pairs(task), _source(prior)
+    if not isinstance(config, TrainConfig):
+        raise TypeError(
+            f"config is a {type(config).__name__}; expected a TrainConfig, e.g. recipe('wiener_unet').config."
+        )
+    if not isinstance(run_dir, str | Path):
+        raise TypeError(f"run_dir is a {type(run_dir).__name__}; give the path of a folder.")
+    if Path(run_dir).exists() and not Path(run_dir).is_dir():
+        raise ValueError(f"{run_dir} is a file; give the name of a folder for the run.")
+    if not isinstance(network, str | Network):
+        raise TypeError(
+            f"network is a {type(network).__name__}; expected a name, or what mpijax.models.create returns."
+        )
     if isinstance(network, str):
         network = _created(network, pairs, source, config.seed, options or {})
     elif options:
@@ -67,14 +80,50 @@ def train(
     )
 
 
-def _pairs(task: Task | str | Sequence[Task] | Pairs) -> Pairs:
-    if isinstance(task, Pairs):
+def _pairs(task: Any) -> Pairs:
+    if not isinstance(task, type) and isinstance(task, Pairs):
         return task
-    tasks = (task,) if isinstance(task, str | Task) else tuple(task)
+    tasks = tuple(task) if isinstance(task, list | tuple) else (task,)
+    if not all(isinstance(one, str | Task) for one in tasks):
+        raise TypeError(
+            f"task = {task!r}; expected a task such as Denoise(), several, or pairs such as RandomCorruption()."
+        )
     return RandomCorruption(tuple(map(task_of, tasks)))
+
+
+def _source(prior: Any) -> Source:
+    if not isinstance(prior, type):
+        if isinstance(prior, Source):
+            return prior
+        if isinstance(prior, Prior):
+            return Calibrations(prior)
+    raise TypeError(
+        f"prior = {prior!r:.60}; expected a prior with draw(key), such as RestorationPrior(), Calibrations.of_scanner(preset) for "
+        "one scanner, or TrainingRows for rows of your own."
+    )
 
 
 def _created(name: str, pairs: Pairs, source: Source, seed: int, options: dict[str, Any]) -> Any:
     shape = None if source.shape is None else tuple(n // pairs.factor for n in source.shape)
     facts = {"input_shape": shape} | ({"dimensions": source.dimensions} if source.dimensions != 2 else {})
-    return models.create(name, scale=pairs.factor, rngs=seed, **facts | options)
+    try:
+        return models.create(name, scale=pairs.factor, rngs=seed, **facts | options)
+    except TypeError as error:
+        raise ValueError(f"options = {options} do not fit the network {name!r} ({error}).") from error
+
+
+def train_recovery(
+    model: str,
+    task: Pairs,
+    source: RowSource,
+    validation: Rows | None,
+    config: TrainConfig,
+    *,
+    run_dir: str | Path,
+    model_options: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None,
+    progress: bool = True,
+) -> Result:
+    """:func:`train` as version 0.7 spelled it."""
+    rows = TrainingRows(source, validation, facts=data or {})
+    return train(task, rows, model, config, run_dir=run_dir, options=model_options, progress=progress)

@@ -190,7 +190,7 @@ class Measurement:
             return kept.reshape(e, frames, p, periods, *kept.shape[2:]).mean((1, 3))
 
         averages = self.header.averages
-        facts = {} if averages is None else {"averages": int(averages) * frames * periods}
+        facts: dict[str, Any] = {} if averages is None else {"averages": int(averages) * frames * periods}
         metadata = dict(stating(self.metadata, **facts))
         if periods > 1:
             metadata |= mean_periods(metadata, periods)

@@ -1,6 +1,6 @@
 """The system matrix as a linear operator: concentrations to voltages and back, and the rows it consists of."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -131,19 +131,21 @@ class RowOperator:
         samples = image / jnp.asarray(self.sample_unit, image.real.dtype)
         return jnp.matmul(samples.astype(jnp.result_type(samples, rows)), rows.T, precision="highest")
 
-    def adjoint(self, data: Values) -> Complex[jax.Array, "*batch n"]:
+    def adjoint(self, data: Values | Measurement) -> Complex[jax.Array, "*batch n"]:
         """The adjoint of ``matrix @ image``, x = S^H u/``sample_unit``: <S c, u> = <c, S^H u>.
 
         Args:
-            data: of the kept rows, (.., m).
+            data: of the kept rows, (.., m); or a measurement, whose rows are matched to the matrix's (frames, m).
 
         Returns:
             complex (.., n); ``grid.to_image`` gives it its shape. Differentiable.
 
         Raises:
             ValueError: data of another number of rows.
+            TypeError: no numbers.
         """
-        data, rows = jnp.asarray(data), jnp.asarray(self.rows())
+        data = _array("data", data.rows_like(self) if isinstance(data, Measurement) else data)
+        rows = jnp.asarray(self.rows())
         if not data.ndim or data.shape[-1] != len(rows):
             raise ValueError(f"data has shape {data.shape}; expected (.., {len(rows)}), one value for each kept row.")
         back = jnp.matmul(data.astype(jnp.result_type(data, rows)), rows.conj(), precision="highest")
@@ -174,6 +176,8 @@ class RowOperator:
         """
         check_count("frames", frames)
         image = self._voxels("concentration", concentration)
+        if jnp.issubdtype(image.dtype, jnp.complexfloating):
+            raise ValueError("concentration is complex; concentrations are real numbers, in mmol(Fe)/L.")
         if image.ndim > 2:
             raise ValueError(f"concentration has shape {image.shape}; expected one image, or one per frame.")
         signal = jnp.repeat(self @ image.reshape(-1, self.grid.size), frames, axis=0)
@@ -190,6 +194,9 @@ class RowOperator:
                 raise ValueError(
                     "sigma is given without key; noise is drawn from a key, jax.random.key(0) for instance."
                 )
+            typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+            if np.shape(key) != (() if typed else (2,)):
+                raise ValueError(f"key = {key!r}; expected one key, such as jax.random.key(0).")
             values = values + complex_normal(shape, jnp.asarray(sigma, values.real.dtype), key=key, dtype=values.dtype)
         return self.as_measurement(values)
 
@@ -224,7 +231,7 @@ class RowOperator:
 
     def _voxels(self, name: str, image: Values) -> Inexact[jax.Array, "*batch n"]:
         """Images (.., nz, ny, nx) or (.., n) as (.., n)."""
-        image = jnp.asarray(image)
+        image = _array(name, image)
         shape = self.grid.shape[::-1]
         if image.shape[-3:] == shape:
             image = image.reshape(*image.shape[:-3], self.grid.size)
@@ -234,3 +241,13 @@ class RowOperator:
                 "or several of them along a leading axis."
             )
         return image.astype(jnp.result_type(image, float) if jnp.issubdtype(image.dtype, jnp.integer) else image.dtype)
+
+
+def _array(name: str, values: Any) -> jax.Array:
+    """Numbers as an array; TypeError for anything else."""
+    if isinstance(values, str | bytes) or values is None:
+        raise TypeError(f"{name} is {values!r}; expected an array of numbers.")
+    try:
+        return jnp.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} is a {type(values).__name__} that holds no numbers ({error}).") from None

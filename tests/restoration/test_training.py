@@ -1,5 +1,7 @@
 """From a source to an upsampler: what training writes is what the upsampler undoes."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -114,3 +116,28 @@ def test_any_prior_trains_any_network_and_restore_takes_the_run(tmp_path):
     with pytest.raises(ValueError, match="CoarseMeasurement makes pairs of rows on one grid"):
         train(CoarseMeasurement(2), source, "srcnn", config, run_dir=tmp_path / "c", options={"features": (4, 4)})
     assert not (tmp_path / "b").exists() and not (tmp_path / "c").exists()
+
+
+def test_what_is_no_task_prior_network_or_config_is_named(tmp_path):
+    config, prior = TrainConfig(steps=1), TinyPrior()
+    run = inspect.unwrap(train)
+    for arguments, message in (
+        ((None, prior, "unet", config), "task = None; expected a task such as Denoise"),
+        ((Denoise, prior, "unet", config), "expected a task such as Denoise"),
+        ((Denoise(), None, "unet", config), "prior = None; expected a prior with draw"),
+        ((Denoise(), np.ones(3), "unet", config), "TrainingRows for rows of your own"),
+        ((Denoise(), TinyPrior, "unet", config), "expected a prior with draw"),
+        ((Denoise(), prior, None, config), "network is a NoneType; expected a name"),
+        ((Denoise(), prior, "unet", {}), "config is a dict; expected a TrainConfig"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            run(*arguments, run_dir=tmp_path / "run")
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file; give the name of a folder"):
+        run(Denoise(), prior, "unet", config, run_dir=tmp_path / "file")
+    with pytest.raises(ValueError, match=r"options = .*abc.* do not fit the network 'unet'"):
+        run(Denoise(), prior, "unet", config, run_dir=tmp_path / "run", options={"features": "abc"})
+    for change in ({"draws": 0}, {"boxes": ("a",)}, {"slots": 0}, {"boxes": (4,)}):
+        with pytest.raises(ValueError, match=next(iter(change))):
+            inspect.unwrap(Calibrations.__init__)(object.__new__(Calibrations), prior, **change)
+    assert not (tmp_path / "run").exists()

@@ -1,5 +1,6 @@
 """The system matrix as an operator: data of images, its adjoint, measurements made with it, rows in another's order."""
 
+import inspect
 from dataclasses import replace
 
 import jax
@@ -159,3 +160,24 @@ def test_rows_in_the_order_of_another(matrix):
     odd = replace(longer, frequency_indices=longer.frequency_indices + 1, frequencies=longer.frequencies * 1.01)
     with pytest.raises(ValueError, match="not multiples of"):
         shuffled.rows_like(odd)
+
+
+def test_what_is_no_image_data_or_key_is_named(matrix):
+    kind = type(matrix)
+    apply, adjoint, measure = (inspect.unwrap(getattr(kind, name)) for name in ("__matmul__", "adjoint", "measure"))
+    for call, error, message in (
+        (lambda: apply(matrix, None), TypeError, "image is None; expected an array of numbers"),
+        (lambda: measure(matrix, "snake"), TypeError, "concentration is 'snake'"),
+        (lambda: adjoint(matrix, ["x"]), TypeError, "data is a list that holds no numbers"),
+        (lambda: measure(matrix, IMAGE * 1j), ValueError, "concentration is complex"),
+        (lambda: measure(matrix, IMAGE, sigma=1e-12, key=3), ValueError, "expected one key"),
+        (lambda: measure(matrix, IMAGE, sigma=1e-12, key=jax.random.split(jax.random.key(0))), ValueError, "one key"),
+    ):
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_adjoint_takes_a_measurement_and_matches_its_rows(matrix):
+    data = matrix.measure(np.stack([IMAGE, 2 * IMAGE]))
+    want = matrix.adjoint(matrix @ np.stack([IMAGE, 2 * IMAGE]))
+    np.testing.assert_allclose(matrix.adjoint(data), want, rtol=0, atol=1e-6 * float(jnp.abs(want).max()))

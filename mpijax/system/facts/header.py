@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mpijax.core.pytree import FrozenMapping
+
+if TYPE_CHECKING:
+    Count, Text, Number = int, str, float
+else:  # a file may hold anything there
+    Count = Text = Number = Any
 
 
 @dataclass(frozen=True)
@@ -25,17 +30,19 @@ class Header:
         gradient: (1 or periods, 1, 3, 3) [T/m]; offset_field: (1 or periods, 1, 3) [T].
         concentration: of the sample; only ever named by ``assumed``.
         assumed: names of the fields that a file lacks and that its scanner, sequence and sample assume: they are no facts.
+
+    The types are what a sound file holds; whoever reads a field checks what it needs of it.
     """
 
-    averages: int | None = None
+    averages: Count | None = None
     simulated: Any = None
-    method: str | None = None
-    description: str | None = None
-    restoration: str | None = None
-    unit: str | None = None
-    base_frequency: float | None = None
-    cycle: float | None = None
-    drive_channels: int | None = None
+    method: Text | None = None
+    description: Text | None = None
+    restoration: Text | None = None
+    unit: Text | None = None
+    base_frequency: Number | None = None
+    cycle: Number | None = None
+    drive_channels: Count | None = None
     divider: Any = None
     strength: Any = None
     phase: Any = None

@@ -59,6 +59,8 @@ class Admm(Regularized):
     isotropic: bool = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.penalties, tuple | list):
+            raise ValueError(f"penalties = {self.penalties}; give them in a tuple, a single one as (penalty,).")
         for name, kind in (("l1", L1), ("tv", TV)):
             own = [
                 penalty.weight
