@@ -102,9 +102,8 @@ def reconstruct(
     viz.save(viz.plot_slices(panels, problem.grid, unit=made.unit), png)
     if nifti is not None:
         mj.io.write_nifti(nifti, made)
-    print(
-        f"wrote {', '.join([_with_format(outputs[0]), *map(str, outputs[1:])])}: {len(images)} frames of {by(problem.grid.shape)} voxels"
-    )
+    names = ", ".join([_with_format(output), *map(str, outputs[1:])])
+    print(f"wrote {names}: {len(images)} frames of {by(problem.grid.shape)} voxels")
 
 
 @contextmanager
