@@ -43,17 +43,15 @@ def from_card(path: Path, card: Mapping[str, Any]) -> Trained:
 
 
 def _read(entry: Mapping[str, Any]) -> Trained:
-    tasks = tuple(task_of(**{"task": facts["name"], **_without(facts, "name")}) for facts in entry["tasks"])
+    tasks = tuple(
+        task_of(**{"task" if key == "name" else key: v for key, v in facts.items()}) for facts in entry["tasks"]
+    )
     check_choice("scaling", entry["scaling"], ("peak", *SCALINGS))
     limit = math.inf if entry["noise_limit"] is None else float(entry["noise_limit"])
     found = Trained(tasks, int(entry["dimensions"]), entry["scaling"], limit, int(entry["members"]))
     if not tasks or found.dimensions not in (2, 3) or found.members < 1:
         raise ValueError("tasks")
     return found
-
-
-def _without(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in facts.items() if key != name}
 
 
 def _corrupted(task: Mapping[str, Any], model: Mapping[str, Any]) -> Trained:
