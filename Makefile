@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mpijax --cov-report=term:skip-covered --cov-fail-under=95
 
-QUICK := core rows physics io restoration identification viz test_imports.py test_metrics.py
+QUICK := core rows physics io identification viz test_imports.py test_metrics.py
 
 quick: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(addprefix tests/,$(QUICK))

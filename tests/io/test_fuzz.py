@@ -6,6 +6,7 @@ import warnings
 
 import h5py
 import numpy as np
+import pytest
 
 from mpijax import io
 from tests.io.mdf_files import K, calibration, measurement, random_complex
@@ -119,6 +120,7 @@ def sources(folder):
     ]
 
 
+@pytest.mark.slow
 def test_damaged_files_end_in_a_result_or_one_clear_error(tmp_path):
     given, refused = sources(tmp_path), 0
     for source, readers in given:

@@ -134,6 +134,7 @@ def test_steady_state_of_a_slow_barrier_is_that_of_many_periods():
     np.testing.assert_allclose(moment, fine + (fine - coarse) / 3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_transient_settles_where_the_steady_state_is():
     frequency = 24.5e3
 

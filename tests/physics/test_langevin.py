@@ -38,6 +38,7 @@ def test_ratio_and_moment_agree_with_langevin():
     assert physics.langevin_ratio(jnp.float32(0)) == jnp.float32(1 / 3)
 
 
+@pytest.mark.slow
 def test_gradients_are_right_and_finite_at_zero_field():
     with jax.enable_x64(True):
         xi = jnp.asarray(np.random.default_rng(1).normal(size=(6, 3)) * 2)

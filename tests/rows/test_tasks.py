@@ -167,6 +167,7 @@ def test_what_is_not_believed_of_a_callable_is_filled_by_the_stand_in():
     np.testing.assert_allclose(filled, want, atol=1e-5 * UNIT)
 
 
+@pytest.mark.slow
 def test_a_task_from_outside_runs_in_python_and_on_the_command_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "sharpen_task.py").write_text(OUTSIDE)
     facts = tmp_path / "sharpen-1.0.dist-info"
