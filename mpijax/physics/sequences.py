@@ -5,8 +5,8 @@ from functools import lru_cache
 import numpy as np
 
 
-def phase_table(n_samples: int, cycles: int) -> tuple[np.ndarray, np.ndarray]:
-    """cos and sin of 2 pi cycles j / n_samples for j = 0 .. n_samples - 1.
+def phase_table(n_samples: int, cycles: int, offset: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """cos and sin of 2 pi cycles (j + offset)/n_samples for j = 0 .. n_samples - 1.
 
     The product j * cycles is reduced modulo n_samples in integers first: it reaches 3e7 for a 3-D sequence, beyond what a
     float32 phase resolves.
@@ -14,7 +14,7 @@ def phase_table(n_samples: int, cycles: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Two float64 arrays (n_samples,).
     """
-    angle = 2 * np.pi / n_samples * (np.arange(n_samples, dtype=np.int64) * cycles % n_samples)
+    angle = 2 * np.pi / n_samples * (np.arange(n_samples, dtype=np.int64) * cycles % n_samples + cycles * offset)
     return np.cos(angle), np.sin(angle)
 
 

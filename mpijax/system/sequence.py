@@ -172,15 +172,25 @@ class LissajousSequence:
         """Mixing orders of least sum |n_i| per bin, (f, 3); see :func:`mpijax.physics.mixing_orders`."""
         return mixing_orders(self.cycles, self.n_samples // 2 + 1, max_order)
 
-    def drive_field(self, dtype: DType | None = None) -> Float[Array, "3 t"]:
-        """Drive field H_D(t) [T] at the samples of one period, (3, t)."""
+    def drive_field(self, dtype: DType | None = None, offset: float = 0.0) -> Float[Array, "3 t"]:
+        """Drive field H_D [T] of one period, (3, t), at the samples or ``offset`` of the interval between them later."""
+        return self._wave(dtype, offset, 0)
+
+    def drive_rate(self, dtype: DType | None = None, offset: float = 0.0) -> Float[Array, "3 t"]:
+        """dH_D/dt [T/s], (3, t), at the times of :meth:`drive_field`."""
+        return self._wave(dtype, offset, 1)
+
+    def _wave(self, dtype: DType | None, offset: float, derivative: int) -> Float[Array, "3 t"]:
         dtype = jnp.result_type(float) if dtype is None else dtype
         rows = []
         for axis, cycles in enumerate(self.cycles):
             if not cycles:
                 rows.append(jnp.zeros(self.n_samples, dtype))
                 continue
-            cos, sin = phase_table(self.n_samples, cycles)
+            cos, sin = phase_table(self.n_samples, cycles, offset)
+            if derivative:
+                angular = 2 * math.pi * cycles / self.period
+                cos, sin = -angular * sin, angular * cos
             if self.phase is None:
                 wave = jnp.asarray(cos if self.waveform == "cosine" else sin, dtype)
             else:

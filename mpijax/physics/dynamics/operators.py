@@ -24,6 +24,7 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sparse
 
 DIPOLE = 1 / np.sqrt(3.0)
 """m_z = DIPOLE a_10."""
@@ -58,26 +59,28 @@ class Harmonics:
 
 
 @functools.cache
-def matrices(degree: int, order: int) -> tuple[np.ndarray, ...]:
-    """X_x, X_y, X_z, G_x, G_y, G_z in the real basis, (n, n) each.
+def matrices(degree: int, order: int) -> tuple[sparse.csr_array, ...]:
+    """X_x, X_y, X_z, G_x, G_y, G_z in the real basis, sparse (n, n) each.
 
     X_i a are the means <m_i Y_j> of a density with the means a; G_i a is the rate at which these change when it turns about axis i.
     """
     basis = Harmonics.create(degree, order)
     place = {pair: i for i, pair in enumerate((k, m) for k in range(degree + 1) for m in range(-k, k + 1))}
-    real = np.zeros((len(basis.degrees), len(place)), complex)  # real harmonics in complex ones
+    entries: list[tuple[int, int, complex]] = []  # real harmonics in complex ones
     for i, (k, m) in enumerate(zip(basis.degrees.tolist(), basis.orders.tolist(), strict=True)):
+        sign = (-1.0) ** m / np.sqrt(2)
         if m == 0:
-            real[i, place[k, 0]] = 1
+            entries += [(i, place[k, 0], 1)]
         elif m > 0:
-            real[i, place[k, m]], real[i, place[k, -m]] = (-1.0) ** m / np.sqrt(2), 1 / np.sqrt(2)
+            entries += [(i, place[k, m], sign), (i, place[k, -m], 1 / np.sqrt(2))]
         else:
-            real[i, place[k, -m]], real[i, place[k, m]] = -1j * (-1.0) ** m / np.sqrt(2), 1j / np.sqrt(2)
+            entries += [(i, place[k, -m], -1j * sign), (i, place[k, m], 1j / np.sqrt(2))]
+    real = _sparse(entries, (len(basis.degrees), len(place)))
     *multiply, turn_x, turn_y, turn_z = _complex_matrices(place)
     # the angular momentum acts on functions; a density that turns has the transpose on its means
     return (
-        *(np.real(real.conj() @ part @ real.T) for part in multiply),
-        *(np.real(real.conj() @ (1j * part) @ real.T).T for part in (turn_x, turn_y, turn_z)),
+        *((real.conj() @ part @ real.T).real.tocsr() for part in multiply),
+        *((real.conj() @ (1j * part) @ real.T).real.T.tocsr() for part in (turn_x, turn_y, turn_z)),
     )
 
 
@@ -97,34 +100,40 @@ def operators(degree: int, order: int, damping: float = np.inf) -> dict[str, np.
     keep = np.array([places[pair] for pair in zip(basis.degrees.tolist(), basis.orders.tolist(), strict=True)])
     *multiply, turn_x, turn_y, turn_z = matrices(wide.degree, wide.order)
     eigen = (wide.degrees * (wide.degrees + 1)).astype(float)
-    drift = [(eigen[:, None] - eigen + 2) / 2 * part for part in multiply]
-    cut = np.ix_(keep, keep)
+
+    def cut(part: sparse.csr_array) -> np.ndarray:
+        return part[keep][:, keep].toarray()
+
+    drift = [part + (sparse.diags_array(eigen) @ part - part @ sparse.diags_array(eigen)) / 2 for part in multiply]
     fields = [part + turn / damping for part, turn in zip(drift, (turn_x, turn_y, turn_z), strict=True)]
     return {
         "rest": -np.diag(eigen[keep]),
-        "alpha": (2 * fields[2] @ multiply[2])[cut],
-        **{name: part[cut] for name, part in zip("xyz", fields, strict=True)},
-        "turn": turn_z[cut],
+        "alpha": cut(2 * fields[2] @ multiply[2]),
+        **{name: cut(part) for name, part in zip("xyz", fields, strict=True)},
+        "turn": cut(turn_z),
     }
 
 
-def _complex_matrices(place: dict[tuple[int, int], int]) -> tuple[np.ndarray, ...]:
+def _complex_matrices(place: dict[tuple[int, int], int]) -> tuple[sparse.csr_array, ...]:
     """Multiplication by m_x, m_y, m_z and the angular momentum L_x, L_y, L_z between complex harmonics."""
-    n = len(place)
-    z, plus, up, lz = (np.zeros((n, n)) for _ in range(4))
+    entries: dict[str, list[tuple[int, int, complex]]] = {"z": [], "plus": [], "up": [], "lz": []}
     for (k, m), column in place.items():
-        for other, value in (
-            ((k + 1, m), ((k + 1) ** 2 - m * m) / ((2 * k + 1) * (2 * k + 3))),
-            ((k - 1, m), (k * k - m * m) / max((2 * k - 1) * (2 * k + 1), 1)),
+        rise = (2 * k + 1) * (2 * k + 3)
+        fall = max((2 * k - 1) * (2 * k + 1), 1)
+        for name, other, value in (
+            ("z", (k + 1, m), np.sqrt(((k + 1) ** 2 - m * m) / rise)),
+            ("z", (k - 1, m), np.sqrt((k * k - m * m) / fall)),
+            ("plus", (k - 1, m + 1), np.sqrt(max((k - m) * (k - m - 1), 0) / fall)),
+            ("plus", (k + 1, m + 1), -np.sqrt((k + m + 1) * (k + m + 2) / rise)),
+            ("up", (k, m + 1), np.sqrt((k - m) * (k + m + 1))),
+            ("lz", (k, m), m),
         ):
             if other in place:
-                z[place[other], column] = np.sqrt(value)
-        if (k - 1, m + 1) in place:
-            plus[place[k - 1, m + 1], column] = np.sqrt((k - m) * (k - m - 1) / ((2 * k - 1) * (2 * k + 1)))
-        if (k + 1, m + 1) in place:
-            plus[place[k + 1, m + 1], column] = -np.sqrt((k + m + 1) * (k + m + 2) / ((2 * k + 1) * (2 * k + 3)))
-        if (k, m + 1) in place:
-            up[place[k, m + 1], column] = np.sqrt((k - m) * (k + m + 1))
-        lz[column, column] = m
-    down = up.T
-    return (plus + plus.T) / 2, (plus - plus.T) / 2j, z, (up + down) / 2, (up - down) / 2j, lz
+                entries[name].append((place[other], column, value))
+    z, plus, up, lz = (_sparse(entries[name], (len(place), len(place))) for name in ("z", "plus", "up", "lz"))
+    return (plus + plus.T) / 2, (plus - plus.T) / 2j, z, (up + up.T) / 2, (up - up.T) / 2j, lz
+
+
+def _sparse(entries: list[tuple[int, int, complex]], shape: tuple[int, int]) -> sparse.csr_array:
+    rows, columns, values = zip(*entries, strict=True)
+    return sparse.csr_array((values, (rows, columns)), shape=shape)
