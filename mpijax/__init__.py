@@ -28,6 +28,7 @@ from mpijax.system import Grid as Grid
 from mpijax.system import LissajousSequence as LissajousSequence
 from mpijax.system import LoopCoil as LoopCoil
 from mpijax.system import Measurement as Measurement
+from mpijax.system import Neel as Neel
 from mpijax.system import Particle as Particle
 from mpijax.system import PolylineCoil as PolylineCoil
 from mpijax.system import RowIndex as RowIndex

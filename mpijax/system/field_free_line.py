@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_finite, check_range, check_shape, is_concrete
-from mpijax.core.typing import Array, Complex, DType, Numbers, Scalar, Vector
+from mpijax.core.typing import Array, Complex, DType, Float, Numbers, Scalar, Vector
+from mpijax.system.dynamics import warn_of_memory
 from mpijax.system.engines import time_domain
 from mpijax.system.facts.header import as_metadata
 from mpijax.system.grid import Grid
@@ -87,6 +88,7 @@ def simulate_field_free_line(
     harmonics: Sequence[int] = HARMONICS,
     concentration: Scalar = 1.0,
     sample_volume: Scalar | None = None,
+    dwell_time: Scalar | None = None,
     dtype: DType | None = None,
     memory_limit: int | None = None,
 ) -> SystemMatrix:
@@ -104,6 +106,8 @@ def simulate_field_free_line(
         grid: voxels; in the plane z = 0 the field has its z component alone.
         angles: (a,) [rad] that the line is turned by, see :func:`line_angles`.
         harmonics: of the drive frequency.
+        dwell_time: how long the line stays at an angle [s], which decides whether particles with dynamics settle there; None =
+            their number of periods. Each angle has its own steady state.
         concentration, sample_volume, dtype, memory_limit: see :func:`simulate_system_matrix`.
 
     Returns:
@@ -145,17 +149,27 @@ def simulate_field_free_line(
     dtype, indices = precision(dtype), cycles * chosen.astype(int)
     radius = jnp.max(jnp.linalg.norm(jnp.asarray(grid.positions), axis=1))
     particle = particle.with_reference(strength * radius)
-    values = _rows(
+    prepared = particle
+    if particle.has_memory:
+        if dwell_time is not None:
+            check_range(
+                "dwell_time", dwell_time, sequence.period, 1e6, "s", "It is at least one period of the drive field."
+            )
+            prepared = particle.measured_over(dwell_time / sequence.period)
+        field = strength * radius + jnp.linalg.norm(jnp.asarray(sequence.amplitude))
+        prepared = prepared.prepared(field, sequence)
+    values, settled = _rows(
         scanner,
         jnp.asarray(angles, dtype),
         sequence,
-        particle,
+        prepared,
         grid,
         rule=particle.rule(),
         indices=tuple(indices.tolist()),
         dtype=dtype,
         chunk=time_domain.voxels_per_chunk(particle, samples, grid.size, coils, dtype, memory_limit, traced=True),
     )
+    warn_of_memory(settled)
     frequencies = sequence.frequencies[indices]
     sample_volume = grid.voxel_volume if sample_volume is None else sample_volume
     factor = voltage_factor(particle, sequence, frequencies, concentration, sample_volume)
@@ -213,11 +227,11 @@ def _rows(
     indices: tuple[int, ...],
     dtype: DType,
     chunk: int,
-) -> Complex[Array, "a c f n"]:
-    """Spectra of what the coils see, angle after angle."""
+) -> tuple[Complex[Array, "a c f n"], Float[Array, "a n"] | None]:
+    """Spectra of what the coils see, and how settled they are, angle after angle."""
     points, bins = jnp.asarray(grid.positions, dtype), np.asarray(indices)
 
-    def at(angle: Scalar) -> Complex[Array, "c f n"]:
+    def at(angle: Scalar) -> tuple[Complex[Array, "c f n"], Float[Array, " n"] | None]:
         turned, coils = scanner.turned(angle), scanner.receive_coils
         return time_domain.spectra(turned, sequence, particle, points, coils, rule=rule, indices=bins, chunk=chunk)
 

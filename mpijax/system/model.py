@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 
 from mpijax.core.typing import Array, Float, Scalar
+from mpijax.system.sequence import LissajousSequence
 
 Rule = Hashable
 """What is static about how a moment is evaluated; a part of the key under which compiled functions are kept."""
@@ -37,12 +38,9 @@ class ParticleModel(Protocol):
         saturation_magnetization: Ms [A/m], a leaf. With the iron in the sample it makes the moment m0 of all particles, of which
             ``unit_moment`` is a fraction: m0 * particles = c M/(3 rho) Ms V_sample for magnetite.
 
-    **Memory.** Here the moment depends on the field of the same moment of time alone, and the phase-node and separable engines
-    rest on that. A model with memory (relaxation) will have to answer three things beside these: that it has memory, which leaves
-    it the time engine alone, with both other engines' refusals beside those of :func:`moment_spectrum`; its moment from a whole
-    period of the field, in the order of time, as the state that repeats with the period, so that samples may not be split into
-    chunks, only positions; and to that end the field's derivative and its values between the samples, which the sequence has.
-    ``arrays_per_sample`` then counts its state.
+    **Memory.** The methods above take the moment for a function of the field at the same time. A model whose moment remembers the
+    field of before (relaxation) says so by ``has_memory`` and has ``periodic_moment`` in place of ``unit_moment``: its moment over
+    a whole period, in the order of time, in the state that repeats with the period. Only the time engine takes it.
     """
 
     saturation_magnetization: Scalar
@@ -85,6 +83,38 @@ class ParticleModel(Protocol):
         answer is true.
         """
         return None
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the moment depends on the field of before. Static."""
+        return False
+
+    def periodic_moment(
+        self, static_field: Float[Array, "n 3"], sequence: LissajousSequence, rule: Rule
+    ) -> tuple[list[jax.Array], Float[Array, " n"]]:
+        """Moments over one period that repeats, of a model with memory, three components (n, t) in units of m0.
+
+        Args:
+            static_field: selection field [T], (n, 3); its dtype is that of the computation.
+            sequence: drive field, its rate and its values between the samples.
+            rule: as in :meth:`unit_moment`.
+
+        Returns:
+            The moments, and how often the memory of its start decays by e while a position is measured, (n,).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no memory; its moment is unit_moment.")
+
+    def prepared(self, field: Scalar | None, sequence: LissajousSequence) -> "ParticleModel":
+        """The same model with what it computes once, outside of jit, for fields up to ``field`` [T] (None = unknown).
+
+        Raises:
+            ValueError: it cannot be simulated with these fields.
+        """
+        return self
+
+    def measured_over(self, periods: Scalar) -> "ParticleModel":
+        """The same model, of which a position is measured over so many periods of the drive field."""
+        return self
 
     def with_reference(self, reference: Scalar) -> "ParticleModel":
         """The same model with its reference settled: the largest selection field [T] on the calibration's grid.

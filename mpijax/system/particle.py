@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,11 @@ from mpijax.core.constants import BOLTZMANN
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float, Numbers, Scalar, Vector3
 from mpijax.physics.anisotropy import Method
+from mpijax.system.dynamics import Dynamics
 from mpijax.system.engines.moments import AnisotropyRule, equilibrium_moment
 from mpijax.system.leaves import as_leaf
 from mpijax.system.model import Expansion, ParticleModel, Rule
+from mpijax.system.sequence import LissajousSequence
 
 SIZE_NODES = 16
 """Gauss-Hermite nodes over the logarithm of the diameter: the mean moment is in error by 1e-13 at a spread of 0.1, 4e-8 at
@@ -42,6 +44,7 @@ class Particle(ParticleModel):
         spatial_modulation: exponent q or None.
         size_spread: standard deviation of ln d over the number of particles, or None for one diameter.
         reference_field: |H_S| [T] at which a fluid particle has its full anisotropy, or None: the largest on the grid.
+        dynamics: how the moment follows the field, :class:`mpijax.Neel` or :class:`mpijax.Brown`; None = at once (equilibrium).
     """
 
     core_diameter: Scalar
@@ -52,6 +55,7 @@ class Particle(ParticleModel):
     spatial_modulation: Scalar | None
     size_spread: Scalar | None = None
     reference_field: Scalar | None = None
+    dynamics: Dynamics | None = None
 
     @staticmethod
     def create(
@@ -63,6 +67,7 @@ class Particle(ParticleModel):
         spatial_modulation: Scalar | None = None,
         size_spread: Scalar | None = None,
         reference_field: Scalar | None = None,
+        dynamics: Dynamics | None = None,
     ) -> "Particle":
         """Check and build a particle.
 
@@ -77,6 +82,9 @@ class Particle(ParticleModel):
             size_spread: standard deviation of ln d of log-normal diameters, 0.01 to 0.5; None = one diameter.
             reference_field: [T], of a fluid particle; None = the largest |H_S| on the grid of the calibration, which makes the
                 physics depend on that grid. The norm of the drive amplitudes makes it depend on the scan alone.
+            dynamics: ``mj.Neel(damping=0.1)`` or ``mj.Brown(hydrodynamic_diameter=, viscosity=)``; None = equilibrium. A fluid
+                particle with Neel rotation keeps the axis of its position while the moment turns: a phenomenological model, for
+                real axes turn as well.
 
         Raises:
             ValueError: a value outside its range (a diameter in nm, say), or an anisotropy without its geometry or the
@@ -150,7 +158,13 @@ class Particle(ParticleModel):
                 f"the reduced anisotropy K V/(kB T) reaches {largest:.3g}; allowed is at most {ALPHA_BOUNDS[-1]:g}, far beyond "
                 "where particles follow the field in equilibrium. Lower anisotropy_constant, core_diameter or size_spread."
             )
-        return particle
+        if dynamics is None:
+            return particle
+        if not isinstance(dynamics, Dynamics):
+            raise TypeError(
+                f"dynamics is {dynamics!r}; expected mj.Neel(damping=0.1), mj.Brown(hydrodynamic_diameter=, viscosity=) or None."
+            )
+        return replace(particle, dynamics=dynamics.checked(particle))
 
     @property
     def core_volume(self) -> Scalar:
@@ -230,6 +244,8 @@ class Particle(ParticleModel):
         if self.size_spread is None:
             return np.ones(1), np.ones(1)
         nodes, weights = np.polynomial.hermite_e.hermegauss(SIZE_NODES)
+        if self.has_memory:  # cores that count for nothing would ask for a larger table
+            nodes, weights = nodes[weights > 1e-4 * weights.sum()], weights[weights > 1e-4 * weights.sum()]
         xp = np if is_concrete(self.size_spread) else jnp
         return xp.exp(3 * self.size_spread**2 + self.size_spread * nodes), weights / weights.sum()
 
@@ -239,8 +255,15 @@ class Particle(ParticleModel):
 
     @property
     def arrays_per_sample(self) -> int:
-        """Of an anisotropic particle two components and the sums of the quadrature."""
+        """Of an anisotropic particle two components and the sums of the quadrature; of one with dynamics what is looked up."""
+        if self.dynamics is not None:
+            return 100
         return 0 if self.is_langevin else 8
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the moment follows the field late."""
+        return self.dynamics is not None
 
     def expansion(self) -> Expansion | None:
         """In xi = beta H, poles at i pi (isotropic) and i pi/2; the largest of log-normal cores would need thousands of terms."""
@@ -252,6 +275,43 @@ class Particle(ParticleModel):
         """Mean moment in equilibrium, see :func:`equilibrium_moment`; a fluid particle without reference field takes 1 T."""
         anisotropy, sizes = self.local_anisotropy(static_field, 1.0), self.sizes()
         return equilibrium_moment(self.beta, sizes, field, anisotropy, cast(AnisotropyRule, rule))
+
+    def periodic_moment(
+        self, static_field: Float[Array, "n 3"], sequence: LissajousSequence, rule: Rule
+    ) -> tuple[list[jax.Array], Float[Array, " n"]]:
+        """Mean moment over one period of a particle with dynamics, sizes averaged by volume; see :class:`ParticleModel`."""
+        assert self.dynamics is not None
+        dynamics, anisotropy = self.dynamics, self.local_anisotropy(static_field, 1.0)
+        if self.size_spread is None:
+            return dynamics.moment(self, static_field, anisotropy, sequence)
+        ratios, weights = self.sizes()
+
+        def add(total: list[jax.Array], node: tuple[jax.Array, jax.Array]) -> tuple[list[jax.Array], jax.Array]:
+            ratio, weight = node
+            one = replace(self, core_diameter=self.core_diameter * ratio, size_spread=None)
+            own = None if anisotropy is None else (anisotropy[0] * ratio**3, anisotropy[1])
+            moment, settled = dynamics.moment(one, static_field, own, sequence)
+            return [a + weight * b for a, b in zip(total, moment, strict=True)], jnp.asarray(settled)
+
+        dtype = static_field.dtype
+        nodes = jnp.asarray(ratios, dtype), jnp.asarray(weights, dtype)
+        zeros = [jnp.zeros((len(static_field), sequence.n_samples), dtype)] * 3
+        total, settled = jax.lax.scan(jax.checkpoint(add), zeros, nodes)
+        return total, jnp.min(settled, axis=0)
+
+    def prepared(self, field: Scalar | None, sequence: LissajousSequence) -> "Particle":
+        """See :class:`ParticleModel`."""
+        if self.dynamics is None:
+            return self
+        return replace(self, dynamics=self.dynamics.prepared(self, field, sequence))
+
+    def measured_over(self, periods: Scalar) -> "Particle":
+        """See :class:`ParticleModel`."""
+        return (
+            self
+            if self.dynamics is None
+            else replace(self, dynamics=replace(cast(Any, self.dynamics), periods=periods))
+        )
 
     def local_anisotropy(
         self, static_field: Float[Array, "n 3"], reference: Scalar

@@ -14,8 +14,9 @@ import numpy as np
 from mpijax.core.batching import chunk_size
 from mpijax.core.checks import check_choice, check_range, check_shape, is_concrete
 from mpijax.core.constants import MAGNETITE_DENSITY, MAGNETITE_MOLAR_MASS, MU0
-from mpijax.core.typing import Array, Bool, Complex, DType, IntVector, Numbers, Scalar, Values, Vector
+from mpijax.core.typing import Array, Bool, Complex, DType, Float, IntVector, Numbers, Scalar, Values, Vector
 from mpijax.system.coils import Coils
+from mpijax.system.dynamics import warn_of_memory
 from mpijax.system.engines import phase_nodes, separable, time_domain
 from mpijax.system.facts.header import as_metadata
 from mpijax.system.grid import Grid
@@ -194,13 +195,18 @@ def simulate_rows(
     points = points.astype(dtype)
     if not particle.is_homogeneous:
         particle = particle.with_reference(time_domain.reference_field(scanner, points, valid))
+    if particle.has_memory and nodes is not None:
+        raise ValueError(
+            f"nodes = {nodes} with a moment that remembers the field of before; only the time engine takes it: nodes=None."
+        )
+    particle = particle.prepared(None, sequence)
     arguments = scanner, sequence, particle, points[order], scanner.receive_coils
     settings: dict[str, Any] = {"rule": particle.rule(), "indices": indices, "count": jnp.sum(valid)}
     if nodes is None:
         chunk = time_domain.voxels_per_chunk(
             particle, sequence.n_samples, n_voxels, n_channels, dtype, memory_limit, traced=True
         )
-        rows = time_domain.spectra(*arguments, **settings, chunk=chunk)
+        rows, _ = time_domain.spectra(*arguments, **settings, chunk=chunk)
     else:
         check_range("nodes", nodes, 2, 256, "phases per axis")
         samples = nodes ** sum(sequence.active)
@@ -241,6 +247,10 @@ class _Call:
         if not particle.is_homogeneous:  # the reference is that of the whole grid, whatever is selected of it later
             points = jnp.asarray(grid.positions, self.dtype)
             self.particle = particle.with_reference(time_domain.reference_field(scanner, points))
+        self.prepared = self.particle
+        if particle.has_memory:
+            static = time_domain.reference_field(scanner, jnp.asarray(grid.positions, self.dtype))
+            self.prepared = self.particle.prepared(static + jnp.linalg.norm(jnp.asarray(sequence.amplitude)), sequence)
         self.plan: separable.Plan | None = None
         extent = None if obstacle or engine == "time" else self._extent()
         if extent is not None and (engine == "separable" or self._pays(extent)):
@@ -253,10 +263,12 @@ class _Call:
 
     def run(self, coils: Coils, factor: Values | None) -> Complex[Array, "c f n"]:
         """factor (complex (c, f); None = 1) * rfft(p . m)/N, (c, f, n)."""
-        arguments = self.scanner, self.sequence, self.particle, self.grid, coils, factor
+        arguments = self.scanner, self.sequence, self.prepared, self.grid, coils, factor
         static: dict[str, Any] = {"rule": self.particle.rule(), "dtype": self.dtype}
         if self.plan is None:
-            return _time(*arguments, self.indices, chunk=self.chunk, **static)
+            rows, settled = _time(*arguments, self.indices, chunk=self.chunk, **static)
+            warn_of_memory(settled)
+            return rows
         return _separable(*arguments, self.plan.rows, static=self.plan.static, planes=self.chunk, **static)
 
     def _extent(self) -> separable.Extent:
@@ -337,6 +349,8 @@ def _not_separable(scanner: Scanner, particle: ParticleModel, indices: IntVector
         return "the selection field is not linear"
     if is_concrete(scanner.gradient) and np.any(np.asarray(scanner.gradient) * (1 - np.eye(3)) != 0):
         return "the gradient is not diagonal, so that the field components do not separate"
+    if particle.has_memory:
+        return "the moment remembers the field of before"
     if not particle.is_homogeneous:
         return "the moment differs from position to position, as that of fluid particles does"
     if particle.expansion() is None:
@@ -359,10 +373,12 @@ def _time(
     rule: Rule,
     dtype: DType | None,
     chunk: int,
-) -> Complex[Array, "c f n"]:
+) -> tuple[Complex[Array, "c f n"], Float[Array, " n"] | None]:
     points = jnp.asarray(grid.positions, dtype)
-    rows = time_domain.spectra(scanner, sequence, particle, points, coils, rule=rule, indices=indices, chunk=chunk)
-    return rows if factor is None else rows * jnp.asarray(factor, rows.dtype)[..., None]
+    rows, settled = time_domain.spectra(
+        scanner, sequence, particle, points, coils, rule=rule, indices=indices, chunk=chunk
+    )
+    return rows if factor is None else rows * jnp.asarray(factor, rows.dtype)[..., None], settled
 
 
 _separable = jax.jit(separable.synthesize, static_argnames=("rule", "static", "dtype", "planes"))

@@ -37,8 +37,8 @@ STAGES = np.array(
 )
 """Radau IIA of order 5 (Hairer and Wanner, Solving Ordinary Differential Equations II, table IV.5.6)."""
 
-SETTLED = 0.01
-"""Memory of the start that may be left at the last period; beyond it a particle counts as blocked."""
+SETTLED = 5.0
+"""How often the memory of a start has to decay by e while a position is measured; below it a particle counts as blocked."""
 
 
 def neel_moment(
@@ -73,8 +73,8 @@ def neel_moment(
         substeps: steps per sample, static; one for a field that changes by less than 2.5/beta between samples.
 
     Returns:
-        Three components (n, t) at the samples, NaN where the table does not reach; and -ln of the share of its start that a
-        position remembers after one period, (n,).
+        Three components (n, t) at the samples, NaN where the table does not reach; and how often the memory of its start decays
+        by e while a position is measured, (n,).
     """
     dtype = static.dtype
     beta, tau, damping, interval, periods = (jnp.asarray(x, dtype) for x in (beta, tau, damping, interval, periods))
@@ -83,7 +83,7 @@ def neel_moment(
     offsets = [(sub + node) / substeps - 1 for sub in range(substeps) for node in NODES]
     samples = drive(0.0).shape[1]
 
-    def at(offsets: list[float]) -> tuple[list[jax.Array], list[jax.Array], list[list[jax.Array]]]:
+    def at(offsets: list[float]) -> tuple[list[Any], list[Any], list[list[Any]]]:
         """Reduced field, its rate per 2 tau, and u, v, the frame: all times of one offset after those of the other."""
         field, change = (jnp.concatenate([wave(x) for x in offsets], axis=1) for wave in (drive, rate))
         xi = [beta * (static[:, i, None] + field[i]) for i in range(3)]
@@ -107,27 +107,27 @@ def neel_moment(
         less, more = _radau_step(interval / (2 * tau * substeps), *stages)
         lost, gained = lost + less - lost * less, (1 - less) * gained + more
     get = {name: last[i] for i, name in enumerate(QUANTITIES)}
-    c, decay = _steady_state(lost, gained, -get["e_z"][:, -1:], periods)
+    c, settled = _steady_state(lost, gained, -get["e_z"][:, -1:], periods)
     parts = [get["e_z"] + c, get["e_x"] + c * get["phi_x"], c * get["phi_y"]]
-    for i, r in zip("uvb", last_rates, strict=True):
+    for direction, r in zip("uvb", last_rates, strict=True):
         for k, name in enumerate("xy"):
-            parts[k + 1] += (get[f"g0_{i}{name}"] + c * get[f"g1_{i}{name}"]) * r
+            parts[k + 1] += (get[f"g0_{direction}{name}"] + c * get[f"g1_{direction}{name}"]) * r
     moment = [sum(p * d[i] for p, d in zip(parts[1:], frame[1:], strict=True)) + parts[0] * axis[i] for i in range(3)]
-    return moment, decay
+    return moment, settled
 
 
-def _equation(known: jax.Array, rates: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
+def _equation(known: Array, rates: Sequence[Any]) -> tuple[jax.Array, jax.Array]:
     """Lambda and F of c' = -Lambda c + F, time in units of 2 tau."""
     force = known[1] * rates[0] + known[2] * rates[1] + known[3] * rates[2]
     change = known[4] * rates[0] + known[5] * rates[1] + known[6] * rates[2]
     return jnp.exp(known[0]) - change, force
 
 
-def _dot(a: Sequence[Array], b: Sequence[Array]) -> jax.Array:
+def _dot(a: Sequence[Array], b: Sequence[Array]) -> Any:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def _frame(xi: list[jax.Array], axis: list[jax.Array]) -> tuple[jax.Array, jax.Array, list[jax.Array], list[jax.Array]]:
+def _frame(xi: list[Any], axis: list[Any]) -> tuple[jax.Array, jax.Array, list[Any], list[Any]]:
     """u, v and the directions e and b. A field along the axis has no e: quantities odd in v vanish there as v does."""
     u = _dot(xi, axis)
     perpendicular = [x - u * n for x, n in zip(xi, axis, strict=True)]
@@ -165,7 +165,7 @@ def _radau_step(step: jax.Array, decay: Sequence[jax.Array], force: Sequence[jax
 def _steady_state(
     lost: jax.Array, gained: jax.Array, start: jax.Array, periods: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """c at the end of every sample (n, t), and -ln E of a period (n,)."""
+    """c at the end of every sample (n, t), and -ln E of all periods (n,)."""
 
     kept, total = _compose(1 - lost, gained)
     tiny = jnp.finfo(lost.dtype).tiny
@@ -173,7 +173,7 @@ def _steady_state(
     decay = jnp.maximum(decay, tiny)
     gap = -jnp.expm1(-decay)
     end = total[:, -1:]
-    blocked = decay * periods < -np.log(SETTLED)
+    blocked = decay * periods < SETTLED
     steady = end / jnp.where(blocked, 1, gap)
     # average over p periods: (1 - w) c* + w start, w = (1 - E^p)/(p (1 - E)); with c* = end/(1 - E)
     x = jnp.where(blocked, decay * periods, 1)
@@ -182,7 +182,7 @@ def _steady_state(
     few = x < 0.05
     pull = jnp.where(few, periods / 2 - periods * x / 6 - 0.5, (1 - weight) / safe)
     first = jnp.where(blocked, end * pull + weight * start, steady)
-    return kept * first + total, decay[:, 0]
+    return kept * first + total, (decay * periods)[:, 0]
 
 
 def _compose(kept: jax.Array, gained: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -21,14 +21,17 @@ SHIPPED = "dynamics/neel.npz"
 EDITION = 1
 """Raised where the quantities of a table or their computation change: tables of other editions are built anew."""
 
+SHIPPED_DAMPING = 0.1
 LARGEST_ALPHA = 12.0
 LARGEST_FIELD = 40.0
 DAMPINGS = (0.03, 1.0)
-"""Reach of the tables that hold many anisotropies, and dampings."""
+"""Damping, reduced anisotropy and field of the table that ships; dampings that tables are made for."""
 
 
 def neel_table(
-    damping: float | tuple[float, float] = 0.1, alpha: float | None = None, reach: float = LARGEST_FIELD
+    damping: float | tuple[float, float] = SHIPPED_DAMPING,
+    alpha: float | tuple[float, float] = (0.0, LARGEST_ALPHA),
+    reach: float = LARGEST_FIELD,
 ) -> Table:
     """Table of the slow manifold of Neel rotation: shipped, from the cache, or built and cached.
 
@@ -37,11 +40,10 @@ def neel_table(
 
     Args:
         damping: a, or (lowest, highest) of a table in which it can be differentiated, such as ``DAMPINGS``.
-        alpha: one reduced anisotropy; None = 0 to 12.
+        alpha: reduced anisotropy K V/(kB T), one or (lowest, highest).
         reach: largest reduced field along and across the axis.
     """
-    dampings = damping if isinstance(damping, tuple) else (damping, damping)
-    alphas = (0.0, LARGEST_ALPHA) if alpha is None else (alpha, alpha)
+    dampings, alphas = (x if isinstance(x, tuple) else (x, x) for x in (damping, alpha))
     return _table((damping_axis(*dampings), alpha_axis(*alphas), *field_axes(reach)))
 
 
@@ -98,7 +100,7 @@ def read_table(path: str | Path, axes: tuple[Axis, Axis, Axis, Axis]) -> Table:
 
 
 def _shipped_axes() -> tuple[Axis, Axis, Axis, Axis]:
-    return damping_axis(0.1, 0.1), alpha_axis(0.0, LARGEST_ALPHA), *field_axes(LARGEST_FIELD)
+    return damping_axis(SHIPPED_DAMPING, SHIPPED_DAMPING), alpha_axis(0.0, LARGEST_ALPHA), *field_axes(LARGEST_FIELD)
 
 
 def _checksum(coefficients: np.ndarray) -> str:

@@ -76,7 +76,8 @@ def field_axes(reach: float) -> tuple[Axis, Axis]:
 
 def alpha_axis(low: float, high: float) -> Axis:
     """Reduced anisotropies of a table."""
-    return Axis(low, high, 4.0, 1 if low == high else 28)
+    count = round(27 * np.arcsinh((high - low) / 4) / np.arcsinh(3)) + 1  # 28 of 0 to 12
+    return Axis(low, high, 4.0, 1 if low == high else max(count, 8))
 
 
 def damping_axis(low: float, high: float) -> Axis:
@@ -273,4 +274,5 @@ def _splines(
     totals, _ = jax.lax.scan(add, zeros, (jnp.arange(4), jnp.stack(over), jnp.stack(over_slopes)))
     value, *rates = (jnp.moveaxis(total, -1, 0) for total in totals)
     sign = jnp.where(jnp.asarray(PARITY[0][: len(value), None, None]) > 0, 1, side)
-    return [value * sign, *(rate * sign * chain for rate, chain in zip(rates, (side, 1), strict=False))]
+    chains = [jnp.ones_like(side), side, jnp.ones_like(side)]
+    return [x * sign * chain for x, chain in zip((value, *rates), chains, strict=False)]

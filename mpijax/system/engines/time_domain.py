@@ -49,8 +49,8 @@ def spectra(
     indices: IntVector | None,
     chunk: int,
     count: Scalar | None = None,
-) -> Complex[Array, "c f n"]:
-    """rfft(p . m)/N over one period, positions in chunks.
+) -> tuple[Complex[Array, "c f n"], Float[Array, " n"] | None]:
+    """rfft(p . m)/N over one period, positions in chunks; of models with memory also how settled they are, see ``periodic_moment``.
 
     Args:
         scanner, sequence, particle: what is simulated.
@@ -63,10 +63,14 @@ def spectra(
     """
     drive = sequence.drive_field(points.dtype)
 
-    def chunk_spectra(points: Float[Array, "n 3"]) -> Complex[Array, "c f n"]:
+    def chunk_spectra(points: Float[Array, "n 3"]) -> tuple[Complex[Array, "c f n"], Float[Array, " n"] | None]:
         static = scanner.field(points).astype(points.dtype)
-        field = [static[:, axis, None] + drive[axis] for axis in range(3)]
-        moment = particle.unit_moment(field, static, rule)
+        settled = None
+        if particle.has_memory:
+            moment, settled = particle.periodic_moment(static, sequence, rule)
+        else:
+            field = [static[:, axis, None] + drive[axis] for axis in range(3)]
+            moment = particle.unit_moment(field, static, rule)
         if coils is None:
             signals = moment
         else:
@@ -74,7 +78,7 @@ def spectra(
             signals = [sum(p[:, axis, None] * moment[axis] for axis in range(3)) for p in sensitivity]
         transformed = [jnp.fft.rfft(signal * (1 / sequence.n_samples)) for signal in signals]
         # transposed while in the cache
-        return jnp.stack([(s if indices is None else s[:, indices]).T for s in transformed])
+        return jnp.stack([(s if indices is None else s[:, indices]).T for s in transformed]), settled
 
     return capped_map(chunk_spectra, points, chunk, out_axis=-1, count=count)
 
