@@ -24,6 +24,7 @@ from mpijax.rows import Complete as Complete
 from mpijax.rows import Denoise as Denoise
 from mpijax.rows import Inpaint as Inpaint
 from mpijax.rows import Upsample as Upsample
+from mpijax.system import Brown as Brown
 from mpijax.system import Grid as Grid
 from mpijax.system import LissajousSequence as LissajousSequence
 from mpijax.system import LoopCoil as LoopCoil

@@ -7,6 +7,7 @@ from mpijax.system.coils import LoopCoil as LoopCoil
 from mpijax.system.coils import PolylineCoil as PolylineCoil
 from mpijax.system.coils import SeriesCoil as SeriesCoil
 from mpijax.system.coils import coil_sensitivities as coil_sensitivities
+from mpijax.system.dynamics import Brown as Brown
 from mpijax.system.dynamics import Dynamics as Dynamics
 from mpijax.system.dynamics import Neel as Neel
 from mpijax.system.facts.row_index import RowIndex as RowIndex

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_range, check_scalar, is_concrete
-from mpijax.core.pytree import pytree
+from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float, Scalar
+from mpijax.physics.dynamics.brown import brown_degree, brown_moment, brown_periods, brown_substeps, brown_time
 from mpijax.physics.dynamics.neel import SETTLED, neel_moment
 from mpijax.physics.dynamics.stored import DAMPINGS, LARGEST_ALPHA, LARGEST_FIELD, SHIPPED_DAMPING, neel_table
 from mpijax.physics.dynamics.table import Table
@@ -33,6 +34,15 @@ FASTEST = 0.5
 
 STEP = 2.5
 """Largest change of the reduced field in one integration step."""
+
+MAX_SUBSTEPS, MAX_PERIODS = 64, 200
+"""Steps per sample and periods beyond which Brownian rotation is refused."""
+
+TRACED_EFFORT = 20, 2, 4.0
+"""Effort for Brownian rotation where tau and field are traced: |xi| <= 36, 2 us <= tau <= 200 us for 2.5 MS/s and 0.65 ms."""
+
+DEFECT = 0.01
+"""Largest change of a moment over the period that is kept; beyond it Brownian rotation has not settled, and is NaN."""
 
 ALPHAS, REACHES = (LARGEST_ALPHA, 20.0), (LARGEST_FIELD, 70.0, 100.0)
 """Reduced anisotropies and fields up to which tables are made."""
@@ -169,6 +179,114 @@ class Neel:
             self.periods,
             substeps=math.ceil(turn * self.table.axes[2].high / STEP),
         )
+
+
+@pytree
+class Brown:
+    """Brownian rotation: the particle turns as a whole in its fluid, the moment locked to it; no anisotropy, no easy axis.
+
+    The Fokker-Planck equation of the particle's direction (:mod:`mpijax.physics.dynamics.brown`) with the relaxation time
+    tau = 3 eta V_h/(kB T) at zero field. Give either the hydrodynamic diameter, of the median core, or the thickness of the shell
+    around a core of any size; where sizes spread, a hydrodynamic diameter means a shell of the median's thickness.
+
+    Attributes:
+        hydrodynamic_diameter: d_h [m], core with its shell.
+        viscosity: eta [Pa s] at the particle's temperature; 1.0e-3 is water at 20 degrees C.
+        shell_thickness: (d_h - d)/2 [m].
+        periods: of the drive field over which a position is measured.
+        effort: degree of the harmonics, steps per sample and periods before the one that is kept, static; None = enough of each.
+            Where diameter, viscosity or field are traced it is (20, 2, 4), and a moment that this is too little for is NaN.
+    """
+
+    hydrodynamic_diameter: Scalar | None = None
+    viscosity: Scalar = 1e-3
+    shell_thickness: Scalar | None = None
+    periods: Scalar = PERIODS
+    effort: tuple[int, int, float] | None = static(default=None)
+
+    def checked(self, particle: "Particle") -> "Brown":
+        """See :class:`Dynamics`."""
+        check_range("viscosity", self.viscosity, 1e-5, 0.1, "Pa s", "Viscosities are in Pa s: 1 cP = 1 mPa s is 1e-3.")
+        check_range("periods", self.periods, 1.0, 1e9, "periods")
+        if (self.hydrodynamic_diameter is None) == (self.shell_thickness is None):
+            raise ValueError("give mj.Brown either hydrodynamic_diameter or shell_thickness, in metres.")
+        if self.shell_thickness is not None:
+            check_range("shell_thickness", self.shell_thickness, 0.0, 1e-6, "m", "Lengths are in metres: 5 nm is 5e-9.")
+        if self.hydrodynamic_diameter is not None:
+            whole, core = self.hydrodynamic_diameter, particle.core_diameter
+            check_range("hydrodynamic_diameter", whole, 1e-9, 1e-5, "m", "Diameters are in metres: 40 nm is 40e-9.")
+            if is_concrete((whole, core)) and np.any(np.asarray(whole) < np.asarray(core) * (1 - 1e-6)):
+                raise ValueError(
+                    f"hydrodynamic_diameter = {whole} m is less than core_diameter = {core} m; it includes the shell."
+                )
+        if not particle.is_langevin:
+            raise ValueError(
+                "Brownian rotation locks the moment to the particle's body: leave out anisotropy_constant, easy_axis and "
+                "spatial_modulation, or use mj.Neel."
+            )
+        return _leaves(self)
+
+    def shell(self, particle: "Particle") -> Scalar:
+        """Thickness of the shell [m]."""
+        if self.shell_thickness is not None:
+            return self.shell_thickness
+        assert self.hydrodynamic_diameter is not None
+        return (self.hydrodynamic_diameter - particle.core_diameter) / 2
+
+    def time(self, particle: "Particle") -> Scalar:
+        """Tau [s] of cores of the median size."""
+        return brown_time(particle.core_diameter + 2 * self.shell(particle), self.viscosity, particle.temperature)
+
+    def prepared(self, particle: "Particle", field: Scalar | None, sequence: LissajousSequence) -> "Brown":
+        """See :class:`Dynamics`."""
+        shell = replace(self, hydrodynamic_diameter=None, shell_thickness=self.shell(particle))
+        if self.effort is not None or not is_concrete((self, particle, field)) or field is None:
+            return replace(shell, effort=self.effort or TRACED_EFFORT)
+        ratios = np.asarray(particle.sizes()[0])
+        cores = replace(particle, core_diameter=np.asarray(particle.core_diameter) * ratios)
+        xi = float(np.max(cores.beta) * field)
+        times = np.asarray(shell.time(cores))
+        degree = brown_degree(xi)
+        substeps = brown_substeps(sequence.period / sequence.n_samples / float(times.min()), degree, xi)
+        if substeps > MAX_SUBSTEPS:
+            raise ValueError(
+                f"the particles turn too fast for this sampling: tau = {times.min():.2g} s would take {substeps} steps per sample, "
+                f"allowed are {MAX_SUBSTEPS}. Their moment is close to equilibrium: leave out dynamics, or use engine='full'."
+            )
+        periods = brown_periods(sequence.period / float(times.max()))
+        if periods > MAX_PERIODS:
+            raise ValueError(
+                f"the particles turn too slowly: tau = {times.max():.2g} s would settle after {periods:.0f} periods of the drive field, "
+                f"allowed are {MAX_PERIODS}. Lower viscosity or size, or use engine='full'."
+            )
+        return replace(shell, effort=(degree, substeps, max(periods, 0.1)))
+
+    def moment(
+        self,
+        particle: "Particle",
+        static: Float[Array, "n 3"],
+        anisotropy: Anisotropy | None,
+        sequence: LissajousSequence,
+    ) -> tuple[list[jax.Array], Float[Array, " n"]]:
+        """See :class:`Dynamics`."""
+        assert self.effort is not None  # as prepared
+        dtype = static.dtype
+        degree, substeps, periods = self.effort
+        tau = self.time(particle)
+        moments, defect = brown_moment(
+            static,
+            lambda offset: sequence.drive_field(dtype, offset),
+            particle.beta,
+            tau,
+            sequence.period / sequence.n_samples,
+            sequence.n_samples,
+            degree=degree,
+            substeps=substeps,
+            periods=periods,
+        )
+        good = (defect < DEFECT)[:, None]  # NaN is not
+        settled = jnp.broadcast_to(jnp.asarray(self.periods * sequence.period / tau, dtype), defect.shape)
+        return [jnp.where(good, component, jnp.nan) for component in moments], settled
 
 
 def warn_of_memory(settled: Any) -> None:

@@ -132,7 +132,7 @@ def test_moments_turn_clockwise_about_the_field():
 
 
 def test_symmetries():
-    """Field and axis turned together turn the moment; n and -n are the same axis; without precession the opposite field gives -m."""
+    """Field and axis turned together turn the moment; n and -n are one axis; without precession the opposite field gives -m."""
     period, axes = 20 * TAU, np.array([[1.0, 0.3, 0.2], [0.0, -2.0, 1.0]])
     xi, options = turning(2 * np.pi / period), {"tau": TAU, "damping": 0.2, "degree": 9, "order": 7}
     alpha = np.array([3.0, 1.0])

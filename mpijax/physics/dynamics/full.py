@@ -12,7 +12,7 @@ implicit Runge-Kutta method solves (1 - theta A) x = r. Eliminated from the larg
 
 independent of the state, so that those of many stages and positions are inverted at once.
 
-Integration: ESDIRK4(3)6L[2]SA of Kennedy and Carpenter, L-stable, order 4, five implicit stages of order 2. One period is an
+Integration: ESDIRK4(3)6L[2]SA of Kennedy and Carpenter, L-stable, order 4, five implicit stages. One period is an
 affine map of the state; its fixed point is found by Anderson's steps, and a period ends early where it meets the one before.
 
 Source: C. A. Kennedy and M. H. Carpenter, Appl. Numer. Math. 44, 139 (2003), the implicit method of ARK4(3)6L[2]SA; the equations
@@ -126,7 +126,7 @@ def full_moment(
 
 
 def enough(field: float, across: float, alpha: float) -> tuple[int, int]:
-    """Degree L and order M that leave an error of the moment below 1e-5, measured for |xi| <= 36 and alpha <= 20.
+    """Degree L and order M that leave an error of the moment below 1e-5, measured for |xi| <= 36 and alpha <= 15.
 
     Args:
         field: largest |xi|.
@@ -172,8 +172,11 @@ class _Blocks:
             )
 
         every, ends = range(order + 1), np.cumsum([len(c) for c in cosine])
+        rest, uniaxial, along = ([block(name, m, m) for m in every] for name in ("rest", "alpha", "z"))
         return _Blocks(
-            *([block(name, m, m) for m in every] for name in ("rest", "alpha", "z")),
+            rest,
+            uniaxial,
+            along,
             {m: block("x", m - 1, m) for m in every[1:]},
             {m: block("x", m, m - 1) for m in every[1:]},
             [slice(end - len(c), end) for end, c in zip(ends, cosine, strict=True)],
@@ -243,7 +246,8 @@ def _steady_state(
     start[:, 0] = _Systems(blocks, first[None], alpha, 1e12).solve(0, start[:, 0])  # one endless step: the equilibrium
     moment = np.empty((p, n_samples, 3))
     before: dict[int, np.ndarray] = {}  # states of the last period where systems are factored anew
-    ends, defects = [], []
+    ends: list[np.ndarray] = []
+    defects: list[np.ndarray] = []
     for count in range(MAX_PERIODS):
         state = start
         for j in range(0, n_samples, size):
