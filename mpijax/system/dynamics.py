@@ -3,7 +3,7 @@
 import math
 import warnings
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -54,9 +54,11 @@ class Dynamics(Protocol):
 
     Attributes:
         periods: of the drive field over which a position is measured.
+        arrays_per_sample: see :class:`ParticleModel`, static.
     """
 
     periods: Scalar
+    arrays_per_sample: ClassVar[int]
 
     def checked(self, particle: "Particle") -> "Dynamics":
         """The same with leaves for numbers; ValueError for values, or a particle, that it cannot describe."""
@@ -102,6 +104,7 @@ class Neel:
     time_scale: Scalar = 1.0
     periods: Scalar = PERIODS
     table: Table | None = None
+    arrays_per_sample: ClassVar[int] = 100
 
     def checked(self, particle: "Particle") -> "Neel":
         """See :class:`Dynamics`."""
@@ -203,6 +206,7 @@ class Brown:
     shell_thickness: Scalar | None = None
     periods: Scalar = PERIODS
     effort: tuple[int, int, float] | None = static(default=None)
+    arrays_per_sample: ClassVar[int] = 2
 
     def checked(self, particle: "Particle") -> "Brown":
         """See :class:`Dynamics`."""
@@ -256,7 +260,7 @@ class Brown:
         periods = brown_periods(sequence.period / float(times.max()))
         if periods > MAX_PERIODS:
             raise ValueError(
-                f"the particles turn too slowly: tau = {times.max():.2g} s would settle after {periods:.0f} periods of the drive field, "
+                f"the particles turn too slowly: tau = {times.max():.2g} s would settle after {periods:.0f} periods of the drive, "
                 f"allowed are {MAX_PERIODS}. Lower viscosity or size, or use engine='full'."
             )
         return replace(shell, effort=(degree, substeps, max(periods, 0.1)))

@@ -257,7 +257,7 @@ class Particle(ParticleModel):
     def arrays_per_sample(self) -> int:
         """Of an anisotropic particle two components and the sums of the quadrature; of one with dynamics what is looked up."""
         if self.dynamics is not None:
-            return 100
+            return self.dynamics.arrays_per_sample
         return 0 if self.is_langevin else 8
 
     @property
