@@ -25,12 +25,13 @@ import numpy as np
 from jax import lax
 
 from mpijax.core.constants import BOLTZMANN
-from mpijax.core.typing import Array, Float, Scalar
+from mpijax.core.typing import Array, Float
 
+Scalar = Float[Array, ""] | float
 Parts = tuple[np.ndarray, dict, dict, dict]
 
 STABLE = 3.8
-"""Largest h/(2 tau) (L (L + 1) + L |xi|) of a step; instability begins between 4.1 and 5.3 for |xi| from 2 to 100."""
+"""Largest h/(2 tau) (L (L + 1) + L |xi|) of a step; constant fields of |xi| from 5 to 70 are unstable from 4.1 to 5.3 on."""
 
 
 def brown_time(
@@ -91,7 +92,7 @@ def brown_moment(
 ) -> tuple[list[jax.Array], jax.Array]:
     """Moments of Brownian particles over one period of a periodic field, after the transients.
 
-    The state starts isotropic, ``periods`` before the samples that are kept. First derivatives by static, the drive field, beta,
+    The state starts isotropic, ``periods`` before the samples that are kept. Differentiable by static, the drive field, beta,
     tau and interval in forward and reverse mode; samples are computed anew in reverse mode, sqrt(samples) states are stored.
 
     Args:
@@ -127,17 +128,18 @@ def brown_moment(
     fields = fields[stages[None], order[:, None, None]].reshape(-1, chunk, substeps, 3, 3)
     selection = static.T
 
-    def substep(state: jax.Array, drives: jax.Array) -> tuple[jax.Array, None]:
-        xi = lax.optimization_barrier(beta * (selection + drives[:, :, None]))  # else computed anew for every harmonic
+    def substep(state: jax.Array, xi: jax.Array) -> tuple[jax.Array, None]:
         return _runge_kutta(state, xi, step), None
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
-    def sample(state: jax.Array, drives: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return lax.scan(substep, state, drives)[0], _moment(state)
+    def sample(state: jax.Array, xi: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return lax.scan(substep, state, xi)[0], _moment(state)
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def samples(state: jax.Array, drives: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return lax.scan(sample, state, drives)
+        return lax.scan(
+            sample, state, beta * (selection + drives[..., None])
+        )  # in a step, computed anew for every harmonic
 
     start = jnp.zeros((degree + 1, degree + 1, static.shape[0]), dtype).at[0, 0].set(1)
     end, moments = lax.scan(samples, start, fields)
@@ -153,7 +155,7 @@ def _moment(state: jax.Array) -> jax.Array:
 
 
 def _runge_kutta(state: jax.Array, xi: jax.Array, step: jax.Array) -> jax.Array:
-    """One step in the fields (3, 3, n) at its start, middle and end; every stage is one kernel."""
+    """One step in the fields (3, 3, n) at its start, middle and end."""
     second = lax.optimization_barrier(state + step / 2 * _rate(state, xi[0]))
     third = lax.optimization_barrier(state + step / 2 * _rate(second, xi[1]))
     fourth = lax.optimization_barrier(state + step * _rate(third, xi[1]))
@@ -161,34 +163,9 @@ def _runge_kutta(state: jax.Array, xi: jax.Array, step: jax.Array) -> jax.Array:
     return lax.optimization_barrier(mean + step / 6 * _rate(fourth, xi[2]))
 
 
-@jax.custom_jvp
 def _rate(state: jax.Array, xi: jax.Array) -> jax.Array:
     """A(xi) a, (L + 1, L + 1, n)."""
     return _apply(_parts(len(state) - 1), state, xi)
-
-
-@_rate.defjvp
-def _rate_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    """The transpose as a sum of slices too: that of a slice is a padding, and a sum of these takes ten times as long."""
-    (state, xi), (d_state, d_xi) = primals, tangents
-    parts = _parts(len(state) - 1)
-    change = lax.custom_linear_solve(  # no equation is solved: a linear map with its transpose
-        lambda a: a * jnp.sum(_once(xi)),
-        d_state,
-        lambda _, a: _apply(parts, a, xi),
-        lambda _, a: _apply(_transposed(len(state) - 1), a, xi),
-    )
-    return _rate(state, xi), change + _apply((0 * parts[0], *parts[1:]), state, d_xi)
-
-
-@jax.custom_jvp
-def _once(x: jax.Array) -> jax.Array:
-    return x
-
-
-@_once.defjvp
-def _once_jvp(primals: tuple, tangents: tuple) -> tuple:
-    raise NotImplementedError("Brown's rotation has first derivatives only; take second ones by differences.")
 
 
 def _apply(parts: Parts, state: jax.Array, xi: jax.Array) -> jax.Array:
@@ -206,7 +183,7 @@ def _apply(parts: Parts, state: jax.Array, xi: jax.Array) -> jax.Array:
 
     backwards = padded[::-1, ::-1]  # r_lm lies where s_lm is in the array itself
     fields = xi[2] * shifted(padded, along) + xi[0] * shifted(padded, same) + xi[1] * shifted(backwards, other)
-    return fields + rest.astype(state.dtype) * state if np.any(rest) else fields
+    return fields + rest.astype(state.dtype) * state
 
 
 @functools.cache
@@ -241,18 +218,3 @@ def _parts(degree: int) -> Parts:
         same[i, j], same[-i, -j] = fold(out, inward), fold(inward, out)
         other[i, j], other[-i, -j] = fold(out, inward), -fold(inward, out)
     return fold(-k * (k + 1), -k * (k + 1)), {(0, -1): fold(lower, upper), (0, 1): fold(upper, lower)}, same, other
-
-
-@functools.cache
-def _transposed(degree: int) -> Parts:
-    """The same of the transpose."""
-    rest, *fields = _parts(degree)
-    size = degree + 1
-
-    def moved(part: np.ndarray, i: int, j: int, backwards: bool) -> np.ndarray:
-        padded = np.pad(part, ((1, 2), (1, 1), (0, 0)))
-        padded = padded[::-1, ::-1] if backwards else padded
-        return padded[1 + i : 1 + i + size, 1 + j : 1 + j + size]
-
-    along, same = ({(-i, -j): moved(part, -i, -j, False) for (i, j), part in field.items()} for field in fields[:2])
-    return rest, along, same, {(i, j): moved(part, i, j, True) for (i, j), part in fields[2].items()}
