@@ -5,6 +5,8 @@ from mpijax.physics.anisotropy import axial_moment as axial_moment
 from mpijax.physics.coils import loop_field as loop_field
 from mpijax.physics.coils import polyline_field as polyline_field
 from mpijax.physics.coils import segments_field as segments_field
+from mpijax.physics.dynamics.brown import brown_time as brown_time
+from mpijax.physics.dynamics.full import full_moment as full_moment
 from mpijax.physics.dynamics.stored import neel_table as neel_table
 from mpijax.physics.equilibrium import langevin as langevin
 from mpijax.physics.equilibrium import langevin_moment as langevin_moment

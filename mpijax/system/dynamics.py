@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from mpijax.core.checks import check_range, check_scalar, is_concrete
 from mpijax.core.pytree import pytree, static
-from mpijax.core.typing import Array, Float, Scalar
+from mpijax.core.typing import Array, Float, HostArray, Scalar
 from mpijax.physics.dynamics.brown import brown_degree, brown_moment, brown_periods, brown_substeps, brown_time
+from mpijax.physics.dynamics.full import full_moment
 from mpijax.physics.dynamics.neel import SETTLED, neel_moment
 from mpijax.physics.dynamics.stored import DAMPINGS, LARGEST_ALPHA, LARGEST_FIELD, SHIPPED_DAMPING, neel_table
 from mpijax.physics.dynamics.table import Table
@@ -80,6 +82,18 @@ class Dynamics(Protocol):
         sequence: LissajousSequence,
     ) -> tuple[list[jax.Array], Float[Array, " n"]]:
         """Moments of one size of cores over a period that repeats, and how settled they are: see ``periodic_moment``."""
+        ...
+
+    def full_moment(
+        self,
+        particle: "Particle",
+        static: HostArray,
+        alpha: Any,
+        axis: Any,
+        sequence: LissajousSequence,
+        progress: Callable[[float], object] | None = None,
+    ) -> HostArray:
+        """The same moments (n, t, 3) by the full equation, on the host: :func:`mpijax.physics.full_moment`."""
         ...
 
 
@@ -182,6 +196,24 @@ class Neel:
             self.periods,
             substeps=math.ceil(turn * self.table.axes[2].high / STEP),
         )
+
+    def full_moment(
+        self,
+        particle: "Particle",
+        static: HostArray,
+        alpha: Any,
+        axis: Any,
+        sequence: LissajousSequence,
+        progress: Callable[[float], object] | None = None,
+    ) -> HostArray:
+        """See :class:`Dynamics`."""
+        field, period = _reduced_field(particle, static, sequence), sequence.period
+        options: dict[str, Any] = {
+            "tau": float(self.time(particle)),
+            "damping": float(self.damping),
+            "progress": progress,
+        }
+        return full_moment(field, period, sequence.n_samples, alpha=alpha, easy_axis=axis, **options)
 
 
 @pytree
@@ -292,6 +324,19 @@ class Brown:
         settled = jnp.broadcast_to(jnp.asarray(self.periods * sequence.period / tau, dtype), defect.shape)
         return [jnp.where(good, component, jnp.nan) for component in moments], settled
 
+    def full_moment(
+        self,
+        particle: "Particle",
+        static: HostArray,
+        alpha: Any,
+        axis: Any,
+        sequence: LissajousSequence,
+        progress: Callable[[float], object] | None = None,
+    ) -> HostArray:
+        """See :class:`Dynamics`."""
+        field, tau = _reduced_field(particle, static, sequence), float(self.time(particle))
+        return full_moment(field, sequence.period, sequence.n_samples, tau=tau, progress=progress)
+
 
 def warn_of_memory(settled: Any) -> None:
     """Warn of positions whose moments remember their start throughout the measurement."""
@@ -303,6 +348,17 @@ def warn_of_memory(settled: Any) -> None:
                 "moment is the average from a demagnetized start, and depends on how long that is.",
                 stacklevel=4,
             )
+
+
+def _reduced_field(
+    particle: "Particle", static: HostArray, sequence: LissajousSequence
+) -> Callable[[float], HostArray]:
+    """beta H (n, 3) at a time [s]."""
+    beta, amplitude = float(particle.beta), np.asarray(sequence.amplitude) * sequence.active
+    begin = np.full(3, np.pi / 2 if sequence.waveform == "cosine" else 0.0)
+    phase = begin if sequence.phase is None else np.asarray(sequence.phase)
+    turns = 2 * np.pi * np.array(sequence.cycles) / sequence.period
+    return lambda time: beta * (static + amplitude * np.sin(turns * time + phase))
 
 
 def _check_reach(particle: "Particle", field: Scalar | None, alpha: float, xi: float) -> tuple[float, float]:

@@ -288,7 +288,7 @@ class Particle(ParticleModel):
 
         def add(total: list[jax.Array], node: tuple[jax.Array, jax.Array]) -> tuple[list[jax.Array], jax.Array]:
             ratio, weight = node
-            one = replace(self, core_diameter=self.core_diameter * ratio, size_spread=None)
+            one = self.of_size(ratio)
             own = None if anisotropy is None else (anisotropy[0] * ratio**3, anisotropy[1])
             moment, settled = dynamics.moment(one, static_field, own, sequence)
             return [a + weight * b for a, b in zip(total, moment, strict=True)], jnp.asarray(settled)
@@ -298,6 +298,10 @@ class Particle(ParticleModel):
         zeros = [jnp.zeros((len(static_field), sequence.n_samples), dtype)] * 3
         total, settled = jax.lax.scan(jax.checkpoint(add), zeros, nodes)
         return total, jnp.min(settled, axis=0)
+
+    def of_size(self, ratio: Scalar) -> "Particle":
+        """The particle whose cores all have ``ratio`` times the median diameter."""
+        return replace(self, core_diameter=self.core_diameter * ratio, size_spread=None)
 
     def prepared(self, field: Scalar | None, sequence: LissajousSequence) -> "Particle":
         """See :class:`ParticleModel`."""

@@ -1,7 +1,7 @@
 """Simulating moment spectra and system matrices.
 
 Two engines give the same values: "time" works for every scanner and particle, "separable" for ideal ones, where it is much
-faster as soon as three axes are driven.
+faster as soon as three axes are driven. A third, "full", is the slow judge of particles with dynamics.
 """
 
 from functools import partial
@@ -17,11 +17,12 @@ from mpijax.core.constants import MAGNETITE_DENSITY, MAGNETITE_MOLAR_MASS, MU0
 from mpijax.core.typing import Array, Bool, Complex, DType, Float, IntVector, Numbers, Scalar, Values, Vector
 from mpijax.system.coils import Coils
 from mpijax.system.dynamics import warn_of_memory
-from mpijax.system.engines import phase_nodes, separable, time_domain
+from mpijax.system.engines import full, phase_nodes, separable, time_domain
 from mpijax.system.facts.header import as_metadata
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
 from mpijax.system.model import Expansion, ParticleModel, Rule, check_model
+from mpijax.system.particle import Particle
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
 from mpijax.system.setup import Setup
@@ -55,7 +56,8 @@ def moment_spectrum(
             precision, three driven axes, at least 32 frequencies, all of order below 24, at least 64 voxels, at most 128 nodes
             per axis, everything concrete), else time. They agree within 2e-5 (float32) and 1e-9 (float64) of the largest value
             of the whole moment spectrum for concrete arguments; traced field strengths leave the separable engine at 64 nodes
-            per axis.
+            per axis. "full" takes particles with dynamics, on the host: the whole Fokker-Planck equation, seconds per voxel
+            (:func:`mpijax.physics.full_moment`).
         dtype: float32 or float64; None = the default precision. The transform runs in the same precision: float32 components
             below 1e-5 of the strongest are rounding noise.
         memory_limit: bytes of working memory beside the result; None = 128 MiB (8 MiB for anisotropic particles), in chunks
@@ -235,7 +237,7 @@ class _Call:
         memory_limit: int | None,
         n_channels: int,
     ):
-        check_choice("engine", engine, ("auto", "time", "separable"))
+        check_choice("engine", engine, ("auto", "time", "separable", "full"))
         check_model(particle)
         self.dtype = precision(dtype)
         self.indices = _check_indices(frequency_indices, sequence)
@@ -248,7 +250,16 @@ class _Call:
             points = jnp.asarray(grid.positions, self.dtype)
             self.particle = particle.with_reference(time_domain.reference_field(scanner, points))
         self.prepared = self.particle
-        if particle.has_memory:
+        self.full = engine == "full"
+        if self.full and not (isinstance(particle, Particle) and particle.has_memory):
+            raise ValueError(
+                "engine 'full' solves the Fokker-Planck equation of a particle with dynamics; use engine='auto'."
+            )
+        if self.full and not is_concrete((scanner, sequence, particle, grid, frequency_indices)):
+            raise ValueError(
+                "engine 'full' works on the host and cannot be traced or differentiated; use engine='time'."
+            )
+        if particle.has_memory and not self.full:
             static = time_domain.reference_field(scanner, jnp.asarray(grid.positions, self.dtype))
             self.prepared = self.particle.prepared(static + jnp.linalg.norm(jnp.asarray(sequence.amplitude)), sequence)
         self.plan: separable.Plan | None = None
@@ -263,6 +274,11 @@ class _Call:
 
     def run(self, coils: Coils, factor: Values | None) -> Complex[Array, "c f n"]:
         """factor (complex (c, f); None = 1) * rfft(p . m)/N, (c, f, n)."""
+        if self.full:
+            points = np.asarray(self.grid.positions, float)
+            rows = full.spectra(self.scanner, self.sequence, cast(Particle, self.particle), points, coils, self.indices)
+            rows = rows if factor is None else rows * np.asarray(factor)[..., None]
+            return jnp.asarray(rows, jnp.result_type(self.dtype, jnp.complex64))
         arguments = self.scanner, self.sequence, self.prepared, self.grid, coils, factor
         static: dict[str, Any] = {"rule": self.particle.rule(), "dtype": self.dtype}
         if self.plan is None:

@@ -25,9 +25,8 @@ import numpy as np
 from jax import lax
 
 from mpijax.core.constants import BOLTZMANN
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Scalar
 
-Scalar = Float[Array, ""] | float
 Parts = tuple[np.ndarray, dict, dict, dict]
 
 STABLE = 3.8
