@@ -142,18 +142,10 @@ class Neel:
 
     def prepared(self, particle: "Particle", field: Scalar | None, sequence: LissajousSequence) -> "Neel":
         """See :class:`Dynamics`."""
-        ratios = particle.sizes()[0] if is_concrete(particle) else np.ones(1)
-        if is_concrete((self, particle, sequence.amplitude)):
-            speed = float(np.linalg.norm(sequence.amplitude * 2 * np.pi * np.array(sequence.cycles) / sequence.period))
-            pace = float(self.time(particle) * particle.beta * np.max(ratios) ** 6) * speed
-            if pace > FASTEST:
-                raise ValueError(
-                    f"the drive field turns too fast for the slow-manifold engine of Neel rotation: tau beta |dH/dt| reaches "
-                    f"{pace:.2g}, allowed is {FASTEST:g}. Use engine='full', a lower frequency or amplitude, or smaller cores."
-                )
         if self.table is not None:
             axes = self.table.axes
             _check_reach(particle, field, axes[1].high, axes[2].high)
+            self._check_pace(particle, sequence)
             return self
         if not is_concrete(self.damping):
             raise ValueError(
@@ -161,12 +153,26 @@ class Neel:
                 "mj.Neel(damping, table=mj.physics.neel_table((0.03, 1.0)))."
             )
         alpha, xi = _check_reach(particle, field, ALPHAS[-1], REACHES[-1])
+        self._check_pace(particle, sequence)
         top = next(bound for bound in ALPHAS if alpha <= bound * (1 + 1e-5))
         reach = next(bound for bound in REACHES if xi <= bound * (1 + 1e-5))
         damping = float(self.damping)
         ships = damping == SHIPPED_DAMPING and top == LARGEST_ALPHA and reach == LARGEST_FIELD
         one = not ships and particle.is_homogeneous and particle.size_spread is None and is_concrete(particle.alpha)
         return replace(self, table=neel_table(damping, float(particle.alpha) if one else (0.0, top), reach))
+
+    def _check_pace(self, particle: "Particle", sequence: LissajousSequence) -> None:
+        """Raise ValueError where the field turns too fast for an expansion in its rate."""
+        if not is_concrete((self.damping, self.gyromagnetic_ratio, self.time_scale, particle, sequence.amplitude)):
+            return
+        ratios = particle.sizes()[0]
+        speed = float(np.linalg.norm(sequence.amplitude * 2 * np.pi * np.array(sequence.cycles) / sequence.period))
+        pace = float(self.time(particle) * particle.beta * np.max(ratios) ** 6) * speed
+        if pace > FASTEST:
+            raise ValueError(
+                f"the drive field turns too fast for the slow-manifold engine of Neel rotation: tau beta |dH/dt| reaches "
+                f"{pace:.2g}, allowed is {FASTEST:g}. Use engine='full', a lower frequency or amplitude, or smaller cores."
+            )
 
     def moment(
         self,
@@ -278,10 +284,9 @@ class Brown:
         shell = replace(self, hydrodynamic_diameter=None, shell_thickness=self.shell(particle))
         if self.effort is not None or not is_concrete((self, particle, field)) or field is None:
             return replace(shell, effort=self.effort or TRACED_EFFORT)
-        ratios = np.asarray(particle.sizes()[0])
-        cores = replace(particle, core_diameter=np.asarray(particle.core_diameter) * ratios)
-        xi = float(np.max(cores.beta) * field)
-        times = np.asarray(shell.time(cores))
+        cores = [particle.of_size(ratio) for ratio in np.asarray(particle.sizes()[0])]
+        xi = max(float(core.beta) for core in cores) * float(field)
+        times = np.array([float(shell.time(core)) for core in cores])
         degree = brown_degree(xi)
         substeps = brown_substeps(sequence.period / sequence.n_samples / float(times.min()), degree, xi)
         if substeps > MAX_SUBSTEPS:

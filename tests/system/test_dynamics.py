@@ -1,0 +1,214 @@
+"""Particles with dynamics in the simulators: against the full equation, gradients, refusals."""
+
+import warnings
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mpijax as mj
+from mpijax.system import simulate_rows
+
+SCANNER = mj.Scanner.create((-1.0, -1.0, 2.0))
+GRID = mj.Grid.create((2, 1, 1), (12e-3, 2e-3, 2e-3), (1e-3, 3e-3, 0.5e-3))
+SEQUENCE = mj.LissajousSequence.create(
+    (12e-3, 12e-3, 10e-3), dividers=(12, 10, 15), base_frequency=312.5e3, n_samples=480
+)
+PLANE = mj.LissajousSequence.create((12e-3, 12e-3, 0.0), dividers=(6, 5, 1), base_frequency=156.25e3, n_samples=240)
+OBLIQUE = {"core_diameter": 22e-9, "anisotropy_constant": 4e3, "easy_axis": (1, 0.5, 0.2)}
+
+
+def error(particle, sequence=SEQUENCE, scanner=SCANNER):
+    """l2 error of k times the spectrum, and the spectra, of the fast engine against the full equation."""
+    fast, full = (np.asarray(mj.moment_spectrum(scanner, sequence, particle, GRID, engine=e)) for e in ("auto", "full"))
+    k = np.arange(fast.shape[1])[None, :, None]
+    return np.linalg.norm(k * (fast - full)) / np.linalg.norm(k * full), fast, full
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        OBLIQUE,
+        {"core_diameter": 22e-9},
+        {"core_diameter": 25e-9, "anisotropy_constant": 5e3, "easy_axis": (0, 1, 1)},
+        {"core_diameter": 22e-9, "anisotropy_constant": 4e3, "spatial_modulation": 1.0},
+    ],
+    ids=["oblique", "isotropic", "alpha 10", "fluid"],
+)
+def test_neel_against_the_full_equation(options):
+    """With precession, in three dimensions."""
+    found, fast, full = error(mj.Particle.create(**options, dynamics=mj.Neel()))
+    assert found < 2e-3
+    still, *_ = error(mj.Particle.create(**options, dynamics=mj.Neel(time_scale=1e-3)))
+    assert still < 2e-3
+    assert np.abs(fast - full).max() < 2e-4 * np.abs(full).max()
+
+
+def test_precession_has_the_full_equations_sense():
+    """Out of the plane of field and axis the moment is precession alone: it changes its sign with the sense."""
+    particle = mj.Particle.create(22e-9, anisotropy_constant=4e3, easy_axis=(1, 1, 0), dynamics=mj.Neel())
+    flat = mj.Grid.create((2, 1, 1), (12e-3, 2e-3, 2e-3), (1e-3, 3e-3, 0.0))
+    fast, full = (np.asarray(mj.moment_spectrum(SCANNER, PLANE, particle, flat, engine=e))[2] for e in ("auto", "full"))
+    assert np.linalg.norm(full) > 1e-5
+    assert np.linalg.norm(fast - full) < 0.05 * np.linalg.norm(full)
+
+
+def test_brown_against_the_full_equation():
+    particle = mj.Particle.create(25e-9, dynamics=mj.Brown(hydrodynamic_diameter=40e-9, viscosity=2e-4))
+    assert error(particle)[0] < 1e-4
+
+
+def test_a_shell_and_a_diameter_are_the_same_particle():
+    one, two = (
+        mj.Particle.create(25e-9, size_spread=0.05, dynamics=mj.Brown(viscosity=1e-3, **options))
+        for options in ({"hydrodynamic_diameter": 40e-9}, {"shell_thickness": 7.5e-9})
+    )
+    spectra = [mj.moment_spectrum(SCANNER, PLANE, p, GRID, np.arange(20)) for p in (one, two)]
+    np.testing.assert_allclose(*spectra, atol=1e-6)
+    single = mj.Particle.create(25e-9, dynamics=mj.Brown(hydrodynamic_diameter=40e-9))
+    assert np.abs(spectra[0] - mj.moment_spectrum(SCANNER, PLANE, single, GRID, np.arange(20))).max() > 1e-3
+
+
+def test_enough_sizes(monkeypatch):
+    """Twice the nodes over the sizes change the spectrum by less than 1e-3 of its largest value."""
+    particle = mj.Particle.create(
+        16e-9, anisotropy_constant=4e3, easy_axis=(1, 0.5, 0.2), size_spread=0.1, dynamics=mj.Neel()
+    )
+    few = np.asarray(mj.moment_spectrum(SCANNER, PLANE, particle, GRID))
+    monkeypatch.setattr("mpijax.system.particle.SIZE_NODES", 32)
+    many = np.asarray(mj.moment_spectrum(SCANNER, PLANE, particle, GRID, np.arange(few.shape[1])))
+    assert np.abs(few - many).max() < 1e-3 * np.abs(many).max()
+
+
+def test_equilibrium_is_the_limit():
+    options = {"core_diameter": 20e-9, "anisotropy_constant": 4e3, "easy_axis": (1, 0.5, 0.2)}
+    rest = mj.moment_spectrum(SCANNER, PLANE, mj.Particle.create(**options), GRID)
+    far, near = (
+        np.abs(
+            mj.moment_spectrum(SCANNER, PLANE, mj.Particle.create(**options, dynamics=mj.Neel(time_scale=s)), GRID)
+            - rest
+        )
+        for s in (0.1, 0.01)
+    )
+    assert 0.05 < near.max() / far.max() < 0.2
+
+
+def test_gradients():
+    """Forward and reverse mode against differences, in double precision."""
+
+    def loss(values):
+        diameter, constant, amplitude, ratio, damping = values
+        dynamics = mj.Neel(damping, gyromagnetic_ratio=ratio * 1.76e11, table=table)
+        particle = mj.Particle.create(
+            diameter * 1e-9, anisotropy_constant=constant * 1e3, easy_axis=(1, 0.5, 0.2), dynamics=dynamics
+        )
+        sequence = mj.LissajousSequence.create(
+            jnp.stack([amplitude, amplitude, 0 * amplitude]) * 1e-3, active=(True, True, False),
+            dividers=(6, 5, 1), base_frequency=156.25e3, n_samples=240,
+        )  # fmt: skip
+        spectrum = mj.moment_spectrum(SCANNER, sequence, particle, GRID, np.arange(1, 30))
+        return jnp.sum(jnp.abs(spectrum * np.arange(1, 30)[:, None]) ** 2)
+
+    with jax.enable_x64(True):
+        table = mj.physics.neel_table()
+        at = jnp.array([21.0, 4.0, 12.0, 1.0])
+        fixed = lambda x: loss((*x, 0.1))  # noqa: E731
+        reverse, forward = jax.jit(jax.grad(fixed))(at), jax.jit(jax.jacfwd(fixed))(at)
+        value = jax.jit(fixed)
+        step = 1e-4
+        differences = [(value(at.at[i].add(step)) - value(at.at[i].add(-step))) / (2 * step) for i in range(4)]
+    np.testing.assert_allclose(reverse, forward, rtol=1e-9)
+    np.testing.assert_allclose(reverse, differences, rtol=1e-4)
+
+
+def test_rows_of_a_traced_setup():
+    """As training draws them; jitted and not, padded voxels zero."""
+    particle = mj.Particle.create(**OBLIQUE, dynamics=mj.Neel())
+
+    def rows(scale):
+        setup = mj.Setup(
+            scanner=SCANNER, sequence=PLANE, particle=particle, extent=jnp.array([3, 2, 1]),
+            fov=jnp.array([12e-3, 8e-3, 1e-3]) * scale, center=jnp.zeros(3),
+        )  # fmt: skip
+        return simulate_rows(setup, (4, 3, 1), np.arange(2, 20))
+
+    found, valid = jax.jit(rows)(1.0)
+    grid = mj.Grid.create((3, 2, 1), (12e-3, 8e-3, 1e-3))
+    want = mj.moment_spectrum(SCANNER, PLANE, particle, grid, np.arange(2, 20))
+    want = want * (-2j * np.pi * PLANE.frequencies[2:20])[:, None]
+    np.testing.assert_allclose(found[..., valid], want, atol=1e-5 * np.abs(want).max())
+    assert not np.any(found[..., ~valid])
+    with pytest.raises(ValueError, match="nodes=None"):
+        simulate_rows(
+            mj.Setup(SCANNER, PLANE, particle, np.array([3, 2, 1]), np.full(3, 0.01), np.zeros(3)), (4, 3, 1), nodes=8
+        )
+
+
+def test_a_field_free_line_settles_at_every_angle():
+    scanner, sequence = mj.Scanner.field_free_line(2.0), mj.line_sequence(12e-3)
+    particle = mj.Particle.create(22e-9, anisotropy_constant=4e3, easy_axis=(1, 0, 1), dynamics=mj.Neel())
+    grid = mj.Grid.create((3, 2, 1), (8e-3, 6e-3, 1e-3))
+    call = partial(mj.simulate_field_free_line, scanner, sequence, grid=grid, angles=[0.3], harmonics=(2, 3))
+    line = call(particle)
+    turned = mj.moment_spectrum(scanner.turned(0.3), sequence, particle, grid, np.array([2, 3]))[2]
+    scale = line.values[0] / turned
+    np.testing.assert_allclose(scale[0] / scale[0, 0], 1, atol=1e-3)
+    stiff = mj.Particle.create(24e-9, anisotropy_constant=6.6e3, easy_axis=(1, 0, 1), dynamics=mj.Neel())
+    with pytest.warns(UserWarning, match="blocked"):
+        mj.simulate_field_free_line(
+            scanner,
+            mj.line_sequence(0.5e-3),
+            stiff,
+            mj.Grid.create((1, 1, 1), (1e-3,) * 3),
+            angles=[0.3],
+            harmonics=(2,),
+            dwell_time=5e-5,
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        call(particle, dwell_time=1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"anisotropy_constant": 3e3, "dynamics": mj.Neel()}, "easy_axis"),
+        ({"anisotropy_constant": -3e3, "easy_axis": (1, 0, 0), "dynamics": mj.Neel()}, "K >= 0"),
+        ({"dynamics": mj.Neel(damping=0)}, "damping"),
+        ({"dynamics": mj.Brown(hydrodynamic_diameter=40e-9, viscosity=0.89)}, "1 cP"),
+        ({"dynamics": mj.Brown(hydrodynamic_diameter=10e-9)}, "shell"),
+        ({"dynamics": mj.Brown()}, "either"),
+        ({"dynamics": mj.Brown(hydrodynamic_diameter=40)}, "metres"),
+        ({"anisotropy_constant": 3e3, "easy_axis": (1, 0, 0), "dynamics": mj.Brown(shell_thickness=5e-9)}, "leave out"),
+    ],
+)  # fmt: skip
+def test_a_particle_that_cannot_be(options, says):
+    with pytest.raises(ValueError, match=says):
+        mj.Particle.create(**options)
+
+
+def test_dynamics_of_another_kind():
+    with pytest.raises(Exception, match="dynamics"):  # of the type checker, where it is on
+        mj.Particle.create(dynamics="neel")
+
+
+def test_what_the_fast_engine_refuses():
+    particle = mj.Particle.create(**OBLIQUE, dynamics=mj.Neel())
+    fast = mj.LissajousSequence.create((12e-3, 12e-3, 0.0), dividers=(6, 5, 1), base_frequency=156.25e5, n_samples=240)
+    with pytest.raises(ValueError, match="turns too fast.*engine='full'"):
+        mj.moment_spectrum(SCANNER, fast, particle, GRID)
+    with pytest.raises(ValueError, match="remembers"):
+        mj.moment_spectrum(SCANNER, PLANE, particle, GRID, engine="separable")
+    wide = mj.Particle.create(18e-9, anisotropy_constant=5e3, easy_axis=(1, 0, 0), size_spread=0.2, dynamics=mj.Neel())
+    with pytest.raises(ValueError, match="% of the moment"):
+        mj.moment_spectrum(SCANNER, PLANE, wide, GRID)
+    strong = mj.Particle.create(30e-9, dynamics=mj.Neel())
+    with pytest.raises(ValueError, match="table of Neel rotation reaches"):
+        mj.moment_spectrum(mj.Scanner.create((-20.0, -20.0, 40.0)), PLANE, strong, GRID)
+    with pytest.raises(ValueError, match="engine 'full'"):
+        mj.moment_spectrum(SCANNER, PLANE, mj.Particle.create(20e-9), GRID, engine="full")
+    slow = mj.Particle.create(25e-9, dynamics=mj.Brown(hydrodynamic_diameter=400e-9, viscosity=0.1))
+    with pytest.raises(ValueError, match="too slowly"):
+        mj.moment_spectrum(SCANNER, PLANE, slow, GRID)
