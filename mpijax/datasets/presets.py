@@ -7,8 +7,11 @@ import numpy as np
 
 from mpijax.core.checks import check_choice
 from mpijax.system import (
+    Brown,
+    Dynamics,
     Grid,
     LissajousSequence,
+    Neel,
     Particle,
     Scanner,
     SystemMatrix,
@@ -32,6 +35,7 @@ class Preset:
         amplitude: of the drive field [T]; of a line (0, 0, A).
         core_diameter: [m]; saturation_magnetization [A/m]; temperature [K].
         anisotropy_constant: [J/m^3]; easy_axis or spatial_modulation go with it.
+        dynamics: how the moment follows the field; None = at once.
         shape, fov: voxels and field of view [m].
         concentration: of the sample [mmol(Fe)/L].
         max_order: keep frequencies of at most this mixing order; None = all.
@@ -47,6 +51,7 @@ class Preset:
     anisotropy_constant: float = 0.0
     easy_axis: tuple[float, float, float] | None = None
     spatial_modulation: float | None = None
+    dynamics: Dynamics | None = None
     shape: tuple[int, int, int] = (32, 32, 1)
     fov: tuple[float, float, float] = (30e-3, 30e-3, 1e-3)
     concentration: float = 100.0
@@ -75,6 +80,7 @@ class Preset:
             self.anisotropy_constant,
             self.easy_axis,
             self.spatial_modulation,
+            dynamics=self.dynamics,
         )
         if self.kind == "line":
             line, drive = Scanner.field_free_line(self.gradient[0]), line_sequence(self.amplitude[2])
@@ -112,6 +118,19 @@ PRESETS = {
     "2d-immobilized": Preset(
         "the same with immobilized anisotropic particles", anisotropy_constant=3500.0, easy_axis=(1.0, 1.0, 0.0)
     ),
+    "2d-neel": Preset(
+        "the same with Neel rotation: 22.5 nm, 5 kJ/m^3, damping 0.1",
+        core_diameter=22.5e-9,
+        anisotropy_constant=5e3,
+        easy_axis=(1.0, 1.0, 0.0),
+        dynamics=Neel(),
+    ),
+    "2d-brown": Preset(
+        "the same with Brownian rotation: 25 nm cores, 40 nm with their shell, water",
+        core_diameter=25e-9,
+        dynamics=Brown(hydrodynamic_diameter=40e-9, viscosity=1e-3),
+        shape=(16, 16, 1),
+    ),
     "3d": Preset(
         "3-D Lissajous, 53,856 samples, frequencies up to mixing order 9",
         amplitude=(12e-3, 12e-3, 12e-3),
@@ -133,6 +152,18 @@ PRESETS = {
         kind="spectrometer",
         gradient=(0.0, 0.0, 0.0),
         amplitude=(20e-3, 0.0, 0.0),
+        shape=(1, 1, 1),
+        fov=(2e-3, 2e-3, 2e-3),
+    ),
+    "spectrometer-neel": Preset(
+        "the spectrometer with Neel rotation: 22.5 nm, 5 kJ/m^3, damping 0.1, axis along the field",
+        kind="spectrometer",
+        gradient=(0.0, 0.0, 0.0),
+        amplitude=(20e-3, 0.0, 0.0),
+        core_diameter=22.5e-9,
+        anisotropy_constant=5e3,
+        easy_axis=(1.0, 0.0, 0.0),
+        dynamics=Neel(),
         shape=(1, 1, 1),
         fov=(2e-3, 2e-3, 2e-3),
     ),

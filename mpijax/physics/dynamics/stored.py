@@ -49,7 +49,7 @@ def neel_table(
 
 @functools.lru_cache(maxsize=16)
 def _table(axes: tuple[Axis, Axis, Axis, Axis]) -> Table:
-    if axes == _shipped_axes():
+    if axes == shipped_axes():
         return read_table(asset_path(SHIPPED), axes)
     name = hashlib.sha256(repr((EDITION, [astuple(axis) for axis in axes])).encode()).hexdigest()[:16]
     path = cache_folder() / f"neel-{name}.npz"
@@ -99,7 +99,8 @@ def read_table(path: str | Path, axes: tuple[Axis, Axis, Axis, Axis]) -> Table:
     return Table(coefficients, axes)
 
 
-def _shipped_axes() -> tuple[Axis, Axis, Axis, Axis]:
+def shipped_axes() -> tuple[Axis, Axis, Axis, Axis]:
+    """Axes of the table that ships."""
     return damping_axis(SHIPPED_DAMPING, SHIPPED_DAMPING), alpha_axis(0.0, LARGEST_ALPHA), *field_axes(LARGEST_FIELD)
 
 
