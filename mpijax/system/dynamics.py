@@ -55,12 +55,15 @@ class Dynamics(Protocol):
     """How the moment of a :class:`mpijax.Particle` follows the field: a frozen pytree whose numbers are leaves.
 
     Attributes:
-        periods: of the drive field over which a position is measured.
         arrays_per_sample: see :class:`ParticleModel`, static.
     """
 
-    periods: Scalar
     arrays_per_sample: ClassVar[int]
+
+    @property
+    def periods(self) -> Scalar:
+        """Periods of the drive field over which a position is measured; a field of the class, which is replaced."""
+        ...
 
     def checked(self, particle: "Particle") -> "Dynamics":
         """The same with leaves for numbers; ValueError for values, or a particle, that it cannot describe."""
