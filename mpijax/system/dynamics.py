@@ -147,6 +147,15 @@ class Neel:
         """See :class:`Dynamics`."""
         if self.table is not None:
             axes = self.table.axes
+            for name, value, axis in (
+                ("damping", self.damping, axes[0]),
+                ("reduced anisotropy", particle.alpha, axes[1]),
+            ):
+                if axis.count == 1 and not is_concrete(value):
+                    raise ValueError(
+                        f"the {name} is traced, but the given table holds one: its derivative would be missing. Give a table of a "
+                        "range, mj.physics.neel_table(damping=(0.03, 1.0), alpha=(0.0, 12.0))."
+                    )
             _check_reach(particle, field, axes[1].high, axes[2].high)
             self._check_pace(particle, sequence)
             return self

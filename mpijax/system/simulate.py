@@ -4,6 +4,7 @@ Two engines give the same values: "time" works for every scanner and particle, "
 faster as soon as three axes are driven. A third, "full", is the slow judge of particles with dynamics.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.batching import chunk_size
-from mpijax.core.checks import check_choice, check_range, check_shape, is_concrete
+from mpijax.core.checks import check_choice, check_count, check_range, check_shape, is_concrete
 from mpijax.core.constants import MAGNETITE_DENSITY, MAGNETITE_MOLAR_MASS, MU0
 from mpijax.core.typing import Array, Bool, Complex, DType, Float, IntVector, Numbers, Scalar, Values, Vector
 from mpijax.system.coils import Coils
@@ -85,6 +86,7 @@ def simulate_system_matrix(
     *,
     concentration: Scalar = 1.0,
     sample_volume: Scalar | None = None,
+    oversampling: int = 1,
     engine: str = "auto",
     dtype: DType | None = None,
     memory_limit: int | None = None,
@@ -104,6 +106,8 @@ def simulate_system_matrix(
         frequency_indices: rfft bins to keep (f,); None = all.
         concentration: iron in the calibration sample [mol/m^3 = mmol/L].
         sample_volume: [m^3]; None = one voxel.
+        oversampling: samples of the moment per sample of the receiver, whose filter cuts at half its own rate: rows above that rate
+            do not fold back onto those below. 1 = samples as they are.
         engine, dtype, memory_limit: see :func:`moment_spectrum`.
 
     Returns:
@@ -115,8 +119,12 @@ def simulate_system_matrix(
     check_range("concentration", concentration, 1e-12, 1e12, "mmol/L")
     if sample_volume is not None:
         check_range("sample_volume", sample_volume, 1e-18, 1.0, "m^3", "1 uL is 1e-9 m^3.")
+    check_count("oversampling", oversampling, static=True)
     n_channels = 3 if scanner.receive_coils is None else len(scanner.receive_coils)
-    call = _Call(scanner, sequence, particle, grid, frequency_indices, engine, dtype, memory_limit, n_channels)
+    fine = replace(sequence, n_samples=sequence.n_samples * oversampling)
+    bins = _check_indices(frequency_indices, sequence)
+    bins = np.arange(len(sequence.frequencies)) if bins is None and oversampling > 1 else bins
+    call = _Call(scanner, fine, particle, grid, bins, engine, dtype, memory_limit, n_channels)
     indices = np.arange(len(sequence.frequencies)) if call.indices is None else call.indices
     xp = np if is_concrete(indices) else jnp
     frequencies = xp.asarray(sequence.frequencies)[indices]

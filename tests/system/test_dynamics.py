@@ -123,6 +123,16 @@ def test_gradients():
     np.testing.assert_allclose(reverse, differences, rtol=1e-4)
 
 
+def test_a_table_of_one_damping_cannot_be_differentiated():
+    def loss(damping, **options):
+        particle = mj.Particle.create(**OBLIQUE, dynamics=mj.Neel(damping, **options))
+        return jnp.sum(jnp.abs(mj.moment_spectrum(SCANNER, PLANE, particle, GRID, np.arange(3))))
+
+    for options in ({}, {"table": mj.physics.neel_table()}):
+        with pytest.raises(ValueError, match=r"damping is traced.*neel_table"):
+            jax.grad(partial(loss, **options))(0.1)
+
+
 def test_rows_of_a_traced_setup():
     """As training draws them; jitted and not, padded voxels zero."""
     particle = mj.Particle.create(**OBLIQUE, dynamics=mj.Neel())
@@ -144,6 +154,19 @@ def test_rows_of_a_traced_setup():
         simulate_rows(
             mj.Setup(SCANNER, PLANE, particle, np.array([3, 2, 1]), np.full(3, 0.01), np.zeros(3)), (4, 3, 1), nodes=8
         )
+
+
+def test_a_receiver_that_filters():
+    """Twice the samples leave no aliases: the low bins are those of a sampling four times as fine."""
+    particle = mj.Particle.create(25e-9, anisotropy_constant=5e3, easy_axis=(1, 1, 0), dynamics=mj.Neel())
+    plain, twice, four = (
+        np.asarray(mj.simulate_system_matrix(SCANNER, PLANE, particle, GRID, oversampling=n).values) for n in (1, 2, 4)
+    )
+    high = slice(60, None)
+    assert plain.shape == four.shape
+    assert np.linalg.norm((twice - four)[:, high]) < 0.2 * np.linalg.norm((plain - four)[:, high])
+    low = slice(1, 12)
+    np.testing.assert_allclose(plain[:, low], four[:, low], atol=0.02 * np.abs(four).max())
 
 
 def test_a_field_free_line_settles_at_every_angle():

@@ -104,13 +104,14 @@ class Slice:
     """A table at some anisotropies and one damping.
 
     Attributes:
-        value: spline coefficients (a, i, j, q); by_alpha, by_damping: their derivatives by alpha and ln(damping).
+        value: spline coefficients (a, i, j, q); by_alpha, by_damping: their derivatives by alpha and ln(damping), None where
+            the table holds one.
         axes: u and v, static.
     """
 
     value: Float[Array, "a i j q"]
-    by_alpha: Float[Array, "a i j q"]
-    by_damping: Float[Array, "a i j q"]
+    by_alpha: Float[Array, "a i j q"] | None
+    by_damping: Float[Array, "a i j q"] | None
     axes: tuple[Axis, Axis] = static()
 
     def first(self, count: int) -> "Slice":
@@ -173,8 +174,9 @@ def at_anisotropy(table: Table, alpha: Float[Array, " a"], damping: Scalar) -> S
         ]
         return jax.lax.stop_gradient(sum(parts[1:], parts[0]))
 
-    tables = summed(over, along), summed(over, along_slopes), summed(over_slopes, along)
-    return Slice(*tables, axes=table.axes[2:])
+    by_damping = summed(over_slopes, along) if table.axes[0].count > 1 else None
+    by_alpha = summed(over, along_slopes) if table.axes[1].count > 1 else None
+    return Slice(summed(over, along), by_alpha, by_damping, axes=table.axes[2:])
 
 
 @jax.custom_jvp
@@ -193,9 +195,11 @@ def _look_up_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]
     part, _, damping, u, v = primals
     _, d_alpha, d_damping, d_u, d_v = tangents
     value, by_u, by_v = _splines(part.value, part.axes, u, v, slopes=True)
-    by_alpha, by_damping = (_splines(table, part.axes, u, v)[0] for table in (part.by_alpha, part.by_damping))
-    change = by_u * d_u + by_v * d_v + by_alpha * d_alpha[:, None]
-    return value, change + by_damping * (d_damping / damping)
+    change = by_u * d_u + by_v * d_v
+    for table, tangent in ((part.by_alpha, d_alpha[:, None]), (part.by_damping, d_damping / damping)):
+        if table is not None:
+            change = change + _splines(table, part.axes, u, v)[0] * tangent
+    return value, change
 
 
 def degree_and_order(u: np.ndarray, v: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
