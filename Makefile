@@ -29,6 +29,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.bench_separable
 	$(BIN)/python -m benchmarks.bench_phase_nodes
 	$(BIN)/python -m benchmarks.bench_coils
+	$(BIN)/python -m benchmarks.bench_dynamics
 	$(BIN)/python -m benchmarks.bench_kaczmarz
 	$(BIN)/python -m benchmarks.bench_tikhonov
 	$(BIN)/python -m benchmarks.bench_admm
