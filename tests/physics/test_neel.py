@@ -9,7 +9,7 @@ from mpijax.physics.dynamics.manifold import QUANTITIES, slow_manifold
 from mpijax.physics.dynamics.neel import _steady_state, neel_moment
 from mpijax.physics.dynamics.operators import Harmonics, operators
 from mpijax.physics.dynamics.stored import neel_table, read_table, write_table
-from mpijax.physics.dynamics.table import PARITY, Axis, at_anisotropy, build_table, look_up
+from mpijax.physics.dynamics.table import PARITY, Axis, at_anisotropy, build_table, degree_and_order, look_up
 from mpijax.physics.equilibrium import langevin_moment
 from mpijax.physics.fokker_planck import neel_steady_state
 
@@ -189,3 +189,24 @@ def test_a_blocked_mode_is_the_average_of_its_periods():
 def test_substeps_change_little():
     one, two = (moment(STATIC, 7.0, (1, 2, 0.5), substeps=n)[0] for n in (2, 4))
     np.testing.assert_allclose(one, two, atol=5e-4)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 6.0, 11.5])
+def test_enough_degrees(alpha):
+    """Four more of degree and order move ln(rate) by less than 2e-3 where the rate is slow, and every rate is positive."""
+    u, v = np.array([0.0, 2.0, 8.0, 20.0]), np.array([0.5, 3.0, 6.0, 15.0])
+    for i, (degree, order) in enumerate(zip(*(x.tolist() for x in degree_and_order(u, v, alpha)), strict=True)):
+        few, many = (
+            slow_manifold(u[i : i + 1], v[i : i + 1], alpha, degree + more, min(order + more, degree + more), 0.1)
+            for more in (2, 6)
+        )
+        assert few[0, 0] > 0
+        assert abs(np.log(few[0, 0] / many[0, 0])) < 2e-3
+
+
+def test_no_rate_of_the_table_that_ships_leaves_its_range():
+    """Logarithms of rates: finite, and between the slowest barrier and the fastest well."""
+    rates = neel_table().coefficients[..., 0]
+    assert np.isfinite(rates).all()
+    assert rates.min() > -12
+    assert rates.max() < 11

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
+from mpijax.physics.dynamics.table import alpha_axis, build_table, damping_axis, field_axes
 from mpijax.system import simulate_rows
 
 SCANNER = mj.Scanner.create((-1.0, -1.0, 2.0))
@@ -121,6 +122,29 @@ def test_gradients():
         differences = [(value(at.at[i].add(step)) - value(at.at[i].add(-step))) / (2 * step) for i in range(4)]
     np.testing.assert_allclose(reverse, forward, rtol=1e-9)
     np.testing.assert_allclose(reverse, differences, rtol=1e-4)
+
+
+def test_the_damping_is_differentiated_in_a_table_of_several():
+    weak = mj.LissajousSequence.create((4e-3, 4e-3, 0.0), dividers=(6, 5, 1), base_frequency=156.25e3, n_samples=240)
+    spot = mj.Grid.create((1, 1, 1), (1e-3,) * 3)
+    alpha = 3.0
+    table = build_table(damping_axis(0.03, 1.0), alpha_axis(alpha, alpha), field_axes(5.0), margin=0)
+    options = {"core_diameter": 20e-9, "easy_axis": (1, 0.5, 0.2)}
+    unit = float(mj.Particle.create(**options, anisotropy_constant=1e3).alpha)
+
+    def loss(damping):
+        dynamics = mj.Neel(damping, table=table, gyromagnetic_ratio=2e10)
+        particle = mj.Particle.create(**options, anisotropy_constant=alpha / unit * 1e3, dynamics=dynamics)
+        return jnp.sum(
+            jnp.abs(mj.moment_spectrum(SCANNER, weak, particle, spot, np.arange(1, 20)) * np.arange(1, 20)[:, None])
+            ** 2
+        )
+
+    with jax.enable_x64(True):
+        for damping in (0.1, 0.4):
+            step = 1e-4 * damping
+            difference = (loss(damping + step) - loss(damping - step)) / (2 * step)
+            np.testing.assert_allclose(jax.grad(loss)(damping), difference, rtol=1e-4)
 
 
 def test_a_table_of_one_damping_cannot_be_differentiated():
