@@ -182,13 +182,13 @@ class Particle(ParticleModel):
 
         Computed with the diameter in nm so that no intermediate value, nor its square, leaves the range of float32.
         """
-        scaled = self.saturation_magnetization * (self.core_diameter * 1e9) ** 3 / self.temperature
+        scaled = self.saturation_magnetization * _nanometers(self.core_diameter) ** 3 / self.temperature
         return scaled * (math.pi / 6 * 1e-27 / BOLTZMANN)
 
     @property
     def alpha(self) -> Scalar:
         """Reduced anisotropy K V/(kB T), dimensionless."""
-        scaled = self.anisotropy_constant * (self.core_diameter * 1e9) ** 3 / self.temperature
+        scaled = self.anisotropy_constant * _nanometers(self.core_diameter) ** 3 / self.temperature
         return scaled * (math.pi / 6 * 1e-27 / BOLTZMANN)
 
     @property
@@ -351,3 +351,11 @@ class Particle(ParticleModel):
         if self.spatial_modulation is None or self.reference_field is not None:
             return self
         return replace(self, reference_field=reference)
+
+
+def _nanometers(diameter: Scalar) -> Scalar:
+    """Metres in nm, traced ones behind a barrier.
+
+    XLA would move the factors 1e9 of a product of two volumes together, past the end of float32: 1e54 d^6 is infinity times 0.
+    """
+    return diameter * 1e9 if is_concrete(diameter) else jax.lax.optimization_barrier(diameter * 1e9)
