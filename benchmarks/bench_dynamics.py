@@ -5,7 +5,6 @@ positions, a Lissajous period of 1,632 samples. Processor seconds, for the peer 
 period at one position and counts four times. Errors of the moment are against the full engine.
 """
 
-import os
 import time
 
 import jax
@@ -95,5 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     main()

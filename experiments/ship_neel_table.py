@@ -5,22 +5,7 @@
 
 from pathlib import Path
 
-from rich.progress import Progress
-
-from mpijax.physics.dynamics.stored import SHIPPED, shipped_axes, write_table
-from mpijax.physics.dynamics.table import build_table
-
-
-def main() -> None:
-    """Build and write it."""
-    dampings, alphas, *fields = shipped_axes()
-    with Progress() as bar:
-        job = bar.add_task("anisotropies", total=1.0)
-        table = build_table(
-            dampings, alphas, (fields[0], fields[1]), progress=lambda share: bar.update(job, completed=share)
-        )
-    write_table(Path("data") / SHIPPED, table)
-
+from mpijax.physics.dynamics.stored import SHIPPED, new_table, shipped_axes, write_table
 
 if __name__ == "__main__":
-    main()
+    write_table(Path("data") / SHIPPED, new_table(shipped_axes()))

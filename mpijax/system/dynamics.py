@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -12,9 +11,8 @@ import numpy as np
 
 from mpijax.core.checks import check_range, check_scalar, is_concrete
 from mpijax.core.pytree import pytree, static
-from mpijax.core.typing import Array, Float, HostArray, Scalar
+from mpijax.core.typing import Array, Float, Scalar
 from mpijax.physics.dynamics.brown import brown_degree, brown_moment, brown_periods, brown_substeps, brown_time
-from mpijax.physics.dynamics.full import full_moment
 from mpijax.physics.dynamics.neel import SETTLED, neel_moment
 from mpijax.physics.dynamics.stored import DAMPINGS, LARGEST_ALPHA, LARGEST_FIELD, SHIPPED_DAMPING, neel_table
 from mpijax.physics.dynamics.table import Table
@@ -87,16 +85,13 @@ class Dynamics(Protocol):
         """Moments of one size of cores over a period that repeats, and how settled they are: see ``periodic_moment``."""
         ...
 
-    def full_moment(
-        self,
-        particle: "Particle",
-        static: HostArray,
-        alpha: Any,
-        axis: Any,
-        sequence: LissajousSequence,
-        progress: Callable[[float], object] | None = None,
-    ) -> HostArray:
-        """The same moments (n, t, 3) by the full equation, on the host: :func:`mpijax.physics.full_moment`."""
+    @property
+    def damping(self) -> Scalar:
+        """Damping of the precession, infinite where there is none."""
+        ...
+
+    def time(self, particle: "Particle") -> Scalar:
+        """Relaxation time tau [s] of free diffusion, of cores of the median size."""
         ...
 
 
@@ -215,24 +210,6 @@ class Neel:
             substeps=math.ceil(turn * self.table.axes[2].high / STEP),
         )
 
-    def full_moment(
-        self,
-        particle: "Particle",
-        static: HostArray,
-        alpha: Any,
-        axis: Any,
-        sequence: LissajousSequence,
-        progress: Callable[[float], object] | None = None,
-    ) -> HostArray:
-        """See :class:`Dynamics`."""
-        field, period = _reduced_field(particle, static, sequence), sequence.period
-        options: dict[str, Any] = {
-            "tau": float(self.time(particle)),
-            "damping": float(self.damping),
-            "progress": progress,
-        }
-        return full_moment(field, period, sequence.n_samples, alpha=alpha, easy_axis=axis, **options)
-
 
 @pytree
 class Brown:
@@ -256,6 +233,7 @@ class Brown:
     shell_thickness: Scalar | None = None
     periods: Scalar = PERIODS
     effort: tuple[int, int, float] | None = static(default=None)
+    damping: ClassVar[float] = math.inf
     arrays_per_sample: ClassVar[int] = 2
 
     def checked(self, particle: "Particle") -> "Brown":
@@ -278,27 +256,26 @@ class Brown:
                 "Brownian rotation locks the moment to the particle's body: leave out anisotropy_constant, easy_axis and "
                 "spatial_modulation, or use mj.Neel."
             )
-        return _leaves(self)
-
-    def shell(self, particle: "Particle") -> Scalar:
-        """Thickness of the shell [m]."""
-        if self.shell_thickness is not None:
-            return self.shell_thickness
-        assert self.hydrodynamic_diameter is not None
-        return (self.hydrodynamic_diameter - particle.core_diameter) / 2
+        known = _leaves(self)
+        if known.hydrodynamic_diameter is None:
+            return known
+        shell = (
+            known.hydrodynamic_diameter - particle.core_diameter
+        ) / 2  # the median's, whatever size is asked for later
+        return replace(known, hydrodynamic_diameter=None, shell_thickness=shell)
 
     def time(self, particle: "Particle") -> Scalar:
         """Tau [s] of cores of the median size."""
-        return brown_time(particle.core_diameter + 2 * self.shell(particle), self.viscosity, particle.temperature)
+        assert self.shell_thickness is not None  # as checked
+        return brown_time(particle.core_diameter + 2 * self.shell_thickness, self.viscosity, particle.temperature)
 
     def prepared(self, particle: "Particle", field: Scalar | None, sequence: LissajousSequence) -> "Brown":
         """See :class:`Dynamics`."""
-        shell = replace(self, hydrodynamic_diameter=None, shell_thickness=self.shell(particle))
         if self.effort is not None or not is_concrete((self, particle, field)) or field is None:
-            return replace(shell, effort=self.effort or TRACED_EFFORT)
+            return replace(self, effort=self.effort or TRACED_EFFORT)
         cores = [particle.of_size(ratio) for ratio in np.asarray(particle.sizes()[0])]
         xi = max(float(core.beta) for core in cores) * float(field)
-        times = np.array([float(shell.time(core)) for core in cores])
+        times = np.array([float(self.time(core)) for core in cores])
         degree = brown_degree(xi)
         substeps = brown_substeps(sequence.period / sequence.n_samples / float(times.min()), degree, xi)
         if substeps > MAX_SUBSTEPS:
@@ -312,7 +289,7 @@ class Brown:
                 f"the particles turn too slowly: tau = {times.max():.2g} s would settle after {periods:.0f} periods of the drive, "
                 f"allowed are {MAX_PERIODS}. Lower viscosity or size, or use engine='full'."
             )
-        return replace(shell, effort=(degree, substeps, max(periods, 0.1)))
+        return replace(self, effort=(degree, substeps, periods))
 
     def moment(
         self,
@@ -341,19 +318,6 @@ class Brown:
         settled = jnp.broadcast_to(jnp.asarray(self.periods * sequence.period / tau, dtype), defect.shape)
         return [jnp.where(good, component, jnp.nan) for component in moments], settled
 
-    def full_moment(
-        self,
-        particle: "Particle",
-        static: HostArray,
-        alpha: Any,
-        axis: Any,
-        sequence: LissajousSequence,
-        progress: Callable[[float], object] | None = None,
-    ) -> HostArray:
-        """See :class:`Dynamics`."""
-        field, tau = _reduced_field(particle, static, sequence), float(self.time(particle))
-        return full_moment(field, sequence.period, sequence.n_samples, tau=tau, progress=progress)
-
 
 def warn_of_memory(settled: Any) -> None:
     """Warn of positions whose moments remember their start throughout the measurement."""
@@ -361,21 +325,11 @@ def warn_of_memory(settled: Any) -> None:
         blocked = int(np.sum(np.asarray(settled) < SETTLED))
         if blocked:
             warnings.warn(
-                f"{blocked} of {np.size(settled)} positions hold cores that do not settle while they are measured (blocked): their "
-                "moment is the average from a demagnetized start, and depends on how long that is.",
+                f"{blocked} of {np.size(settled)} positions hold cores that do not settle while they are measured (blocked). A "
+                "moment of Neel rotation is then the average from a demagnetized start, one of Brownian rotation that of endless "
+                "repetition.",
                 stacklevel=4,
             )
-
-
-def _reduced_field(
-    particle: "Particle", static: HostArray, sequence: LissajousSequence
-) -> Callable[[float], HostArray]:
-    """beta H (n, 3) at a time [s]."""
-    beta, amplitude = float(particle.beta), np.asarray(sequence.amplitude) * sequence.active
-    begin = np.full(3, np.pi / 2 if sequence.waveform == "cosine" else 0.0)
-    phase = begin if sequence.phase is None else np.asarray(sequence.phase)
-    turns = 2 * np.pi * np.array(sequence.cycles) / sequence.period
-    return lambda time: beta * (static + amplitude * np.sin(turns * time + phase))
 
 
 def _check_reach(particle: "Particle", field: Scalar | None, alpha: float, xi: float) -> tuple[float, float]:

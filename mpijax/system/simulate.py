@@ -254,9 +254,10 @@ class _Call:
         if engine == "separable" and obstacle:
             raise ValueError(f"engine 'separable' does not apply: {obstacle}. Use engine='time'.")
         self.particle = particle
-        if not particle.is_homogeneous:  # the reference is that of the whole grid, whatever is selected of it later
-            points = jnp.asarray(grid.positions, self.dtype)
-            self.particle = particle.with_reference(time_domain.reference_field(scanner, points))
+        if particle.has_memory or not particle.is_homogeneous:
+            # the reference is that of the whole grid, whatever is selected of it later
+            reference = time_domain.reference_field(scanner, jnp.asarray(grid.positions, self.dtype))
+            self.particle = particle.with_reference(reference)
         self.prepared = self.particle
         self.full = engine == "full"
         if self.full and not (isinstance(particle, Particle) and particle.has_memory):
@@ -268,8 +269,9 @@ class _Call:
                 "engine 'full' works on the host and cannot be traced or differentiated; use engine='time'."
             )
         if particle.has_memory and not self.full:
-            static = time_domain.reference_field(scanner, jnp.asarray(grid.positions, self.dtype))
-            self.prepared = self.particle.prepared(static + jnp.linalg.norm(jnp.asarray(sequence.amplitude)), sequence)
+            self.prepared = self.particle.prepared(
+                reference + jnp.linalg.norm(jnp.asarray(sequence.amplitude)), sequence
+            )
         self.plan: separable.Plan | None = None
         extent = None if obstacle or engine == "time" else self._extent()
         if extent is not None and (engine == "separable" or self._pays(extent)):

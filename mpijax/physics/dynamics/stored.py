@@ -58,11 +58,16 @@ def _table(axes: tuple[Axis, Axis, Axis, Axis]) -> Table:
             return read_table(path, axes)
         except ValueError:
             path.unlink()  # cut off or damaged: it is built anew
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        job = bar.add_task("table of Neel rotation", total=1.0)
-        table = build_table(axes[0], axes[1], axes[2:], progress=lambda share: bar.update(job, completed=share))
+    table = new_table(axes)
     write_table(path, table)
     return table
+
+
+def new_table(axes: tuple[Axis, Axis, Axis, Axis]) -> Table:
+    """Build a table, with a progress bar on standard error."""
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        job = bar.add_task("table of Neel rotation", total=1.0)
+        return build_table(axes[0], axes[1], axes[2:], progress=lambda share: bar.update(job, completed=share))
 
 
 def cache_folder() -> Path:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mpijax.core.typing import Complex, Float, HostArray, IntVector
+from mpijax.physics.dynamics.full import Field, full_moment
 from mpijax.system.coils import Coils, coil_sensitivities
 from mpijax.system.particle import Particle
 from mpijax.system.scanner import Scanner
@@ -45,8 +46,27 @@ def spectra(
             def report(share: float, i: int = i) -> None:
                 bar.update(job, completed=i + share)
 
-            moment += weight * particle.dynamics.full_moment(one, static, alpha * ratio**3, axis, sequence, report)
+            field = _reduced_field(one, static, sequence)
+            moment += weight * full_moment(
+                field,
+                sequence.period,
+                sequence.n_samples,
+                alpha=alpha * ratio**3,
+                easy_axis=axis,
+                tau=float(particle.dynamics.time(one)),
+                damping=float(particle.dynamics.damping),
+                progress=report,
+            )
     if sensitivity is not None:
         moment = np.einsum("cnv,ntv->ntc", sensitivity, moment)
     found = np.fft.rfft(moment, axis=1) / sequence.n_samples
     return (found if indices is None else found[:, indices]).transpose(2, 1, 0)
+
+
+def _reduced_field(particle: Particle, static: HostArray, sequence: LissajousSequence) -> Field:
+    """beta H (n, 3) at a time [s]."""
+    beta, amplitude = float(particle.beta), np.asarray(sequence.amplitude) * sequence.active
+    begin = np.full(3, np.pi / 2 if sequence.waveform == "cosine" else 0.0)
+    phase = begin if sequence.phase is None else np.asarray(sequence.phase)
+    turns = 2 * np.pi * np.array(sequence.cycles) / sequence.period
+    return lambda time: beta * (static + amplitude * np.sin(turns * time + phase))
