@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 from mpijax.core.checks import check_interval, check_number
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float, Scalar, Vector
+from mpijax.physics.dynamics.stored import DAMPINGS
 from mpijax.system import Grid, Particle, Scanner
 from mpijax.system.particle import ALPHA_BOUNDS
 
@@ -25,10 +26,15 @@ UNITS = {
     "ffp_y": "m",
     "ffp_z": "m",
     "angle": "rad",
+    "damping": "",
+    "time_scale": "",
+    "viscosity": "Pa s",
+    "shell_thickness": "m",
 }
 """Every parameter that can be fitted, with its unit; :func:`mpijax.fit` says what they mean."""
 
-LOGARITHMIC = ("core_diameter", "size_spread", "anisotropy_constant", "gradient")
+DYNAMICS = ("damping", "time_scale", "viscosity", "shell_thickness")
+LOGARITHMIC = ("core_diameter", "size_spread", "anisotropy_constant", "gradient", *DYNAMICS)
 PARTICLE = ("core_diameter", "size_spread", "anisotropy_constant")
 FFP = ("ffp_x", "ffp_y", "ffp_z")
 
@@ -37,16 +43,19 @@ FFP = ("ffp_x", "ffp_y", "ffp_z")
 class Box:
     """The free parameters in order, and the box they are searched in, as coordinates 0 to 1.
 
-    Diameter, spread, anisotropy and gradient strength are scaled logarithmically, the others linearly.
+    Diameter, spread, anisotropy, gradient strength and what belongs to the dynamics are scaled logarithmically, the others
+    linearly.
 
     Attributes:
         names: free parameters, static.
         start, low, high: values of the first guess and the bounds, (p,), SI units.
+        held: of those that stay at the first guess after all, 1, else 0, (p,).
     """
 
     start: Vector
     low: Vector
     high: Vector
+    held: Vector
     names: tuple[str, ...] = static()
 
     def to_unit(self, values: np.ndarray) -> np.ndarray:
@@ -56,8 +65,8 @@ class Box:
 
     def to_values(self, unit: Float[Array, " p"]) -> jax.Array:
         """Values (p,) at coordinates in the box."""
-        low, high = self._scaled(self.low, jnp), self._scaled(self.high, jnp)
-        scaled = low + unit * (high - low)
+        low, high, start = (self._scaled(values, jnp) for values in (self.low, self.high, self.start))
+        scaled = jnp.where(jnp.asarray(self.held) > 0, start, low + unit * (high - low))
         return jnp.where(self._logarithmic, jnp.exp(jnp.where(self._logarithmic, scaled, 0.0)), scaled)
 
     def slope(self, values: np.ndarray) -> np.ndarray:
@@ -68,7 +77,7 @@ class Box:
     @property
     def selection_field(self) -> bool:
         """Whether a parameter of the selection field is free."""
-        return any(name not in PARTICLE for name in self.names)
+        return any(name not in (*PARTICLE, *DYNAMICS) for name in self.names)
 
     @property
     def _logarithmic(self) -> np.ndarray:
@@ -97,7 +106,7 @@ def search_box(
     if foreign:
         raise ValueError(f"bounds are given for {foreign}, which are not free; free are {list(names)}.")
     start = _start(names, scanner, particle)
-    default = _default_bounds(start, grid)
+    default = _default_bounds(start, grid, memory=particle.has_memory)
     rows = []
     for name in names:
         given = bounds.get(name, default[name])
@@ -117,7 +126,7 @@ def search_box(
             )
         rows.append((start[name], low, high))
     first, low, high = np.array(rows, np.float64).T
-    box = Box(first, low, high, names)
+    box = Box(first, low, high, np.zeros(len(names)), names)
     _check_alpha(box, particle)
     return box
 
@@ -133,6 +142,9 @@ def apply(
         ffp: its field-free point [m]; None where only parameters of the particle are given.
     """
     fitted: dict[str, Any] = {name: values[name] for name in PARTICLE if name in values}
+    own = {name: values[name] for name in DYNAMICS if name in values}
+    if own:
+        fitted["dynamics"] = replace(cast(Any, particle.dynamics), **own)
     particle = replace(particle, **fitted)
     if ffp is None:
         return scanner, particle
@@ -191,8 +203,15 @@ def _start(names: tuple[str, ...], scanner: Scanner, particle: Particle) -> dict
             "anisotropy_constant is free, but the particle is isotropic; give it a first guess (anisotropy_constant=2000 with "
             "easy_axis or spatial_modulation)."
         )
+    missing = [name for name in names if name in DYNAMICS and getattr(particle.dynamics, name, None) is None]
+    if missing:
+        raise ValueError(
+            f"{missing} is free, but the particle has none; give dynamics=mj.Neel() (damping, time_scale) or "
+            "mj.Brown(shell_thickness=, viscosity=) (viscosity, shell_thickness)."
+        )
     start = {name: getattr(particle, name) for name in PARTICLE if name in names}
-    if any(name not in PARTICLE for name in names):
+    start |= {name: getattr(particle.dynamics, name) for name in DYNAMICS if name in names}
+    if any(name not in (*PARTICLE, *DYNAMICS) for name in names):
         gradient = np.asarray(scanner.gradient)
         start |= dict(zip(FFP, field_free_point(scanner), strict=True))
         start |= {"gradient": np.abs(gradient).max(), "gradient_x": gradient[0, 0], "gradient_y": gradient[1, 1]}
@@ -200,12 +219,13 @@ def _start(names: tuple[str, ...], scanner: Scanner, particle: Particle) -> dict
     return {name: float(start[name]) for name in names}
 
 
-def _default_bounds(start: Mapping[str, float], grid: Grid) -> dict[str, tuple[float, float]]:
+def _default_bounds(start: Mapping[str, float], grid: Grid, memory: bool) -> dict[str, tuple[float, float]]:
     """Bounds where none are given: wide, but inside of what the simulator is made for."""
     half = float(np.max(grid.fov)) / 2
-    bounds = {"core_diameter": (5e-9, 30e-9 if "anisotropy_constant" in start else 60e-9)}
+    bounds = {"core_diameter": (5e-9, 30e-9 if memory or "anisotropy_constant" in start else 60e-9)}
+    bounds |= {"damping": DAMPINGS, "time_scale": (0.1, 10.0)}
     bounds |= {"size_spread": (0.01, 0.5), "anisotropy_constant": (10.0, 1e4), "angle": (-np.pi / 4, np.pi / 4)}
-    for name in ("gradient", "gradient_x", "gradient_y"):
+    for name in ("gradient", "gradient_x", "gradient_y", "viscosity", "shell_thickness"):
         ends = sorted((start.get(name, 1.0) / 4, start.get(name, 1.0) * 4))
         bounds[name] = (ends[0], ends[1])
     for name, middle in zip(FFP, np.asarray(grid.center), strict=True):

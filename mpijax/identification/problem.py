@@ -1,6 +1,8 @@
 """The simulator as a function of the free parameters, and its distance from the measured rows."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +67,7 @@ class Problem:
         gains: complex (m,), or None: solved in closed form.
         concentration [mol/m^3], volume [m^3]: of the calibration sample.
         subvoxels: points of the grid along x, y, z over which each of the n entries is a mean; static.
+        dynamics: numbers of the particle's dynamics by name that are not free; static, for they choose what is computed once.
     """
 
     scanner: Scanner
@@ -83,6 +86,7 @@ class Problem:
     concentration: Scalar
     volume: Scalar
     subvoxels: tuple[int, int, int] = static(default=(1, 1, 1))
+    dynamics: tuple[tuple[str, float], ...] = static(default=())
 
     def values(self, unit: Float[Array, " p"]) -> dict[str, Scalar]:
         """Parameters [SI] by name at coordinates in the box."""
@@ -90,7 +94,10 @@ class Problem:
 
     def built(self, values: Mapping[str, Scalar]) -> tuple[Scanner, Particle]:
         """Scanner and particle with these parameters."""
-        return apply(values, self.scanner, self.particle, self.ffp)
+        particle = self.particle
+        if particle.dynamics is not None:
+            particle = replace(particle, dynamics=replace(cast(Any, particle.dynamics), **dict(self.dynamics)))
+        return apply(values, self.scanner, particle, self.ffp)
 
     def model(self, unit: Float[Array, " p"]) -> Complex[Array, "m n"]:
         """Simulated rows [V] before the gains."""

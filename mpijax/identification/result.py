@@ -16,7 +16,8 @@ from mpijax.identification.parameters import UNITS
 from mpijax.identification.problem import Found, Problem, coils_of
 from mpijax.system import Grid, LissajousSequence, Particle, Scanner, SystemMatrix, simulate_system_matrix
 
-LAB_UNITS = {"m": ("mm", 1e3), "rad": ("deg", 180 / np.pi)}
+LAB_UNITS = {"m": ("mm", 1e3), "rad": ("deg", 180 / np.pi), "Pa s": ("mPa s", 1e3)}
+NANOMETERS = ("core_diameter", "shell_thickness")
 DECIMALS = {"nm": 3, "mm": 3, "deg": 3, "J/m^3": 1, "1/m": 1}
 """Most decimals that :meth:`Fit.describe` prints of a unit; 4 of any other."""
 
@@ -25,6 +26,9 @@ DOUBTFUL = 0.5
 
 COLLINEAR = 0.98
 """Correlation of two estimates from which on they are reported as not told apart."""
+
+UNDETERMINED = 0.5
+"""Standard deviation of the posterior over that of the prior from which on a parameter is not determined."""
 
 FLAT = 1e-10
 """Columns of the Jacobian below this fraction of the largest belong to parameters without influence."""
@@ -37,8 +41,8 @@ class Fit:
     Attributes:
         scanner, particle, sequence: as fitted. A fluid particle carries its reference field.
         gains: complex (c, f), measured unit per simulated volt; 0 for rows that were left out.
-        values, stds: fitted parameters and their standard deviations [SI], by name. NaN = held by a bound, infinite = without
-            influence on the rows.
+        values, stds: parameters and their standard deviations [SI], by name. NaN = at a bound, or held at its first guess.
+        determined: by name, whether the rows determine it: its posterior is narrower than half its prior, and not at a bound.
         covariance: (p, p) [SI], in the order of ``values``.
         beta_gradient, beta_gradient_std: beta G [1/m], G the largest entry of the gradient: what a row's width determines
             even where diameter and gradient alone cannot be told apart. None without gradient.
@@ -56,6 +60,7 @@ class Fit:
     gains: HostArray
     values: "dict[str, float]"
     stds: "dict[str, float]"
+    determined: "dict[str, bool]"
     covariance: HostArray
     beta_gradient: HostScalar | None
     beta_gradient_std: HostScalar | None
@@ -123,7 +128,7 @@ def summarize(matrix: SystemMatrix, problem: Problem, searches: Sequence[Search]
     where = uncertainty(best, problem)
     slope = problem.box.slope(values)
     covariance = where.covariance * np.outer(slope, slope)
-    stds = np.where(where.held, np.nan, np.where(where.flat, np.inf, np.sqrt(np.diagonal(covariance))))
+    stds = np.where(where.sure, np.sqrt(np.diagonal(covariance)), np.nan)
     beta_gradient = beta_gradient_std = None
     if np.isfinite(found.log_beta_gradient):
         relative = found.log_beta_gradient_slope
@@ -143,6 +148,7 @@ def summarize(matrix: SystemMatrix, problem: Problem, searches: Sequence[Search]
         gains=gains,
         values=dict(zip(names, values.tolist(), strict=True)),
         stds=dict(zip(names, stds.tolist(), strict=True)),
+        determined=dict(zip(names, where.sure.tolist(), strict=True)),
         covariance=covariance,
         beta_gradient=beta_gradient,
         beta_gradient_std=beta_gradient_std,
@@ -158,14 +164,21 @@ def summarize(matrix: SystemMatrix, problem: Problem, searches: Sequence[Search]
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Covariance (p, p) of the coordinates in the box; condition number of the Jacobian with columns of norm one; which
-    parameters (p,) are held by a bound and which have no influence.
+    """How sure the parameters are.
+
+    Attributes:
+        covariance: (p, p) of the coordinates in the box.
+        condition: of the Jacobian with columns of norm one.
+        bound: which parameters stand at a bound (p,); sure: which neither do nor are held at the first guess.
+        width: standard deviation of the posterior over that of the prior, uniform in the box, (p,); infinite without influence,
+            0 of those that are not free.
     """
 
     covariance: np.ndarray
     condition: float
-    held: np.ndarray
-    flat: np.ndarray
+    bound: np.ndarray
+    sure: np.ndarray
+    width: np.ndarray
 
 
 def uncertainty(best: Search, problem: Problem) -> Uncertainty:
@@ -180,16 +193,19 @@ def uncertainty(best: Search, problem: Problem) -> Uncertainty:
     m, n = problem.measured.shape
     squares = (np.asarray(best.residual).reshape(2, m, n) ** 2).sum((0, 2))
     norms = np.linalg.norm(jacobian, axis=0)
-    flat = norms <= FLAT * norms.max()
-    held = ((unit <= 0) | (unit >= 1)) & ~flat
-    sure = ~(flat | held)
+    kept = np.asarray(problem.box.held) > 0
+    flat = (norms <= FLAT * norms.max()) & ~kept
+    bound = ((unit <= 0) | (unit >= 1)) & ~flat & ~kept
+    sure = ~(flat | bound | kept)
     freedom = 2.0 * np.count_nonzero(problem.weights, axis=1) - (2 if problem.gains is None else 0) - sure.sum() / m
     deviation = np.sqrt(squares / np.maximum(freedom, 1.0))
     columns = jacobian[:, sure] / norms[sure]
     inverse = np.linalg.pinv(columns) * np.broadcast_to(deviation[:, None], (2, m, n)).reshape(-1)
     covariance = np.zeros((len(unit), len(unit)))
     covariance[np.ix_(sure, sure)] = inverse @ inverse.T / np.outer(norms[sure], norms[sure])
-    return Uncertainty(covariance, float(np.linalg.cond(columns)) if sure.any() else np.inf, held, flat)
+    condition = float(np.linalg.cond(columns)) if sure.any() else np.inf
+    width = np.where(flat, np.inf, np.sqrt(12 * np.diagonal(covariance)))
+    return Uncertainty(covariance, condition, bound, sure, width)
 
 
 def _notes(
@@ -201,13 +217,16 @@ def _notes(
     matrix: SystemMatrix,
 ) -> Iterator[str]:
     names, deviation = problem.box.names, np.sqrt(np.diagonal(where.covariance))
-    for name, held, flat, std in zip(names, where.held, where.flat, deviation, strict=True):
-        if held:
+    for name, bound, held in zip(names, where.bound, np.asarray(problem.box.held), strict=True):
+        if bound:
             yield f"{name} stands at its bound; its uncertainty is not known and the others assume it is right."
-        elif flat:
-            yield f"{name} has no influence on the rows here and is not determined."
-        elif std > 0.25:
-            yield f"{name} is not determined: its uncertainty spans more than a quarter of its bounds."
+        elif np.isinf(held):
+            yield f"{name} has no influence on the rows here and is held at the first guess."
+        elif held:
+            yield (
+                f"{name} is not determined and held at the first guess: the rows narrow the range between its bounds to "
+                f"{min(held, 1.0):.0%} only."
+            )
     for i, j in combinations(np.flatnonzero(deviation), 2):
         rho = where.covariance[i, j] / (deviation[i] * deviation[j])
         if abs(rho) > COLLINEAR:
@@ -238,7 +257,7 @@ def _notes(
 
 
 def _line(name: str, value: float, std: float) -> str:
-    unit, factor = ("nm", 1e9) if name == "core_diameter" else LAB_UNITS.get(UNITS[name], (UNITS[name], 1.0))
+    unit, factor = ("nm", 1e9) if name in NANOMETERS else LAB_UNITS.get(UNITS[name], (UNITS[name], 1.0))
     label = "gradient (largest entry)" if name == "gradient" else name
     return f"  {label:<24} {_digits(value * factor, std * factor, unit)}".rstrip()
 
@@ -250,7 +269,7 @@ def _digits(value: float, std: float, unit: str) -> str:
         decimals = int(np.clip(1 - np.floor(np.log10(std)), 0, most))
     uncertainty = f"+- {std:.{decimals}f}"
     if np.isnan(std):
-        uncertainty = "at its bound"
+        uncertainty = "not determined"
     elif std < 0.5 * 10.0**-most:
         uncertainty = f"+- <{10.0**-most:.{most}f}"
     return f"{value:z.{decimals}f} {uncertainty} {unit}"

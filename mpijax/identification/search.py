@@ -2,8 +2,9 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +15,10 @@ from mpijax.core.checks import check_count, check_finite, check_range, check_sha
 from mpijax.core.typing import Matrix, Values, Vector
 from mpijax.identification.gains import counted
 from mpijax.identification.least_squares import Search, levenberg_marquardt
-from mpijax.identification.parameters import Box, field_free_point, search_box
+from mpijax.identification.parameters import DYNAMICS, PARTICLE, Box, apply, field_free_point, search_box
 from mpijax.identification.problem import Found, Problem, coils_of
-from mpijax.identification.result import Fit, summarize
-from mpijax.system import LissajousSequence, Particle, Scanner, SystemMatrix
+from mpijax.identification.result import UNDETERMINED, Fit, summarize, uncertainty
+from mpijax.system import Dynamics, Grid, LissajousSequence, Particle, Scanner, SystemMatrix
 
 
 def fit(
@@ -26,6 +27,7 @@ def fit(
     sequence: LissajousSequence | None = None,
     particle: Particle | None = None,
     *,
+    dynamics: Dynamics | None = None,
     free: Sequence[str] = ("core_diameter", "gradient", "ffp"),
     bounds: Mapping[str, tuple[float, float]] | None = None,
     weights: Values | None = None,
@@ -53,11 +55,19 @@ def fit(
     gradient_x, _y        T/m      diagonal entries with sign; the third makes the trace vanish
     ffp_x, ffp_y, ffp_z   m        field-free point without drive field; ``ffp``: the axes along which the grid extends
     angle                 rad      rotation of the selection field about z, from the first guess
+    damping               -        of Neel rotation, with a table that holds several: ``mj.physics.neel_table((0.03, 1.0))``
+    time_scale            -        factor of Neel's relaxation time
+    viscosity             Pa s     of the fluid of Brownian rotation
+    shell_thickness       m        (d_h - d)/2 of Brownian rotation; of one size it and the viscosity make one number, tau
     ===================== ======== =========================================================================================
 
-    Default bounds: diameter 5 to 60 nm (30 with anisotropy), spread 0.01 to 0.5, anisotropy 10 to 1e4 J/m^3, gradient a
-    quarter to four times the guess, field-free point within half of the longest side around the grid's centre, angle
-    +-45 degrees.
+    Default bounds: diameter 5 to 60 nm (30 with anisotropy or dynamics), spread 0.01 to 0.5, anisotropy 10 to 1e4 J/m^3,
+    gradient a quarter to four times the guess, field-free point within half of the longest side around the grid's centre,
+    angle +-45 degrees, damping 0.03 to 1, time scale 0.1 to 10, viscosity and shell as the gradient.
+
+    **What the rows determine.** The bounds are the prior, uniform in the scale of the search. A parameter whose posterior, from the
+    curvature at the minimum, is not narrower than half of it is not determined: one after the other, the widest first, they are put
+    back to the first guess and held there, and the others are fitted again.
 
     Args:
         system_matrix: measured rows on one grid; those that ``row_mask`` drops and those that are zero everywhere are
@@ -66,6 +76,8 @@ def fit(
             None = the matrix's own.
         sequence: None = the matrix's own.
         particle: first guess, whose fields choose the model; None = the matrix's own, else Langevin particles of 20 nm.
+        dynamics: how its moment follows the field, ``mj.Neel()`` or ``mj.Brown(shell_thickness=, viscosity=)``; None = as the
+            particle says.
         free: parameters to fit.
         bounds: (low, high) in SI units by name, for those that shall not be the default.
         weights: per row (c, f) or entry (c, f, n), >= 0; None = 1/|s_ck|, every row counts the same. 1/noise_std is best where
@@ -106,14 +118,50 @@ def fit(
     for name, count in (("starts", starts), ("iterations", iterations), *(("subvoxels", count) for count in subvoxels)):
         check_count(name, count)
     _check_match(system_matrix, scanner, sequence)
+    model = model.with_dynamics(dynamics) if dynamics is not None else model
     box = search_box(free, bounds, scanner, model, system_matrix.grid)
+    model = _prepared(model, box, scanner, sequence, system_matrix.grid)
     problem = _problem(system_matrix, scanner, sequence, model, box, weights, gains, subvoxels)
     first = box.to_unit(np.asarray(box.start))
     others = qmc.Halton(len(box.names), scramble=False).random(starts)[1:]
     with jax.enable_x64(True):
         searches = [_search(problem, unit, iterations) for unit in np.concatenate([first[None], others])]
         best = min(searches, key=lambda search: float(search.cost))
+        if not np.isfinite(best.cost):
+            raise ValueError(
+                "no starting point can be simulated: fields or anisotropy are beyond what the particle's dynamics are computed "
+                "for. Give another first guess or narrower bounds."
+            )
+        problem, best = _hold(problem, best, iterations)
         return summarize(system_matrix, problem, searches, best, _found(problem, best.unit))
+
+
+def _hold(problem: Problem, best: Search, iterations: int) -> tuple[Problem, Search]:
+    """Put what the rows do not determine back to the first guess, the widest first, and fit the others again."""
+    start = problem.box.to_unit(np.asarray(problem.box.start))
+    while True:
+        width = uncertainty(best, problem).width
+        worst = int(np.argmax(width))
+        if not width[worst] > UNDETERMINED:
+            return problem, best
+        held = np.array(problem.box.held)
+        held[worst] = width[worst]
+        problem = replace(problem, box=replace(problem.box, held=held))
+        best = _search(problem, np.where(held > 0, start, np.asarray(best.unit)), iterations)
+
+
+def _prepared(particle: Particle, box: Box, scanner: Scanner, sequence: LissajousSequence, grid: Grid) -> Particle:
+    """The first guess with what its dynamics compute once, for all that lies between the bounds."""
+    if particle.dynamics is None:
+        return particle
+    names = [name for name in box.names if name in (*PARTICLE, *DYNAMICS)]
+    ends = []
+    for bound in (box.low, box.high):
+        values = dict(zip(box.names, bound, strict=True))
+        ends.append(apply({name: values[name] for name in names}, scanner, particle, None)[1])
+    field = np.linalg.norm(np.asarray(scanner.field(np.asarray(grid.positions))), axis=1).max()
+    field = float(field + np.linalg.norm(np.asarray(sequence.amplitude)))
+    return replace(particle, dynamics=particle.dynamics.prepared(particle, field, sequence, ends=tuple(ends)))
 
 
 @partial(jax.jit, static_argnames="iterations")
@@ -214,7 +262,19 @@ def _problem(
         concentration=matrix.sample_concentration,
         volume=matrix.sample_volume,
         subvoxels=subvoxels,
+        dynamics=_held_numbers(particle, box),
     )
+
+
+def _held_numbers(particle: Particle, box: Box) -> tuple[tuple[str, float], ...]:
+    """Numbers of the particle's dynamics that are not free."""
+    if particle.dynamics is None:
+        return ()
+    own = {field.name: getattr(particle.dynamics, field.name) for field in fields(cast(Any, particle.dynamics))}
+    numbers = {
+        name: value for name, value in own.items() if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0
+    }
+    return tuple((name, float(value)) for name, value in numbers.items() if name not in box.names)
 
 
 def _weights(weights: Values, shape: tuple[int, ...]) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from mpijax.core.checks import check_range, check_scalar, is_concrete
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float, Scalar
 from mpijax.physics.dynamics.brown import brown_degree, brown_moment, brown_periods, brown_substeps, brown_time
+from mpijax.physics.dynamics.brown_line import brown_line_moment, brown_line_substeps
 from mpijax.physics.dynamics.neel import SETTLED, neel_moment
 from mpijax.physics.dynamics.stored import DAMPINGS, LARGEST_ALPHA, LARGEST_FIELD, SHIPPED_DAMPING, neel_table
 from mpijax.physics.dynamics.table import Table
@@ -44,19 +46,21 @@ TRACED_EFFORT = 20, 2, 4.0
 DEFECT = 0.01
 """Largest change of a moment over the period that is kept; beyond it Brownian rotation has not settled, and is NaN."""
 
+ACROSS = 1e-5
+"""Selection field across the drive's axis, over the drive's amplitude, from which on fields are not collinear."""
+
 ALPHAS, REACHES = (LARGEST_ALPHA, 20.0), (LARGEST_FIELD, 70.0, 100.0)
 """Reduced anisotropies and fields up to which tables are made."""
 
 
 @runtime_checkable
 class Dynamics(Protocol):
-    """How the moment of a :class:`mpijax.Particle` follows the field: a frozen pytree whose numbers are leaves.
+    """How the moment of a :class:`mpijax.Particle` follows the field: a frozen pytree whose numbers are leaves."""
 
-    Attributes:
-        arrays_per_sample: see :class:`ParticleModel`, static.
-    """
-
-    arrays_per_sample: ClassVar[int]
+    @property
+    def arrays_per_sample(self) -> int:
+        """See :class:`ParticleModel`; static."""
+        ...
 
     @property
     def periods(self) -> Scalar:
@@ -67,8 +71,16 @@ class Dynamics(Protocol):
         """The same with leaves for numbers; ValueError for values, or a particle, that it cannot describe."""
         ...
 
-    def prepared(self, particle: "Particle", field: Scalar | None, sequence: LissajousSequence) -> "Dynamics":
+    def prepared(
+        self, particle: "Particle", field: Scalar | None, sequence: LissajousSequence, ends: Sequence["Particle"] = ()
+    ) -> "Dynamics":
         """The same with what it computes once, outside of jit, for fields up to ``field`` [T], None = unknown.
+
+        Args:
+            particle: whose moment is asked for.
+            field: largest field.
+            sequence: the drive field.
+            ends: of a search that begins at ``particle``: what is computed serves what lies between them, as far as that goes.
 
         Raises:
             ValueError: it does not apply.
@@ -138,7 +150,9 @@ class Neel:
         gamma = self.gyromagnetic_ratio
         return self.time_scale * particle.beta * (1 + self.damping**2) / (2 * gamma * self.damping)
 
-    def prepared(self, particle: "Particle", field: Scalar | None, sequence: LissajousSequence) -> "Neel":
+    def prepared(
+        self, particle: "Particle", field: Scalar | None, sequence: LissajousSequence, ends: Sequence["Particle"] = ()
+    ) -> "Neel":
         """See :class:`Dynamics`."""
         if self.table is not None:
             axes = self.table.axes
@@ -165,7 +179,13 @@ class Neel:
         reach = next(bound for bound in REACHES if xi <= bound * (1 + 1e-5))
         damping = float(self.damping)
         ships = damping == SHIPPED_DAMPING and top == LARGEST_ALPHA and reach == LARGEST_FIELD
-        one = not ships and particle.is_homogeneous and particle.size_spread is None and is_concrete(particle.alpha)
+        one = (
+            not ships
+            and not ends
+            and particle.is_homogeneous
+            and particle.size_spread is None
+            and is_concrete(particle.alpha)
+        )
         return replace(self, table=neel_table(damping, float(particle.alpha) if one else (0.0, top), reach))
 
     def _check_pace(self, particle: "Particle", sequence: LissajousSequence) -> None:
@@ -226,6 +246,8 @@ class Brown:
         periods: of the drive field over which a position is measured.
         effort: degree of the harmonics, steps per sample and periods before the one that is kept, static; None = enough of each.
             Where diameter, viscosity or field are traced it is (20, 2, 4), and a moment that this is too little for is NaN.
+        collinear: static: the selection field is known to lie along the only driven axis, as in a spectrometer or on a line. Then
+            Legendre polynomials are enough, a hundred times faster and without transients; a moment elsewhere is NaN.
     """
 
     hydrodynamic_diameter: Scalar | None = None
@@ -233,8 +255,13 @@ class Brown:
     shell_thickness: Scalar | None = None
     periods: Scalar = PERIODS
     effort: tuple[int, int, float] | None = static(default=None)
+    collinear: bool = static(default=False)
     damping: ClassVar[float] = math.inf
-    arrays_per_sample: ClassVar[int] = 2
+
+    @property
+    def arrays_per_sample(self) -> int:
+        """See :class:`Dynamics`."""
+        return 1000 if self.collinear else 2
 
     def checked(self, particle: "Particle") -> "Brown":
         """See :class:`Dynamics`."""
@@ -269,24 +296,28 @@ class Brown:
         assert self.shell_thickness is not None  # as checked
         return brown_time(particle.core_diameter + 2 * self.shell_thickness, self.viscosity, particle.temperature)
 
-    def prepared(self, particle: "Particle", field: Scalar | None, sequence: LissajousSequence) -> "Brown":
+    def prepared(
+        self, particle: "Particle", field: Scalar | None, sequence: LissajousSequence, ends: Sequence["Particle"] = ()
+    ) -> "Brown":
         """See :class:`Dynamics`."""
+        if self.collinear and sum(sequence.active) != 1:
+            raise ValueError(f"collinear Brownian rotation with {sum(sequence.active)} driven axes; it takes one.")
         if self.effort is not None or not is_concrete((self, particle, field)) or field is None:
             return replace(self, effort=self.effort or TRACED_EFFORT)
-        cores = [particle.of_size(ratio) for ratio in np.asarray(particle.sizes()[0])]
-        xi = max(float(core.beta) for core in cores) * float(field)
-        times = np.array([float(self.time(core)) for core in cores])
-        degree = brown_degree(xi)
-        substeps = brown_substeps(sequence.period / sequence.n_samples / float(times.min()), degree, xi)
+        if ends:  # enough for each of them; a moment that it is too little for is NaN
+            efforts = [_effort(one, float(field), sequence) for one in (particle, *ends)]
+            degree, substeps, periods = (max(values) for values in zip(*efforts, strict=True))
+            return replace(self, effort=(degree, min(substeps, MAX_SUBSTEPS), min(periods, MAX_PERIODS)))
+        degree, substeps, periods = _effort(particle, float(field), sequence)
+        tau = float(self.time(particle))
         if substeps > MAX_SUBSTEPS:
             raise ValueError(
-                f"the particles turn too fast for this sampling: tau = {times.min():.2g} s would take {substeps} steps per sample, "
+                f"the particles turn too fast for this sampling: tau = {tau:.2g} s would take {substeps} steps per sample, "
                 f"allowed are {MAX_SUBSTEPS}. Their moment is close to equilibrium: leave out dynamics, or use engine='full'."
             )
-        periods = brown_periods(sequence.period / float(times.max()))
-        if periods > MAX_PERIODS:
+        if periods > MAX_PERIODS and not self.collinear:
             raise ValueError(
-                f"the particles turn too slowly: tau = {times.max():.2g} s would settle after {periods:.0f} periods of the drive, "
+                f"the particles turn too slowly: tau = {tau:.2g} s would settle after {periods:.0f} periods of the drive, "
                 f"allowed are {MAX_PERIODS}. Lower viscosity or size, or use engine='full'."
             )
         return replace(self, effort=(degree, substeps, periods))
@@ -303,6 +334,23 @@ class Brown:
         dtype = static.dtype
         degree, substeps, periods = self.effort
         tau = self.time(particle)
+        settled = jnp.asarray(self.periods * sequence.period / tau, dtype)
+        if self.collinear:
+            axis = sequence.active.index(True)
+            moment = brown_line_moment(
+                static[:, axis],
+                lambda offset: sequence.drive_field(dtype, offset)[axis],
+                particle.beta,
+                tau,
+                sequence.period / sequence.n_samples,
+                degree=degree,
+                substeps=substeps,
+            )
+            across = jnp.abs(static).at[:, axis].set(0).max(axis=1) > ACROSS * sequence.amplitude[axis]
+            moment = jnp.where(across[:, None], jnp.nan, moment)
+            moments = [jnp.zeros_like(moment)] * 3
+            moments[axis] = moment
+            return moments, jnp.broadcast_to(settled, static.shape[:1])
         moments, defect = brown_moment(
             static,
             lambda offset: sequence.drive_field(dtype, offset),
@@ -315,8 +363,19 @@ class Brown:
             periods=periods,
         )
         good = (defect < DEFECT)[:, None]  # NaN is not
-        settled = jnp.broadcast_to(jnp.asarray(self.periods * sequence.period / tau, dtype), defect.shape)
-        return [jnp.where(good, component, jnp.nan) for component in moments], settled
+        return [jnp.where(good, component, jnp.nan) for component in moments], jnp.broadcast_to(settled, defect.shape)
+
+
+def _effort(particle: "Particle", field: float, sequence: LissajousSequence) -> tuple[int, int, float]:
+    """Degree, steps per sample and periods that Brownian rotation takes, of cores of any size."""
+    cores = [particle.of_size(ratio) for ratio in np.asarray(particle.sizes()[0])]
+    xi = max(float(core.beta) for core in cores) * field
+    times = [float(cast(Dynamics, core.dynamics).time(core)) for core in cores]
+    degree = brown_degree(xi)
+    step = sequence.period / sequence.n_samples / min(times)
+    line = cast(Brown, particle.dynamics).collinear
+    substeps = brown_line_substeps(step, degree) if line else brown_substeps(step, degree, xi)
+    return degree, substeps, brown_periods(sequence.period / max(times))
 
 
 def warn_of_memory(settled: Any) -> None:

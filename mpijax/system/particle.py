@@ -158,13 +158,7 @@ class Particle(ParticleModel):
                 f"the reduced anisotropy K V/(kB T) reaches {largest:.3g}; allowed is at most {ALPHA_BOUNDS[-1]:g}, far beyond "
                 "where particles follow the field in equilibrium. Lower anisotropy_constant, core_diameter or size_spread."
             )
-        if dynamics is None:
-            return particle
-        if not isinstance(dynamics, Dynamics):
-            raise TypeError(
-                f"dynamics is {dynamics!r}; expected mj.Neel(damping=0.1), mj.Brown(hydrodynamic_diameter=, viscosity=) or None."
-            )
-        return replace(particle, dynamics=dynamics.checked(particle))
+        return particle.with_dynamics(dynamics)
 
     @property
     def core_volume(self) -> Scalar:
@@ -298,6 +292,16 @@ class Particle(ParticleModel):
         zeros = [jnp.zeros((len(static_field), sequence.n_samples), dtype)] * 3
         total, settled = jax.lax.scan(jax.checkpoint(add), zeros, nodes)
         return total, jnp.min(settled, axis=0)
+
+    def with_dynamics(self, dynamics: Dynamics | None) -> "Particle":
+        """The same cores, whose moment follows the field in another way: see :meth:`create`, whose errors it raises."""
+        if dynamics is None:
+            return replace(self, dynamics=None)
+        if not isinstance(dynamics, Dynamics):
+            raise TypeError(
+                f"dynamics is {dynamics!r}; expected mj.Neel(damping=0.1), mj.Brown(hydrodynamic_diameter=, viscosity=) or None."
+            )
+        return replace(self, dynamics=dynamics.checked(self))
 
     def of_size(self, ratio: Scalar) -> "Particle":
         """The particle whose cores all have ``ratio`` times the median diameter."""
