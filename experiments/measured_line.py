@@ -9,8 +9,10 @@ The middle line is fitted (diameter, gradient along the line, field-free point; 
 filtered out by the receive chain). The other two lines are then predicted with its parameters and its gains, once as they are
 and once with their unknown distance across the line free. Null: the same parameters, the measured positions permuted, the gains
 solved anew. Particle models are compared by information criteria and by predicting each position from the other eight; the
-curvature's uncertainties stand beside those of the jackknife, which leaves out whole positions. Expected: complex correlations of
-0.98 to 0.99 for harmonics 2 to 5, about 0.3 permuted. Expected time: about a minute on two cores.
+curvature's uncertainties stand beside those of the jackknife, which leaves out whole positions. Whether relaxation explains the
+lines better than equilibrium is decided by a rule that was declared first and is tried on lines of known truths
+(:mod:`experiments.support.line_dynamics`). Expected: complex correlations of 0.98 to 0.99 for harmonics 2 to 5, about 0.3 permuted;
+relaxation: no. Expected time: about half an hour on two cores, three minutes with ``--controls 0``.
 """
 
 import json
@@ -25,6 +27,7 @@ from scipy.interpolate import CubicSpline
 
 import mpijax as mj
 from experiments.figures.profiles import plot_profiles
+from experiments.support.line_dynamics import relaxation, relaxation_report
 from experiments.support.run import markdown_table, run_main, write_record
 from mpijax.core.files import write_text
 from mpijax.core.typing import Array, Complex, Float
@@ -55,6 +58,7 @@ class Config:
         more_harmonics: rows of a second comparison of the models, whose higher harmonics tell more; empty = none.
         line: the line that is fitted, 0 to 2; 1 is the middle one.
         permutations: of the null.
+        controls: lines of every known truth on which the rule for relaxation is tried; 0 = none.
         seed: of the permutations.
         run_dir: where results go.
     """
@@ -64,6 +68,7 @@ class Config:
     more_harmonics: tuple[int, ...] = (2, 3, 4, 5, 6, 7, 8)
     line: int = 1
     permutations: int = 200
+    controls: int = 8
     seed: int = 0
     run_dir: Path = Path("runs/measured_line")
 
@@ -210,6 +215,7 @@ def main(config: Config) -> dict[str, Any]:
         },
         "other_lines": others,
         "models": compare(fitted),
+        "relaxation": relaxation(lines, config.line, config.controls, config.seed),
     }
     if config.more_harmonics:
         more = mj.io.read_head_scanner_lines(config.file)[config.line]
@@ -310,6 +316,7 @@ def _report(config: Config, results: dict[str, Any]) -> str:
         "",
         *_comparison(f"Which particle model? Harmonics {_span(config.harmonics)}", models),
     ]
+    lines += relaxation_report(results["relaxation"], markdown_table)
     if "more_models" in results:
         lines += _comparison(f"The same with harmonics {_span(config.more_harmonics)}", results["more_models"])
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """What can be fitted: names, units, bounds, and how values enter scanner and particle."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, cast
 
 import jax
@@ -12,7 +12,7 @@ from mpijax.core.checks import check_interval, check_number
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float, Scalar, Vector
 from mpijax.physics.dynamics.stored import DAMPINGS
-from mpijax.system import Grid, Particle, Scanner
+from mpijax.system import Dynamics, Grid, Particle, Scanner
 from mpijax.system.particle import ALPHA_BOUNDS
 
 UNITS = {
@@ -36,6 +36,9 @@ UNITS = {
 DYNAMICS = ("damping", "time_scale", "viscosity", "shell_thickness")
 LOGARITHMIC = ("core_diameter", "size_spread", "anisotropy_constant", "gradient", *DYNAMICS)
 PARTICLE = ("core_diameter", "size_spread", "anisotropy_constant")
+ROUNDING = 1e-9
+"""By how much, relative, a first guess may lie outside of its bounds, as that of a fit which ended there does."""
+
 FFP = ("ffp_x", "ffp_y", "ffp_z")
 
 
@@ -119,12 +122,12 @@ def search_box(
             )
         if name in LOGARITHMIC and low <= 0:
             raise ValueError(f"bounds of {name} = ({low:g}, {high:g}) {UNITS[name]}; its lower bound must be positive.")
-        if not low <= start[name] <= high:
+        if not low - ROUNDING * abs(low) <= start[name] <= high + ROUNDING * abs(high):
             raise ValueError(
                 f"the first guess {name} = {start[name]:g} {UNITS[name]} lies outside of its bounds ({low:g}, {high:g}); give "
                 "bounds around it or another guess."
             )
-        rows.append((start[name], low, high))
+        rows.append((np.clip(start[name], low, high), low, high))
     first, low, high = np.array(rows, np.float64).T
     box = Box(first, low, high, np.zeros(len(names)), names)
     _check_alpha(box, particle)
@@ -160,6 +163,16 @@ def apply(
         rotation = jnp.asarray(_rotation(values["angle"]))
         gradient = rotation @ gradient @ rotation.T
     return replace(scanner, gradient=gradient, offset_field=-gradient @ center), particle
+
+
+def own_numbers(dynamics: Dynamics | None) -> dict[str, Scalar]:
+    """The numbers of a particle's dynamics by name, which are its leaves without shape."""
+    if dynamics is None:
+        return {}
+    values = {field.name: getattr(dynamics, field.name) for field in fields(cast(Any, dynamics))}
+    return {
+        name: value for name, value in values.items() if isinstance(value, np.ndarray | jax.Array) and value.ndim == 0
+    }
 
 
 def field_free_point(scanner: Scanner) -> np.ndarray:
@@ -203,14 +216,15 @@ def _start(names: tuple[str, ...], scanner: Scanner, particle: Particle) -> dict
             "anisotropy_constant is free, but the particle is isotropic; give it a first guess (anisotropy_constant=2000 with "
             "easy_axis or spatial_modulation)."
         )
-    missing = [name for name in names if name in DYNAMICS and getattr(particle.dynamics, name, None) is None]
+    own = own_numbers(particle.dynamics)
+    missing = [name for name in names if name in DYNAMICS and name not in own]
     if missing:
         raise ValueError(
             f"{missing} is free, but the particle has none; give dynamics=mj.Neel() (damping, time_scale) or "
             "mj.Brown(shell_thickness=, viscosity=) (viscosity, shell_thickness)."
         )
     start = {name: getattr(particle, name) for name in PARTICLE if name in names}
-    start |= {name: getattr(particle.dynamics, name) for name in DYNAMICS if name in names}
+    start |= {name: own[name] for name in DYNAMICS if name in names}
     if any(name not in (*PARTICLE, *DYNAMICS) for name in names):
         gradient = np.asarray(scanner.gradient)
         start |= dict(zip(FFP, field_free_point(scanner), strict=True))

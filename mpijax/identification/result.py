@@ -41,7 +41,8 @@ class Fit:
     Attributes:
         scanner, particle, sequence: as fitted. A fluid particle carries its reference field.
         gains: complex (c, f), measured unit per simulated volt; 0 for rows that were left out.
-        values, stds: parameters and their standard deviations [SI], by name. NaN = at a bound, or held at its first guess.
+        values, stds: parameters and their standard deviations [SI], by name. NaN = at a bound, or held at the first guess,
+            infinite = held because it has no influence on the rows.
         determined: by name, whether the rows determine it: its posterior is narrower than half its prior, and not at a bound.
         covariance: (p, p) [SI], in the order of ``values``.
         beta_gradient, beta_gradient_std: beta G [1/m], G the largest entry of the gradient: what a row's width determines
@@ -128,7 +129,8 @@ def summarize(matrix: SystemMatrix, problem: Problem, searches: Sequence[Search]
     where = uncertainty(best, problem)
     slope = problem.box.slope(values)
     covariance = where.covariance * np.outer(slope, slope)
-    stds = np.where(where.sure, np.sqrt(np.diagonal(covariance)), np.nan)
+    held = np.asarray(problem.box.held)
+    stds = np.where(where.sure, np.sqrt(np.diagonal(covariance)), np.where(np.isinf(held), np.inf, np.nan))
     beta_gradient = beta_gradient_std = None
     if np.isfinite(found.log_beta_gradient):
         relative = found.log_beta_gradient_slope

@@ -2,9 +2,9 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from mpijax.core.checks import check_count, check_finite, check_range, check_sha
 from mpijax.core.typing import Matrix, Values, Vector
 from mpijax.identification.gains import counted
 from mpijax.identification.least_squares import Search, levenberg_marquardt
-from mpijax.identification.parameters import DYNAMICS, PARTICLE, Box, apply, field_free_point, search_box
+from mpijax.identification.parameters import DYNAMICS, PARTICLE, Box, apply, field_free_point, own_numbers, search_box
 from mpijax.identification.problem import Found, Problem, coils_of
 from mpijax.identification.result import UNDETERMINED, Fit, summarize, uncertainty
 from mpijax.system import Dynamics, Grid, LissajousSequence, Particle, Scanner, SystemMatrix
@@ -262,19 +262,10 @@ def _problem(
         concentration=matrix.sample_concentration,
         volume=matrix.sample_volume,
         subvoxels=subvoxels,
-        dynamics=_held_numbers(particle, box),
+        dynamics=tuple(
+            (name, float(value)) for name, value in own_numbers(particle.dynamics).items() if name not in box.names
+        ),
     )
-
-
-def _held_numbers(particle: Particle, box: Box) -> tuple[tuple[str, float], ...]:
-    """Numbers of the particle's dynamics that are not free."""
-    if particle.dynamics is None:
-        return ()
-    own = {field.name: getattr(particle.dynamics, field.name) for field in fields(cast(Any, particle.dynamics))}
-    numbers = {
-        name: value for name, value in own.items() if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0
-    }
-    return tuple((name, float(value)) for name, value in numbers.items() if name not in box.names)
 
 
 def _weights(weights: Values, shape: tuple[int, ...]) -> np.ndarray:

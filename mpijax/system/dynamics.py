@@ -348,9 +348,7 @@ class Brown:
             )
             across = jnp.abs(static).at[:, axis].set(0).max(axis=1) > ACROSS * sequence.amplitude[axis]
             moment = jnp.where(across[:, None], jnp.nan, moment)
-            moments = [jnp.zeros_like(moment)] * 3
-            moments[axis] = moment
-            return moments, jnp.broadcast_to(settled, static.shape[:1])
+            return [moment if i == axis else 0 * moment for i in range(3)], jnp.broadcast_to(settled, static.shape[:1])
         moments, defect = brown_moment(
             static,
             lambda offset: sequence.drive_field(dtype, offset),
@@ -373,8 +371,10 @@ def _effort(particle: "Particle", field: float, sequence: LissajousSequence) -> 
     times = [float(cast(Dynamics, core.dynamics).time(core)) for core in cores]
     degree = brown_degree(xi)
     step = sequence.period / sequence.n_samples / min(times)
-    line = cast(Brown, particle.dynamics).collinear
-    substeps = brown_line_substeps(step, degree) if line else brown_substeps(step, degree, xi)
+    if cast(Brown, particle.dynamics).collinear:
+        substeps = brown_line_substeps(step, xi * 2 * math.pi * max(sequence.cycles) / sequence.n_samples)
+    else:
+        substeps = brown_substeps(step, degree, xi)
     return degree, substeps, brown_periods(sequence.period / max(times))
 
 

@@ -227,7 +227,7 @@ def test_angles_are_named_before_channels():
         (12.3456, 0.0712, "12.346 +- 0.071 mm"),
         (12.3456, 3.21, "12.3 +- 3.2 mm"),
         (12.3456, 45.0, "12 +- 45 mm"),
-        (12.3456, np.nan, "12.346 at its bound mm"),
+        (12.3456, np.nan, "12.346 not determined mm"),
         (12.3456, np.inf, "12.346 +- inf mm"),
     ],
 )
