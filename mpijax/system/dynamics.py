@@ -16,7 +16,7 @@ from mpijax.physics.dynamics.brown import brown_degree, brown_moment, brown_peri
 from mpijax.physics.dynamics.neel import SETTLED, neel_moment
 from mpijax.physics.dynamics.stored import DAMPINGS, LARGEST_ALPHA, LARGEST_FIELD, SHIPPED_DAMPING, neel_table
 from mpijax.physics.dynamics.table import Table
-from mpijax.physics.fokker_planck import GYROMAGNETIC_RATIO
+from mpijax.physics.fokker_planck import GYROMAGNETIC_RATIO, free_time
 from mpijax.system.engines.moments import Anisotropy
 from mpijax.system.leaves import as_leaf
 from mpijax.system.sequence import LissajousSequence
@@ -135,8 +135,7 @@ class Neel:
 
     def time(self, particle: "Particle") -> Scalar:
         """Tau [s] of cores of the median size."""
-        gamma = self.gyromagnetic_ratio
-        return self.time_scale * particle.beta * (1 + self.damping**2) / (2 * gamma * self.damping)
+        return free_time(self.time_scale * particle.beta, self.damping, self.gyromagnetic_ratio)
 
     def prepared(self, particle: "Particle", field: Scalar | None, sequence: LissajousSequence) -> "Neel":
         """See :class:`Dynamics`."""
