@@ -39,7 +39,7 @@ MAX_SUBSTEPS, MAX_PERIODS = 64, 200
 """Steps per sample and periods beyond which Brownian rotation is refused."""
 
 TRACED_EFFORT = 20, 2, 4.0
-"""Effort for Brownian rotation where tau and field are traced: |xi| <= 36, 2 us <= tau <= 200 us for 2.5 MS/s and 0.65 ms."""
+"""Effort for Brownian rotation where tau and field are traced: |xi| <= 36, 16 us <= tau <= 200 us for 2.5 MS/s and 0.65 ms."""
 
 DEFECT = 0.01
 """Largest change of a moment over the period that is kept; beyond it Brownian rotation has not settled, and is NaN."""

@@ -62,6 +62,23 @@ def test_brown_against_the_full_equation():
     assert error(particle)[0] < 1e-4
 
 
+@pytest.mark.slow
+def test_traced_brown_is_that_of_its_range_and_nan_beyond():
+    """16 us at 2.5 MS/s is the shortest time that the steps of traced particles are stable for."""
+    sequence = mj.LissajousSequence.create((12e-3, 12e-3, 0.0))
+
+    def total(viscosity):
+        dynamics = mj.Brown(hydrodynamic_diameter=40e-9, viscosity=viscosity)
+        spectrum = mj.moment_spectrum(
+            SCANNER, sequence, mj.Particle.create(20e-9, dynamics=dynamics), GRID, np.arange(1, 40)
+        )
+        return jnp.sum(jnp.abs(spectrum))
+
+    traced, water = jax.jit(total), 1e-3 / 24.9  # Pa s of 1 us
+    np.testing.assert_allclose(traced(16 * water), total(16 * water), rtol=1e-4)
+    assert np.isnan(traced(8 * water)) and np.isfinite(total(8 * water))
+
+
 @pytest.mark.parametrize(("viscosity", "offset"), [(2e-4, 0.0), (1e-3, 0.4)])
 def test_brown_along_one_axis_is_the_one_dimensional_equation(viscosity, offset):
     """Legendre polynomials stepped by another method (diffrax), at alpha = 0 and Brown's time, with and without an offset."""
