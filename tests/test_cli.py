@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,40 @@ def test_presets(capsys, tmp_path, preset, shape):
     matrix = mj.io.read_system_matrix(tmp_path / "a.mdf")
     assert matrix.values.shape == shape and np.all(np.isfinite(matrix.values))
     assert (matrix.angles is not None) == (preset == "line")
+
+
+def test_numbers_of_the_dynamics(capsys, tmp_path):
+    """Viscosity in mPa s, diameter in nm: the file is that of the particle in SI units."""
+    small = ["-o", tmp_path / "a.mdf", "--shape", "2", "2", "1", "--peak-snr", "1e9"]
+    status, text = run(capsys, "simulate", "2d-brown", *small, "--viscosity", "0.5", "--hydrodynamic-diameter", "50")
+    assert status == 0, text
+    found = mj.io.read_system_matrix(tmp_path / "a.mdf").values[:2]
+    chosen = mj.datasets.presets.PRESETS["2d-brown"]
+    thin, thick = (
+        replace(chosen, shape=(2, 2, 1), dynamics=mj.Brown(hydrodynamic_diameter=50e-9, viscosity=eta)).simulate()
+        for eta in (5e-4, 1e-3)
+    )
+    assert mj.metrics.nrmse(found, thin.values[:2]) < 1e-3 < 0.1 < mj.metrics.nrmse(found, thick.values[:2])
+
+
+@pytest.mark.parametrize(
+    "preset, options, says",
+    [
+        ("2d", ["--viscosity", "1"], "viscosity is given, but the particles of this preset follow the field at once"),
+        ("2d-neel", ["--viscosity", "1"], "viscosity is given, but the particles of this preset have Neel rotation"),
+        ("2d-neel", ["--hydrodynamic-diameter", "40"], "or take a preset that has it: 2d-brown."),
+        ("2d-brown", ["--damping", "0.1"], "or take a preset that has it: 2d-neel, spectrometer-neel."),
+        ("2d-brown", ["--viscosity", "2000"], "viscosity = 2.0 Pa s; allowed is 1e-05 to 0.1 Pa s. Viscosities are in"),
+        ("2d-brown", ["--viscosity", "1e-3"], "viscosity = 1e-06 Pa s; allowed is 1e-05 to 0.1 Pa s."),
+        ("2d-brown", ["--hydrodynamic-diameter", "20"], "it includes the shell"),
+        ("2d-neel", ["--damping", "5"], "damping = 5.0; allowed is 0.03 to 1."),
+    ],
+)
+def test_dynamics_that_a_preset_has_not(capsys, tmp_path, preset, options, says):
+    for command in (["simulate", preset], ["measure", preset, "dots"]):
+        status, text = run(capsys, *command, "-o", tmp_path / "a.mdf", *options)
+        assert status == 2 and says in text and text.count("\n") == 1, text
+    assert not (tmp_path / "a.mdf").exists()
 
 
 def test_info(capsys, files):

@@ -1,13 +1,14 @@
 """How far models are from a reference, over two parameters of the particle."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from mpijax.core.typing import Array, Float
-from mpijax.viz.style import new_figure, styled
+from mpijax.viz.style import COLORS, MARKERS, new_figure, styled
 
 
 @styled
@@ -49,4 +50,39 @@ def plot_validity(
     panels[0].set_yticks(range(len(diameters)), [f"{d * 1e9:g}" for d in np.asarray(diameters)])
     panels[0].set_ylabel("core diameter / nm")
     figure.colorbar(image, ax=list(panels), label="error of dm/dt", extend="both")
+    return figure
+
+
+@styled
+def plot_orders(rows: Sequence[Mapping[str, Any]], good: float) -> Figure:
+    """Error of matrix rows over the reduced anisotropy, one panel per geometry, one color per range of mixing orders.
+
+    Args:
+        rows: each with "geometry", "orders", "alpha" and the errors "equilibrium" (filled) and "Langevin" (open).
+        good: error that is marked by a line.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: no row.
+    """
+    if not rows:
+        raise ValueError("rows is empty; give the errors of at least one particle.")
+    geometries, bands = (list(dict.fromkeys(row[key] for row in rows)) for key in ("geometry", "orders"))
+    bands.sort(key=lambda band: int(band.split()[0]))
+    figure = new_figure(3.3 * len(geometries), 3.2)
+    panels = figure.subplots(1, len(geometries), squeeze=False, sharey=True)[0]
+    for axes, geometry in zip(panels, geometries, strict=True):
+        for i, band in enumerate(bands):
+            chosen = [row for row in rows if (row["geometry"], row["orders"]) == (geometry, band)]
+            alpha = [row["alpha"] for row in chosen]
+            style: dict[str, Any] = {"color": COLORS[i], "marker": MARKERS[i], "ms": 3.5}
+            axes.semilogy(alpha, [row["equilibrium"] for row in chosen], label=f"equilibrium, orders {band}", **style)
+            axes.semilogy(alpha, [row["Langevin"] for row in chosen], ls="none", mfc="none", label="Langevin", **style)
+        axes.axhline(good, color="black", lw=0.8, ls=":")
+        axes.set(title=geometry, xlabel=r"reduced anisotropy $\alpha = KV/(k_\mathrm{B}T)$")
+        axes.grid(alpha=0.3, linewidth=0.5)
+    panels[0].set_ylabel("error of a row (median)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(bands))
     return figure

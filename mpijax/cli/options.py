@@ -56,6 +56,9 @@ class ScannerOptions(GeometryOptions):
         easy_axis: direction of the easy axes of immobilized particles.
         modulation: exponent of fluid particles, whose axes follow the selection field.
         concentration: of the calibration sample [mmol(Fe)/L].
+        viscosity: of the fluid that particles turn in [mPa s]; of presets with Brownian rotation.
+        hydrodynamic_diameter: of the particles with their shells [nm]; of presets with Brownian rotation.
+        damping: of the precession, 0.03 to 1; of presets with Neel rotation.
     """
 
     diameter: float | None = None
@@ -63,6 +66,22 @@ class ScannerOptions(GeometryOptions):
     easy_axis: tuple[float, float, float] | None = None
     modulation: float | None = None
     concentration: float | None = None
+    viscosity: float | None = None
+    hydrodynamic_diameter: float | None = None
+    damping: float | None = None
+
+    def preset(self, name: str) -> presets.Preset:
+        """The preset of this name with the given numbers in place of its own."""
+        whole = self.hydrodynamic_diameter
+        return (
+            super()
+            .preset(name)
+            .with_dynamics(
+                viscosity=None if self.viscosity is None else self.viscosity * 1e-3,
+                hydrodynamic_diameter=None if whole is None else whole * 1e-9,
+                damping=self.damping,
+            )
+        )
 
     def _numbers(self) -> dict[str, Any]:
         return {

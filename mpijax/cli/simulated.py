@@ -21,7 +21,7 @@ def simulate(
     """Simulate a calibration and write it as MDF; what is not given is the preset's.
 
     Args:
-        preset: 2d, 2d-fluid, 2d-immobilized, 3d, line or spectrometer.
+        preset: 2d, 2d-fluid, 2d-immobilized, 2d-neel, 2d-brown, 3d, line, spectrometer or spectrometer-neel.
         output: MDF file to write.
         scanner: in place of the preset's numbers.
         peak_snr: SNR of the strongest row; sets the white noise.

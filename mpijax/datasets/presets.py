@@ -1,7 +1,7 @@
 """Scanners to start from, by name: what ``mpijax simulate PRESET`` makes."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
 
 import numpy as np
 
@@ -62,6 +62,29 @@ class Preset:
         """The calibration's voxels."""
         return Grid.create(self.shape, self.fov)
 
+    def with_dynamics(self, **numbers: float | None) -> "Preset":
+        """The same with numbers of its dynamics replaced, SI units; None leaves the preset's.
+
+        Raises:
+            ValueError: its dynamics has no such number.
+        """
+        given = {name: value for name, value in numbers.items() if value is not None}
+        if not given:
+            return self
+        for name in given:
+            if not _has(self.dynamics, name):
+                turning = (
+                    "follow the field at once"
+                    if self.dynamics is None
+                    else f"have {type(self.dynamics).__name__} rotation"
+                )
+                others = ", ".join(key for key, one in PRESETS.items() if _has(one.dynamics, name))
+                raise ValueError(
+                    f"{name} is given, but the particles of this preset {turning}; leave it out, or take a preset that has it: "
+                    f"{others}."
+                )
+        return replace(self, dynamics=replace(cast(Any, self.dynamics), **given))
+
     def simulate(self, grid: Grid | None = None) -> SystemMatrix:
         """The noise-free system matrix [V].
 
@@ -110,6 +133,11 @@ class Preset:
             )
         if self.kind == "spectrometer" and any(self.gradient):
             raise ValueError(f"gradient = {self.gradient} T/m; a spectrometer has none. Leave it out.")
+
+
+def _has(dynamics: Dynamics | None, name: str) -> bool:
+    """Whether dynamics have a number of this name."""
+    return dynamics is not None and name in {field.name for field in fields(cast(Any, dynamics))}
 
 
 PRESETS = {

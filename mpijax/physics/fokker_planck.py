@@ -26,10 +26,9 @@ import numpy as np
 from jax import lax
 
 from mpijax.core.constants import BOLTZMANN
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Scalar
 
 Field = Callable[[jax.Array], jax.Array]
-Scalar = Float[Array, ""] | float
 
 GYROMAGNETIC_RATIO = 1.76e11
 """Of the electron [rad/(s T)]."""
@@ -61,7 +60,21 @@ def neel_time(
     """
     nanometers = jnp.asarray(core_diameter) * 1e9  # a volume in m^3 is close to float32's smallest number
     beta = saturation_magnetization / temperature * (np.pi / 6 * 1e-27 / BOLTZMANN) * nanometers**3
-    return beta * (1 + damping**2) / (2 * GYROMAGNETIC_RATIO * damping)
+    return jnp.asarray(free_time(beta, damping))
+
+
+def free_time(beta: Scalar, damping: Scalar = 0.1, gyromagnetic_ratio: Scalar = GYROMAGNETIC_RATIO) -> Scalar:
+    """The same of a known m0/(kB T), tau = beta (1 + a^2)/(2 gamma a).
+
+    Args:
+        beta: m0/(kB T) [1/T].
+        damping: as in ``neel_time``.
+        gyromagnetic_ratio: gamma [rad/(s T)].
+
+    Returns:
+        tau [s].
+    """
+    return beta * (1 + damping**2) / (2 * gyromagnetic_ratio * damping)
 
 
 def neel_moment(

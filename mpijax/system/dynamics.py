@@ -18,7 +18,7 @@ from mpijax.physics.dynamics.brown_line import brown_line_moment, brown_line_sub
 from mpijax.physics.dynamics.neel import SETTLED, neel_moment
 from mpijax.physics.dynamics.stored import DAMPINGS, LARGEST_ALPHA, LARGEST_FIELD, SHIPPED_DAMPING, neel_table
 from mpijax.physics.dynamics.table import Table
-from mpijax.physics.fokker_planck import GYROMAGNETIC_RATIO
+from mpijax.physics.fokker_planck import GYROMAGNETIC_RATIO, free_time
 from mpijax.system.engines.moments import Anisotropy
 from mpijax.system.leaves import as_leaf
 from mpijax.system.sequence import LissajousSequence
@@ -41,7 +41,7 @@ MAX_SUBSTEPS, MAX_PERIODS = 64, 200
 """Steps per sample and periods beyond which Brownian rotation is refused."""
 
 TRACED_EFFORT = 20, 2, 4.0
-"""Effort for Brownian rotation where tau and field are traced: |xi| <= 36, 2 us <= tau <= 200 us for 2.5 MS/s and 0.65 ms."""
+"""Effort for Brownian rotation where tau and field are traced: |xi| <= 36, 16 us <= tau <= 200 us for 2.5 MS/s and 0.65 ms."""
 
 DEFECT = 0.01
 """Largest change of a moment over the period that is kept; beyond it Brownian rotation has not settled, and is NaN."""
@@ -147,8 +147,7 @@ class Neel:
 
     def time(self, particle: "Particle") -> Scalar:
         """Tau [s] of cores of the median size."""
-        gamma = self.gyromagnetic_ratio
-        return self.time_scale * particle.beta * (1 + self.damping**2) / (2 * gamma * self.damping)
+        return free_time(self.time_scale * particle.beta, self.damping, self.gyromagnetic_ratio)
 
     def prepared(
         self, particle: "Particle", field: Scalar | None, sequence: LissajousSequence, ends: Sequence["Particle"] = ()

@@ -113,6 +113,17 @@ def test_refinement_and_warm_up():
     np.testing.assert_allclose(found, fine, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [0.01, 1.0, 3.0, 9.0])
+def test_steps_are_stable_in_weak_fields_too(size):
+    """The largest interval that a number of steps is allowed for, over hundreds of samples."""
+    degree = brown_degree(size)
+    steps = np.linspace(0.01, 0.2, 2000)
+    step = max(s for s in steps if brown_substeps(s, degree, size) == 2)
+    still = lambda offset: np.full((3, 400), size / np.sqrt(3))  # noqa: E731
+    found, _ = moment(np.zeros((1, 3)), still, 1.0, PERIOD / 400 / step, degree, substeps=2, periods=1, samples=400)
+    np.testing.assert_allclose(found[:, 0, -1], langevin(size) / np.sqrt(3), atol=1e-4)
+
+
 def test_gradients():
     weights = np.random.default_rng(1).normal(size=(3, 2, 16))
 

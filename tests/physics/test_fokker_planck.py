@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import mpijax as mj
 from mpijax.physics import axial_moment, langevin
 
 pytest.importorskip("diffrax")
@@ -42,6 +43,9 @@ def harmonic(moment, n=1):
 def test_relaxation_time():
     np.testing.assert_allclose(neel_time(20e-9), 1.4083e-8, rtol=1e-4)
     np.testing.assert_allclose(neel_time(20e-9, damping=10.0), neel_time(20e-9, damping=0.1), rtol=1e-12)
+    particle = mj.Particle.create(20e-9, dynamics=mj.Neel(damping=0.3, time_scale=2.0, gyromagnetic_ratio=1e11))
+    expected = neel_time(20e-9, damping=0.3) * 2.0 * 1.76
+    np.testing.assert_allclose(particle.dynamics.time(particle), expected, rtol=1e-6)
     with jax.enable_x64(False):
         np.testing.assert_allclose(jax.jit(neel_time)(jnp.float32(20e-9)), 1.4083e-8, rtol=1e-4)
 

@@ -204,9 +204,36 @@ def test_enough_degrees(alpha):
         assert abs(np.log(few[0, 0] / many[0, 0])) < 2e-3
 
 
-def test_no_rate_of_the_table_that_ships_leaves_its_range():
-    """Logarithms of rates: finite, and between the slowest barrier and the fastest well."""
-    rates = neel_table().coefficients[..., 0]
-    assert np.isfinite(rates).all()
-    assert rates.min() > -12
-    assert rates.max() < 11
+def rate_along_the_axis(alpha, u, count=80):
+    """Logarithm of the slowest rate of the one-dimensional equation in a field along the axis, times 2 tau: Legendre matrices."""
+    n = np.arange(1, count + 1.0)
+    c = n * (n + 1) / (2 * n + 1)
+    matrix = np.diag(-n * (n + 1) + 2 * alpha * c * (2 * n + 1) / ((2 * n - 1) * (2 * n + 3)))
+    matrix += u * (np.diag(c[1:], -1) - np.diag(c[:-1], 1))
+    second = np.diag((c * (n - 1) / (2 * n - 1))[2:], -2) - np.diag((c * (n + 2) / (2 * n + 3))[:-2], 2)
+    return np.log(-np.linalg.eigvals(matrix + 2 * alpha * second).real.max())
+
+
+def rates_of_the_table(alpha, u, v):
+    """Logarithms of rates that are looked up, (alphas, fields)."""
+    a, d = jnp.asarray(alpha, jnp.float32), jnp.float32(0.1)
+    fields = [jnp.asarray(np.broadcast_to(x, (len(alpha), len(x))), jnp.float32) for x in (u, v)]
+    return np.asarray(look_up(at_anisotropy(neel_table(), a, d), a, d, *fields))[0]
+
+
+def test_rates_over_the_barrier_are_those_of_the_one_dimensional_equation():
+    """From exp(-0.2) to exp(-7.6) of 1/(2 tau), where the slowest mode is apart from the others."""
+    for alpha, u in ((2.0, 0.0), (6.0, 0.0), (10.0, 0.0), (12.0, 0.0), (10.0, 5.0), (12.0, 5.0)):
+        found = rates_of_the_table([alpha], [u], [0.0])
+        np.testing.assert_allclose(found[0, 0], rate_along_the_axis(alpha, u), atol=3e-4)
+
+
+def test_the_slowest_and_the_fastest_rate_of_the_table_that_ships():
+    """At all of its points: the highest barrier without a field, and the strongest field across the axis of none."""
+    _, alphas, along, across = (axis.points() for axis in neel_table().axes)
+    u, v = (x.ravel() for x in np.meshgrid(along, across, indexing="ij"))
+    rates = rates_of_the_table(alphas, u, v)
+    assert rates.shape == (28, 56 * 40) and np.isfinite(rates).all()
+    np.testing.assert_allclose(rates.min(), rate_along_the_axis(12.0, 0.0), atol=1e-4)
+    fastest = slow_manifold(np.zeros(1), np.array([40.0]), 0.0, 30, 30, 0.1)[0, 0]
+    np.testing.assert_allclose(rates.max(), np.log(fastest), atol=1e-3)

@@ -32,6 +32,9 @@ Parts = tuple[np.ndarray, dict, dict, dict]
 STABLE = 3.8
 """Largest h/(2 tau) (L (L + 1) + L |xi|) of a step; constant fields of |xi| from 5 to 70 are unstable from 4.1 to 5.3 on."""
 
+DECAY = 2.7
+"""Largest h/(2 tau) L (L + 1) of a step: the method is unstable from 2.785 on, which binds in weak fields, |xi| < 4."""
+
 
 def brown_time(
     hydrodynamic_diameter: Scalar, viscosity: Scalar = 1e-3, temperature: Scalar = 293.0
@@ -65,7 +68,8 @@ def brown_substeps(step: float, degree: int, xi_max: float) -> int:
         degree: L.
         xi_max: largest reduced field |xi|.
     """
-    return max(1, math.ceil(step / 2 * degree * (degree + 1 + xi_max) / STABLE))
+    decay = step / 2 * degree * (degree + 1)
+    return max(1, math.ceil(step / 2 * degree * (degree + 1 + xi_max) / STABLE), math.ceil(decay / DECAY))
 
 
 def brown_periods(relaxations: float) -> float:
