@@ -293,7 +293,7 @@ def test_dynamics_of_another_kind():
     """The sentence; where annotations are checked the call does not get so far, so it is asked for what is written."""
     sentence = r"^dynamics is 'neel'; expected mj\.Neel\(damping=0\.1\), mj\.Brown\(.*\) or None\.$"
     with pytest.raises(TypeError, match=sentence):
-        inspect.unwrap(mj.Particle.create)(dynamics="neel")
+        inspect.unwrap(mj.Particle.with_dynamics)(mj.Particle.create(), "neel")
 
 
 def test_what_the_fast_engine_refuses():
