@@ -96,7 +96,8 @@ def brown_moment(
     """Moments of Brownian particles over one period of a periodic field, after the transients.
 
     The state starts isotropic, ``periods`` before the samples that are kept. Differentiable by static, the drive field, beta,
-    tau and interval in forward and reverse mode; samples are computed anew in reverse mode, sqrt(samples) states are stored.
+    tau and interval in forward and reverse mode, which computes sqrt(samples) samples anew at a time and stores their steps: 1 MB per
+    position at degree 16 and two steps.
 
     Args:
         static: selection field [T], (n, 3); its dtype is that of the computation.
@@ -134,7 +135,6 @@ def brown_moment(
     def substep(state: jax.Array, xi: jax.Array) -> tuple[jax.Array, None]:
         return _runge_kutta(state, xi, step), None
 
-    @functools.partial(jax.checkpoint, prevent_cse=False)
     def sample(state: jax.Array, xi: jax.Array) -> tuple[jax.Array, jax.Array]:
         return lax.scan(substep, state, xi)[0], _moment(state)
 
