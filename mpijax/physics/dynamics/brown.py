@@ -96,8 +96,8 @@ def brown_moment(
     """Moments of Brownian particles over one period of a periodic field, after the transients.
 
     The state starts isotropic, ``periods`` before the samples that are kept. Differentiable by static, the drive field, beta,
-    tau and interval in forward and reverse mode, which computes sqrt(samples) samples anew at a time and stores their steps: 1 MB per
-    position at degree 16 and two steps.
+    tau and interval in forward and reverse mode; the latter computes sqrt(samples) samples anew at a time and stores their
+    steps, 1 MB per position at degree 16 and two steps.
 
     Args:
         static: selection field [T], (n, 3); its dtype is that of the computation.
