@@ -37,7 +37,7 @@ class Config:
     """What is scored.
 
     Attributes:
-        families: names; none = all.
+        families: names; none = all that were made.
         tasks: of denoise, inpaint, complete, upsample, images.
         noises: white, background.
         half: test or development.
@@ -81,7 +81,10 @@ def main(config: Config) -> dict[str, Any]:
         return read_card(config.set_dir)
     started = time.perf_counter()
     cards = read_card(config.set_dir)
-    asked = [family for family in FAMILIES if not config.families or family.name in config.families]
+    asked = [f for f in FAMILIES if f.name in (config.families or cards)]
+    absent = [f.name for f in FAMILIES if f.name not in cards]
+    if absent:
+        print(f"not made yet, see --make: {', '.join(absent)}", file=sys.stderr, flush=True)
     sets = [read_set(family.name, config.set_dir) for family in asked]
     plane = [found for found in sets if found.family.dimensions == 2] or sets
     everywhere = [read_set(f.name, config.set_dir) for f in FAMILIES if f.dimensions == 2 and f.name in cards]

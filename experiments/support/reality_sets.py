@@ -10,14 +10,14 @@ import hashlib
 import json
 import sys
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.support.reality_families import BY_NAME, FAMILIES, Case, Family
-from experiments.support.reality_truths import check, true_rows
+from experiments.support.reality_truths import check, transfer_factors, true_rows
 from mpijax.core.files import atomic_path, write_text
 from mpijax.datasets import FixedRows
 from mpijax.rows.scaling import present_rows
@@ -66,14 +66,15 @@ def make_set(family: Family) -> GapSet:
         started = time.perf_counter()
         half, number = place(family, index)
         units, case = family.draw(half, number)
-        parts.append({"units": units, **_matrix(case, half, number, number < family.fine)})
+        parts.append({"units": units, **_matrix(family, case, half, number)})
         took = time.perf_counter() - started
         print(f"{family.name}: matrix {index + 1} of {2 * family.half}, {took:.0f} s", file=sys.stderr, flush=True)
     fine = _rows(parts, "fine") if family.fine else None
     return GapSet(family, _rows(parts, "rows"), fine)
 
 
-def _matrix(case: Case, half: str, number: int, fine: bool) -> dict[str, Any]:
+def _matrix(family: Family, case: Case, half: str, number: int) -> dict[str, Any]:
+    fine = number < family.fine
     seed = np.random.SeedSequence([18, number, {"development": 0, "test": 1}[half]])
     rng = np.random.default_rng(seed)
     sequence = case.told.sequence
@@ -84,11 +85,15 @@ def _matrix(case: Case, half: str, number: int, fine: bool) -> dict[str, Any]:
         strong = np.flatnonzero((low[: len(bins)] > 0) & (low[: len(bins)] <= 3))
         near = np.arange(1, 6000)
         bins = np.union1d(strong, rng.choice(near, BINS_3D, replace=False))
-    values, extent = true_rows(case, bins, fine)
+    # rows of the control are those of equilibrium, whatever the transfer function makes of their strength
+    values, extent = true_rows(replace(case, transfer=None) if family.in_model else case, bins, fine)
     nx, ny, nz = (int(n) for n in extent)
     images = values.reshape(3, len(bins), nz, ny, nx)
     coarse = images[..., ::2, ::2] if fine else images
     channel, position = np.nonzero(np.asarray(present_rows(coarse.reshape(3, len(bins), -1), FLOOR)))
+    if family.in_model:
+        factor = transfer_factors(case)[:, bins, None, None, None]
+        images, coarse = images * factor, coarse * factor
     kept = rng.permutation(len(channel))[:ROWS]
     few = kept[:FINE_ROWS] if fine else kept[:0]
     return {

@@ -39,7 +39,7 @@ def true_rows(case: Case, bins: np.ndarray, fine: bool) -> tuple[np.ndarray, np.
         points = np.asarray(setup.grid().positions)
         moments = _moments(case, setup, points, bins)
     rows = np.einsum("cjn,jfn->cfn", case.sensitivity(points), moments)
-    return rows * _transfer(case)[:, bins, None], np.asarray(setup.extent)
+    return rows * transfer_factors(case)[:, bins, None], np.asarray(setup.extent)
 
 
 def told_rows(case: Case, bins: np.ndarray) -> np.ndarray:
@@ -73,12 +73,12 @@ def check(case: Case, stored: np.ndarray, channel: np.ndarray, bins: np.ndarray,
     rows = np.einsum(
         "cjn,jfn->cfn", case.sensitivity(points), moments * -2j * np.pi * _frequencies(setup)[used][:, None]
     )
-    rows = (rows * _transfer(case)[:, used, None])[channel, np.searchsorted(used, bins)]
+    rows = (rows * transfer_factors(case)[:, used, None])[channel, np.searchsorted(used, bins)]
     peak = np.abs(stored).max(axis=1, keepdims=True)
     return float(np.linalg.norm((rows - stored[:, voxels]) / peak) / np.linalg.norm(stored[:, voxels] / peak))
 
 
-def _transfer(case: Case) -> np.ndarray:
+def transfer_factors(case: Case) -> np.ndarray:
     """Complex factors of the rows, a decade around one, (3, bins)."""
     shape = 3, case.told.sequence.n_samples // 2 + 1
     if case.transfer is None:
