@@ -156,6 +156,7 @@ class Family:
         viscosity: of Brownian rotation [Pa s].
         measured: whether the selection field is the measured one.
         coils, transfer, wrong_file: whether these are changed.
+        strong: whether an equilibrium has the anisotropies of the families with Neel rotation, beyond the prior's for these cores.
         in_model: whether the truth is what the networks were trained on.
         held_out: never to be trained on or fitted.
         size_range: voxels per driven axis.
@@ -174,6 +175,7 @@ class Family:
     coils: bool = False
     transfer: bool = False
     wrong_file: bool = False
+    strong: bool = False
     in_model: bool = False
     held_out: bool = False
     size_range: tuple[int, int] = (8, 20)
@@ -256,7 +258,7 @@ class Family:
         """The drawn particle, in equilibrium."""
         particle: Any = told.particle
         particle = particle.with_reference(_reference(told))
-        if self.physics not in ("neel", "both", "pairs"):
+        if self.physics not in ("neel", "both", "pairs") and not self.strong:
             return particle
         low, high = BOTH_ALPHA if self.physics == "both" else ALPHA
         stretch = (low + (high - low) * e[15]) / float(particle.alpha)
@@ -283,6 +285,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("equilibrium", "equilibrium", in_model=True),
     Family("transfer", "a complex factor per row", transfer=True, in_model=True),
     Family("file", "file wrong by 5 %, 3 degrees, 1 mm", wrong_file=True, in_model=True),
+    Family("anisotropy", "equilibrium, alpha 3 to 11 as under Neel rotation", strong=True, size_range=(8, 16)),
     Family("neel", "Neel rotation, alpha 3 to 11", physics="neel", size_range=(8, 16)),
     Family("brown_1", "Brown rotation, 1 mPa s", physics="brown", size_range=(8, 12), fine=3),
     Family("brown_2.5", "Brown rotation, 2.5 mPa s", physics="brown", viscosity=2.5e-3, size_range=(8, 12), fine=3),
