@@ -87,7 +87,7 @@ def test_the_measured_field_has_neither_curl_nor_divergence():
 
 def test_rates_of_both_rotations_add():
     """The slow manifold with a further decay against the full equation with a renewal, which changes the moment."""
-    angle = 2 * np.pi * 16 / PERIOD
+    angle = 2 * np.pi * 4 / PERIOD
     static, drive = np.array([[0.3, 0.2, 0.5]]), np.array([1.0, 0.5, 3.0])
     beta, alpha, tau, rho = 1.0, 8.0, 2e-8, 2e-2
     field = lambda t: static + drive * np.cos(angle * t)  # noqa: E731
