@@ -52,14 +52,14 @@ class FixedRows:
     """Rows of many matrices of many sizes, on the host. ``len`` is the number of rows.
 
     Attributes:
-        units: uniform numbers behind every calibration, float32 (m, 20).
+        units: uniform numbers behind every calibration, float32 (m, u), 20 of a :class:`RestorationPrior`.
         extents: voxels (nx, ny, nz) of every matrix, (m, 3).
         matrix, channel, frequency_index: of every row, (r,).
         offsets: where a row starts in ``values``, (r + 1,).
         values: all rows one after another, complex64, x fastest.
     """
 
-    units: Float[np.ndarray, "m 20"]
+    units: Float[np.ndarray, "m u"]
     extents: Int[np.ndarray, "m 3"]
     matrix: Int[np.ndarray, " r"]
     channel: Int[np.ndarray, " r"]

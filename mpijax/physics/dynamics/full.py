@@ -67,6 +67,7 @@ def full_moment(
     substeps: int = 2,
     tolerance: float = 1e-6,
     start: Numbers | None = None,
+    renewal: float = 0.0,
     progress: Callable[[float], object] | None = None,
 ) -> np.ndarray:
     """Mean moment <m>(t) over one period of a periodic field, after all transients, in units of m0.
@@ -88,6 +89,8 @@ def full_moment(
         substeps: time steps per sample.
         tolerance: of the state's change over a period.
         start: field in whose equilibrium the first period starts, (3,) or (p, 3). None: the field at time 0.
+        renewal: rate [1/s] at which, beside all this, moments are drawn anew from the equilibrium of their field: rotation of the
+            whole particle at rate 1/tau_B as strong collisions, so that the rates of both rotations add.
         progress: called with the fraction done, now and then.
 
     Returns:
@@ -121,7 +124,8 @@ def full_moment(
                 progress((part.start + fraction * (part.stop - part.start)) / p)
 
         by_sample = fields[:, part].reshape(n_samples, substeps * len(NODES), -1, 3)
-        moment[part] = _steady_state(blocks, by_sample, first[part], alphas[part], theta, tolerance, report)
+        loss = GAMMA * period / (n_samples * substeps) * renewal
+        moment[part] = _steady_state(blocks, by_sample, first[part], alphas[part], theta, loss, tolerance, report)
     return np.einsum("pji,ptj->pti", frame, moment)
 
 
@@ -189,22 +193,32 @@ class _Blocks:
 
 
 class _Systems:
-    """1 - theta A, factored, for fields (s, p, 3) in the frame of the easy axes."""
+    """1 + loss - theta A, factored, for fields (s, p, 3) in the frame of the easy axes; the loss spares a_00."""
 
-    def __init__(self, blocks: _Blocks, field: np.ndarray, alpha: np.ndarray, theta: float):
+    def __init__(self, blocks: _Blocks, field: np.ndarray, alpha: np.ndarray, theta: float, loss: float = 0.0):
         across = field[..., 0] + 1j * field[..., 1]
         square = (theta * np.abs(across))[..., None, None] ** 2
         alpha, along = alpha[:, None, None], field[..., 2, None, None]
         self.blocks, self.across = blocks, theta * across[..., None]
+        self.gain = self._equilibria(field, alpha[:, 0, 0], loss) if loss else None
         self.inverses: list[np.ndarray] = []
         for m in range(len(blocks.rest) - 1, -1, -1):
             schur = np.eye(len(blocks.rest[m])) - theta * (
                 blocks.rest[m] + alpha * blocks.uniaxial[m] + along * blocks.along[m]
             )
+            if loss:
+                schur = schur + loss * np.diag(np.arange(schur.shape[-1]) + m > 0)
             if self.inverses:
                 inner = blocks.up[m + 1] @ (self.inverses[0] @ blocks.down[m + 1])
                 schur = schur - square * (inner if m else inner.real)
             self.inverses.insert(0, np.linalg.inv(schur))
+
+    def _equilibria(self, field: np.ndarray, alpha: np.ndarray, loss: float) -> np.ndarray:
+        """Loss times the equilibria of the fields without their a_00, (s, p, n)."""
+        uniform = np.zeros((field.shape[1], self.blocks.places[-1].stop), complex)
+        uniform[:, 0] = 1
+        at_rest = _Systems(self.blocks, field, alpha, 1e12)
+        return loss * np.stack([at_rest.solve(i, uniform) - uniform for i in range(len(field))])
 
     def solve(self, i: int, right: np.ndarray) -> np.ndarray:
         """The solution (p, n) at field i."""
@@ -235,6 +249,7 @@ def _steady_state(
     first: np.ndarray,
     alpha: np.ndarray,
     theta: float,
+    loss: float,
     tolerance: float,
     report: Callable[[float], None],
 ) -> np.ndarray:
@@ -257,7 +272,7 @@ def _steady_state(
                 break
             before[j] = state
             chunk = fields[j : j + size]
-            systems = _Systems(blocks, chunk.reshape(-1, p, 3), alpha, theta)
+            systems = _Systems(blocks, chunk.reshape(-1, p, 3), alpha, theta, loss)
             for i in range(len(chunk)):
                 moment[:, j + i] = blocks.moment(state[:, 0])
                 for k in range(0, stages, len(NODES)):
@@ -288,7 +303,7 @@ def _step(systems: _Systems, i: int, state: np.ndarray) -> np.ndarray:
     begin, *slopes = state[:, 0], state[:, 1]
     for k, weights in enumerate(STAGES):
         right = begin + sum(weight * slope for weight, slope in zip(weights, slopes, strict=True))
-        found = systems.solve(i + k, right)
+        found = systems.solve(i + k, right if systems.gain is None else right + systems.gain[i + k])
         slopes.append((found - right) / GAMMA)
     return np.stack([found, slopes[-1]], 1)
 

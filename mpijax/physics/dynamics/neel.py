@@ -54,6 +54,7 @@ def neel_moment(
     table: Table,
     periods: Scalar = 1000.0,
     substeps: int = 1,
+    extra: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]] | None = None,
 ) -> tuple[list[jax.Array], Float[Array, " n"]]:
     """Mean moment over one period in its steady state, in units of m0.
 
@@ -71,6 +72,7 @@ def neel_moment(
         periods: over which a position is measured, from a demagnetized start. A particle that remembers its start beyond them is
             blocked, and has no steady state: its moment is the average over these periods.
         substeps: steps per sample, static; one for a field that changes by less than 2.5/beta between samples.
+        extra: from u and v (n, t) to what another slow process adds to the decay and to the force of c, both (n, t).
 
     Returns:
         Three components (n, t) at the samples, NaN where the table does not reach; and how often the memory of its start decays
@@ -97,9 +99,15 @@ def neel_moment(
     last_rates = [_dot(last_turned, direction) for direction in frame]
     last = look_up(part, alpha, damping, *last_place)
 
+    early, late = _equation(known, rates), _equation(last, last_rates)
+    if extra is not None:
+        early, late = (
+            (decay + more[0], force + more[1])
+            for (decay, force), more in ((early, extra(*place)), (late, extra(*last_place)))
+        )
     decays, forces = (
         jnp.concatenate([one, two], axis=1).reshape(len(static), substeps, 3, samples)
-        for one, two in zip(_equation(known, rates), _equation(last, last_rates), strict=True)
+        for one, two in zip(early, late, strict=True)
     )
     lost, gained = jnp.zeros_like(last_place[0]), jnp.zeros_like(last_place[0])
     for i in range(substeps):
