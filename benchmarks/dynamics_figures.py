@@ -95,6 +95,15 @@ def derivatives() -> None:
     value, both = best(jax.jit(loss), jnp.ones(2)), best(jax.jit(jax.value_and_grad(loss)), jnp.ones(2))
     print(f"value and gradient: {both / value:.1f} times the value", flush=True)
 
+    def brownian(viscosity: jax.Array) -> jax.Array:
+        core = mj.Particle.create(
+            22e-9, dynamics=mj.Brown(shell_thickness=8e-9, viscosity=viscosity, effort=(16, 2, 1.0))
+        )
+        return jnp.sum(jnp.abs(mj.moment_spectrum(SCANNER, SEQUENCE, core, grid, np.arange(60, 120))) ** 2)
+
+    value, both = (best(jax.jit(call), jnp.array(1e-3)) for call in (brownian, jax.value_and_grad(brownian)))
+    print(f"value and gradient, Brown: {both / value:.1f} times the value of {value:.1f} s", flush=True)
+
 
 def training(count: int = 8) -> None:
     for name, dynamics in (("equilibrium", None), ("Neel", mj.Neel())):
