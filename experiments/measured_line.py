@@ -12,7 +12,7 @@ solved anew. Particle models are compared by information criteria and by predict
 curvature's uncertainties stand beside those of the jackknife, which leaves out whole positions. Whether relaxation explains the
 lines better than equilibrium is decided by a rule that was declared first and is tried on lines of known truths
 (:mod:`experiments.support.line_dynamics`). Expected: complex correlations of 0.98 to 0.99 for harmonics 2 to 5, about 0.3 permuted;
-relaxation: no. Expected time: about half an hour on two cores, three minutes with ``--controls 0``.
+relaxation: no. Expected time: 35 minutes on two busy cores, most of it the controls, which ``--controls 0`` leaves out.
 """
 
 import json
