@@ -32,7 +32,7 @@ GRADIENT = 0.2
 LINE = ("core_diameter", "gradient", "ffp_x")
 BOUNDS = {"core_diameter": (8e-9, 26e-9)}
 ANISOTROPY = {"anisotropy_constant": (10.0, 1e4)}
-WATER = mj.Brown(hydrodynamic_diameter=40e-9, viscosity=1e-3, collinear=True, effort=(14, 4, 1.0))
+WATER = mj.Brown(hydrodynamic_diameter=40e-9, viscosity=1e-3, collinear=True, effort=(16, 4, 1.0))
 """First guess of Brownian rotation; its viscosity is free and stands for the relaxation time."""
 
 

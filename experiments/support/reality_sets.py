@@ -152,13 +152,17 @@ def read_set(name: str, folder: Path = FOLDER) -> GapSet:
     if entry is None or not path.exists():
         raise FileNotFoundError(f"{path} was not made yet; make it with: python -m experiments.reality_gap --make.")
     if _sha256(path) != entry["file_sha256"]:
-        raise ValueError(f"{path} does not match the checksum of its card: it is damaged or was edited; make it again.")
+        raise ValueError(
+            f"{path} does not match the checksum of its card: it is damaged or was edited; delete it and make it again (--make)."
+        )
     with np.load(path, allow_pickle=False) as data:
         rows = FixedRows(**{field.name: data[field.name] for field in fields(FixedRows)})
         fine = FixedRows(**{f.name: data[f"fine_{f.name}"] for f in fields(FixedRows)}) if family.fine else None
     drawn = family.draw(*place(family, 0))[0]
     if rows.draws_sha256() != entry["draws_sha256"] or not np.array_equal(rows.units[0], drawn):
-        raise ValueError(f"the draws in {path} are not those of the seeds in this version; make it again.")
+        raise ValueError(
+            f"the draws in {path} are not those of the seeds in this version; delete it and make it again (--make)."
+        )
     return GapSet(family, rows, fine)
 
 
@@ -205,8 +209,11 @@ def read_card(folder: Path = FOLDER) -> dict[str, Any]:
     for path in sorted(folder.glob("*.json")):
         try:
             entries[path.stem] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise ValueError(f"{path} is no card of a set, or damaged; make the set again.") from None
+            entries[path.stem]["file_sha256"], entries[path.stem]["draws_sha256"]
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"{path} is no card of a set, or damaged; delete it and make the set again (--make)."
+            ) from None
     return entries
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.core.checks import check_interval, check_number
+from mpijax.core.checks import check_interval, check_number, check_range
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float, Scalar, Vector
 from mpijax.physics.dynamics.stored import DAMPINGS
@@ -33,7 +33,9 @@ UNITS = {
 }
 """Every parameter that can be fitted, with its unit; :func:`mpijax.fit` says what they mean."""
 
-DYNAMICS = ("damping", "time_scale", "viscosity", "shell_thickness")
+DYNAMICS = {"damping": DAMPINGS, "time_scale": (1e-6, 1e3), "viscosity": (1e-5, 0.1), "shell_thickness": (0.0, 1e-6)}
+"""Numbers of the dynamics, and what they allow."""
+
 LOGARITHMIC = ("core_diameter", "size_spread", "anisotropy_constant", "gradient", *DYNAMICS)
 PARTICLE = ("core_diameter", "size_spread", "anisotropy_constant")
 ROUNDING = 1e-9
@@ -120,6 +122,8 @@ def search_box(
             raise ValueError(
                 f"bounds of {name} = ({low:g}, {high:g}) {UNITS[name]}; expected finite (low, high), low < high."
             )
+        if name in DYNAMICS:
+            check_range(f"bounds of {name}", (low, high), *DYNAMICS[name], UNITS[name])
         if name in LOGARITHMIC and low <= 0:
             raise ValueError(f"bounds of {name} = ({low:g}, {high:g}) {UNITS[name]}; its lower bound must be positive.")
         if not low - ROUNDING * abs(low) <= start[name] <= high + ROUNDING * abs(high):

@@ -297,7 +297,7 @@ class Particle(ParticleModel):
         """The same cores, whose moment follows the field in another way: see :meth:`create`, whose errors it raises."""
         if dynamics is None:
             return replace(self, dynamics=None)
-        if not isinstance(dynamics, Dynamics):
+        if isinstance(dynamics, type) or not isinstance(dynamics, Dynamics):
             raise TypeError(
                 f"dynamics is {dynamics!r}; expected mj.Neel(damping=0.1), mj.Brown(hydrodynamic_diameter=, viscosity=) or None."
             )

@@ -13,7 +13,7 @@ LINE = mj.Grid.create((9, 1, 1), (90e-3, 10e-3, 10e-3))
 SEQUENCE = mj.LissajousSequence.create((5e-3, 0, 0), dividers=(32, 32, 32), base_frequency=8e5, n_samples=64)
 SCANNER = mj.Scanner.create((0.25, -0.125, -0.125), receive_coils=((1, 0, 0),))
 GAINS = np.array([[2 + 1j, -0.3j, 1e3, -5 + 0.1j]])
-BROWN = mj.Brown(shell_thickness=10e-9, viscosity=1e-3, collinear=True, effort=(10, 2, 1.0))
+BROWN = mj.Brown(shell_thickness=10e-9, viscosity=1e-3, collinear=True, effort=(14, 2, 1.0))
 
 
 def measured(particle, noise=0.0, sequence=SEQUENCE):

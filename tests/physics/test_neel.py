@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mpijax.physics.dynamics import stored
 from mpijax.physics.dynamics.manifold import QUANTITIES, slow_manifold
 from mpijax.physics.dynamics.neel import _steady_state, neel_moment
 from mpijax.physics.dynamics.operators import Harmonics, operators
@@ -237,3 +238,29 @@ def test_the_slowest_and_the_fastest_rate_of_the_table_that_ships():
     np.testing.assert_allclose(rates.min(), rate_along_the_axis(12.0, 0.0), atol=1e-4)
     fastest = slow_manifold(np.zeros(1), np.array([40.0]), 0.0, 30, 30, 0.1)[0, 0]
     np.testing.assert_allclose(rates.max(), np.log(fastest), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (((1.0, 0.03),), "lowest, highest"),
+        ((0.1, -3.0), "alpha = .* allowed is 0 to 20"),
+        ((0.1, (0.0, float("nan"))), "alpha"),
+        ((0.1, 5.0, 1e5), "reach"),
+        ((0.0, 5.0), "damping"),
+    ],
+)
+def test_tables_that_cannot_be(arguments, says):
+    with pytest.raises(ValueError, match=says):
+        neel_table(*arguments)
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning_only(tmp_path, monkeypatch):
+    shipped = neel_table()
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MPIJAX_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(stored, "new_table", lambda axes: shipped)
+    stored._table.cache_clear()
+    with pytest.warns(UserWarning, match="MPIJAX_CACHE"):
+        assert neel_table(0.3, 5.0, 20.0) is shipped
+    stored._table.cache_clear()

@@ -193,7 +193,7 @@ def test_a_table_of_one_damping_cannot_be_differentiated():
         return jnp.sum(jnp.abs(mj.moment_spectrum(SCANNER, PLANE, particle, GRID, np.arange(3))))
 
     for options in ({}, {"table": mj.physics.neel_table()}):
-        with pytest.raises(ValueError, match=r"damping is traced.*neel_table"):
+        with pytest.raises(ValueError, match=r"damping (is traced|varies).*neel_table"):
             jax.grad(partial(loss, **options))(0.1)
 
 
@@ -287,6 +287,38 @@ def test_a_field_free_line_settles_at_every_angle():
 def test_a_particle_that_cannot_be(options, says):
     with pytest.raises(ValueError, match=says):
         mj.Particle.create(**options)
+
+
+@pytest.mark.parametrize(
+    ("dynamics", "says"),
+    [
+        (mj.Brown(shell_thickness=5e-9, effort=(20, 2, -1.0)), "expected \\(degree"),
+        (mj.Brown(shell_thickness=5e-9, effort=(0, 2, 4.0)), "expected \\(degree"),
+    ],
+)
+def test_an_effort_that_is_none(dynamics, says):
+    with pytest.raises(ValueError, match=says):
+        mj.Particle.create(dynamics=dynamics)
+
+
+def test_a_class_is_no_dynamics():
+    with pytest.raises(TypeError, match="expected mj.Neel"):
+        inspect.unwrap(mj.Particle.with_dynamics)(mj.Particle.create(), mj.Neel)
+
+
+def test_traced_brown_that_has_not_settled_is_nan_however_weak_its_signal():
+    weak, grid = mj.LissajousSequence.create((1e-3, 1e-3, 0)), mj.Grid.create((2, 1, 1), (2e-3, 1e-3, 1e-3))
+
+    def spectrum(viscosity):
+        slow = mj.Particle.create(15e-9, dynamics=mj.Brown(hydrodynamic_diameter=137e-9, viscosity=viscosity))
+        return mj.moment_spectrum(SCANNER, weak, slow, grid)
+
+    assert np.isnan(np.asarray(jax.jit(spectrum)(1e-3))).all()
+
+
+def test_a_degree_too_small_is_nan():
+    coarse = mj.Particle.create(25e-9, dynamics=mj.Brown(hydrodynamic_diameter=40e-9, effort=(4, 2, 4.0)))
+    assert np.isnan(np.asarray(mj.moment_spectrum(SCANNER, PLANE, coarse, GRID))).all()
 
 
 def test_dynamics_of_another_kind():

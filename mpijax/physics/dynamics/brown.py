@@ -55,9 +55,14 @@ def brown_time(
     return viscosity / temperature * (np.pi / 2 * 1e-27 / BOLTZMANN) * nanometers**3
 
 
+def brown_degree_share(xi: Scalar) -> Scalar:
+    """The degree that a reduced field |xi| needs, not rounded: :func:`brown_degree` is above it."""
+    return 3 * xi**0.5 + 1
+
+
 def brown_degree(xi_max: float) -> int:
     """Degree L for a moment good to 1e-4 in reduced fields |xi| <= xi_max."""
-    return max(8, math.ceil(3 * math.sqrt(xi_max)) + 2)
+    return max(8, math.ceil(brown_degree_share(xi_max)) + 1)
 
 
 def brown_substeps(step: float, degree: int, xi_max: float) -> int:

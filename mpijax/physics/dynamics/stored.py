@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import warnings
 import zipfile
 from dataclasses import astuple
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mpijax.core.assets import asset_path
+from mpijax.core.checks import check_range
 from mpijax.core.files import atomic_path
 from mpijax.physics.dynamics.table import Axis, Table, alpha_axis, build_table, damping_axis, field_axes
 
@@ -24,8 +26,10 @@ EDITION = 1
 SHIPPED_DAMPING = 0.1
 LARGEST_ALPHA = 12.0
 LARGEST_FIELD = 40.0
-DAMPINGS = (0.03, 1.0)
-"""Damping, reduced anisotropy and field of the table that ships; dampings that tables are made for."""
+"""Damping, reduced anisotropy and field of the table that ships."""
+
+DAMPINGS, ALPHAS, FIELDS = (0.03, 1.0), (0.0, 20.0), (0.1, 100.0)
+"""Dampings, reduced anisotropies and reaches that tables are made for."""
 
 
 def neel_table(
@@ -42,8 +46,20 @@ def neel_table(
         damping: a, or (lowest, highest) of a table in which it can be differentiated, such as ``DAMPINGS``.
         alpha: reduced anisotropy K V/(kB T), one or (lowest, highest).
         reach: largest reduced field along and across the axis.
+
+    Raises:
+        ValueError: dampings outside 0.03 to 1, anisotropies outside 0 to 20, fields outside 0.1 to 100, or bounds the wrong
+            way round.
     """
     dampings, alphas = (x if isinstance(x, tuple) else (x, x) for x in (damping, alpha))
+    for label, ends, limits in (
+        ("damping", dampings, DAMPINGS),
+        ("alpha", alphas, ALPHAS),
+        ("reach", (reach, reach), FIELDS),
+    ):
+        check_range(label, ends, *limits, "")
+        if ends[0] > ends[1]:
+            raise ValueError(f"{label} = {ends}; expected (lowest, highest).")
     return _table((damping_axis(*dampings), alpha_axis(*alphas), *field_axes(reach)))
 
 
@@ -57,9 +73,16 @@ def _table(axes: tuple[Axis, Axis, Axis, Axis]) -> Table:
         try:
             return read_table(path, axes)
         except ValueError:
-            path.unlink()  # cut off or damaged: it is built anew
+            pass  # cut off or damaged: it is built anew, and written over
     table = new_table(axes)
-    write_table(path, table)
+    try:
+        write_table(path, table)
+    except (OSError, ValueError) as error:
+        warnings.warn(
+            f"the table of Neel rotation cannot be kept in {path.parent} ({error}) and will be built again; name a folder that "
+            "can be written by the environment variable MPIJAX_CACHE.",
+            stacklevel=2,
+        )
     return table
 
 

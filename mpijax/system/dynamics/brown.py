@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,14 @@ import numpy as np
 from mpijax.core.checks import check_range, is_concrete
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float, Scalar
-from mpijax.physics.dynamics.brown import brown_degree, brown_moment, brown_periods, brown_substeps, brown_time
+from mpijax.physics.dynamics.brown import (
+    brown_degree,
+    brown_degree_share,
+    brown_moment,
+    brown_periods,
+    brown_substeps,
+    brown_time,
+)
 from mpijax.physics.dynamics.brown_line import brown_line_moment, brown_line_substeps
 from mpijax.system.dynamics.protocol import PERIODS, Dynamics, leaves
 from mpijax.system.engines.moments import Anisotropy
@@ -26,6 +33,9 @@ MAX_SUBSTEPS, MAX_PERIODS = 64, 200
 
 TRACED_EFFORT = 20, 2, 4.0
 """Effort for Brownian rotation where tau and field are traced: |xi| <= 36, 16 us <= tau <= 200 us for 2.5 MS/s and 0.65 ms."""
+
+TRANSIENTS = 11.0
+"""Relaxation times before the period that is kept; fewer leave more than 2e-5 of the start, and are NaN."""
 
 DEFECT = 0.01
 """Largest change of a moment over the period that is kept; beyond it Brownian rotation has not settled, and is NaN."""
@@ -70,6 +80,10 @@ class Brown:
         """See :class:`Dynamics`."""
         check_range("viscosity", self.viscosity, 1e-5, 0.1, "Pa s", "Viscosities are in Pa s: 1 cP = 1 mPa s is 1e-3.")
         check_range("periods", self.periods, 1.0, 1e9, "periods")
+        if not isinstance(self.collinear, bool):
+            raise TypeError(f"collinear = {self.collinear!r}; it is True or False.")
+        if self.effort is not None:
+            _check_effort(self.effort)
         if (self.hydrodynamic_diameter is None) == (self.shell_thickness is None):
             raise ValueError("give mj.Brown either hydrodynamic_diameter or shell_thickness, in metres.")
         if self.shell_thickness is not None:
@@ -138,6 +152,8 @@ class Brown:
         degree, substeps, periods = self.effort
         tau = self.time(particle)
         settled = jnp.asarray(self.periods * sequence.period / tau, dtype)
+        largest = jnp.linalg.norm(static, axis=1) + jnp.linalg.norm(jnp.asarray(sequence.amplitude))
+        enough = brown_degree_share(particle.beta * largest) <= degree
         if self.collinear:
             axis = sequence.active.index(True)
             moment = brown_line_moment(
@@ -149,8 +165,8 @@ class Brown:
                 degree=degree,
                 substeps=substeps,
             )
-            across = jnp.abs(static).at[:, axis].set(0).max(axis=1) > ACROSS * sequence.amplitude[axis]
-            moment = jnp.where(across[:, None], jnp.nan, moment)
+            along = jnp.abs(static).at[:, axis].set(0).max(axis=1) <= ACROSS * sequence.amplitude[axis]
+            moment = jnp.where((along & enough)[:, None], moment, jnp.nan)
             return [moment if i == axis else 0 * moment for i in range(3)], jnp.broadcast_to(settled, static.shape[:1])
         moments, defect = brown_moment(
             static,
@@ -163,8 +179,17 @@ class Brown:
             substeps=substeps,
             periods=periods,
         )
-        good = (defect < DEFECT)[:, None]  # NaN is not
+        good = ((defect < DEFECT) & enough & (periods * sequence.period / tau > TRANSIENTS))[:, None]  # NaN is not
         return [jnp.where(good, component, jnp.nan) for component in moments], jnp.broadcast_to(settled, defect.shape)
+
+
+def _check_effort(effort: Any) -> None:
+    """Raise ValueError for what is no (degree, steps per sample, periods)."""
+    sound = isinstance(effort, tuple) and len(effort) == 3 and all(isinstance(n, int) and n > 0 for n in effort[:2])
+    if not sound or not isinstance(effort[2], int | float) or not 0 <= effort[2] < math.inf:
+        raise ValueError(
+            f"effort = {effort!r}; expected (degree, steps per sample, periods before the one that is kept), (20, 2, 4.0), or None."
+        )
 
 
 def _effort(particle: "Particle", field: float, sequence: LissajousSequence) -> tuple[int, int, float]:

@@ -64,6 +64,8 @@ class Neel:
         )
         check_range("time_scale", self.time_scale, 1e-6, 1e3, "", "It multiplies the relaxation time; 1 leaves it.")
         check_range("periods", self.periods, 1.0, 1e9, "periods")
+        if self.table is not None and not isinstance(self.table, Table):
+            raise TypeError(f"table is a {type(self.table).__name__}; expected mj.physics.neel_table(...) or None.")
         constant = particle.anisotropy_constant
         if is_concrete(constant) and np.any(np.asarray(constant) < 0):
             raise ValueError(
@@ -87,7 +89,7 @@ class Neel:
             ):
                 if axis.count == 1 and not is_concrete(value):
                     raise ValueError(
-                        f"the {name} is traced, but the given table holds one: its derivative would be missing. Give a table of a "
+                        f"the {name} varies, but the table holds one: its derivative would be missing. Give a table of a "
                         "range, mj.physics.neel_table(damping=(0.03, 1.0), alpha=(0.0, 12.0))."
                     )
             _check_reach(particle, field, axes[1].high, axes[2].high)
