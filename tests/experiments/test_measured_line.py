@@ -8,6 +8,7 @@ import pytest
 import mpijax as mj
 from experiments import measured_line
 from experiments.measured_line import Config, interpolated, main, null_correlation
+from experiments.support import line_dynamics
 from tests import DATA
 
 FILE = DATA / "hamburg_headscanner_2018" / "systemMatrixNew.h5"
@@ -15,7 +16,17 @@ FILE = DATA / "hamburg_headscanner_2018" / "systemMatrixNew.h5"
 
 def test_correlations_null_and_report(tmp_path, monkeypatch):
     monkeypatch.setattr(measured_line, "MODELS", {"Langevin": measured_line.MODELS["Langevin"]})
-    results = main(Config(file=FILE, run_dir=tmp_path, more_harmonics=()))
+    few = {name: line_dynamics.MODELS[name] for name in ("Langevin", "Neel, axis along", "Brown")}
+    monkeypatch.setattr(line_dynamics, "MODELS", few)
+    monkeypatch.setattr(line_dynamics, "STARTS", 1)
+    monkeypatch.setattr(
+        measured_line,
+        "relaxation",
+        lambda lines, line, *rest: line_dynamics.relaxation(lines[line : line + 1], 0, *rest),
+    )
+    results = main(Config(file=FILE, run_dir=tmp_path, more_harmonics=(), controls=0))
+    assert not any(verdict["better"] for verdict in results["relaxation"]["middle"])
+    assert {verdict["family"] for verdict in results["relaxation"]["all"]} == {"Neel", "Brown"}
     fit = results["fit"]
     assert min(fit["correlation"]) >= 0.97
     assert max(fit["null_mean"]) < 0.4 and max(fit["null_95"]) < 0.8
@@ -54,3 +65,25 @@ def test_fundamental_is_refused(tmp_path):
         main(Config(file=FILE, harmonics=(1, 2, 3), run_dir=tmp_path))
     with pytest.raises(FileNotFoundError):
         main(Config(file=tmp_path / "none.h5"))
+
+
+def test_a_surrogate_has_the_size_and_smoothness_of_the_residual():
+    rng = np.random.default_rng(0)
+    x = np.arange(9)
+    residual = np.stack([a * np.exp(0.4j * x) for a in (1.0, 3.0)])
+    drawn = np.stack([line_dynamics.surrogate(residual, rng) for _ in range(400)])
+    np.testing.assert_allclose(np.sqrt(np.mean(np.abs(drawn) ** 2, axis=(0, 2))), (1, 3), rtol=0.1)
+    neighbors = np.sum(drawn[..., 1:] * np.conj(drawn[..., :-1])).real / np.sum(np.abs(drawn[..., 1:]) ** 2)
+    wanted = np.sum(residual[:, 1:] * np.conj(residual[:, :-1])).real / np.sum(np.abs(residual) ** 2)
+    assert neighbors == pytest.approx(wanted, abs=0.05)
+
+
+def test_the_rule_asks_for_both_criteria():
+    def made(bic, errors):
+        return [line_dynamics.Explained(bic, np.asarray(errors), None)]
+
+    worse, better = np.full(9, 2.0), np.linspace(0.9, 1.1, 9)
+    for bic, errors, expected in ((-20, better, True), (-20, worse + 1, False), (-5, better, False)):
+        explained = {name: made(0, worse) for name in line_dynamics.MODELS} | {"Brown": made(bic, errors)}
+        neel, brown = line_dynamics.judge(explained)
+        assert brown.better is expected and not neel.better
