@@ -14,7 +14,8 @@ from typing import Any
 
 from experiments.support.run import parse, run_main, write_record
 from mpijax import restoration
-from mpijax.datasets import Calibrations, RandomCorruption, RestorationPrior
+from mpijax.datasets import Calibrations, MatrixPool, Mixture, RandomCorruption, RestorationPrior
+from mpijax.datasets.sources import Source
 from mpijax.rows import Complete, Denoise, Inpaint, Task, Upsample
 from mpijax.training import Result, TrainConfig
 
@@ -25,6 +26,8 @@ TASKS: dict[str, tuple[Task, ...]] = {
     "upsample": (Upsample(2, "stride"),),
     "any": (Denoise(), Inpaint(), Complete(2)),
 }
+
+POOLS = Path("runs/pools/neel.npz"), Path("runs/pools/brown.npz")
 
 FINE = (12.48, 16.64)
 """Voxels per FWHM of matrices that are twice as fine as a calibration: what an upsampler is trained to return."""
@@ -57,6 +60,8 @@ class Config:
         nodes: drive phases per axis at which moments are simulated; None = the samples of a period.
         validation: matrices to validate on.
         validate_every: steps between two validations.
+        pools: files of ``python -m experiments.rich_pools``, matrices with relaxation, wide sizes, coils and fields of other kinds.
+        pool_shares: of the steps, in their order; the others are simulated while it trains.
         run_dir: receives weights, metrics and checkpoints.
         seed: of weights, matrices and batches.
         progress: whether to show a progress bar.
@@ -84,6 +89,8 @@ class Config:
     nodes: int | None = None
     validation: int = 24
     validate_every: int = 1000
+    pools: tuple[Path, ...] = ()
+    pool_shares: tuple[float, ...] = ()
     run_dir: Path = Path("runs/train_restoration")
     seed: int = 0
     progress: bool = True
@@ -91,6 +98,8 @@ class Config:
 
 PRESETS = {
     "denoise_2d": Config(run_dir=Path("runs/denoise_2d")),
+    "denoise_2d_rich": Config(pools=POOLS, pool_shares=(0.22, 0.08), run_dir=Path("runs/denoise_2d_rich")),
+    "denoise_2d_no_brown": Config(pools=POOLS[:1], pool_shares=(0.3,), run_dir=Path("runs/denoise_2d_no_brown")),
     "upsample_2d": Config(
         task="upsample", model="unet", features=(48, 64, 96), patch=1, noise_power=3.0, boxes=(64,), smallest=16, steps=7000,
         run_dir=Path("runs/upsample_2d"),
@@ -130,13 +139,25 @@ def main(config: Config) -> Result:
     write_record(config.run_dir, "train_restoration", config)
     return restoration.train(
         RandomCorruption(TASKS[config.task], noise_power=config.noise_power, missing_weight=3.0),
-        calibrations(config),
+        source(config),
         config.model,
         recipe,
         run_dir=config.run_dir,
         options=sizes if config.model.endswith("unet") else {},
         progress=config.progress,
     )
+
+
+def source(config: Config) -> Source:
+    """Calibrations that are simulated while it trains, and the pools' share."""
+    streamed = calibrations(config)
+    if not config.pools:
+        return streamed
+    missing = [path for path in config.pools if not path.exists()]
+    if missing:
+        raise FileNotFoundError(f"{missing[0]} does not exist; make it with python -m experiments.rich_pools.")
+    pools = tuple(MatrixPool(path, min(config.boxes)) for path in config.pools)
+    return Mixture((streamed, *pools), (1 - sum(config.pool_shares), *config.pool_shares))
 
 
 def calibrations(config: Config) -> Calibrations:

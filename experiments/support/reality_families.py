@@ -23,8 +23,8 @@ from mpijax.datasets import RestorationPrior
 from mpijax.physics.harmonics import solid_harmonics
 from mpijax.system import Setup
 
-SEEDS = {"development": 18_001, "test": 18_002}
-"""Of the two halves; no stream and no other set uses them."""
+SEEDS = {"development": 18_001, "test": 18_002, "training": 19_001}
+"""Of the two halves, which no stream and no other set uses, and of pools to train on."""
 
 ATTEMPTS = 400
 """Draws of the prior among which the first that a family accepts is taken."""

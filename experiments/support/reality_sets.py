@@ -66,16 +66,17 @@ def make_set(family: Family) -> GapSet:
         started = time.perf_counter()
         half, number = place(family, index)
         units, case = family.draw(half, number)
-        parts.append({"units": units, **_matrix(family, case, half, number)})
+        parts.append({"units": units, **matrix_rows(family, case, half, number)})
         took = time.perf_counter() - started
         print(f"{family.name}: matrix {index + 1} of {2 * family.half}, {took:.0f} s", file=sys.stderr, flush=True)
-    fine = _rows(parts, "fine") if family.fine else None
-    return GapSet(family, _rows(parts, "rows"), fine)
+    fine = joined(parts, "fine") if family.fine else None
+    return GapSet(family, joined(parts, "rows"), fine)
 
 
-def _matrix(family: Family, case: Case, half: str, number: int) -> dict[str, Any]:
+def matrix_rows(family: Family, case: Case, half: str, number: int) -> dict[str, Any]:
+    """Rows of one matrix: images, channels and bins, by ``"rows"`` and ``"fine"``."""
     fine = number < family.fine
-    seed = np.random.SeedSequence([18, number, {"development": 0, "test": 1}[half]])
+    seed = np.random.SeedSequence([18, number, {"development": 0, "test": 1, "training": 2}[half]])
     rng = np.random.default_rng(seed)
     sequence = case.told.sequence
     volume = int(np.asarray(case.told.extent)[2]) > 1
@@ -102,7 +103,8 @@ def _matrix(family: Family, case: Case, half: str, number: int) -> dict[str, Any
     }
 
 
-def _rows(parts: list[dict[str, Any]], name: str) -> FixedRows:
+def joined(parts: list[dict[str, Any]], name: str) -> FixedRows:
+    """The matrices' rows of one kind, one after another."""
     counts = [len(part[name][0]) for part in parts]
     extents = np.stack([part[name][0].shape[:0:-1] for part in parts]).astype(np.int64)
     lengths = np.repeat(extents.prod(axis=1), counts)

@@ -24,6 +24,8 @@ from mpijax.datasets.measured import measured_images as measured_images
 from mpijax.datasets.measured import split_rows as split_rows
 from mpijax.datasets.measurements import phantom_on as phantom_on
 from mpijax.datasets.measurements import simulate_measurement as simulate_measurement
+from mpijax.datasets.mixture import MatrixPool as MatrixPool
+from mpijax.datasets.mixture import Mixture as Mixture
 from mpijax.datasets.open_mpi import OPEN_MPI_PROTOCOLS as OPEN_MPI_PROTOCOLS
 from mpijax.datasets.open_mpi import OpenMPIPool as OpenMPIPool
 from mpijax.datasets.open_mpi import WhitenedCalibration as WhitenedCalibration
