@@ -104,6 +104,19 @@ def derivatives() -> None:
     value, both = (best(jax.jit(call), jnp.array(1e-3)) for call in (brownian, jax.value_and_grad(brownian)))
     print(f"value and gradient, Brown: {both / value:.1f} times the value of {value:.1f} s", flush=True)
 
+    line = mj.Grid.create((9, 1, 1), (20e-3, 1e-3, 1e-3))
+    axial = mj.LissajousSequence.create((5e-3, 0, 0), n_samples=152)
+
+    def collinear(viscosity: jax.Array) -> jax.Array:
+        turning = mj.Brown(shell_thickness=8e-9, viscosity=viscosity, collinear=True, effort=(14, 2, 1.0))
+        core = mj.Particle.create(22e-9, dynamics=turning)
+        return jnp.sum(jnp.abs(mj.moment_spectrum(SCANNER, axial, core, line, np.arange(2, 9))) ** 2)
+
+    value, both = (best(jax.jit(call), jnp.array(1e-3)) for call in (collinear, jax.value_and_grad(collinear)))
+    print(
+        f"value and gradient, Brown on a line: {both / value:.1f} times the value of {value * 1e3:.0f} ms", flush=True
+    )
+
 
 def training(count: int = 8) -> None:
     for name, dynamics in (("equilibrium", None), ("Neel", mj.Neel())):

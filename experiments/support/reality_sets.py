@@ -3,7 +3,7 @@
 ``data/reality_gap/NAME.npz`` holds of every matrix up to 16 rows on its grid, drawn among the rows within 60 dB of the strongest
 one (weaker rows are within the errors of tables, and below the noise of scanners), and of some matrices four of these rows on a
 grid twice as fine. Matrices 0 .. half - 1 are for development, the others for the test. ``NAME.json`` has the checksums of file and
-draws, and how far a tenth of the set is from an independent evaluation.
+draws, and how far a few voxels of two test matrices are from an independent evaluation.
 """
 
 import hashlib

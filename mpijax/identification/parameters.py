@@ -11,8 +11,8 @@ import numpy as np
 from mpijax.core.checks import check_interval, check_number, check_range
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float, Scalar, Vector
-from mpijax.physics.dynamics.stored import DAMPINGS
 from mpijax.system import Dynamics, Grid, Particle, Scanner
+from mpijax.system.dynamics import brown, neel
 from mpijax.system.particle import ALPHA_BOUNDS
 
 UNITS = {
@@ -33,7 +33,9 @@ UNITS = {
 }
 """Every parameter that can be fitted, with its unit; :func:`mpijax.fit` says what they mean."""
 
-DYNAMICS = {"damping": DAMPINGS, "time_scale": (1e-6, 1e3), "viscosity": (1e-5, 0.1), "shell_thickness": (0.0, 1e-6)}
+DYNAMICS = {
+    name: (neel.LIMITS | brown.LIMITS)[name] for name in ("damping", "time_scale", "viscosity", "shell_thickness")
+}
 """Numbers of the dynamics, and what they allow."""
 
 LOGARITHMIC = ("core_diameter", "size_spread", "anisotropy_constant", "gradient", *DYNAMICS)
@@ -241,7 +243,7 @@ def _default_bounds(start: Mapping[str, float], grid: Grid, memory: bool) -> dic
     """Bounds where none are given: wide, but inside of what the simulator is made for."""
     half = float(np.max(grid.fov)) / 2
     bounds = {"core_diameter": (5e-9, 30e-9 if memory or "anisotropy_constant" in start else 60e-9)}
-    bounds |= {"damping": DAMPINGS, "time_scale": (0.1, 10.0)}
+    bounds |= {"damping": DYNAMICS["damping"], "time_scale": (0.1, 10.0)}
     bounds |= {"size_spread": (0.01, 0.5), "anisotropy_constant": (10.0, 1e4), "angle": (-np.pi / 4, np.pi / 4)}
     for name in ("gradient", "gradient_x", "gradient_y", "viscosity", "shell_thickness"):
         ends = sorted((start.get(name, 1.0) / 4, start.get(name, 1.0) * 4))

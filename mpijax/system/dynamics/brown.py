@@ -44,6 +44,10 @@ ACROSS = 1e-5
 """Selection field across the drive's axis, over the drive's amplitude, from which on fields are not collinear."""
 
 
+LIMITS = {"viscosity": (1e-5, 0.1), "shell_thickness": (0.0, 1e-6)}
+"""What the numbers may be."""
+
+
 @pytree
 class Brown:
     """Brownian rotation: the particle turns as a whole in its fluid, the moment locked to it; no anisotropy, no easy axis.
@@ -78,7 +82,13 @@ class Brown:
 
     def checked(self, particle: "Particle") -> "Brown":
         """See :class:`Dynamics`."""
-        check_range("viscosity", self.viscosity, 1e-5, 0.1, "Pa s", "Viscosities are in Pa s: 1 cP = 1 mPa s is 1e-3.")
+        check_range(
+            "viscosity",
+            self.viscosity,
+            *LIMITS["viscosity"],
+            "Pa s",
+            "Viscosities are in Pa s: 1 cP = 1 mPa s is 1e-3.",
+        )
         check_range("periods", self.periods, 1.0, 1e9, "periods")
         if not isinstance(self.collinear, bool):
             raise TypeError(f"collinear = {self.collinear!r}; it is True or False.")
@@ -87,7 +97,13 @@ class Brown:
         if (self.hydrodynamic_diameter is None) == (self.shell_thickness is None):
             raise ValueError("give mj.Brown either hydrodynamic_diameter or shell_thickness, in metres.")
         if self.shell_thickness is not None:
-            check_range("shell_thickness", self.shell_thickness, 0.0, 1e-6, "m", "Lengths are in metres: 5 nm is 5e-9.")
+            check_range(
+                "shell_thickness",
+                self.shell_thickness,
+                *LIMITS["shell_thickness"],
+                "m",
+                "Lengths are in metres: 5 nm is 5e-9.",
+            )
         if self.hydrodynamic_diameter is not None:
             whole, core = self.hydrodynamic_diameter, particle.core_diameter
             check_range("hydrodynamic_diameter", whole, 1e-9, 1e-5, "m", "Diameters are in metres: 40 nm is 40e-9.")

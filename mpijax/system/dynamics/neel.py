@@ -13,7 +13,8 @@ from mpijax.core.checks import check_range, is_concrete
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float, Scalar
 from mpijax.physics.dynamics.neel import neel_moment
-from mpijax.physics.dynamics.stored import DAMPINGS, LARGEST_ALPHA, LARGEST_FIELD, SHIPPED_DAMPING, neel_table
+from mpijax.physics.dynamics.stored import ALPHAS as TABLE_ALPHAS
+from mpijax.physics.dynamics.stored import DAMPINGS, FIELDS, LARGEST_ALPHA, LARGEST_FIELD, SHIPPED_DAMPING, neel_table
 from mpijax.physics.dynamics.table import Table
 from mpijax.physics.fokker_planck import GYROMAGNETIC_RATIO, free_time
 from mpijax.system.dynamics.protocol import PERIODS, leaves
@@ -29,8 +30,12 @@ FASTEST = 0.5
 STEP = 2.5
 """Largest change of the reduced field in one integration step."""
 
-ALPHAS, REACHES = (LARGEST_ALPHA, 20.0), (LARGEST_FIELD, 70.0, 100.0)
+ALPHAS, REACHES = (LARGEST_ALPHA, TABLE_ALPHAS[1]), (LARGEST_FIELD, 70.0, FIELDS[1])
 """Reduced anisotropies and fields up to which tables are made."""
+
+
+LIMITS = {"damping": DAMPINGS, "gyromagnetic_ratio": (1e10, 1e12), "time_scale": (1e-6, 1e3)}
+"""What the numbers may be."""
 
 
 @pytree
@@ -58,11 +63,17 @@ class Neel:
 
     def checked(self, particle: "Particle") -> "Neel":
         """See :class:`Dynamics`."""
-        check_range("damping", self.damping, *DAMPINGS, "", "It has no unit; 0.1 is usual.")
+        check_range("damping", self.damping, *LIMITS["damping"], "", "It has no unit; 0.1 is usual.")
         check_range(
-            "gyromagnetic_ratio", self.gyromagnetic_ratio, 1e10, 1e12, "rad/(s T)", "The electron's is 1.76e11."
+            "gyromagnetic_ratio",
+            self.gyromagnetic_ratio,
+            *LIMITS["gyromagnetic_ratio"],
+            "rad/(s T)",
+            "The electron's is 1.76e11.",
         )
-        check_range("time_scale", self.time_scale, 1e-6, 1e3, "", "It multiplies the relaxation time; 1 leaves it.")
+        check_range(
+            "time_scale", self.time_scale, *LIMITS["time_scale"], "", "It multiplies the relaxation time; 1 leaves it."
+        )
         check_range("periods", self.periods, 1.0, 1e9, "periods")
         if self.table is not None and not isinstance(self.table, Table):
             raise TypeError(f"table is a {type(self.table).__name__}; expected mj.physics.neel_table(...) or None.")
