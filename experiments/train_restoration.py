@@ -14,7 +14,7 @@ from typing import Any
 
 from experiments.support.run import parse, run_main, write_record
 from mpijax import restoration
-from mpijax.datasets import Calibrations, MatrixPool, Mixture, RandomCorruption, RestorationPrior
+from mpijax.datasets import Calibrations, Imperfections, MatrixPool, Mixture, RandomCorruption, RestorationPrior
 from mpijax.datasets.sources import Source
 from mpijax.rows import Complete, Denoise, Inpaint, Task, Upsample
 from mpijax.training import Result, TrainConfig
@@ -60,6 +60,8 @@ class Config:
         nodes: drive phases per axis at which moments are simulated; None = the samples of a period.
         validation: matrices to validate on.
         validate_every: steps between two validations.
+        imperfections: whether coils, fields and sizes are drawn that are not ideal, :class:`mpijax.datasets.Imperfections`.
+        colored: share of the rows with a colored, bursty background in place of white noise.
         pools: files of ``python -m experiments.rich_pools``, matrices with relaxation, wide sizes, coils and fields of other kinds.
         pool_shares: of the steps, in their order; the others are simulated while it trains.
         run_dir: receives weights, metrics and checkpoints.
@@ -89,6 +91,8 @@ class Config:
     nodes: int | None = None
     validation: int = 24
     validate_every: int = 1000
+    imperfections: bool = False
+    colored: float = 0.0
     pools: tuple[Path, ...] = ()
     pool_shares: tuple[float, ...] = ()
     run_dir: Path = Path("runs/train_restoration")
@@ -98,8 +102,12 @@ class Config:
 
 PRESETS = {
     "denoise_2d": Config(run_dir=Path("runs/denoise_2d")),
-    "denoise_2d_rich": Config(pools=POOLS, pool_shares=(0.22, 0.08), run_dir=Path("runs/denoise_2d_rich")),
-    "denoise_2d_no_brown": Config(pools=POOLS[:1], pool_shares=(0.3,), run_dir=Path("runs/denoise_2d_no_brown")),
+    "denoise_2d_rich": Config(
+        imperfections=True, colored=0.2, pools=POOLS, pool_shares=(0.22, 0.08), run_dir=Path("runs/denoise_2d_rich")
+    ),
+    "denoise_2d_no_brown": Config(
+        imperfections=True, colored=0.2, pools=POOLS[:1], pool_shares=(0.3,), run_dir=Path("runs/denoise_2d_no_brown")
+    ),
     "upsample_2d": Config(
         task="upsample", model="unet", features=(48, 64, 96), patch=1, noise_power=3.0, boxes=(64,), smallest=16, steps=7000,
         run_dir=Path("runs/upsample_2d"),
@@ -138,7 +146,7 @@ def main(config: Config) -> Result:
     config.run_dir.mkdir(parents=True, exist_ok=True)
     write_record(config.run_dir, "train_restoration", config)
     return restoration.train(
-        RandomCorruption(TASKS[config.task], noise_power=config.noise_power, missing_weight=3.0),
+        corruption(config),
         source(config),
         config.model,
         recipe,
@@ -146,6 +154,12 @@ def main(config: Config) -> Result:
         options=sizes if config.model.endswith("unet") else {},
         progress=config.progress,
     )
+
+
+def corruption(config: Config) -> RandomCorruption:
+    """What is done to the rows."""
+    noise: dict[str, Any] = {"noise": "surrogate", "noise_share": config.colored} if config.colored else {}
+    return RandomCorruption(TASKS[config.task], noise_power=config.noise_power, missing_weight=3.0, **noise)
 
 
 def source(config: Config) -> Source:
@@ -175,6 +189,7 @@ def calibrations(config: Config) -> Calibrations:
         reuse=config.reuse,
         nodes=config.nodes,
         validation=config.validation,
+        imperfections=Imperfections() if config.imperfections else None,
     )
 
 

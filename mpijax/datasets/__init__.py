@@ -19,6 +19,7 @@ from mpijax.datasets.fixed_sets import FixedRows as FixedRows
 from mpijax.datasets.fixed_sets import FixedSet as FixedSet
 from mpijax.datasets.fixed_sets import read_set as read_set
 from mpijax.datasets.fixed_sets import write_set as write_set
+from mpijax.datasets.imperfections import Imperfections as Imperfections
 from mpijax.datasets.measured import frequency_ranks as frequency_ranks
 from mpijax.datasets.measured import measured_images as measured_images
 from mpijax.datasets.measured import split_rows as split_rows

@@ -1,6 +1,7 @@
 """Calibrations drawn from a prior while a network trains."""
 
 from dataclasses import asdict, dataclass, is_dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 
 from mpijax.core.checks import check_count
 from mpijax.datasets.buckets import Bucket, Prior, nested_buckets
+from mpijax.datasets.imperfections import Imperfections
 from mpijax.datasets.pairs import Pairs, Rows
 from mpijax.datasets.presets import Preset
 from mpijax.datasets.reservoir import RowStream
@@ -34,7 +36,8 @@ class Calibrations:
         reuse: steps between two new matrices.
         draws: draws of the prior among which one must fit a box; None = 256, in 3-D 1,024.
         nodes: drive phases per axis at which moments are simulated; None = the samples of a period.
-        validation: matrices to validate on, 8 rows of each; 0 = none.
+        validation: matrices to validate on, 8 rows of each; 0 = none. They are the prior's own, without imperfections.
+        imperfections: of coils, selection field and sizes, drawn for every training matrix; None = none.
     """
 
     prior: Prior
@@ -46,6 +49,7 @@ class Calibrations:
     draws: int | None = None
     nodes: int | None = None
     validation: int = 24
+    imperfections: Imperfections | None = None
 
     def __post_init__(self) -> None:
         for name in ("smallest", "slots", "rows_per_matrix", "reuse"):
@@ -101,7 +105,8 @@ class Calibrations:
                 f"{type(pairs).__name__} makes pairs of rows on one grid; with calibrations of many grids use RandomCorruption."
             )
         low, *shapes = map(self._cube, (self.smallest, *sorted(self.boxes)))
-        return self._stream(pair, nested_buckets(low, *shapes), batch_size, key, self.slots, self.rows_per_matrix)
+        stream = partial(self._stream, imperfections=self.imperfections)
+        return stream(pair, nested_buckets(low, *shapes), batch_size, key, self.slots, self.rows_per_matrix)
 
     def held_out(self) -> Rows | None:
         """8 usable rows of each of a few matrices in the largest box, drawn with a seed of their own."""
@@ -119,12 +124,19 @@ class Calibrations:
         return Rows(images, jnp.zeros(len(images)), extent=jnp.asarray(drawn.extent)[matrix])
 
     def _stream(
-        self, pair: Any, buckets: list[Bucket], batch_size: int, key: jax.Array, slots: int, rows: int
+        self,
+        pair: Any,
+        buckets: list[Bucket],
+        batch_size: int,
+        key: jax.Array,
+        slots: int,
+        rows: int,
+        imperfections: Imperfections | None = None,
     ) -> RowStream:
         draws = self.draws or (1024 if self.dimensions == 3 else 256)
         return RowStream(
             self.prior, pair, buckets, key=key, batch_size=batch_size, slots=slots, rows_per_matrix=rows, reuse=self.reuse,
-            draws=draws, nodes=self.nodes,
+            draws=draws, nodes=self.nodes, imperfections=imperfections,
         )  # fmt: skip
 
     def _cube(self, n: int) -> tuple[int, int, int]:

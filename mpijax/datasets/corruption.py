@@ -119,6 +119,7 @@ class RandomCorruption:
             one with equal odds.
         noise: "white", "surrogate" (:func:`mpijax.physics.background_surrogate`) or "frames" (real empty frames, given to
             :meth:`pair`); the last two along a raster or, with p = 1/2, a meander, and each row scaled to its sigma.
+        noise_share: of the rows that get that noise; the others get white noise. One = all.
         noise_range: sigma = low + (high - low) u^noise_power with u ~ U(0, 1), complex standard deviation where a maximum
             modulus of one is the unit.
         noise_power: above one, more rows are nearly clean.
@@ -130,6 +131,7 @@ class RandomCorruption:
 
     tasks: tuple[Task, ...] = (Denoise(),)
     noise: str = "white"
+    noise_share: float = 1.0
     noise_range: tuple[float, float] = (0.0, 0.3)
     noise_power: float = 1.0
     scale_range: tuple[float, float] = (0.5, 1.0)
@@ -154,6 +156,7 @@ class RandomCorruption:
         check_range("noise_range", self.noise_range, 0.0, float("inf"), "", "It is (smallest, largest) sigma.")
         check_range("scale_range", self.scale_range, 1e-6, float("inf"), "", "It is (smallest, largest) scale.")
         check_range("missing_range", self.missing_range, 0.0, 1.0, "", "It is (smallest, largest) share of the voxels.")
+        check_range("noise_share", self.noise_share, 0.0, 1.0, "")
         check_count("max_blocks", self.max_blocks)
         check_range("noise_power", self.noise_power, 0.1, 10.0, "")
         check_range("missing_weight", self.missing_weight, 0.0, float("inf"), "")
@@ -327,7 +330,12 @@ class RandomCorruption:
         else:
             column = jnp.floor(frames.shape[1] * choice[1]).astype(int)
             series = background_from_frames(jnp.asarray(frames)[:, column], n, key=series_key, count=count)
-        return series.at[index].get(mode="fill", fill_value=0)
+        values = series.at[index].get(mode="fill", fill_value=0)
+        if self.noise_share == 1:
+            return values
+        share_key, white_key = jax.random.split(jax.random.fold_in(key, 2))
+        colored = jax.random.bernoulli(share_key, self.noise_share)
+        return jnp.where(colored, values, complex_normal((n,), 1.0, key=white_key))
 
     def _shapes(self, box: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """Patch of the target, patch of the input, box of the corrupted row."""

@@ -26,6 +26,7 @@ from mpijax.core.checks import check_count
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Int
 from mpijax.datasets.buckets import Bucket, BucketSchedule, Prior, acceptance, check_acceptance
+from mpijax.datasets.imperfections import Imperfections
 from mpijax.physics.sequences import UNREACHED
 from mpijax.rows.scaling import present_rows
 from mpijax.system import LissajousSequence, simulate_rows
@@ -96,6 +97,7 @@ class MatrixSource:
         rows: rows kept of one matrix.
         draws: draws of the prior among which one must fit.
         nodes: phases per driven axis, see :func:`mpijax.system.simulate_rows`.
+        imperfections: of coils, field and sizes, drawn for every matrix; None = the prior's own calibrations.
     """
 
     prior: Prior
@@ -106,6 +108,7 @@ class MatrixSource:
     rows: int
     draws: int
     nodes: int | None = None
+    imperfections: Imperfections | None = None
 
     def matrix(self, key: jax.Array, number: Any) -> MatrixRows:
         """Matrix of a number, a pure function of fold_in(key, number)."""
@@ -119,7 +122,11 @@ class MatrixSource:
         strata = np.arange(self.candidates + 1) * len(self.bins) // self.candidates
         place = jax.random.randint(bin_key, (self.candidates,), strata[:-1], strata[1:])
         bins = jnp.concatenate([jnp.asarray(self.bins)[place], jnp.asarray(self.drive_bins)])
-        values, _ = simulate_rows(setup, self.bucket.shape, bins, nodes=self.nodes)
+        if self.imperfections is None:
+            values, _ = simulate_rows(setup, self.bucket.shape, bins, nodes=self.nodes)
+        else:
+            extra = jax.random.fold_in(draw_key, self.draws)
+            values = self.imperfections.rows(extra, setup, self.bucket.shape, bins, self.nodes)
 
         scale = jnp.max(jnp.abs(values))
         usable = present_rows(values)[:, : self.candidates] & fits[first]
@@ -204,6 +211,7 @@ class RowStream:
         candidates: bins simulated per matrix; None = four times rows_per_matrix, or all there are.
         nodes: phases per driven axis at which moments are simulated, see :func:`mpijax.system.simulate_rows`; None = the samples
             of a period. 3-D matrices come several times faster from 20 of them.
+        imperfections: see :class:`mpijax.datasets.Imperfections`; None = the prior's own calibrations.
         sharding: of the batch's rows over devices (`mpijax.training.row_sharding`); the reservoirs lie whole on each.
 
     Raises:
@@ -228,6 +236,7 @@ class RowStream:
         max_order: int | None = None,
         candidates: int | None = None,
         nodes: int | None = None,
+        imperfections: Imperfections | None = None,
         sharding: NamedSharding | None = None,
     ):
         counts = dict(batch_size=batch_size, slots=slots, rows_per_matrix=rows_per_matrix, reuse=reuse, draws=draws)
@@ -255,7 +264,9 @@ class RowStream:
 
         self.batch_size, self.slots, self.reuse, self.sharding = batch_size, slots, reuse, sharding
         self.sources = [
-            MatrixSource(prior, b, tuple(bins.tolist()), drive, candidates, rows_per_matrix, draws, nodes)
+            MatrixSource(
+                prior, b, tuple(bins.tolist()), drive, candidates, rows_per_matrix, draws, nodes, imperfections
+            )
             for b in buckets
         ]
         self.facts: dict[str, Any] = {
@@ -266,7 +277,7 @@ class RowStream:
             "max_order": max_order,
             "candidates": candidates,
             "nodes": nodes,
-        }
+        } | ({} if imperfections is None else {"imperfections": asdict(imperfections)})
         self._shares = shares / shares.sum()
         self._schedule = BucketSchedule(shares, np.ravel(jax.random.key_data(key)).tolist())
         self._pair = pair if isinstance(pair, jax.tree_util.Partial) else jax.tree_util.Partial(pair)
