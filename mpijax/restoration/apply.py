@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Bool, Complex, Float, Int
 from mpijax.datasets.measured import frequency_ranks
+from mpijax.identification.per_matrix import Identified
 from mpijax.restoration import trust as judge
 from mpijax.restoration.choose import find_method
+from mpijax.restoration.guided import guided
 from mpijax.restoration.job import Evidence, Job
 from mpijax.restoration.method import Method
 from mpijax.restoration.noise import RowNoise, row_noise
@@ -32,6 +35,7 @@ def restore(
     noise_std: Any = None,
     trust: bool = True,
     progress: bool = False,
+    identify: bool | str = False,
     model: str | Path | None = None,
     scale: int | None = None,
     sampling: str | None = None,
@@ -53,6 +57,8 @@ def restore(
         noise_std: complex standard deviation of the noise: a number, per kept row (m,), or (c, f) [unit of the values].
         trust: whether to check every row. Without it all rows above the noise are restored.
         progress: whether to show a progress bar.
+        identify: whether one particle, and what is wrong with the file, is fitted to all rows first, and its rows compete with the
+            method's; "equilibrium" or "neel" = with these dynamics alone. Needs scanner and sequence. False = each row by itself.
         model: other name of ``method``.
         scale, sampling, missing: options of a task that is given by its name.
 
@@ -91,9 +97,13 @@ def restore(
         )
 
     count = slices * int(np.count_nonzero(known))
+    said: str | None = None
+    found: Identified | None = None
     power = job.energy(len(images), lambda part: images[part]) / count
     reason = _worth_trying(job, noise, power, count)
     tried = reason == judge.RESTORED
+    if identify:
+        job, found, said = _identified(job, system_matrix, images, noise, identify)
     evidence = job.run(images, noise.sigma, tried)
     error, spread = np.full((2, len(unit)), np.nan)
     if trust:
@@ -121,6 +131,8 @@ def restore(
         noise_from_rows=noise.from_rows,
         instead=job.instead,
         hidden=0 if job.hidden is None else int(np.count_nonzero(job.hidden)),
+        identified=found,
+        identification=said,
     )
 
     restored *= np.repeat(unit, slices).reshape(-1, *(1,) * (restored.ndim - 1)).astype(np.float32)
@@ -129,6 +141,27 @@ def restore(
         rows[left] = np.asarray(system_matrix.rows())[left]  # bit for bit
     result = system_matrix.with_rows(rows, task.grid(system_matrix.grid))
     return Solution(recorded(result, _text(job, stats)), stats)
+
+
+def _identified(
+    job: Job, matrix: SystemMatrix, images: Complex[np.ndarray, " b *s"], noise: RowNoise, identify: bool | str
+) -> tuple[Job, Identified | None, str]:
+    """The job with the methods of an identification, and what it found, or why there is none."""
+    if job.slices > 1 or not job.method.trained or not job.trust:
+        why = (
+            "rows are restored slice by slice"
+            if job.slices > 1
+            else "only a network that is checked is compared with a fit"
+        )
+        return job, None, f"not identified: {why}"
+    console = Console(stderr=True)
+    with console.status("identifying the particle") as status:
+        found, said = guided(
+            matrix, job.task, images, job.known, noise.sigma,
+            dynamics="auto" if identify is True else str(identify),
+            progress=status.update if job.progress and console.is_terminal else lambda text: None,
+        )  # fmt: skip
+    return (job, None, said) if found is None else (replace(job, guided=found.methods), found.identified, said)
 
 
 def _worth_trying(job: Job, noise: RowNoise, power: Float[np.ndarray, " m"], count: int) -> Int[np.ndarray, " m"]:

@@ -1,7 +1,7 @@
 """One method applied to all rows of a matrix, with what the checks need to know."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mpijax.core.typing import Array, Bool, Complex, Float, Int
+from mpijax.restoration import contest
 from mpijax.restoration import trust as judge
 from mpijax.restoration.choose import classical
 from mpijax.restoration.method import Method, phase_average
@@ -40,7 +41,8 @@ class Evidence:
 class Job:
     """One method on the rows of one matrix; rows are (m slices, *s) in units of their largest modulus.
 
-    ``numbers`` (m,) name the rows whatever their order: what is found of a row does not depend on where it stands.
+    ``numbers`` (m,) name the rows whatever their order: what is found of a row does not depend on where it stands. ``guided`` are
+    methods that an identification of this matrix brought.
     """
 
     task: Task
@@ -50,6 +52,7 @@ class Job:
     trust: bool
     progress: bool
     numbers: np.ndarray
+    guided: tuple[Method, ...] = ()
 
     @functools.cached_property
     def stand_in(self) -> Method | None:
@@ -88,9 +91,9 @@ class Job:
 
     @functools.cached_property
     def candidates(self) -> tuple[Method, ...]:
-        """The method, and where it is a network, the classical ones that may do better on a row."""
+        """The method, and where it is a network, the classical and the guided ones that may do better on a row."""
         rivals = self.task.rivals if self.method.trained and self.trust else ()
-        return self.method, *(classical(self.task, name)[0] for name in rivals)
+        return self.method, *(classical(self.task, name)[0] for name in rivals), *self.guided
 
     @functools.cached_property
     def hidden(self) -> Bool[np.ndarray, " *s"] | None:
@@ -102,29 +105,24 @@ class Job:
     ) -> Evidence:
         """Restore the rows that are to be tried, each by the candidate that does best on it, with what the checks need.
 
-        Best is the least squared error at hidden voxels, or, where none are hidden, the least of Stein's estimate.
+        Best is the least squared error at hidden voxels, or, where none are hidden, the least of Stein's estimate. Where the matrix
+        was identified, the candidate that does best on all rows together gives way only where another is better beyond doubt
+        (:mod:`mpijax.restoration.contest`).
         """
         tried, sigma = np.repeat(tried, self.slices), np.repeat(sigma, self.slices)
         fine = self.task.fine_shape(images.shape[1:])
         restored = np.zeros((len(images), *fine), np.complex64)
         residual, change, spread, guessed = figures = np.zeros((4, len(images)))
         method, best = np.zeros(len(images), int), np.full(len(images), np.inf)
-        chosen, console = np.flatnonzero(tried), Console(stderr=True)
-        numbers = (self.numbers[:, None] * self.slices + np.arange(self.slices)).reshape(-1)
-        for number, candidate in enumerate(self.candidates):
-            rows_at_once = batch_rows(fine) if candidate.trained else max(1, ENTRIES // int(np.prod(fine)))
-            starts = track(
-                range(0, len(chosen), rows_at_once),
-                f"{self.task.action} by {candidate.title}",
-                console=console,
-                disable=not (self.progress and console.is_terminal),
-                transient=True,
-            )
-            for first in starts:
-                part = chosen[first : first + rows_at_once]
-                found, values = self._try(candidate, numbers[part], images[part], sigma[part])
-                score = values[3] if self.hidden is not None else values[0] / sigma[part] ** 2 + values[1]
-                better = score < best[part]
+        chosen = np.flatnonzero(tried)
+        for number in self._order(images, sigma, chosen):
+            candidate = self.candidates[number]
+            for part, found, values, score in self._trials(candidate, images, sigma, chosen):
+                doubt: Any = 0.0
+                if self.guided and np.isfinite(best[part]).all():
+                    hidden = None if self.hidden is None else np.count_nonzero(self.hidden) / self.hidden.size
+                    doubt = contest.doubt(found - restored[part], sigma[part], hidden)
+                better = score < best[part] - doubt
                 kept = part[better]
                 restored[kept], figures[:, kept], best[kept] = found[better], values[:, better], score[better]
                 method[kept] = number
@@ -136,6 +134,44 @@ class Job:
             guessed=self.rowwise(guessed),
             method=method[:: self.slices],
         )
+
+    def _order(self, images: np.ndarray, sigma: np.ndarray, chosen: np.ndarray) -> list[int]:
+        """The candidates in the order in which they are tried: of an identified matrix the one that does best on all rows first."""
+        numbers = list(range(len(self.candidates)))
+        if not (self.guided and self.trust) or not len(chosen):
+            return numbers
+        few = chosen[:: max(1, len(chosen) // contest.POOLED)]
+        totals = [
+            sum(float(score.sum()) for *_, score in self._trials(candidate, images, sigma, few))
+            for candidate in self.candidates
+        ]
+        return sorted(numbers, key=lambda number: totals[number])
+
+    def _trials(
+        self, candidate: Method, images: np.ndarray, sigma: np.ndarray, chosen: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Rows in parts: their numbers, restored, figures and score of :meth:`_try`."""
+        fine, console = self.task.fine_shape(images.shape[1:]), Console(stderr=True)
+        rows_at_once = batch_rows(fine) if candidate.trained else max(1, ENTRIES // int(np.prod(fine)))
+        starts = track(
+            range(0, len(chosen), rows_at_once),
+            f"{self.task.action} by {candidate.title}",
+            console=console,
+            disable=not (self.progress and console.is_terminal),
+            transient=True,
+        )
+        for first in starts:
+            part = chosen[first : first + rows_at_once]
+            names = (self.numbers[part // self.slices] * self.slices + part % self.slices).astype(int)
+            method = candidate.at(part)
+            found, values = self._try(method, names, images[part], sigma[part])
+            hidden = self.hidden is not None
+            yield (
+                part,
+                found,
+                values,
+                values[3] / sigma[part] ** 2 if hidden else values[0] / sigma[part] ** 2 + values[1],
+            )
 
     def _try(
         self,

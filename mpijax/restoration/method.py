@@ -1,11 +1,12 @@
 """A method that restores rows, and how it is applied."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from mpijax.core.typing import Bool, Complex, Float
+from mpijax.core.typing import Bool, Complex, Float, Int
 from mpijax.rows.tasks import RowMethod
 
 
@@ -20,6 +21,7 @@ class Method:
         members: global phases to average over; 1 where the method commutes with them.
         sha256: of the weights, empty where there are none.
         classical: whether it is a classical method of the task, which stands in for others and not others for it.
+        of_rows: of a method that belongs to the rows of one matrix: their numbers (b,) -> the method for them; else None.
     """
 
     name: str
@@ -28,6 +30,11 @@ class Method:
     members: int = 1
     sha256: str = ""
     classical: bool = False
+    of_rows: Callable[[Int[np.ndarray, " b"]], RowMethod] | None = None
+
+    def at(self, numbers: Int[np.ndarray, " b"]) -> "Method":
+        """The method for rows of these numbers."""
+        return self if self.of_rows is None else replace(self, apply=self.of_rows(numbers), of_rows=None)
 
     @property
     def trained(self) -> bool:

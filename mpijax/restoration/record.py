@@ -6,6 +6,7 @@ import numpy as np
 
 from mpijax.core.record import Record
 from mpijax.core.typing import Bool, Float, Int
+from mpijax.identification.per_matrix import Identified
 from mpijax.io.snr import known_snr, system_matrix_snr
 from mpijax.restoration.trust import CLEAN_ROW, REASONS, RESTORED
 from mpijax.system import SystemMatrix
@@ -31,6 +32,7 @@ class Restored(Record):
         noise_source: where the noise is from, in words; noise_from_rows: whether the rows themselves were asked.
         instead: what became of the other rows, in words.
         hidden: measured voxels that were hidden for the check of a task with gaps; 0 = none.
+        identified: the particle that was fitted to all rows, or None; identification: what it says, or why there is none.
     """
 
     residual: Float[np.ndarray, " m"]
@@ -47,6 +49,8 @@ class Restored(Record):
     noise_from_rows: bool
     instead: str
     hidden: int
+    identified: Identified | None = None
+    identification: str | None = None
 
 
 def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:

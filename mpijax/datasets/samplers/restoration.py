@@ -12,7 +12,7 @@ import numpy as np
 from mpijax.core.checks import check_choice, check_range
 from mpijax.core.constants import BOLTZMANN
 from mpijax.core.typing import Array, Bool, Float
-from mpijax.datasets.samplers.particle import MixedParticle
+from mpijax.system.mixed_particle import MixedParticle
 from mpijax.system.particle import ALPHA_BOUNDS, Particle
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence

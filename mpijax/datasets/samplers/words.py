@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mpijax.datasets.samplers.particle import MixedParticle
 from mpijax.datasets.samplers.restoration import FWHM
+from mpijax.system.mixed_particle import MixedParticle
 from mpijax.system.particle import Particle
 from mpijax.system.setup import Setup
 

@@ -1,0 +1,188 @@
+"""What one matrix tells of its particle and of its file, and the rows that follow from it."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mpijax.core.typing import Bool, Complex, Float, Int
+from mpijax.identification.per_matrix.facts import Told
+from mpijax.identification.per_matrix.match import Rows, imperfect
+from mpijax.identification.per_matrix.numbers import (
+    COIL_SLOPE,
+    CROSS_TALK,
+    PARTICLE,
+    PRIOR,
+    Moved,
+    Start,
+    particle_of,
+)
+from mpijax.identification.per_matrix.rows import Physics, value_and_slopes
+from mpijax.system import Neel, Particle
+
+SUSPECT = 2.5
+"""Standard deviations of the prior from which on a fact of the file is called suspect."""
+
+POOR = 1.3
+"""chi^2 per degree of freedom from which on the rows are said not to be those of one such particle."""
+
+SIZES = (0.75, 1.2)
+"""Diameters, over the fitted one, of cores that stand for a spread of sizes."""
+
+WORDS = {
+    "gradient": "gradient along {}",
+    "shift": "position along {}",
+    "turn": "rotation about {}",
+    "amplitude": "drive amplitude along {}",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Guides:
+    """Simulated rows of an identified matrix, and what they change by where it is not quite right.
+
+    Attributes:
+        rows: (m, n), of the order of one.
+        changes: (k, m, n), in the same unit: per standard deviation of every free number, and rows of other sizes of cores.
+    """
+
+    rows: Complex[np.ndarray, "m n"]
+    changes: Complex[np.ndarray, "k m n"]
+
+
+@dataclass(frozen=True, eq=False)
+class Identified:
+    """One particle for a whole matrix, how far its file was off, and how well that explains the rows.
+
+    Attributes:
+        told: what the file says.
+        start: particle that the search started from; names: of the numbers of particle and geometry.
+        physics: equilibrium or Neel rotation.
+        numbers: all numbers, those of the coils last, in standard deviations of their priors; free: those that were fitted.
+        curvature: normal equations at the minimum, without the prior.
+        chi2: sum |residual|^2/sigma^2 per degree of freedom; equilibrium_chi2: the same of the best equilibrium.
+        freedom: complex degrees of freedom of chi2.
+        rows: kept rows that were fitted; voxels: positions that were.
+        seconds: that it took.
+    """
+
+    told: Told
+    start: Start
+    names: tuple[str, ...]
+    physics: Physics
+    numbers: Float[np.ndarray, " p"]
+    free: Bool[np.ndarray, " p"]
+    curvature: Float[np.ndarray, "p p"]
+    chi2: float
+    equilibrium_chi2: float
+    freedom: float
+    rows: Int[np.ndarray, " k"]
+    voxels: int
+    seconds: float
+
+    @property
+    def particle(self) -> Particle:
+        """The fitted particle."""
+        mixed = particle_of(self._moved, self.start, self.told).resolve()
+        if not self.physics.relaxes:
+            return mixed
+        return replace(mixed, dynamics=Neel(time_scale=float(np.exp(self._moved["time_scale"]))))
+
+    @property
+    def stds(self) -> dict[str, float]:
+        """Standard deviations of the free numbers of particle and geometry, given the prior; relative ones of the logarithm."""
+        index = np.flatnonzero(self.free)
+        covariance = np.linalg.inv((self.curvature + np.eye(len(self.numbers)))[np.ix_(index, index)])
+        spread = dict(zip(index.tolist(), np.sqrt(np.diag(covariance)).tolist(), strict=True))
+        return {name: spread[i] * PRIOR[name][0] for i, name in enumerate(self.names) if i in spread}
+
+    @property
+    def off(self) -> dict[str, float]:
+        """By how much the file was off: relative, in m, or in rad."""
+        return {
+            name: float(self.numbers[i] * PRIOR[name][0]) for i, name in enumerate(self.names) if name not in PARTICLE
+        }
+
+    @property
+    def suspects(self) -> list[str]:
+        """Facts of the file that the rows contradict, in words."""
+        return [
+            self._fact(name)
+            for i, name in enumerate(self.names)
+            if name not in PARTICLE and abs(self.numbers[i]) > SUSPECT
+        ]
+
+    def guides(
+        self, coil: Int[np.ndarray, " m"], bins: Int[np.ndarray, " m"], points: Float[np.ndarray, "n 3"]
+    ) -> Guides:
+        """Rows of channels and bins at any positions (n, 3) [m], with their derivatives."""
+        axes, split = np.flatnonzero(self.told.used), len(self.names)
+        unit = self.told.unit(points)[axes]
+        nothing = np.zeros((len(bins), len(points)), np.complex64)
+        wanted = Rows.of(nothing, np.ones(len(points), bool), np.ones(len(bins)), coil, bins, unit)
+
+        def simulated(start: Start, slopes: bool) -> tuple[Any, Any]:
+            numbers = self.numbers[:split]
+            return value_and_slopes(numbers, self.told, start, points, wanted.bins, self.physics, self.names, slopes)
+
+        signals, slopes = simulated(self.start, True)
+        scale = max(float(np.abs(signals).max()), 1e-30)
+        rows, changes = imperfect(signals / scale, slopes / scale, self.numbers[split:], wanted)
+        sizes = []
+        for ratio in SIZES:
+            other = replace(self.start, core_diameter=np.float32(self.start.core_diameter * ratio))
+            found, _ = simulated(other, False)
+            sizes.append(imperfect(found / scale, slopes[:0], self.numbers[split:], wanted)[0])
+        whole = np.concatenate([changes[self.free], np.stack(sizes)])
+        return Guides(rows, np.where(np.isfinite(whole), whole, 0))
+
+    def describe(self) -> str:
+        """Particle, uncertainties, what the file says wrongly, and chi^2, as text."""
+        particle, stds = self.particle, self.stds
+        diameter, constant = float(particle.core_diameter) * 1e9, float(particle.anisotropy_constant) / 1e3
+        kind = "immobilized" if particle.easy_axis is not None else "fluid"
+        lines = [
+            f"particle  {kind}, {'Neel rotation' if self.physics.relaxes else 'equilibrium'}",
+            f"  core diameter {diameter:.2f} nm +- {stds['core_diameter'] * diameter:.2g}",
+            f"  anisotropy    {constant:.2f} kJ/m^3 +- {stds['anisotropy_constant'] * constant:.2g}",
+        ]
+        if particle.easy_axis is not None:
+            lines.append("  easy axis     " + ", ".join(f"{x:.2f}" for x in np.asarray(particle.easy_axis)))
+        elif particle.spatial_modulation is not None:
+            lines.append(
+                f"  modulation q  {float(particle.spatial_modulation):.2f} +- {stds['spatial_modulation']:.2g}"
+            )
+        if "time_scale" in stds:
+            scale = float(np.exp(self._moved["time_scale"]))
+            lines.append(f"  time scale    {scale:.2f} +- {stds['time_scale'] * scale:.2g} of Neel's relaxation time")
+        lines.append("file      off by " + ", ".join(self._fact(name, stds) for name in self.off))
+        slopes, talk = self._coils
+        lines.append(f"coils     slopes up to {slopes:.0%} over half the field of view, cross talk up to {talk:.0%}")
+        lines.append(
+            f"chi^2     {self.chi2:.3f} per degree of freedom, of {len(self.rows)} rows at {self.voxels} positions"
+            + (f" (equilibrium: {self.equilibrium_chi2:.3f})" if self.physics.relaxes else "")
+        )
+        lines += [f"suspect   {text}: more than the file may be wrong by" for text in self.suspects]
+        if self.chi2 > POOR:
+            lines.append(
+                "doubt     the rows are not those of one particle of this kind in these fields: use the numbers with care"
+            )
+        return "\n".join([*lines, "other rows of the same matrix may give other numbers: compare them"])
+
+    @property
+    def _moved(self) -> Moved:
+        return Moved(np.asarray(self.numbers[: len(self.names)], np.float32), self.names)
+
+    @property
+    def _coils(self) -> tuple[float, float]:
+        """Largest slope and cross talk."""
+        numbers, count = self.numbers[len(self.names) :], self.told.n_channels * int(np.sum(self.told.used))
+        talk = numbers[count:]
+        return COIL_SLOPE * float(np.abs(numbers[:count]).max()), CROSS_TALK * float(np.abs(talk).max(initial=0.0))
+
+    def _fact(self, name: str, stds: dict[str, float] | None = None) -> str:
+        kind, axis = name.rsplit("_", 1)
+        value, unit = self.off[name], PRIOR[name][1]
+        factor, word = {"relative": (100, "%"), "m": (1e3, "mm"), "rad": (180 / np.pi, "degrees")}[unit]
+        error = "" if stds is None or name not in stds else f" +- {stds[name] * factor:.1g}"
+        return f"{WORDS[kind].format(axis)} {value * factor:+.2g}{error} {word}"

@@ -1,0 +1,180 @@
+"""One particle, and what is wrong with the file, from all rows of a noisy calibration."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from mpijax.core.checks import check_choice
+from mpijax.core.typing import Bool, Complex, Float, Int
+from mpijax.identification.per_matrix.facts import Told
+from mpijax.identification.per_matrix.identified import Identified
+from mpijax.identification.per_matrix.match import FIRST_TALK, Match, Rows, Simulator, n_coil_numbers, search
+from mpijax.identification.per_matrix.numbers import Start, free_of, names_of
+from mpijax.identification.per_matrix.rows import Physics, value_and_slopes
+from mpijax.identification.per_matrix.starts import dictionary, misfit
+
+DYNAMICS = ("auto", "equilibrium", "neel")
+"""What is tried: "auto" begins with the equilibrium, and tries Neel rotation where that does not explain the rows."""
+
+MOST_ROWS, CANDIDATES = 60, 200
+"""Rows that are fitted, and strongest ones that they are chosen among."""
+
+VOXELS, NEEL_VOXELS = 256, 48
+"""Most positions of a fit."""
+
+STEPS, NEEL_STEPS = 12, 8
+"""Most steps of a search."""
+
+PER_KIND = 2
+"""Searches from fluid, and from immobilized particles."""
+
+EXPLAINED = 1.05
+"""chi^2 per degree of freedom from which on Neel rotation is tried, beside three standard deviations of it."""
+
+Progress = Callable[[str], Any]
+
+
+def identify_rows(
+    told: Told,
+    values: Complex[np.ndarray, "m n"],
+    known: Bool[np.ndarray, " n"],
+    sigma: Float[np.ndarray, " m"],
+    coil: Int[np.ndarray, " m"],
+    bins: Int[np.ndarray, " m"],
+    *,
+    dynamics: str = "auto",
+    progress: Progress = lambda text: None,
+) -> Identified:
+    """Fit one particle, the geometry and the receive coils to all rows of a matrix, one complex factor per row.
+
+    min over numbers t and factors g_r of 2 sum_rn |y_rn - g_r s_rn(t)|^2/sigma_r^2 + |t|^2
+
+    t are diameter, anisotropy (and its modulation or easy axis), gradients, shift, turn and amplitudes, slopes and cross talk of
+    the coils, each over the standard deviation of its prior (:data:`numbers.PRIOR`): that says how wrong a file may be. The
+    searches start from the two best fluid and the two best immobilized particles of a dictionary.
+
+    Args:
+        told: what the file says.
+        values: noisy rows (m, n), any unit; known: measured positions.
+        sigma: complex standard deviation of each row's noise (m,) [unit of the values].
+        coil, bins: of each row.
+        dynamics: see :data:`DYNAMICS`.
+        progress: told what is being done.
+
+    Source: this project; variable projection after Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973) 413.
+    """
+    check_choice("dynamics", dynamics, DYNAMICS)
+    began = time.perf_counter()
+    chosen = different_rows(values * known, sigma)
+    axes = np.flatnonzero(told.used)
+    rows = Rows.of(values, known, sigma, coil, bins, told.unit()[axes]).some(chosen)
+    voxels = _spread(np.flatnonzero(known), VOXELS)
+    few, points = rows.at(voxels), np.asarray(told.points)
+    physics, names = Physics.equilibrium(), names_of(told, relaxes=False)
+    progress("comparing with a dictionary of particles")
+    coils = n_coil_numbers(told.n_channels, len(axes))
+    starts = _best_starts(told, few, points[voxels], names)
+    found: list[tuple[Match, Start, Physics, tuple[str, ...]]] = []
+    for number, start in enumerate(starts):
+        progress(f"fitting the equilibrium, start {number + 1} of {len(starts)}")
+        first = np.concatenate([np.zeros(len(names)), _first_coils(told, len(axes))])
+        free = np.concatenate([free_of(names, bool(start.fluid)), np.ones(coils, bool)])
+        simulate = _simulator(told, start, points[voxels], few.bins, physics, names)
+        found.append((search(simulate, first, free, few, coils, STEPS), start, physics, names))
+    found = [each for each in found if np.isfinite(each[0].total)]
+    best = min(found, key=lambda each: each[0].total)
+    freedom = few.values.shape[0] * (len(voxels) - 1) - (len(names) + coils) / 2
+    limit = 1 + max(EXPLAINED - 1, 3 / np.sqrt(freedom))
+    equilibrium = best[0].cost / freedom
+    if dynamics == "neel" or (dynamics == "auto" and equilibrium > limit):
+        best = min([best, *_neel(told, found, rows, points, coils, progress)], key=_chi)
+    at, start, physics, names = best
+    used = np.count_nonzero(known) if not physics.relaxes else NEEL_VOXELS
+    return Identified(
+        told=told, start=start, names=names, physics=physics, numbers=at.numbers,
+        free=np.concatenate([free_of(names, bool(start.fluid)), np.ones(coils, bool)]), curvature=at.curvature,
+        chi2=_chi(best), equilibrium_chi2=equilibrium, freedom=at.model.size - len(at.model) - len(at.numbers) / 2,
+        rows=chosen, voxels=int(min(used, VOXELS)), seconds=time.perf_counter() - began,
+    )  # fmt: skip
+
+
+def different_rows(values: Complex[np.ndarray, "m n"], sigma: Float[np.ndarray, " m"]) -> Int[np.ndarray, " k"]:
+    """The rows to fit: of the strongest over their noise those that differ most, by a QR decomposition with pivots."""
+    power = np.sum(np.abs(values) ** 2, axis=1) / sigma**2
+    strong = np.argsort(-power, kind="stable")[:CANDIDATES]
+    strong = strong[power[strong] > 0]
+    if len(strong) <= MOST_ROWS:
+        return np.sort(strong)
+    weighted = values[strong] / np.sqrt(np.sum(np.abs(values[strong]) ** 2, axis=1))[:, None]
+    weighted = weighted * np.sqrt(np.minimum(power[strong], 100 * np.median(power[strong])))[:, None]
+    pivots = scipy.linalg.qr(weighted.T, mode="r", pivoting=True)[1]
+    return np.sort(strong[pivots[:MOST_ROWS]])
+
+
+def _simulator(
+    told: Told, start: Start, points: np.ndarray, bins: np.ndarray, physics: Physics, names: tuple[str, ...]
+) -> Simulator:
+    def simulate(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, slopes = value_and_slopes(t, told, start, points, bins, physics, names)
+        assert slopes is not None
+        return value, slopes
+
+    return simulate
+
+
+def _best_starts(told: Told, rows: Rows, points: np.ndarray, names: tuple[str, ...]) -> list[Start]:
+    zero, physics, starts = np.zeros(len(names)), Physics.equilibrium(), dictionary()
+    scores = [
+        misfit(value_and_slopes(zero, told, start, points, rows.bins, physics, names, slopes=False)[0], rows)
+        for start in starts
+    ]
+    order = [starts[i] for i in np.argsort(scores, kind="stable")]
+    kinds = [[start for start in order if bool(start.fluid) is kind][:PER_KIND] for kind in (True, False)]
+    return [*kinds[0], *kinds[1]]
+
+
+def _neel(
+    told: Told,
+    found: list[tuple[Match, Start, Physics, tuple[str, ...]]],
+    rows: Rows,
+    points: np.ndarray,
+    coils: int,
+    progress: Progress,
+) -> list[tuple[Match, Start, Physics, tuple[str, ...]]]:
+    """Searches with Neel rotation, on fewer positions, from the best equilibrium of either kind."""
+    physics, names = Physics.neel(), names_of(told, relaxes=True)
+    voxels = _spread(np.flatnonzero(rows.known), NEEL_VOXELS)
+    few, place, result = rows.at(voxels), names.index("time_scale"), []
+    for fluid in (True, False):
+        kind = [each for each in found if bool(each[1].fluid) is fluid]
+        if not kind:
+            continue
+        at, start, *_ = min(kind, key=lambda each: each[0].total)
+        progress(f"fitting Neel rotation of {'fluid' if fluid else 'immobilized'} particles")
+        free = np.concatenate([free_of(names, fluid), np.ones(coils, bool)])
+        simulate = _simulator(told, start, points[voxels], few.bins, physics, names)
+        first = np.insert(at.numbers, place, 0.0)
+        reached = search(simulate, first, free, few, coils, NEEL_STEPS)
+        if np.isfinite(reached.total):
+            result.append((reached, start, physics, names))
+    return result
+
+
+def _chi(each: tuple[Match, Any, Any, Any]) -> float:
+    at = each[0]
+    return at.cost / (at.model.size - len(at.model) - len(at.numbers) / 2)
+
+
+def _first_coils(told: Told, axes: int) -> np.ndarray:
+    channels = told.n_channels
+    return np.concatenate([np.zeros(channels * axes), np.full(channels * (channels - 1), FIRST_TALK)])
+
+
+def _spread(voxels: np.ndarray, most: int) -> np.ndarray:
+    """Positions that fill the grid evenly, the same every time."""
+    if len(voxels) <= most:
+        return voxels
+    return np.sort(np.random.default_rng(0).permutation(voxels)[:most])

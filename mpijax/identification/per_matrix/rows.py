@@ -1,0 +1,126 @@
+"""Rows of a calibration at some positions, and their derivatives by all numbers of the fit."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpijax.core.pytree import pytree
+from mpijax.core.typing import Array, Complex, Float, Int
+from mpijax.identification.per_matrix.facts import Told
+from mpijax.identification.per_matrix.numbers import Moved, Start, particle_of, scan_of
+from mpijax.physics.dynamics.stored import LARGEST_ALPHA, LARGEST_FIELD, SHIPPED_DAMPING, neel_table
+from mpijax.physics.dynamics.table import Table
+from mpijax.system import Neel
+from mpijax.system.engines import phase_nodes, time_domain
+
+NODES = {2: 32, 3: 20}
+"""Phases per driven axis at which equilibrium moments are simulated; with fewer driven axes as in two."""
+
+POINTS, BINS = 64, 16
+"""To whose multiples positions and bins are padded, so that few shapes are compiled."""
+
+STEP_POINTS = {False: 256, True: 64}
+"""Positions simulated at once, in equilibrium and with Neel rotation."""
+
+
+@pytree
+class Physics:
+    """Equilibrium, or Neel rotation with the table of its slow manifold."""
+
+    table: Table | None
+
+    @staticmethod
+    def equilibrium() -> "Physics":
+        """The moment follows at once."""
+        return Physics(None)
+
+    @staticmethod
+    def neel() -> "Physics":
+        """Neel rotation of the usual damping; its time scale is a number of the fit."""
+        return Physics(neel_table(SHIPPED_DAMPING, (0.0, LARGEST_ALPHA), LARGEST_FIELD))
+
+    @property
+    def relaxes(self) -> bool:
+        """Whether moments are late."""
+        return self.table is not None
+
+
+class Shifted:
+    """A selection field at positions that are not quite where the file says."""
+
+    def __init__(self, told: Any, place: Any):
+        self._told, self._place = told, place
+
+    def field(self, points: Array) -> Array:
+        """B [T], (n, 3)."""
+        true = self._place.points(points)
+        return self._told.field(true) + true @ self._place.change.T
+
+
+def signals(
+    t: Float[jax.Array, " p"],
+    told: Told,
+    start: Start,
+    points: Float[jax.Array, "n 3"],
+    bins: Int[jax.Array, " f"],
+    physics: Physics,
+    names: tuple[str, ...],
+) -> Complex[jax.Array, "c f n"]:
+    """-2 pi i f_k p_c . mhat_k of every receive coil at positions and bins."""
+    moved = Moved(t, names)
+    particle: Any = particle_of(moved, start, told)
+    scanner, sequence, place = scan_of(moved, told)
+    scanner = replace(scanner, selection_field=Shifted(told.scanner, place))
+    arguments = scanner, sequence, particle, points, scanner.receive_coils
+    if physics.relaxes:
+        rotation = replace(Neel(), time_scale=jnp.exp(moved["time_scale"]), table=physics.table)
+        particle = replace(particle, dynamics=rotation, bound=LARGEST_ALPHA).prepared(None, sequence)
+        arguments = scanner, sequence, particle, points, scanner.receive_coils
+        rows, _ = time_domain.spectra(*arguments, rule=particle.rule(), indices=bins, chunk=len(points))
+    else:
+        nodes = NODES[max(2, sum(sequence.active))]
+        rows = phase_nodes.spectra(*arguments, rule=particle.rule(), indices=bins, nodes=nodes, chunk=len(points))
+    return jnp.asarray(rows) * (jnp.asarray(sequence.frequencies)[bins] * -2j * np.pi)[:, None]
+
+
+_value = partial(jax.jit, static_argnames="names")(signals)
+
+
+@partial(jax.jit, static_argnames="names")
+def _slopes(t: Any, told: Told, start: Start, points: Any, bins: Any, physics: Physics, names: tuple[str, ...]) -> Any:
+    def rows(t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        found = signals(t, told, start, points, bins, physics, names)
+        return found, found
+
+    slopes, value = jax.jacfwd(rows, has_aux=True)(t)
+    return value, jnp.moveaxis(slopes, -1, 0)
+
+
+def value_and_slopes(
+    t: Float[np.ndarray, " p"],
+    told: Told,
+    start: Start,
+    points: Float[np.ndarray, "n 3"],
+    bins: Int[np.ndarray, " f"],
+    physics: Physics,
+    names: tuple[str, ...],
+    slopes: bool = True,
+) -> tuple[Complex[np.ndarray, "c f n"], Complex[np.ndarray, "p c f n"] | None]:
+    """:func:`signals` on the host, in parts of positions, with their derivatives by t."""
+    count, step = len(points), STEP_POINTS[physics.relaxes]
+    step = min(step, -(-count // POINTS) * POINTS)
+    padded = np.concatenate([points, np.repeat(points[-1:], -count % step, axis=0)]).astype(np.float32)
+    wide = np.concatenate([bins, np.repeat(bins[-1:], -len(bins) % BINS)]).astype(np.int32)
+    t = np.asarray(t, np.float32)
+    facts = replace(told, points=np.zeros((1, 3), np.float32))  # of any number: the shape would be compiled for
+    found = []
+    for first in range(0, len(padded), step):
+        arguments = t, facts, start, padded[first : first + step], wide, physics
+        part = _slopes(*arguments, names=names) if slopes else (_value(*arguments, names=names), None)
+        found.append(jax.tree.map(lambda a: np.asarray(a)[..., : len(bins), :], part))
+    value = np.concatenate([v for v, _ in found], -1)[..., :count]
+    return value, np.concatenate([s for _, s in found], -1)[..., :count] if slopes else None

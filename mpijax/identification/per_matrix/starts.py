@@ -1,0 +1,43 @@
+"""Particles that a search starts from."""
+
+import numpy as np
+
+from mpijax.core.typing import Float
+from mpijax.identification.per_matrix.match import FLOOR, Rows
+from mpijax.identification.per_matrix.numbers import Start
+
+FLUID = [(d, constant) for d in (17e-9, 20e-9, 23e-9) for constant in (2e3, 6e3)]
+"""Diameters [m] and anisotropy constants [J/m^3] of fluid particles."""
+
+IMMOBILIZED = [(d, 4e3) for d in (18e-9, 22e-9)]
+
+AXES = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1)]
+"""Easy axes of immobilized ones: along the edges of a cube, and across them."""
+
+MODULATION = 0.8
+
+
+def dictionary() -> list[Start]:
+    """24 particles, fluid and immobilized."""
+
+    def start(diameter: float, constant: float, axis: tuple[int, int, int], fluid: bool) -> Start:
+        along = np.asarray(axis, np.float32)
+        return Start(
+            np.float32(diameter),
+            np.float32(constant),
+            np.float32(MODULATION),
+            along / np.linalg.norm(along),
+            np.asarray(fluid),
+        )
+
+    fluid = [start(*each, AXES[0], True) for each in FLUID]
+    return fluid + [start(*each, axis, False) for each in IMMOBILIZED for axis in AXES]
+
+
+def misfit(signals: Float[np.ndarray, "..."], rows: Rows) -> float:
+    """Sum over rows of |y - factor s|^2/sigma^2 of ideal coils; channels without a signal of their own are left out."""
+    model = signals[rows.coil, rows.place] * rows.known
+    model = model / max(float(np.abs(model).max()), 1e-30)
+    power = np.sum(np.abs(model) ** 2, axis=1)
+    explained = np.abs(np.sum(np.conj(model) * rows.values, axis=1)) ** 2 / (power + FLOOR)
+    return float(np.sum((np.sum(np.abs(rows.values * rows.known) ** 2, axis=1) - explained) / rows.sigma**2))

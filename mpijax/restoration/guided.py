@@ -1,0 +1,115 @@
+"""Restoring with one particle that was fitted to the whole matrix: methods that know which row they are given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mpijax.core.typing import Array, Bool, Complex, Float, Int
+from mpijax.identification.per_matrix import Guides, Identified, MissingFactsError, facts_of, identify_rows
+from mpijax.restoration.guides import Estimator
+from mpijax.restoration.method import Method
+from mpijax.rows.inpainting import wiener_inpaint
+from mpijax.rows.tasks import Task
+from mpijax.system import SystemMatrix
+
+FITTED, FITTED_WIENER = "fitted", "fitted + wiener"
+"""Names of the methods in reports."""
+
+LEAST_ROWS, LEAST_POWER = 6, 1.3
+"""Rows that an identification needs, and their least power over that of the noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Guided:
+    """The identification of a matrix, and the methods that it guides.
+
+    Attributes:
+        identified: particle and geometry.
+        methods: those that restore with them.
+    """
+
+    identified: Identified
+    methods: tuple[Method, ...]
+
+
+def guided(
+    matrix: SystemMatrix,
+    task: Task,
+    images: Complex[np.ndarray, " m *s"],
+    known: Bool[np.ndarray, " *s"],
+    sigma: Float[np.ndarray, " m"],
+    *,
+    dynamics: str,
+    progress: Callable[[str], Any],
+) -> tuple[Guided | None, str]:
+    """Fit one particle to a matrix, and make methods of it; or None, and why not.
+
+    Args:
+        matrix: as it was measured; task: what is restored.
+        images: its kept rows in any unit, each in its own; known: measured positions.
+        sigma: noise of every row in the unit of its image.
+        dynamics: see :func:`mpijax.identification.per_matrix.identify_rows`.
+        progress: told what is being done.
+    """
+    try:
+        told, coil, bins = facts_of(matrix)
+    except MissingFactsError as error:
+        return None, f"not identified: the calibration does not say {', '.join(error.missing)}"
+    values, places = images.reshape(len(images), -1), known.reshape(-1)
+    power = np.sum(np.abs(values) ** 2, axis=1) / np.count_nonzero(places) / sigma**2
+    rows = np.flatnonzero(power > LEAST_POWER)
+    if len(rows) < LEAST_ROWS:
+        return None, f"not identified: fewer than {LEAST_ROWS} rows lie well above the noise"
+    found = identify_rows(
+        told, values[rows], places, sigma[rows], coil[rows], bins[rows], dynamics=dynamics, progress=progress
+    )
+    progress("simulating the fitted rows")
+    fine_points = np.asarray(task.grid(matrix.grid).positions, np.float32)
+    fine = found.guides(coil, bins, fine_points)
+    if not np.isfinite(fine.rows).all():
+        return None, "not identified: the fitted rows cannot be simulated at all positions"
+    shape = task.fine_shape(images.shape[1:])
+    seen = fine if shape == images.shape[1:] else _observed(fine, task, shape)
+    laid, at = task.lay_out(images, known)
+    laid_out = laid.shape[1:] == shape
+    if laid_out:  # a task with gaps: the method is given rows of the fine grid
+        seen = fine
+    flat, there = laid.reshape(len(laid), -1), np.asarray(at).reshape(-1)
+    estimator = Estimator.learned(seen, fine, flat, there, sigma)
+    methods = [_method(FITTED, estimator, shape, residual=False)]
+    if laid_out:
+        methods.append(_method(FITTED_WIENER, estimator, shape, residual=True))
+    return Guided(found, tuple(methods)), found.describe()
+
+
+def _method(name: str, estimator: Estimator, shape: tuple[int, ...], residual: bool) -> Method:
+    def of(numbers: Int[np.ndarray, " b"]) -> Callable[..., Array]:
+        def apply(rows: Array, known: Array, inside: Array, sigma: Any) -> Array:
+            rows, known, sigma = np.asarray(rows), np.asarray(known), np.asarray(sigma)
+            values = rows.reshape(len(rows), -1)
+            fine, seen = estimator.estimate(numbers, values, known.reshape(-1), sigma)
+            result = fine.reshape(-1, *shape)
+            if not residual:
+                return result
+            rest = ((values - seen) * known.reshape(-1)).reshape(rows.shape).astype(np.complex64)
+            return result + np.asarray(wiener_inpaint(rest, known, sigma))
+
+        return apply
+
+    return Method(name, _unbound, classical=True, of_rows=of)
+
+
+def _unbound(rows: Array, known: Array, inside: Array, sigma: Any) -> Array:
+    raise TypeError("a method of the rows of one matrix has to be told which rows it is given: Method.at(numbers).")
+
+
+def _observed(fine: Guides, task: Task, shape: tuple[int, ...]) -> Guides:
+    """Guides as the measurement sees them."""
+
+    def observe(rows: np.ndarray) -> np.ndarray:
+        seen = np.asarray(task.observe(rows.reshape(-1, *shape)))
+        return seen.reshape(*rows.shape[:-1], -1)
+
+    return Guides(observe(fine.rows), observe(fine.changes))
