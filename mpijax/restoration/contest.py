@@ -1,7 +1,7 @@
 """Which restoration of a matrix is believed: the one that does best on all rows, unless a row speaks against it.
 
-Stein's estimate of a single row is as noisy as the difference of two good methods. Summed over the rows of a matrix it is not: where
-one particle explains a matrix, its rows are explained together.
+Stein's estimate of a single row is as noisy as the difference of two good methods. Summed over the rows of a matrix it is not:
+where one particle explains a matrix, its rows are explained together.
 """
 
 import numpy as np

@@ -31,14 +31,15 @@ class Estimator:
     """Linear estimates c = (A^H A/sigma^2 + 1/v)^-1 A^H y/sigma^2 of the rows of one matrix, with real coefficients c.
 
     Attributes:
-        seen: guides where rows are measured; fine: where the answer is wanted.
-        factor: complex, fitted row to measured one (m,).
-        variances: v (a,), of s, d_k, i s, i d_k.
+        seen: guides where rows are measured; fine: where the answer is wanted; both times ``factor``.
+        gram: of the guides of every row over the positions ``known``, (m, g, g).
+        variances: v (2 g,), of s, d_k, i s, i d_k.
     """
 
-    seen: Guides
-    fine: Guides
-    factor: Complex[np.ndarray, " m"]
+    seen: Complex[np.ndarray, "m g n"]
+    fine: Complex[np.ndarray, "m g k"]
+    known: Bool[np.ndarray, " n"]
+    gram: Complex[np.ndarray, "m g g"]
     variances: Float[np.ndarray, " a"]
 
     @staticmethod
@@ -58,12 +59,12 @@ class Estimator:
         """
         rows = seen.rows * known
         factor = np.sum(np.conj(rows) * values, axis=1) / (np.sum(np.abs(rows) ** 2, axis=1) + TINY)
-        one = Estimator(seen, fine, factor, np.ones(2 + 2 * len(seen.changes)))
+        bases = [_basis(guides, factor) for guides in ((seen,) if fine is seen else (seen, fine))]
+        one = Estimator(bases[0], bases[-1], known, _gram(bases[0], known), np.ones(2 * bases[0].shape[1]))
         power = np.sum(np.abs(values * known) ** 2, axis=1) / sigma**2
         teachers = np.argsort(-power, kind="stable")[:TEACHERS]
-        equations = [one._equations(int(row), values[row], known, sigma[row]) for row in teachers]
-        normal, right = (np.stack(each) for each in zip(*equations, strict=True))
-        return replace(one, variances=_variances(normal, right))
+        equations = one._equations(teachers, values[teachers], known, sigma[teachers])
+        return replace(one, variances=_variances(*equations))
 
     def estimate(
         self,
@@ -73,24 +74,36 @@ class Estimator:
         sigma: Float[np.ndarray, " b"],
     ) -> tuple[Complex[np.ndarray, "b k"], Complex[np.ndarray, "b n"]]:
         """Rows ``numbers`` of the matrix, where the answer is wanted, and where they are measured."""
-        fine, seen = [], []
-        for row, measured, noise in zip(numbers.tolist(), values, sigma, strict=True):
-            normal, right = self._equations(row, measured, known, noise)
-            found = np.linalg.solve(normal + np.diag(1 / self.variances), right)
-            fine.append(found @ self._basis(self.fine, row))
-            seen.append(fine[-1] if self.fine is self.seen else found @ self._basis(self.seen, row))
-        return np.stack(fine).astype(np.complex64), np.stack(seen).astype(np.complex64)
-
-    def _basis(self, guides: Guides, row: int) -> Complex[np.ndarray, "a n"]:
-        whole = np.concatenate([guides.rows[row][None], guides.changes[:, row]]) * self.factor[row]
-        return np.concatenate([whole, 1j * whole])
+        normal, right = self._equations(numbers, values, known, sigma)
+        found = np.linalg.solve(normal + np.diag(1 / self.variances), right[..., None])[..., 0]
+        size = found.shape[1] // 2
+        weights = (found[:, :size] + 1j * found[:, size:]).astype(np.complex64)[:, None]
+        fine = (weights @ self.fine[numbers])[:, 0]
+        return fine, fine if self.fine is self.seen else (weights @ self.seen[numbers])[:, 0]
 
     def _equations(
-        self, row: int, values: np.ndarray, known: np.ndarray, sigma: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Normal equations of the real coefficients of a row."""
-        basis = (self._basis(self.seen, row) * known).astype(np.complex128) / sigma
-        return 2 * np.real(basis.conj() @ basis.T), 2 * np.real(basis.conj() @ values) / sigma
+        self, numbers: np.ndarray, values: np.ndarray, known: np.ndarray, sigma: np.ndarray
+    ) -> tuple[Float[np.ndarray, "b a a"], Float[np.ndarray, "b a"]]:
+        """Normal equations of the real coefficients of rows: with basis b, i b they are made of Re and Im of b^H b."""
+        same = np.array_equal(known, self.known)
+        gram = (self.gram[numbers] if same else _gram(self.seen[numbers], known)).astype(np.complex128)
+        power = np.asarray(sigma, float)[:, None] ** 2
+        onto = (np.conj(self.seen[numbers]) @ (values * known)[..., None])[..., 0].astype(np.complex128) / power
+        real, imaginary = gram.real, gram.imag
+        upper, lower = np.concatenate([real, -imaginary], 2), np.concatenate([imaginary, real], 2)
+        normal = 2 * np.concatenate([upper, lower], 1) / power[..., None]
+        return normal, 2 * np.concatenate([onto.real, onto.imag], 1)
+
+
+def _basis(guides: Guides, factor: Complex[np.ndarray, " m"]) -> Complex[np.ndarray, "m g n"]:
+    """The guides of every row in its unit and phase."""
+    whole = np.concatenate([guides.rows[None], guides.changes]).swapaxes(0, 1)
+    return (whole * factor[:, None, None]).astype(np.complex64)
+
+
+def _gram(basis: Complex[np.ndarray, "m g n"], known: Bool[np.ndarray, " n"]) -> Complex[np.ndarray, "m g g"]:
+    seen = basis if known.all() else basis * known
+    return np.conj(seen) @ seen.swapaxes(1, 2)
 
 
 def _variances(normal: Float[np.ndarray, "m a a"], right: Float[np.ndarray, "m a"]) -> Float[np.ndarray, " a"]:

@@ -13,6 +13,7 @@ from mpijax.identification.per_matrix.numbers import (
     CROSS_TALK,
     PARTICLE,
     PRIOR,
+    TERMS,
     Moved,
     Start,
     particle_of,
@@ -100,16 +101,16 @@ class Identified:
     def off(self) -> dict[str, float]:
         """By how much the file was off: relative, in m, or in rad."""
         return {
-            name: float(self.numbers[i] * PRIOR[name][0]) for i, name in enumerate(self.names) if name not in PARTICLE
+            name: float(self.numbers[i] * PRIOR[name][0])
+            for i, name in enumerate(self.names)
+            if name not in PARTICLE and name not in TERMS
         }
 
     @property
     def suspects(self) -> list[str]:
         """Facts of the file that the rows contradict, in words."""
         return [
-            self._fact(name)
-            for i, name in enumerate(self.names)
-            if name not in PARTICLE and abs(self.numbers[i]) > SUSPECT
+            self._fact(name) for i, name in enumerate(self.names) if name in self.off and abs(self.numbers[i]) > SUSPECT
         ]
 
     def guides(
@@ -156,6 +157,9 @@ class Identified:
             scale = float(np.exp(self._moved["time_scale"]))
             lines.append(f"  time scale    {scale:.2f} +- {stds['time_scale'] * scale:.2g} of Neel's relaxation time")
         lines.append("file      off by " + ", ".join(self._fact(name, stds) for name in self.off))
+        terms = [abs(self.numbers[i]) * PRIOR[name][0] for i, name in enumerate(self.names) if name in TERMS]
+        if terms:
+            lines.append(f"field     terms of degree 2 and 3 up to {max(terms):.1%} of |G| R")
         slopes, talk = self._coils
         lines.append(f"coils     slopes up to {slopes:.0%} over half the field of view, cross talk up to {talk:.0%}")
         lines.append(

@@ -1,6 +1,5 @@
 """The numbers that a calibration is fitted with, and the particle and fields that they make."""
 
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import numpy as np
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Float, Scalar, Vector3
 from mpijax.identification.per_matrix.facts import Told
-from mpijax.system import LissajousSequence, Scanner
+from mpijax.physics.harmonics import harmonic_gradients, solid_harmonics
 from mpijax.system.mixed_particle import MixedParticle
 
 PRIOR: dict[str, tuple[float, str]] = {
@@ -20,6 +19,11 @@ PRIOR: dict[str, tuple[float, str]] = {
     "easy_axis_1": (1.0, ""),
     "easy_axis_2": (1.0, ""),
     "time_scale": (0.5, "relative"),
+    "amplitude_x": (0.05, "relative"),
+    "amplitude_y": (0.05, "relative"),
+    "amplitude_z": (0.05, "relative"),
+}
+PLACE: dict[str, tuple[float, str]] = {
     "gradient_x": (0.05, "relative"),
     "gradient_y": (0.05, "relative"),
     "shift_x": (7e-4, "m"),
@@ -28,18 +32,21 @@ PRIOR: dict[str, tuple[float, str]] = {
     "turn_x": (0.045, "rad"),
     "turn_y": (0.045, "rad"),
     "turn_z": (0.045, "rad"),
-    "amplitude_x": (0.05, "relative"),
-    "amplitude_y": (0.05, "relative"),
-    "amplitude_z": (0.05, "relative"),
 }
+TERMS = {f"field_{number}": (0.03, "of |G| R") for number in range(16)}
+PRIOR |= PLACE | TERMS
 """Standard deviation of every number and its unit; a relative one is that of the logarithm. Those of the particle are around the
-start of the search, the others around what the file says: they are how wrong files are taken to be."""
+start of the search, the others around what the file says: they are how wrong files are taken to be. Those of ``PLACE`` and
+``TERMS`` (solid harmonics of degree 3 and 4 in the potential of the selection field) act through the static field alone."""
 
 PARTICLE = ("core_diameter", "anisotropy_constant", "spatial_modulation", "easy_axis_1", "easy_axis_2", "time_scale")
 
 COIL_SLOPE, CROSS_TALK = 0.2, 0.1
 """Standard deviations of what is not ideal in receive coils: change of a sensitivity over half the field of view, and what a
 channel has of every other one."""
+
+DEGREE = 4
+"""Of the potential of the selection field."""
 
 LARGEST_ALPHA = 35.0
 """Reduced anisotropy that the quadrature is sized for."""
@@ -65,6 +72,8 @@ def names_of(told: Told, relaxes: bool) -> tuple[str, ...]:
     def applies(name: str) -> bool:
         kind, axis = name.rsplit("_", 1)
         by_kind = {"shift": used, "turn": plane, "amplitude": driven}
+        if kind == "field":
+            return sum(told.used) > 1
         return relaxes if name == "time_scale" else by_kind.get(kind, {axis: True}).get(axis, True)
 
     return tuple(name for name in PRIOR if applies(name))
@@ -107,27 +116,23 @@ def particle_of(moved: Moved, start: Start, told: Told) -> MixedParticle:
     )
 
 
-def scan_of(moved: Moved, told: Told) -> tuple[Scanner, LissajousSequence, "Turned"]:
-    """Scanner, sequence and how positions are moved."""
-    scanner, sequence = told.scanner, told.sequence
-    amplitude = jnp.asarray(sequence.amplitude) * jnp.exp(moved.vector("amplitude"))
-    steep = jnp.diagonal(jnp.asarray(scanner.gradient))
+def amplitudes(moved: Moved, told: Told) -> jax.Array:
+    """Drive amplitudes [T], (3,)."""
+    return jnp.asarray(told.sequence.amplitude) * jnp.exp(moved.vector("amplitude"))
+
+
+def static_field(moved: Moved, told: Told, points: Float[jax.Array, "n 3"]) -> Float[jax.Array, "n 3"]:
+    """Selection field where the calibration really was: B(p') + dG p' + grad Phi(p'/R), p' = p + w x p + s [T]."""
+    points = points + jnp.cross(moved.vector("turn"), points) + moved.vector("shift")
+    steep = jnp.diagonal(jnp.asarray(told.scanner.gradient))
     x, y = steep[0] * jnp.expm1(moved["gradient_x"]), steep[1] * jnp.expm1(moved["gradient_y"])
-    change = jnp.diag(jnp.stack([x, y, -(x + y)]))
-    return scanner, replace(sequence, amplitude=amplitude), Turned(moved.vector("turn"), moved.vector("shift"), change)
-
-
-@pytree
-class Turned:
-    """Where the calibration really was: p' = p + w x p + s in the scanner's frame, and a change of the gradient."""
-
-    turn: Vector3
-    shift: Vector3
-    change: Any
-
-    def points(self, points: Float[jax.Array, "n 3"]) -> Float[jax.Array, "n 3"]:
-        """True positions of positions (n, 3) of the file."""
-        return points + jnp.cross(self.turn, points) + self.shift
+    field = told.scanner.field(points) + points * jnp.stack([x, y, -(x + y)])
+    radius = jnp.linalg.norm(jnp.asarray(told.half) + jnp.abs(jnp.asarray(told.center)))
+    strength = jnp.abs(steep).max() * radius
+    potential = jnp.stack([jnp.asarray(moved[name], jnp.float32) for name in TERMS])
+    slopes = [jnp.asarray(along, jnp.float32)[:, -len(TERMS) :] @ potential for along in harmonic_gradients(DEGREE)]
+    harmonics = solid_harmonics(points / radius, DEGREE - 1)
+    return field + strength / DEGREE * (harmonics @ jnp.stack(slopes, -1))
 
 
 def across(axis: Vector3) -> tuple[jax.Array, jax.Array]:

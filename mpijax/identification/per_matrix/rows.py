@@ -11,7 +11,7 @@ import numpy as np
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Complex, Float, Int
 from mpijax.identification.per_matrix.facts import Told
-from mpijax.identification.per_matrix.numbers import Moved, Start, particle_of, scan_of
+from mpijax.identification.per_matrix.numbers import PLACE, TERMS, Moved, Start, amplitudes, particle_of, static_field
 from mpijax.physics.dynamics.stored import LARGEST_ALPHA, LARGEST_FIELD, SHIPPED_DAMPING, neel_table
 from mpijax.physics.dynamics.table import Table
 from mpijax.system import Neel
@@ -49,20 +49,20 @@ class Physics:
         return self.table is not None
 
 
-class Shifted:
-    """A selection field at positions that are not quite where the file says."""
+class GivenField:
+    """A selection field that is known at the positions that it is asked for, (n, 3) [T]."""
 
-    def __init__(self, told: Any, place: Any):
-        self._told, self._place = told, place
+    def __init__(self, values: Array):
+        self._values = values
 
     def field(self, points: Array) -> Array:
         """B [T], (n, 3)."""
-        true = self._place.points(points)
-        return self._told.field(true) + true @ self._place.change.T
+        return self._values
 
 
 def signals(
     t: Float[jax.Array, " p"],
+    static: Float[jax.Array, "n 3"],
     told: Told,
     start: Start,
     points: Float[jax.Array, "n 3"],
@@ -70,34 +70,48 @@ def signals(
     physics: Physics,
     names: tuple[str, ...],
 ) -> Complex[jax.Array, "c f n"]:
-    """-2 pi i f_k p_c . mhat_k of every receive coil at positions and bins."""
-    moved = Moved(t, names)
+    """-2 pi i f_k p_c . mhat_k of every receive coil at positions and bins, in the static field (n, 3) [T] there."""
+    moved, sequence = Moved(t, names), told.sequence
     particle: Any = particle_of(moved, start, told)
-    scanner, sequence, place = scan_of(moved, told)
-    scanner = replace(scanner, selection_field=Shifted(told.scanner, place))
-    arguments = scanner, sequence, particle, points, scanner.receive_coils
+    sequence = replace(sequence, amplitude=amplitudes(moved, told))
+    scanner = replace(told.scanner, selection_field=GivenField(static))
     if physics.relaxes:
         rotation = replace(Neel(), time_scale=jnp.exp(moved["time_scale"]), table=physics.table)
         particle = replace(particle, dynamics=rotation, bound=LARGEST_ALPHA).prepared(None, sequence)
-        arguments = scanner, sequence, particle, points, scanner.receive_coils
-        rows, _ = time_domain.spectra(*arguments, rule=particle.rule(), indices=bins, chunk=len(points))
+    arguments: Any = (scanner, sequence, particle, points, scanner.receive_coils)
+    settings: Any = {"rule": particle.rule(), "indices": bins, "chunk": len(points)}
+    if physics.relaxes:
+        rows, _ = time_domain.spectra(*arguments, **settings)
     else:
-        nodes = NODES[max(2, sum(sequence.active))]
-        rows = phase_nodes.spectra(*arguments, rule=particle.rule(), indices=bins, nodes=nodes, chunk=len(points))
+        rows = phase_nodes.spectra(*arguments, **settings, nodes=NODES[max(2, sum(sequence.active))])
     return jnp.asarray(rows) * (jnp.asarray(sequence.frequencies)[bins] * -2j * np.pi)[:, None]
 
 
-_value = partial(jax.jit, static_argnames="names")(signals)
+@partial(jax.jit, static_argnames="names")
+def _value(t: Any, told: Told, start: Start, points: Any, bins: Any, physics: Physics, names: tuple[str, ...]) -> Any:
+    return signals(t, static_field(Moved(t, names), told, points), told, start, points, bins, physics, names)
 
 
 @partial(jax.jit, static_argnames="names")
 def _slopes(t: Any, told: Told, start: Start, points: Any, bins: Any, physics: Physics, names: tuple[str, ...]) -> Any:
-    def rows(t: jax.Array) -> tuple[jax.Array, jax.Array]:
-        found = signals(t, told, start, points, bins, physics, names)
+    """Value, and derivatives (p, c, f, n). Those by numbers of the static field follow from the three by its components."""
+    place = np.array([name in PLACE or name in TERMS for name in names])
+    still = np.flatnonzero(place)
+
+    def field(t: jax.Array) -> jax.Array:
+        return static_field(Moved(t, names), told, points)
+
+    def rows(own: jax.Array, offset: jax.Array) -> tuple[jax.Array, jax.Array]:
+        at = t.at[np.flatnonzero(~place)].set(own)
+        found = signals(at, field(t) + offset, told, start, points, bins, physics, names)
         return found, found
 
-    slopes, value = jax.jacfwd(rows, has_aux=True)(t)
-    return value, jnp.moveaxis(slopes, -1, 0)
+    arguments = t[np.flatnonzero(~place)], jnp.zeros(3, points.dtype)
+    (own, by_field), value = jax.jacfwd(rows, argnums=(0, 1), has_aux=True)(*arguments)
+    moves = jax.jacfwd(field)(t)[..., still]
+    through = jnp.einsum("cfnj,njp->pcfn", by_field, moves)
+    slopes = jnp.zeros((len(names), *value.shape), value.dtype)
+    return value, slopes.at[np.flatnonzero(~place)].set(jnp.moveaxis(own, -1, 0)).at[still].set(through)
 
 
 def value_and_slopes(

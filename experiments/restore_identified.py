@@ -1,0 +1,167 @@
+"""What fitting one particle to the whole matrix adds to a restoration that takes every row by itself.
+
+Command:  python -m experiments.restore_identified [--half test|development] [--families neel coils ...] [--task denoise ...]
+
+The sets of :mod:`experiments.reality_gap`: matrices of 16 rows, white noise of 0.1 of a row's largest modulus. Every matrix goes
+through ``mpijax.restore`` three times: by Wiener filtering, by the network that ships (the better of it and the Wiener filter, row
+by row), and with ``identify=True``. What the file says of the geometry is what was drawn, which in two families is not the truth.
+
+"in model" means that the truth is of the family that the fit searches: an inverse crime, not to be ranked with networks, which are
+told neither geometry nor the other rows. Neel rotation is one of the fit's models; Brownian rotation and the two families that are
+held out (Neel and Brown together, dipolar pairs) are not.
+
+A run directory that holds figures of a matrix does not compute them again. Expected time: 30 minutes on two cores for a half.
+"""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import mpijax as mj
+from experiments.support import identified_report
+from experiments.support.reality_families import BY_NAME, FAMILIES
+from experiments.support.reality_scores import problems
+from experiments.support.reality_sets import FOLDER, read_set
+from experiments.support.restoration_eval import Problem
+from experiments.support.run import parse, run_main, write_record
+from mpijax.core.checks import check_choice
+from mpijax.core.files import write_text
+from mpijax.system import Setup
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is restored.
+
+    Attributes:
+        families: names; none = all planar ones that are stored.
+        task: denoise, inpaint or complete.
+        half: test or development.
+        noise: white or background.
+        matrices: most matrices of a family; None = all of the half.
+        model: run directory or weights of another network than the one that ships.
+        seed: of masks, phases and noise.
+        set_dir: where the sets are.
+        run_dir: where results go.
+    """
+
+    families: tuple[str, ...] = ()
+    task: str = "denoise"
+    half: str = "test"
+    noise: str = "white"
+    matrices: int | None = None
+    model: Path | None = None
+    seed: int = 0
+    set_dir: Path = FOLDER
+    run_dir: Path = Path("runs/restore_identified")
+
+    def __post_init__(self) -> None:
+        check_choice("half", self.half, ("test", "development"))
+        check_choice("task", self.task, ("denoise", "inpaint", "complete"))
+        for name in self.families:
+            check_choice("families", name, tuple(BY_NAME))
+
+
+PRESETS = {"standard": Config(), "smoke": Config(families=("equilibrium",), matrices=1)}
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Restore, compare; returns what ``results.json`` holds."""
+    folder = config.run_dir / f"{config.task}-{config.half}-{config.noise}"
+    chosen = [f for f in FAMILIES if f.dimensions == 2 and (f.name in config.families or not config.families)]
+    for family in chosen:
+        found = read_set(family.name, config.set_dir)
+        stored = found.of_half(found.rows, config.half)
+        done = 0
+        for numbers, problem in problems(found, config.task, config.noise, config.half, config.seed):
+            for matrix in np.unique(numbers):
+                path = folder / f"{family.name}-{matrix}.json"
+                done += 1
+                if path.exists() or (config.matrices is not None and done > config.matrices):
+                    continue
+                rows = stored[found.rows.matrix[stored] == matrix]
+                number = int(matrix) - (0 if config.half == "development" else family.half)
+                _, case = family.draw(config.half, number)
+                index = np.flatnonzero(numbers == matrix)
+                where = found.rows.channel[rows], found.rows.frequency_index[rows]
+                figures = restored_figures(case.told, *where, problem, index, config)
+                write_text(path, json.dumps(figures, indent=1) + "\n")
+                means = {name: round(float(np.mean(v)), 2) for name, v in figures["psnr"].items()}
+                print(f"{family.name} {matrix}: {means}, {figures['seconds']:.0f} s", file=sys.stderr, flush=True)
+    results = {
+        family.name: [
+            json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{family.name}-*.json"))
+        ]
+        for family in FAMILIES
+    }
+    results = {name: each for name, each in results.items() if each}
+    write_record(config.run_dir, "restore_identified", config)
+    text = identified_report.report(results, config.task, config.half)
+    write_text(folder / "report.md", text)
+    print(text)
+    return {"families": results}
+
+
+def calibration(told: Setup, channel: np.ndarray, bins: np.ndarray, values: np.ndarray) -> mj.SystemMatrix:
+    """A system matrix of a few rows (r, n), with what its file says."""
+    different = np.unique(bins)
+    whole = np.zeros((3, len(different), values.shape[1]), np.complex64)
+    kept = np.zeros(whole.shape[:2], bool)
+    at = channel, np.searchsorted(different, bins)
+    whole[at], kept[at] = values, True
+    single = jax.tree.map(lambda leaf: np.asarray(leaf), (told.scanner, told.sequence))
+    scanner, sequence = single
+    return mj.SystemMatrix.create(
+        whole, sequence.frequencies[different], told.grid(), frequency_indices=different, scanner=scanner,
+        sequence=sequence, row_mask=kept,
+    )  # fmt: skip
+
+
+def restored_figures(
+    told: Setup, channel: np.ndarray, bins: np.ndarray, problem: Problem, index: np.ndarray, config: Config
+) -> dict[str, Any]:
+    """PSNR [dB] of every row of one matrix by every method, at missing voxels where there are any."""
+    ny, nx = problem.extents[index[0]]
+    images, clean = (values[index][:, :ny, :nx] for values in (problem.images, problem.clean))
+    known = problem.known[index[0]][:ny, :nx]
+    order = np.lexsort((bins, channel))  # as the matrix keeps its rows
+    matrix = calibration(told, channel[order], bins[order], images[order].reshape(len(index), -1))
+    sigma = problem.sigma[index][order].astype(float)
+    counted = np.ones_like(known) if known.all() else ~known
+    figures: dict[str, Any] = {"psnr": {}, "rows": len(index), "voxels": int(counted.sum())}
+    task: dict[str, Any] = {"task": config.task}
+    if config.task == "inpaint":
+        task["missing"] = np.flatnonzero(~known.reshape(-1))
+    for name, options in METHODS.items():
+        began = time.perf_counter()
+        if "method" not in options and config.model is not None:
+            options = options | {"method": str(config.model)}
+        solution = mj.restore(matrix, **task, noise_std=sigma, **options)
+        figures["seconds"] = time.perf_counter() - began
+        restored = np.asarray(solution.value.rows()).reshape(-1, ny, nx)
+        error = np.mean(np.abs(restored - clean[order])[:, counted] ** 2, axis=1)
+        figures["psnr"][name] = (-10 * np.log10(np.maximum(error, 1e-12))).tolist()
+    stats = solution.stats
+    figures |= {"changed": stats.trusted.tolist(), "method": stats.method.tolist(), "told": stats.identification}
+    if stats.identified is not None:
+        figures |= {"chi2": stats.identified.chi2, "relaxes": stats.identified.physics.relaxes}
+    return figures
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    "wiener": {"method": "wiener", "trust": False},
+    "row by row": {},
+    "identified": {"identify": True},
+}
+"""The last one's statistics are kept."""
+
+
+if __name__ == "__main__":
+    settings = parse(PRESETS, None, __doc__ or "")
+    run_main(main, settings, settings.run_dir)
