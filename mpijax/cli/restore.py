@@ -11,6 +11,7 @@ import mpijax as mj
 from mpijax.cli.options import Output, by, check_outputs, one_patch
 from mpijax.core.checks import check_choice, check_range
 from mpijax.core.files import write_text
+from mpijax.identification.per_matrix.identify import DYNAMICS
 from mpijax.restoration.record import (
     Restored,
     averages_gained,
@@ -36,6 +37,8 @@ def restore(
     snr_threshold: float = 0.0,
     min_frequency: float = 0.0,
     trust: bool = True,
+    identify: bool = True,
+    dynamics: str = "auto",
     figure: Path | None = None,
     draw: bool = True,
 ) -> None:
@@ -63,6 +66,9 @@ def restore(
         snr_threshold: leave out rows below this SNR (0 = keep all).
         min_frequency: leave out rows below this frequency [kHz].
         trust: check every row; without it all rows above the noise are restored.
+        identify: fit one particle, and what is wrong with the file, to all rows first; its rows compete with the network's. Needs
+            gradient, drive amplitudes and dividers in the file, and takes up to a minute, two more where Neel rotation is tried.
+        dynamics: of that particle: auto (equilibrium; Neel rotation where that fails), equilibrium or neel.
         figure: picture of rows before and after; not given = the output's name with .png.
         draw: whether to draw it.
     """
@@ -71,6 +77,7 @@ def restore(
     wanted = task_of(task, scale=scale, sampling=sampling, missing=_positions(missing))
     check_range("snr_threshold", snr_threshold, 0, float("inf"), "")
     check_choice("background", background, ("auto", "none", "mean", "interpolate"))
+    check_choice("dynamics", dynamics, DYNAMICS)
     picture = output.with_suffix(".png") if figure is None else figure
     table = output.with_name(f"{output.stem}-left.tsv")
     figure_format(picture)
@@ -81,7 +88,10 @@ def restore(
     source = source.select(snr_threshold=snr_threshold or None, min_frequency=min_frequency * 1e3 or None)
     matrix = source.read(background=background)
     start = time.perf_counter()
-    solution = mj.restore(matrix, wanted, method=method, noise_std=noise_std, trust=trust, progress=True)
+    fitted: bool | str = dynamics if identify and dynamics != "auto" else identify
+    solution = mj.restore(
+        matrix, wanted, method=method, noise_std=noise_std, trust=trust, progress=True, identify=fitted
+    )
     seconds = time.perf_counter() - start
     mj.io.write_system_matrix(output, solution.value)
     stats, restored = solution.stats, solution.value
@@ -90,6 +100,8 @@ def restore(
     print(f"{seconds:.1f} s, {len(stats.trusted) / seconds:.0f} rows/s; {stats.noise_source}")
     for line in _rows(stats):
         print(line)
+    if stats.identification is not None:
+        print(stats.identification)
     if wanted.has_gaps and trust:
         print(hidden_text(stats.hidden))
     for line in _savings(matrix, restored, stats):

@@ -11,7 +11,7 @@ from rich.console import Console
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Bool, Complex, Float, Int
 from mpijax.datasets.measured import frequency_ranks
-from mpijax.identification.per_matrix import Identified
+from mpijax.identification.per_matrix import FITTED_TEXT, Identified
 from mpijax.restoration import trust as judge
 from mpijax.restoration.choose import find_method
 from mpijax.restoration.guided import guided
@@ -35,7 +35,7 @@ def restore(
     noise_std: Any = None,
     trust: bool = True,
     progress: bool = False,
-    identify: bool | str = False,
+    identify: bool | str = True,
     model: str | Path | None = None,
     scale: int | None = None,
     sampling: str | None = None,
@@ -57,8 +57,10 @@ def restore(
         noise_std: complex standard deviation of the noise: a number, per kept row (m,), or (c, f) [unit of the values].
         trust: whether to check every row. Without it all rows above the noise are restored.
         progress: whether to show a progress bar.
-        identify: whether one particle, and what is wrong with the file, is fitted to all rows first, and its rows compete with the
-            method's; "equilibrium" or "neel" = with these dynamics alone. Needs scanner and sequence. False = each row by itself.
+        identify: whether one particle, and what is wrong with the file, is fitted to all rows first
+            (:func:`mpijax.identification.identify_rows`), and its rows compete with the network's. Where the matrix does not say
+            enough of itself this is skipped, and the stats say why. "equilibrium" or "neel" = only with these dynamics. False =
+            every row by itself. Takes seconds; minutes where Neel rotation is tried.
         model: other name of ``method``.
         scale, sampling, missing: options of a task that is given by its name.
 
@@ -262,6 +264,8 @@ def _text(job: Job, stats: Restored) -> str:
     ]
     if found and not (job.method.classical and job.stand_in):
         parts.append(f"{job.instead}: " + ", ".join(f"{n} {why}" for why, n in found.items()))
+    if stats.identified is not None and np.any(np.isin(stats.method, [method.name for method in job.guided])):
+        parts.append(f"{FITTED_TEXT} ({stats.identified.summary()})")
     if job.task.has_gaps and job.trust:
         parts.append(hidden_text(stats.hidden))
     return "; ".join([*parts, "background frames, and the noise in the SNR, are those of the measured rows"])

@@ -30,6 +30,9 @@ POOR = 1.3
 SIZES = (0.75, 1.2)
 """Diameters, over the fitted one, of cores that stand for a spread of sizes."""
 
+FITTED_TEXT = "with rows of one particle fitted to the whole matrix"
+"""How the header of a restored matrix says that a fit made its rows; :func:`mpijax.fit` refuses it."""
+
 WORDS = {
     "gradient": "gradient along {}",
     "shift": "position along {}",
@@ -136,6 +139,13 @@ class Identified:
             sizes.append(imperfect(found / scale, slopes[:0], self.numbers[split:], wanted)[0])
         whole = np.concatenate([changes[self.free], np.stack(sizes)])
         return Guides(rows, np.where(np.isfinite(whole), whole, 0))
+
+    def summary(self) -> str:
+        """Kind, dynamics, diameter and chi^2, for the header of a restored matrix."""
+        particle = self.particle
+        kind = "immobilized" if particle.easy_axis is not None else "fluid"
+        dynamics = "Neel rotation" if self.physics.relaxes else "equilibrium"
+        return f"{kind}, {dynamics}, {float(particle.core_diameter) * 1e9:.2f} nm, chi^2 {self.chi2:.3f}"
 
     def describe(self) -> str:
         """Particle, uncertainties, what the file says wrongly, and chi^2, as text."""

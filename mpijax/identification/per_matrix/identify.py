@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,34 @@ PER_KIND = 2
 """Searches from fluid, and from immobilized particles."""
 
 EXPLAINED = 1.05
-"""chi^2 per degree of freedom from which on Neel rotation is tried, beside three standard deviations of it."""
+"""chi^2 per degree of freedom, or one and three standard deviations of it, below which no other start or dynamics are tried."""
 
 Progress = Callable[[str], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """Where a search ended."""
+
+    match: Match
+    start: Start
+    physics: Physics
+    names: tuple[str, ...]
+
+    @property
+    def freedom(self) -> float:
+        """Complex degrees of freedom of chi^2."""
+        return self.match.model.size - len(self.match.model) - len(self.match.numbers) / 2
+
+    @property
+    def chi2(self) -> float:
+        """Chi^2 per degree of freedom."""
+        return self.match.cost / self.freedom
+
+    @property
+    def explained(self) -> bool:
+        """Whether chi^2 leaves nothing to explain."""
+        return self.chi2 < 1 + max(EXPLAINED - 1, 3 / float(np.sqrt(self.freedom)))
 
 
 def identify_rows(
@@ -64,6 +90,9 @@ def identify_rows(
         dynamics: see :data:`DYNAMICS`.
         progress: told what is being done.
 
+    Raises:
+        ValueError: other dynamics, or nothing can be simulated.
+
     Source: this project; variable projection after Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973) 413.
     """
     check_choice("dynamics", dynamics, DYNAMICS)
@@ -77,27 +106,32 @@ def identify_rows(
     progress("comparing with a dictionary of particles")
     coils = n_coil_numbers(told.n_channels, len(axes))
     starts = _best_starts(told, few, points[voxels], names)
-    found: list[tuple[Match, Start, Physics, tuple[str, ...]]] = []
+    found: list[Reached] = []
     for number, start in enumerate(starts):
         progress(f"fitting the equilibrium, start {number + 1} of {len(starts)}")
         first = np.concatenate([np.zeros(len(names)), _first_coils(told, len(axes))])
         free = np.concatenate([free_of(names, bool(start.fluid)), np.ones(coils, bool)])
         simulate = _simulator(told, start, points[voxels], few.bins, physics, names)
-        found.append((search(simulate, first, free, few, coils, STEPS), start, physics, names))
-    found = [each for each in found if np.isfinite(each[0].total)]
-    best = min(found, key=lambda each: each[0].total)
-    freedom = few.values.shape[0] * (len(voxels) - 1) - (len(names) + coils) / 2
-    limit = 1 + max(EXPLAINED - 1, 3 / np.sqrt(freedom))
-    equilibrium = best[0].cost / freedom
-    if dynamics == "neel" or (dynamics == "auto" and equilibrium > limit):
-        best = min([best, *_neel(told, found, rows, points, coils, progress)], key=_chi)
-    at, start, physics, names = best
-    used = np.count_nonzero(known) if not physics.relaxes else NEEL_VOXELS
+        reached = Reached(search(simulate, first, free, few, coils, STEPS), start, physics, names)
+        if np.isfinite(reached.match.total):
+            found.append(reached)
+        if found and found[-1].explained:
+            break
+    if not found:
+        raise ValueError(
+            "no particle of the dictionary can be simulated in the fields of this calibration; check its facts."
+        )
+    best = min(found, key=lambda each: each.match.total)
+    equilibrium = best.chi2
+    if dynamics == "neel" or (dynamics == "auto" and not best.explained):
+        best = min([best, *_neel(told, found, rows, points, coils, progress)], key=lambda each: each.chi2)
+    at = best.match
+    most: int = NEEL_VOXELS if best.physics.relaxes else VOXELS
     return Identified(
-        told=told, start=start, names=names, physics=physics, numbers=at.numbers,
-        free=np.concatenate([free_of(names, bool(start.fluid)), np.ones(coils, bool)]), curvature=at.curvature,
-        chi2=_chi(best), equilibrium_chi2=equilibrium, freedom=at.model.size - len(at.model) - len(at.numbers) / 2,
-        rows=chosen, voxels=int(min(used, VOXELS)), seconds=time.perf_counter() - began,
+        told=told, start=best.start, names=best.names, physics=best.physics, numbers=at.numbers,
+        free=np.concatenate([free_of(best.names, bool(best.start.fluid)), np.ones(coils, bool)]), curvature=at.curvature,
+        chi2=best.chi2, equilibrium_chi2=equilibrium, freedom=best.freedom,
+        rows=chosen, voxels=min(most, int(np.count_nonzero(known))), seconds=time.perf_counter() - began,
     )  # fmt: skip
 
 
@@ -138,34 +172,33 @@ def _best_starts(told: Told, rows: Rows, points: np.ndarray, names: tuple[str, .
 
 def _neel(
     told: Told,
-    found: list[tuple[Match, Start, Physics, tuple[str, ...]]],
+    found: list[Reached],
     rows: Rows,
     points: np.ndarray,
     coils: int,
     progress: Progress,
-) -> list[tuple[Match, Start, Physics, tuple[str, ...]]]:
+) -> list[Reached]:
     """Searches with Neel rotation, on fewer positions, from the best equilibrium of either kind."""
     physics, names = Physics.neel(), names_of(told, relaxes=True)
     voxels = _spread(np.flatnonzero(rows.known), NEEL_VOXELS)
-    few, place, result = rows.at(voxels), names.index("time_scale"), []
-    for fluid in (True, False):
-        kind = [each for each in found if bool(each[1].fluid) is fluid]
-        if not kind:
+    few, place = rows.at(voxels), names.index("time_scale")
+    result: list[Reached] = []
+    tried = set()
+    for each in sorted(found, key=lambda each: each.match.total):
+        start, fluid = each.start, bool(each.start.fluid)
+        if fluid in tried:
             continue
-        at, start, *_ = min(kind, key=lambda each: each[0].total)
+        tried.add(fluid)
         progress(f"fitting Neel rotation of {'fluid' if fluid else 'immobilized'} particles")
         free = np.concatenate([free_of(names, fluid), np.ones(coils, bool)])
         simulate = _simulator(told, start, points[voxels], few.bins, physics, names)
-        first = np.insert(at.numbers, place, 0.0)
-        reached = search(simulate, first, free, few, coils, NEEL_STEPS)
-        if np.isfinite(reached.total):
-            result.append((reached, start, physics, names))
+        first = np.insert(each.match.numbers, place, 0.0)
+        reached = Reached(search(simulate, first, free, few, coils, NEEL_STEPS), start, physics, names)
+        if np.isfinite(reached.match.total):
+            result.append(reached)
+        if result and result[-1].explained:
+            break
     return result
-
-
-def _chi(each: tuple[Match, Any, Any, Any]) -> float:
-    at = each[0]
-    return at.cost / (at.model.size - len(at.model) - len(at.numbers) / 2)
 
 
 def _first_coils(told: Told, axes: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mpijax.core.typing import Float
+from mpijax.core.typing import Complex
 from mpijax.identification.per_matrix.match import FLOOR, Rows
 from mpijax.identification.per_matrix.numbers import Start
 
@@ -34,7 +34,7 @@ def dictionary() -> list[Start]:
     return fluid + [start(*each, axis, False) for each in IMMOBILIZED for axis in AXES]
 
 
-def misfit(signals: Float[np.ndarray, "..."], rows: Rows) -> float:
+def misfit(signals: Complex[np.ndarray, "c f n"], rows: Rows) -> float:
     """Sum over rows of |y - factor s|^2/sigma^2 of ideal coils; channels without a signal of their own are left out."""
     model = signals[rows.coil, rows.place] * rows.known
     model = model / max(float(np.abs(model).max()), 1e-30)

@@ -1,0 +1,188 @@
+"""One particle per matrix: what is found, what it is sure of, and how its rows are used."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+import mpijax as mj
+from mpijax.identification.per_matrix import MissingFactsError, facts_of, identify_rows, told
+from mpijax.identification.per_matrix.match import Rows, imperfect, n_coil_numbers
+from mpijax.identification.per_matrix.numbers import names_of
+from mpijax.identification.per_matrix.rows import Physics, value_and_slopes
+from mpijax.identification.per_matrix.starts import dictionary
+from mpijax.restoration.guides import Estimator
+
+GRID = mj.Grid.create((10, 9, 1), (24e-3, 22e-3, 1e-3))
+SEQUENCE = mj.LissajousSequence.create(amplitude=(10e-3, 11e-3, 0.0), active=(True, True, False))
+PARTICLE = mj.Particle.create(21e-9, anisotropy_constant=3e3, spatial_modulation=0.7)
+BINS = np.arange(3, 60, 3)
+NOISE = 0.1
+
+
+def scanner(gradient=(-0.9, -1.1, 2.0), turn=0.0, shift=(0.0, 0.0)):
+    cosine, sine = np.cos(turn), np.sin(turn)
+    matrix = np.diag(gradient) @ np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1.0]])
+    offset = np.diag(gradient) @ np.array([*shift, 0.0])
+    return (
+        mj.system.Scanner.create(gradient=np.diag(gradient))
+        if turn == 0 and not any(shift)
+        else replace(mj.system.Scanner.create(gradient=np.diag(gradient)), gradient=matrix, offset_field=offset)
+    )
+
+
+def measured(true_scanner, said=None, particle=PARTICLE, noise=NOISE):
+    """Clean rows (m, n) of peak one, and the noisy matrix that its file describes."""
+    matrix = mj.simulate_system_matrix(true_scanner, SEQUENCE, particle, GRID, BINS)
+    rows = np.asarray(matrix.rows())
+    peak = np.abs(rows).max(axis=1)
+    kept = peak > 1e-2 * peak.max()
+    clean = np.where(kept[:, None], rows / np.where(kept, peak, 1)[:, None], 0)
+    rng = np.random.default_rng(3)
+    drawn = rng.standard_normal((2, *rows.shape)) * noise / np.sqrt(2)
+    noisy = np.where(kept[:, None], clean + drawn[0] + 1j * drawn[1], 0).astype(np.complex64)
+    mask = kept.reshape(np.asarray(matrix.values).shape[:2])
+    given = mj.SystemMatrix.create(
+        noisy.reshape(matrix.values.shape), matrix.frequencies, GRID, frequency_indices=BINS,
+        scanner=true_scanner if said is None else said, sequence=SEQUENCE, row_mask=mask,
+    )  # fmt: skip
+    return clean[kept], given
+
+
+def psnr(estimate, clean):
+    return float(np.mean(-10 * np.log10(np.mean(np.abs(estimate - clean) ** 2, axis=1))))
+
+
+@pytest.fixture(scope="module")
+def wrong_file():
+    """A file whose gradients are 4 % off, turned by 2 degrees and shifted by 0.6 mm."""
+    clean, matrix = measured(scanner((-0.936, -1.056, 1.992), np.deg2rad(2.0), (0.6e-3, -0.4e-3)), scanner())
+    facts, coil, bins = facts_of(matrix)
+    rows = np.asarray(matrix.rows())
+    sigma = np.full(len(rows), NOISE)
+    found = identify_rows(facts, rows, np.ones(GRID.size, bool), sigma, coil, bins, dynamics="equilibrium")
+    return clean, rows, sigma, coil, bins, found
+
+
+@pytest.mark.parametrize(("fluid", "relaxes"), [(True, False), (False, False), (True, True)])
+def test_slopes_are_those_of_finite_differences(fluid, relaxes):
+    facts, physics = told(scanner(), SEQUENCE, GRID), Physics.neel() if relaxes else Physics.equilibrium()
+    names = names_of(facts, relaxes)
+    start = next(each for each in dictionary() if bool(each.fluid) is fluid)
+    points, bins = facts.points[:12], BINS[:4]
+    t = 0.3 * np.random.default_rng(0).standard_normal(len(names))
+    value, slopes = value_and_slopes(t, facts, start, points, bins, physics, names)
+    chosen = ["core_diameter", "spatial_modulation" if fluid else "easy_axis_1", "shift_x", "turn_z", "field_4"]
+    for name in chosen + (["time_scale"] if relaxes else ["amplitude_y"]):
+        step = np.zeros(len(names))
+        step[names.index(name)] = 0.03
+        ends = [
+            value_and_slopes(t + s, facts, start, points, bins, physics, names, slopes=False)[0] for s in (step, -step)
+        ]
+        expected = (ends[0] - ends[1]) / 0.06
+        error = np.linalg.norm(slopes[names.index(name)] - expected)
+        assert error < 0.01 * np.linalg.norm(expected) + 1e-5 * np.linalg.norm(value), name
+
+
+def test_numbers_are_those_of_the_axes_in_use():
+    assert "turn_z" in names_of(told(scanner(), SEQUENCE, GRID), False)
+    assert not {"shift_z", "turn_x", "amplitude_z", "time_scale"} & set(
+        names_of(told(scanner(), SEQUENCE, GRID), False)
+    )
+
+
+def test_derivatives_of_coils_are_those_of_finite_differences():
+    rng = np.random.default_rng(1)
+
+    def draw(*shape):
+        return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+
+    signals, slopes = draw(3, 4, 6), draw(2, 3, 4, 6)
+    unit = rng.uniform(-1, 1, (2, 6))
+    coil, bins = np.array([0, 1, 2, 1]), np.array([5, 6, 7, 8])
+    rows = Rows.of(np.zeros((4, 6), complex), np.ones(6, bool), np.ones(4), coil, bins, unit)
+    numbers = rng.standard_normal(n_coil_numbers(3, 2))
+    _, derived = imperfect(signals, slopes, numbers, rows)
+    for i in range(len(numbers)):
+        step = np.zeros(len(numbers))
+        step[i] = 1e-4
+        ends = [imperfect(signals, slopes, numbers + s, rows)[0] for s in (step, -step)]
+        np.testing.assert_allclose(derived[2 + i], (ends[0] - ends[1]) / 2e-4, atol=1e-6)
+
+
+def test_a_wrong_file_is_found_out_and_its_rows_are_restored(wrong_file):
+    clean, rows, sigma, coil, bins, found = wrong_file
+    assert 0.9 < found.chi2 < 1.15
+    off = found.off
+    assert abs(np.rad2deg(off["turn_z"]) - 2.0) < 0.5
+    assert abs(off["shift_x"] - 0.6e-3) < 0.15e-3 and abs(off["shift_y"] + 0.4e-3) < 0.15e-3
+    guides = found.guides(coil, bins, found.told.points)
+    estimator = Estimator.learned(guides, guides, rows, np.ones(GRID.size, bool), sigma)
+    restored, _ = estimator.estimate(np.arange(len(rows)), rows, np.ones(GRID.size, bool), sigma)
+    assert psnr(restored, clean) > psnr(rows, clean) + 14
+    assert "turn" not in found.describe() and "rotation about z" in found.describe()
+
+
+def test_where_the_fit_explains_the_rows_only_a_factor_is_left(wrong_file):
+    _, rows, sigma, coil, bins, found = wrong_file
+    guides = found.guides(coil, bins, found.told.points)
+    estimator = Estimator.learned(guides, guides, rows, np.ones(GRID.size, bool), sigma)
+    others = np.delete(estimator.variances, [0, len(estimator.variances) // 2])
+    assert np.sqrt(others).max() < 0.1
+
+
+def test_rows_beyond_the_fit_are_followed_by_its_changes(wrong_file):
+    _, rows, sigma, coil, bins, found = wrong_file
+    guides, known = found.guides(coil, bins, found.told.points), np.ones(GRID.size, bool)
+    rng = np.random.default_rng(2)
+    weights = 0.6 * rng.standard_normal(len(rows))
+    truth = guides.rows + weights[:, None] * guides.changes[0]
+    truth = truth / np.abs(truth).max(axis=1, keepdims=True)
+    drawn = rng.standard_normal((2, *truth.shape)) * NOISE / np.sqrt(2)
+    noisy = truth + drawn[0] + 1j * drawn[1]
+    estimator = Estimator.learned(guides, guides, noisy, known, sigma)
+    restored, seen = estimator.estimate(np.arange(len(rows)), noisy, known, sigma)
+    assert psnr(restored, truth) > psnr(estimator.fine[:, 0], truth) + 3
+    np.testing.assert_array_equal(restored, seen)
+
+
+def test_a_file_without_facts_is_named():
+    _, matrix = measured(scanner())
+    with pytest.raises(MissingFactsError, match="drive amplitudes and dividers"):
+        facts_of(replace(matrix, sequence=None))
+    with pytest.raises(MissingFactsError, match="gradient"):
+        facts_of(replace(matrix, scanner=None))
+
+
+def test_restore_takes_the_fitted_rows_and_a_fit_refuses_them():
+    clean, matrix = measured(scanner())
+    sigma = np.full(len(clean), NOISE)
+    alone = mj.restore(matrix, "denoise", noise_std=sigma, identify=False)
+    together = mj.restore(matrix, "denoise", noise_std=sigma, identify="equilibrium")
+    gain = psnr(np.asarray(together.value.rows()), clean) - psnr(np.asarray(alone.value.rows()), clean)
+    assert gain > 5 and "fitted" in set(together.stats.method)
+    assert alone.stats.identified is None and together.stats.identified.chi2 < 1.15
+    assert "one particle fitted to the whole matrix" in together.value.header.restoration
+    with pytest.raises(ValueError, match="as it was measured"):
+        mj.fit(together.value)
+
+
+@pytest.mark.parametrize("wrong", [0.5, 2.0])
+def test_with_a_wrong_sigma_no_fitted_row_is_believed(wrong):
+    clean, matrix = measured(scanner())
+    sigma = np.full(len(clean), wrong * NOISE)
+    try:
+        methods = mj.restore(matrix, "denoise", noise_std=sigma, identify="equilibrium").stats.method
+    except ValueError as error:
+        assert "no row would change" in str(error)
+    else:
+        assert "fitted" not in set(methods)
+
+
+def test_restore_says_why_it_did_not_identify():
+    clean, matrix = measured(scanner())
+    bare = replace(matrix, sequence=None)
+    solution = mj.restore(bare, "denoise", noise_std=np.full(len(clean), NOISE))
+    assert solution.stats.identified is None and "dividers" in solution.stats.identification
+    assert jax.tree.leaves(solution.value)
