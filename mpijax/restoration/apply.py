@@ -16,6 +16,7 @@ from mpijax.restoration.job import Evidence, Job
 from mpijax.restoration.method import Method
 from mpijax.restoration.noise import RowNoise, row_noise
 from mpijax.restoration.record import Restored, check_worth, counts, hidden_text, methods_text, recorded, row_names
+from mpijax.restoration.trial import Tried, try_out
 from mpijax.rows.tasks import RowMethod, Task, task_of
 from mpijax.rows.transforms import SMALLEST
 from mpijax.system import SystemMatrix
@@ -44,6 +45,11 @@ def restore(
     rows noisier than the network's training, and rows whose restoration fails the check of :mod:`mpijax.restoration.trust` are left
     as measured (``Denoise``) or filled by a classical method (the task's ``stand_in``), and named in the stats.
 
+    A network or callable that upsamples is first tried on the rows themselves, one level coarser: from every ``scale``-th measured
+    voxel (from block means) it predicts the others. Where a classical method does so with less squared error over all rows, that
+    one upsamples the matrix, with a warning. On grids of fewer than 4 ``scale`` voxels along an axis nothing can be hidden: the
+    weights that ship then give way to the stand-in, a method that you name does not.
+
     Args:
         system_matrix: matrix, rows selected; a plane or a volume of at least 4 voxels along each axis in use.
         task: :class:`mpijax.rows.tasks.Denoise`, ``Inpaint(missing)``, ``Complete(scale)`` or ``Upsample(scale, sampling)``, a task
@@ -51,7 +57,7 @@ def restore(
         method: default the weights that ship; else a run directory, a weights file, the name of a classical method of the task
             (``task.classical()``), or a callable ``(rows, known, inside, sigma) -> rows``.
         noise_std: complex standard deviation of the noise: a number, per kept row (m,), or (c, f) [unit of the values].
-        trust: whether to check every row. Without it all rows above the noise are restored.
+        trust: whether to check every row, and upsamplers as a whole. Without it all rows above the noise are restored.
         progress: whether to show a progress bar.
         model: other name of ``method``.
         scale, sampling, missing: options of a task that is given by its name.
@@ -75,7 +81,8 @@ def restore(
             "how noisy it is; denoise the measured one, or say how noisy this one is with noise_std."
         )
     images, slices = _images(system_matrix, task)
-    chosen, task = find_method(task, images.ndim - 1, model if method is None else method)
+    given = model if method is None else method
+    chosen, task = find_method(task, images.ndim - 1, given)
     known = _known(task, images, system_matrix, slices)
     images = np.where(known, images, 0)
     peak = np.abs(images).reshape(len(images) // slices, -1).max(axis=1).astype(np.float64)
@@ -93,6 +100,9 @@ def restore(
     count = slices * int(np.count_nonzero(known))
     power = job.energy(len(images), lambda part: images[part]) / count
     reason = _worth_trying(job, noise, power, count)
+    job, trial = _tried_out(job, images, noise, reason == judge.RESTORED, proven=given is not None)
+    if trial is not None and trial.replaced:
+        reason = _worth_trying(job, noise, power, count)
     tried = reason == judge.RESTORED
     evidence = job.run(images, noise.sigma, tried)
     error, spread = np.full((2, len(unit)), np.nan)
@@ -121,6 +131,7 @@ def restore(
         noise_from_rows=noise.from_rows,
         instead=job.instead,
         hidden=0 if job.hidden is None else int(np.count_nonzero(job.hidden)),
+        trial=trial,
     )
 
     restored *= np.repeat(unit, slices).reshape(-1, *(1,) * (restored.ndim - 1)).astype(np.float32)
@@ -139,6 +150,20 @@ def _worth_trying(job: Job, noise: RowNoise, power: Float[np.ndarray, " m"], cou
     if job.method.trained:  # the stand-in is then better, see experiments/README.md
         reason[(reason == judge.RESTORED) & (noise.sigma < job.task.least_noise)] = judge.CLEAN_ROW
     return reason
+
+
+def _tried_out(
+    job: Job, images: Complex[np.ndarray, " b *s"], noise: RowNoise, wanted: Bool[np.ndarray, " m"], proven: bool
+) -> tuple[Job, Tried | None]:
+    """The job, by a classical method where that predicts the measured rows better; said in a warning."""
+    if job.method.classical or not (job.trust and job.task.has_trial):
+        return job, None
+    chosen = np.repeat(wanted, job.slices)
+    method, trial = try_out(job.task, job.method, images[chosen], np.repeat(noise.sigma, job.slices)[chosen], proven)
+    if trial is None or not trial.replaced:
+        return job, trial
+    warnings.warn(f"{trial.text()}; without the check (trust=False) {job.method.title} is used.", stacklevel=3)
+    return replace(job, method=method), trial
 
 
 def _judged(
@@ -229,6 +254,8 @@ def _text(job: Job, stats: Restored) -> str:
     ]
     if found and not (job.method.classical and job.stand_in):
         parts.append(f"{job.instead}: " + ", ".join(f"{n} {why}" for why, n in found.items()))
+    if stats.trial is not None:
+        parts.append(stats.trial.text())
     if job.task.has_gaps and job.trust:
         parts.append(hidden_text(stats.hidden))
     return "; ".join([*parts, "background frames, and the noise in the SNR, are those of the measured rows"])

@@ -7,6 +7,7 @@ import numpy as np
 from mpijax.core.record import Record
 from mpijax.core.typing import Bool, Float, Int
 from mpijax.io.snr import known_snr, system_matrix_snr
+from mpijax.restoration.trial import Tried
 from mpijax.restoration.trust import CLEAN_ROW, REASONS, RESTORED
 from mpijax.system import SystemMatrix
 from mpijax.system.facts.header import stating
@@ -31,6 +32,7 @@ class Restored(Record):
         noise_source: where the noise is from, in words; noise_from_rows: whether the rows themselves were asked.
         instead: what became of the other rows, in words.
         hidden: measured voxels that were hidden for the check of a task with gaps; 0 = none.
+        trial: how the asked method did against classical ones on measured voxels, one level coarser; None where that is no check.
     """
 
     residual: Float[np.ndarray, " m"]
@@ -47,6 +49,7 @@ class Restored(Record):
     noise_from_rows: bool
     instead: str
     hidden: int
+    trial: Tried | None = None
 
 
 def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:
