@@ -14,9 +14,9 @@ hidden, one, two neighbors and every second at once, and predicted by the fit to
 (:mod:`experiments.support.hidden_positions`). Whether relaxation explains the lines better than equilibrium is decided by a rule
 that was declared first and is tried on lines of known truths (:mod:`experiments.support.line_dynamics`).
 
-Expected: complex correlations of 0.98 to 0.99 for harmonics 2 to 5, about 0.3 permuted; the spline better at single hidden positions
-of harmonics 2 to 4, the simulator at higher ones and wider gaps, the fit and a spline of what it misses best; relaxation: no.
-Expected time: 35 minutes on two busy cores, most of it the controls, which ``--controls 0`` leaves out.
+Expected: complex correlations of 0.98 to 0.99 for harmonics 2 to 5, about 0.3 permuted; the spline better at single hidden
+positions of harmonics 2 to 4, the simulator at higher ones and wider gaps, the fit and a spline of what it misses best;
+relaxation: no. Expected time: 35 minutes on two busy cores, most of it the controls, which ``--controls 0`` leaves out.
 """
 
 import json

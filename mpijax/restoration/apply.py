@@ -46,7 +46,7 @@ def restore(
     as measured (``Denoise``) or filled by a classical method (the task's ``stand_in``), and named in the stats.
 
     A network or callable that upsamples is first tried on the rows themselves, one level coarser: from every ``scale``-th measured
-    voxel (from block means) it predicts the others. Where a classical method does so with less squared error over all rows, that
+    voxel (from block means) it predicts the others. Where a classical method does so better by 0.5 dB in the mean over rows, that
     one upsamples the matrix, with a warning. On grids of fewer than 4 ``scale`` voxels along an axis nothing can be hidden: the
     weights that ship then give way to the stand-in, a method that you name does not.
 

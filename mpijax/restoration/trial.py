@@ -11,6 +11,13 @@ from mpijax.restoration.method import Method, phase_average
 from mpijax.restoration.network import batch_rows
 from mpijax.rows.tasks import Task
 
+TOLERANCE = 0.5
+"""Decibels by which a method may be behind the best classical one: the trial is harder than the task, where networks that were no
+further behind were ahead more often than not (development halves, experiments/README.md)."""
+
+LEAST = 1e-12
+"""Squared error over power below which none is told from another."""
+
 
 @dataclass(frozen=True, eq=False)
 class Tried(Record):
@@ -18,8 +25,8 @@ class Tried(Record):
 
     Attributes:
         methods: that were tried, the asked one first; alone where the grid is too small for a trial.
-        errors: of each, over the hidden voxels of all rows, each row in units of its largest modulus: the root of the summed
-            squared error over that of the summed power; empty without a trial.
+        errors: of each, root mean square over a row's hidden voxels relative to theirs, geometric mean over rows: a row counts by
+            the ratio of its errors, however large they are; empty without a trial.
         hidden: voxels of each row that were hidden.
         chosen: the method that is used.
     """
@@ -52,7 +59,7 @@ class Tried(Record):
 def try_out(
     task: Task, method: Method, images: Complex[np.ndarray, " b *s"], sigma: Float[np.ndarray, " b"], proven: bool
 ) -> tuple[Method, Tried | None]:
-    """The method if it predicts hidden voxels of the measured rows best, else the classical one that does.
+    """The method if no classical one predicts hidden voxels of the measured rows better by :data:`TOLERANCE`, else that one.
 
     Args:
         task: with a trial.
@@ -71,24 +78,27 @@ def try_out(
         chosen = method if proven or task.stand_in is None else classical(task, task.stand_in)[0]
         return chosen, Tried((method.title,), (), 0, chosen.title)
     methods = (method, *(classical(task, name)[0] for name in first.rivals))
-    errors, power = np.zeros(len(methods)), 0.0
+    ratios: list[np.ndarray] = []  # (methods, rows) of every part
     size = batch_rows(images.shape[1:])
     for start in range(0, len(images), size):
         rows = images[start : start + size]
         trial = task.trial(rows, sigma[start : start + size])
         assert trial is not None
         given, known = task.lay_out(trial.rows, np.ones(trial.rows.shape[1:], bool))
-        power += _energy(rows * trial.hidden)
-        for number, candidate in enumerate(methods):
+        power, squared = np.maximum(_energy(rows * trial.hidden), np.finfo(float).tiny), []
+        for candidate in methods:
             single = replace(candidate, members=1)
             guess = phase_average(single, given.astype(np.complex64), known, trial.sigma.astype(np.float32))[0]
             both = tuple(slice(min(n, m)) for n, m in zip(guess.shape[1:], rows.shape[1:], strict=True))
-            errors[number] += _energy((guess[:, *both] - rows[:, *both]) * trial.hidden[both])
-    chosen = methods[int(np.argmin(np.where(np.isfinite(errors), errors, np.inf)))]
+            squared.append(_energy((guess[:, *both] - rows[:, *both]) * trial.hidden[both]) / power)
+        ratios.append(np.array(squared))
+    relative = np.exp(np.log(np.maximum(np.concatenate(ratios, axis=1), LEAST)).mean(axis=1) / 2)
+    relative = np.where(np.isfinite(relative), relative, np.inf)
+    best = 1 + int(np.argmin(relative[1:]))
+    chosen = method if relative[0] <= relative[best] * 10 ** (TOLERANCE / 20) else methods[best]
     names = tuple(candidate.title for candidate in methods)
-    relative = tuple(float(error) for error in np.sqrt(errors / power))
-    return chosen, Tried(names, relative, int(np.count_nonzero(first.hidden)), chosen.title)
+    return chosen, Tried(names, tuple(map(float, relative)), int(np.count_nonzero(first.hidden)), chosen.title)
 
 
-def _energy(values: Complex[np.ndarray, " b *s"]) -> float:
-    return float(np.sum(np.abs(values) ** 2, dtype=np.float64))
+def _energy(values: Complex[np.ndarray, " b *s"]) -> Float[np.ndarray, " b"]:
+    return np.asarray(np.sum(np.abs(values).reshape(len(values), -1) ** 2, axis=1, dtype=np.float64))
