@@ -30,6 +30,7 @@ import tyro
 from scipy.interpolate import CubicSpline
 
 import mpijax as mj
+from experiments.figures.hidden import plot_hidden
 from experiments.figures.profiles import plot_profiles
 from experiments.support.hidden_positions import hidden_positions, hidden_report
 from experiments.support.line_dynamics import relaxation, relaxation_report
@@ -227,7 +228,7 @@ def main(config: Config) -> dict[str, Any]:
         more = [_harmonics(line, config.more_harmonics) for line in mj.io.read_head_scanner_lines(config.file)]
         results["more_models"] = compare(more[config.line])
         results["more_hidden"] = hidden_positions(more, _fit_weighted, config.seed)
-    _figure(config, lines, fits)
+    _figures(config, lines, fits, results.get("more_hidden", results["hidden"]))
     write_record(config.run_dir, "measured_line", config)
     write_text(config.run_dir / "results.json", json.dumps(results, indent=2) + "\n")
     write_text(config.run_dir / "report.md", _report(config, results))
@@ -261,7 +262,9 @@ def _gain_ratio(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
     return (np.sum(np.conj(predicted) * measured, -1) / np.sum(np.abs(predicted) ** 2, -1))[0]
 
 
-def _figure(config: Config, lines: list[mj.SystemMatrix], fits: Mapping[int, mj.Fit]) -> None:
+def _figures(
+    config: Config, lines: list[mj.SystemMatrix], fits: Mapping[int, mj.Fit], hidden: list[dict[str, Any]]
+) -> None:
     coarse = lines[0].grid
     fine = mj.Grid.create((coarse.shape[0] * 10, 1, 1), coarse.fov, coarse.center)
     order = [config.line, *(number for number in range(len(lines)) if number != config.line)]
@@ -271,6 +274,7 @@ def _figure(config: Config, lines: list[mj.SystemMatrix], fits: Mapping[int, mj.
     curves = {names[n]: (dense, np.asarray(fits[n].system_matrix(fine).rows())) for n in order}
     titles = [f"harmonic {k}" for k in sorted(config.harmonics)]
     save(plot_profiles(measured, curves, titles), config.run_dir / "lines.png")
+    save(plot_hidden(hidden), config.run_dir / "hidden.png")
 
 
 def _report(config: Config, results: dict[str, Any]) -> str:
@@ -326,6 +330,8 @@ def _report(config: Config, results: dict[str, Any]) -> str:
         "Markers: measured, real part after one phase per row (open: imaginary part). Curves: the fitted simulator.",
         "",
         *hidden_report(results["hidden"], markdown_table),
+        "![hidden](hidden.png)",
+        "",
         *_comparison(f"Which particle model? Harmonics {_span(config.harmonics)}", models),
     ]
     lines += relaxation_report(results["relaxation"], markdown_table)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
+from experiments.figures.hidden import plot_hidden
 from experiments.support.hidden_positions import METHODS, hidden_positions, patterns, predict, refined
 
 PARTICLE = mj.Particle.create(19e-9)
@@ -64,6 +65,9 @@ def test_the_true_model_predicts_and_a_spline_does_not(line):
         assert errors["cubic spline"][0] > 0.02 and record["verdict"]["fitted"] == "wins"
         for error, low, high in errors.values():
             assert low <= error <= high
+    figure = plot_hidden(records)
+    assert [axes.get_title() for axes in figure.axes] == [f"hidden: {name}" for name in patterns(9)]
+    assert len(figure.axes[0].containers) == len(METHODS)
 
 
 def test_tangents_bring_a_wrong_row_nearer():

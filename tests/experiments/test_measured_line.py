@@ -45,7 +45,11 @@ def test_correlations_null_and_report(tmp_path, monkeypatch):
     report = (tmp_path / "report.md").read_text()
     assert "Complex correlation along the line" in report and "hardly told apart" in report
     assert "simulator or interpolation" in report
-    assert (tmp_path / "lines.png").exists() and (tmp_path / "experiment.json").exists()
+    assert (
+        (tmp_path / "hidden.png").exists()
+        and (tmp_path / "lines.png").exists()
+        and (tmp_path / "experiment.json").exists()
+    )
 
 
 def test_null_permutes_positions_only():
