@@ -5,9 +5,9 @@ Command:  python -m experiments.upsampling_trial [--families equilibrium neel co
 Before `mpijax restore --task upsample` uses a network it asks it for the measured voxels themselves, from every second of them
 (`mpijax.restoration.trial`). Here the answer is known: development halves of the reality gap's sets, four rows of each of 8
 matrices on a grid twice as fine, every second voxel of which is measured, with white noise of sigma times each row's largest
-modulus. Before: the network, checked row by row at measured voxels. After: what the trial chooses. A real matrix has hundreds of
-rows to choose with, these have four. Expected: matrices on which the network is better keep it. Expected time: 10 minutes on two
-busy cores, most of it compilation.
+modulus. Before: the network, checked row by row at measured voxels. After: the network where it passes the trial, else the
+spline. A real matrix has hundreds of rows to choose with, these have four. Expected: matrices on which the network is better keep
+it. Expected time: 16 minutes on two busy cores, most of it compilation.
 """
 
 import json
@@ -104,7 +104,7 @@ def records(found: GapSet, config: Config, network: Method) -> list[dict[str, An
                     "family": found.family.name,
                     "matrix": int(number),
                     "sigma": sigma,
-                    "errors": dict(zip(trial.methods, trial.errors, strict=False)),
+                    "errors": trial.errors,
                     "kept": not trial.replaced,
                     "before": psnr(before.value, clean),
                     "after": psnr(tried.value, clean),

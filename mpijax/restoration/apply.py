@@ -46,8 +46,8 @@ def restore(
     as measured (``Denoise``) or filled by a classical method (the task's ``stand_in``), and named in the stats.
 
     A network or callable that upsamples is first tried on the rows themselves, one level coarser: from every ``scale``-th measured
-    voxel (from block means) it predicts the others. Where a classical method does so better by 0.5 dB in the mean over rows, that
-    one upsamples the matrix, with a warning. On grids of fewer than 4 ``scale`` voxels along an axis nothing can be hidden: the
+    voxel (from block means) it predicts the others. Where the stand-in does so better by 0.5 dB in the mean over rows, that one
+    upsamples the matrix, with a warning. On grids of fewer than 4 ``scale`` voxels along an axis nothing can be hidden: the
     weights that ship then give way to the stand-in, a method that you name does not.
 
     Args:
@@ -155,7 +155,7 @@ def _worth_trying(job: Job, noise: RowNoise, power: Float[np.ndarray, " m"], cou
 def _tried_out(
     job: Job, images: Complex[np.ndarray, " b *s"], noise: RowNoise, wanted: Bool[np.ndarray, " m"], proven: bool
 ) -> tuple[Job, Tried | None]:
-    """The job, by a classical method where that predicts the measured rows better; said in a warning."""
+    """The job, by the stand-in where that predicts the measured rows better; said in a warning."""
     if job.method.classical or not (job.trust and job.task.has_trial):
         return job, None
     chosen = np.repeat(wanted, job.slices)

@@ -32,7 +32,7 @@ class Restored(Record):
         noise_source: where the noise is from, in words; noise_from_rows: whether the rows themselves were asked.
         instead: what became of the other rows, in words.
         hidden: measured voxels that were hidden for the check of a task with gaps; 0 = none.
-        trial: how the asked method did against classical ones on measured voxels, one level coarser; None where that is no check.
+        trial: how the asked method did against the stand-in on measured voxels, one level coarser; None where that is no check.
     """
 
     residual: Float[np.ndarray, " m"]

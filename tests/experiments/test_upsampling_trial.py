@@ -12,8 +12,8 @@ def test_one_matrix_keeps_the_network_and_its_gain(tmp_path):
     results = main(replace(PRESETS["smoke"], run_dir=tmp_path))
     (record,) = results["matrices"]
     assert record["kept"] and record["after"] == record["before"] > record["spline"] + 3
-    assert set(record["errors"]) == {"upsample_2d", "spline", "bicubic"}
-    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert record["errors"][0] < record["errors"][1]
+    assert json.loads((tmp_path / "results.json").read_text())["summary"] == results["summary"]
     assert "1 of 1" in (tmp_path / "report.md").read_text()
 
 

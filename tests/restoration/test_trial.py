@@ -8,7 +8,7 @@ import pytest
 
 import mpijax as mj
 from mpijax import cli
-from mpijax.rows import Upsample, bicubic, degrade, spline_upsample
+from mpijax.rows import Upsample, degrade, spline_upsample
 from tests.restoration.matrices import UNIT, noisy, smooth_matrix
 
 SIGMA = 1e-4
@@ -50,9 +50,8 @@ def test_a_method_that_invents_what_lies_between_is_replaced_and_said_so():
         mj.restore(matrix, Upsample(2, "stride"), method="spline", noise_std=SIGMA * UNIT),
     )
     np.testing.assert_array_equal(solution.value.values, spline.value.values)
-    assert (
-        trial.replaced and trial.methods == ("through_samples", "spline", "bicubic") and trial.hidden == 14 * 13 - 7 * 7
-    )
+    assert trial.replaced and (trial.method, trial.stand_in) == ("through_samples", "spline")
+    assert trial.hidden == 14 * 13 - 7 * 7
     assert trial.errors[0] > 2 * trial.errors[1] and np.all(solution.stats.method == "spline")
     assert trial.text() in solution.value.header.restoration and spline.stats.trial is None
 
@@ -70,7 +69,7 @@ def test_a_better_method_is_used_as_it_was():
         mj.restore(matrix, task(2, "stride"), method=exact, noise_std=SIGMA * UNIT) for task in (Upsample, Untried)
     )
     trial = tried.stats.trial
-    assert not trial.replaced and trial.chosen == "exact" and trial.errors[0] < 0.8 * min(trial.errors[1:])
+    assert not trial.replaced and trial.errors[0] < 0.8 * trial.errors[1]
     assert "takes its place" not in trial.text() and trial.text() in tried.value.header.restoration
     np.testing.assert_array_equal(tried.value.values, untried.value.values)
 
@@ -86,12 +85,11 @@ def test_block_means_are_averaged_and_less_noisy():
     with pytest.warns(UserWarning, match="takes its place"):
         solution = mj.restore(matrix, Upsample(2, "box"), method=nearest, noise_std=SIGMA * UNIT)
     trial = solution.stats.trial
-    assert trial.methods == ("nearest", "bicubic", "consistent-bicubic") and trial.hidden == 8 * 12
+    assert (trial.method, trial.stand_in) == ("nearest", "bicubic") and trial.hidden == 8 * 12
     assert len(told) == 1 and told[0][0] == (24, 4, 6)
     peak = np.abs(np.asarray(matrix.rows())).max(axis=1)
     np.testing.assert_allclose(told[0][1], SIGMA * UNIT / peak / 2, rtol=1e-4)
-    best = trial.methods[int(np.argmin(trial.errors))]
-    alone = mj.restore(matrix, Upsample(2, "box"), method=best, noise_std=SIGMA * UNIT)
+    alone = mj.restore(matrix, Upsample(2, "box"), method="bicubic", noise_std=SIGMA * UNIT)
     np.testing.assert_array_equal(solution.value.values, alone.value.values)
 
 
@@ -102,10 +100,13 @@ def test_errors_are_those_of_the_hidden_voxels():
     images = images / np.abs(images).max((1, 2), keepdims=True)
     hidden = np.ones((10, 13), bool)
     hidden[::2, ::2] = False
-    for name, upsample in (("spline", spline_upsample), ("bicubic", lambda x, s: bicubic(x, s, sampling="stride"))):
+    for upsample, found in (
+        (lambda x, n: exact(x, None, None, None), trial.errors[0]),
+        (spline_upsample, trial.errors[1]),
+    ):
         guess = np.asarray(upsample(images[:, ::2, ::2], 2))[:, :10, :13]
         want = np.linalg.norm((guess - images)[:, hidden], axis=1) / np.linalg.norm(images[:, hidden], axis=1)
-        assert trial.errors[trial.methods.index(name)] == pytest.approx(np.exp(np.log(want).mean()), rel=1e-4)
+        assert found == pytest.approx(np.exp(np.log(want).mean()), rel=1e-3)
 
 
 def test_a_method_that_is_hardly_behind_is_kept_and_one_that_is_further_is_not():
@@ -124,7 +125,7 @@ def test_a_method_that_is_hardly_behind_is_kept_and_one_that_is_further_is_not()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             trials.append(mj.restore(matrix, Upsample(2, "stride"), method=method, noise_std=SIGMA * UNIT).stats.trial)
-    behind = [20 * np.log10(trial.errors[0] / min(trial.errors[1:])) for trial in trials]
+    behind = [20 * np.log10(trial.errors[0] / trial.errors[1]) for trial in trials]
     assert behind[0] < 0.5 < behind[1] and [trial.replaced for trial in trials] == [False, True]
 
 
@@ -145,7 +146,7 @@ def test_what_a_trial_is_given():
 
 def test_a_method_that_fails_is_not_chosen():
     matrix = smooth_matrix((12, 10, 1), empty=0)
-    with pytest.warns(UserWarning, match="spline takes its place|bicubic takes its place"):
+    with pytest.warns(UserWarning, match="spline takes its place"):
         solution = mj.restore(
             matrix,
             Upsample(2, "stride"),
@@ -163,7 +164,7 @@ def test_on_grids_that_are_too_small_weights_that_ship_give_way_and_named_method
         UserWarning, match="too small to hide measured voxels .* upsample_2d .* so spline takes its place"
     ):
         solution = mj.restore(matrix, "upsample", noise_std=SIGMA * UNIT)
-    assert solution.stats.trial.errors == () and np.all(solution.stats.method == "spline")
+    assert solution.stats.trial.errors is None and np.all(solution.stats.method == "spline")
     named = mj.restore(matrix, Upsample(2, "stride"), method=through_samples, noise_std=SIGMA * UNIT)
     assert not named.stats.trial.replaced and "too small" in named.value.header.restoration
     assert np.any(named.stats.method == "through_samples")

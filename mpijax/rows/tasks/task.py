@@ -29,13 +29,11 @@ class Trial:
         rows: as they would have been measured on the coarser grid (b, *u).
         sigma: complex standard deviation of their noise (b,).
         hidden: measured voxels (*s) that are to be predicted from them.
-        rivals: classical methods that are tried beside a network.
     """
 
     rows: Complex[np.ndarray, " b *u"]
     sigma: Float[np.ndarray, " b"]
     hidden: Bool[np.ndarray, " *s"]
-    rivals: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Task:
         verb: what was done to a row, "denoised"; action: what is being done, "denoising".
         by_slice: whether a row is restored slice by slice (x and y) where its grid has several along z.
         has_gaps: whether measured rows may miss positions of their own grid; their check hides as many measured ones.
-        has_trial: whether a network is tried on the rows one level coarser before it restores them, see :meth:`trial`.
+        has_trial: whether a network is tried against the stand-in one level coarser before it restores rows, see :meth:`trial`.
         rivals: classical methods that restore a row where they do better on it than a network.
         least_noise: sigma over the largest modulus below which a network gains nothing on the stand-in.
     """

@@ -92,9 +92,7 @@ class Upsample(Task):
             hidden[(slice(None, None, self.scale),) * hidden.ndim] = False
         seen = np.asarray(self.observe(rows[(slice(None), *(slice(n) for n in whole))]))
         noise = np.asarray(degraded_noise_std(sigma, (self.scale,) * hidden.ndim, sampling, "retrospective"))
-        return Trial(
-            seen, noise, hidden, ("spline", "bicubic") if sampling == "stride" else ("bicubic", "consistent-bicubic")
-        )
+        return Trial(seen, noise, hidden)
 
     def seen_extent(self, extent: Array) -> Array:
         """As many as there are whole blocks, or strides."""
