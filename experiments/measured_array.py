@@ -12,9 +12,9 @@ residual of about 3 %, one blob each, top left and centre. With ``--model`` (a r
 the rows are averaged over 2 x 2 pixels and recovered by the network and by interpolation.
 
 What `mpijax restore --task upsample` makes of the array is scored at measured pixels that are hidden from it, those between every
-second one per axis: by the weights that ship without a trial, and as it is (`mpijax.restoration.trial`), which refuses it on
-4 x 4 pixels, too few to try it, and, tried there, on the 8 x 8 of the array itself. Expected: the network is 1.7 times as far off as a spline, and the
-spline is used. Expected time: under a minute.
+second one per axis: by the weights that ship without a trial (`mpijax.restoration.trial`), and as it is. 4 x 4 pixels are too few
+to try a network, which then gives way; on the 8 x 8 of the array itself it is tried. Expected: the network is 1.7 times as far off
+as a spline, and the spline is used both times. Expected time: under a minute.
 """
 
 import json

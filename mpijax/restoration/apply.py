@@ -47,8 +47,8 @@ def restore(
 
     A network or callable that upsamples is first tried on the rows themselves, one level coarser: from every ``scale``-th measured
     voxel (from block means) it predicts the others. Where the stand-in does so better by 0.5 dB in the mean over rows, that one
-    upsamples the matrix, with a warning. On grids of fewer than 4 ``scale`` voxels along an axis nothing can be hidden: the
-    weights that ship then give way to the stand-in, a method that you name does not.
+    upsamples the matrix, with a warning. Where fewer than 4 voxels along an axis would be left, nothing can be hidden: the weights
+    that ship then give way to the stand-in, a method that you name does not.
 
     Args:
         system_matrix: matrix, rows selected; a plane or a volume of at least 4 voxels along each axis in use.
