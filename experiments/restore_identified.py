@@ -156,7 +156,7 @@ def restored_figures(
 
 METHODS: dict[str, dict[str, Any]] = {
     "wiener": {"method": "wiener", "trust": False},
-    "row by row": {},
+    "row by row": {"identify": False},
     "identified": {"identify": True},
 }
 """The last one's statistics are kept."""

@@ -8,6 +8,7 @@ from mpijax.core.record import Record
 from mpijax.core.typing import Bool, Float, Int
 from mpijax.identification.per_matrix import Identified
 from mpijax.io.snr import known_snr, system_matrix_snr
+from mpijax.restoration.trial import Tried
 from mpijax.restoration.trust import CLEAN_ROW, REASONS, RESTORED
 from mpijax.system import SystemMatrix
 from mpijax.system.facts.header import stating
@@ -33,6 +34,7 @@ class Restored(Record):
         instead: what became of the other rows, in words.
         hidden: measured voxels that were hidden for the check of a task with gaps; 0 = none.
         identified: the particle that was fitted to all rows, or None; identification: what it says, or why there is none.
+        trial: how the asked method did against the stand-in on measured voxels, one level coarser; None where that is no check.
     """
 
     residual: Float[np.ndarray, " m"]
@@ -51,6 +53,7 @@ class Restored(Record):
     hidden: int
     identified: Identified | None = None
     identification: str | None = None
+    trial: Tried | None = None
 
 
 def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:

@@ -32,6 +32,7 @@ from mpijax.rows.tasks import Inpaint as Inpaint
 from mpijax.rows.tasks import RowMethod as RowMethod
 from mpijax.rows.tasks import Task as Task
 from mpijax.rows.tasks import Trained as Trained
+from mpijax.rows.tasks import Trial as Trial
 from mpijax.rows.tasks import Upsample as Upsample
 from mpijax.rows.tasks import register_task as register_task
 from mpijax.rows.tasks import task_of as task_of

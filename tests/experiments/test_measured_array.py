@@ -21,6 +21,11 @@ def test_residuals_blobs_and_honest_recovery(tmp_path):
         assert abs(results[name]["peak_x_mm"] - x) <= 1 and abs(results[name]["peak_y_mm"] - y) <= 1
     errors = {r["method"]: r["nrmse"] for r in results["recovery"]}
     assert errors["consistent-bicubic"] < errors["bicubic"] < 0.2
+    hidden = {r["method"]: r["relative error"] for r in results["hidden"]}
+    assert hidden["upsample_2d without a trial"] > 1.5 * hidden["spline"]
+    assert hidden["mpijax restore --task upsample"] == hidden["spline"]
+    assert len(results["trials"]) == 1 and "upsample_2d is off by" in results["trials"][0]
+    assert "so spline takes its place" in results["trials"][0]
     info = mj.io.read_info(tmp_path / "files" / "system_matrix.mdf")
     assert "not documented" in info.experiment["description"] and np.all(np.isnan(info.frequencies))
     assert json.loads((tmp_path / "results.json").read_text()) == results

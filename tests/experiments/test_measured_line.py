@@ -34,10 +34,22 @@ def test_correlations_null_and_report(tmp_path, monkeypatch):
         assert min(other["correlation"]) > 0.94 and other["residual_moved"] < 0.7 * other["residual"]
     langevin, spline = results["models"]
     assert langevin["left_out"] < spline["left_out"] and langevin["jackknife"]["ffp_x"] < 1e-3
+    hidden = {(record["pattern"], record["harmonic"]): record for record in results["hidden"]}
+    both = "fitted + spline of its residual"
+    for pattern in ("one", "two neighbors", "every second"):
+        errors = hidden[pattern, "all"]["errors"]
+        assert errors[both][0] < min(errors["cubic spline"][0], errors["fitted"][0], errors["linear"][0])
+        assert hidden[pattern, "all"]["verdict"][both] == "wins"
+    assert hidden["one", 2]["verdict"]["fitted"] == "loses" and hidden["every second", 4]["verdict"]["fitted"] == "wins"
     assert json.loads((tmp_path / "results.json").read_text())["fit"]["correlation"] == fit["correlation"]
     report = (tmp_path / "report.md").read_text()
     assert "Complex correlation along the line" in report and "hardly told apart" in report
-    assert (tmp_path / "lines.png").exists() and (tmp_path / "experiment.json").exists()
+    assert "simulator or interpolation" in report
+    assert (
+        (tmp_path / "hidden.png").exists()
+        and (tmp_path / "lines.png").exists()
+        and (tmp_path / "experiment.json").exists()
+    )
 
 
 def test_null_permutes_positions_only():

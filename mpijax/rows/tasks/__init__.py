@@ -9,5 +9,6 @@ from mpijax.rows.tasks.names import task_of as task_of
 from mpijax.rows.tasks.task import Gaps as Gaps
 from mpijax.rows.tasks.task import RowMethod as RowMethod
 from mpijax.rows.tasks.task import Task as Task
+from mpijax.rows.tasks.task import Trial as Trial
 from mpijax.rows.tasks.trained import Trained as Trained
 from mpijax.rows.tasks.upsample import Upsample as Upsample

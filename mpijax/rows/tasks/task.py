@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from mpijax.core.typing import Array, Bool, Complex
+from mpijax.core.typing import Array, Bool, Complex, Float
 from mpijax.physics.scan_order import valid_voxels
 from mpijax.system import Grid
 
@@ -19,6 +19,21 @@ of the given ones."""
 
 Gaps = Callable[[jax.Array, Any, tuple[int, int, int]], jax.Array]
 """``(key, extent, shape) -> known``: draws positions that failed."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trial:
+    """A task one level coarser, whose answer was measured.
+
+    Attributes:
+        rows: as they would have been measured on the coarser grid (b, *u).
+        sigma: complex standard deviation of their noise (b,).
+        hidden: measured voxels (*s) that are to be predicted from them.
+    """
+
+    rows: Complex[np.ndarray, " b *u"]
+    sigma: Float[np.ndarray, " b"]
+    hidden: Bool[np.ndarray, " *s"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +49,7 @@ class Task:
         verb: what was done to a row, "denoised"; action: what is being done, "denoising".
         by_slice: whether a row is restored slice by slice (x and y) where its grid has several along z.
         has_gaps: whether measured rows may miss positions of their own grid; their check hides as many measured ones.
+        has_trial: whether a network is tried against the stand-in one level coarser before it restores rows, see :meth:`trial`.
         rivals: classical methods that restore a row where they do better on it than a network.
         least_noise: sigma over the largest modulus below which a network gains nothing on the stand-in.
     """
@@ -43,6 +59,7 @@ class Task:
     action: ClassVar[str]
     by_slice: ClassVar[bool] = False
     has_gaps: ClassVar[bool] = False
+    has_trial: ClassVar[bool] = False
     rivals: ClassVar[tuple[str, ...]] = ()
     least_noise: ClassVar[float] = 0.0
 
@@ -116,6 +133,15 @@ class Task:
     ) -> tuple[Complex[np.ndarray, " b *u"], Bool[np.ndarray, " *u"]]:
         """Measured rows and positions as a method is given them."""
         return rows, known
+
+    def trial(self, rows: Complex[np.ndarray, " b *s"], sigma: Float[np.ndarray, " b"]) -> Trial | None:
+        """This task with measured rows for its answer; None where there are too few voxels for it.
+
+        Args:
+            rows: measured, complete rows.
+            sigma: complex standard deviation of their noise.
+        """
+        return None
 
     def fine_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the restored rows, image axes."""

@@ -7,12 +7,13 @@ from typing import ClassVar
 import numpy as np
 
 from mpijax.core.checks import check_choice, check_count
-from mpijax.core.typing import Array, Bool, Complex
-from mpijax.rows.degradation import degrade
+from mpijax.core.typing import Array, Bool, Complex, Float
+from mpijax.rows.degradation import degrade, degraded_noise_std
 from mpijax.rows.linear import consistent_bicubic
 from mpijax.rows.resampling import bicubic
 from mpijax.rows.splines import spline_upsample
-from mpijax.rows.tasks.task import RowMethod, Task
+from mpijax.rows.tasks.task import RowMethod, Task, Trial
+from mpijax.rows.transforms import SMALLEST
 from mpijax.system import Grid
 
 
@@ -33,6 +34,7 @@ class Upsample(Task):
     verb: ClassVar[str] = "upsampled"
     action: ClassVar[str] = "upsampling"
     by_slice: ClassVar[bool] = True
+    has_trial: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count("scale", self.scale, 2)
@@ -77,6 +79,20 @@ class Upsample(Task):
     def observe(self, fine: Complex[Array, " b *t"]) -> Complex[Array, " b *s"]:
         """Block means, or every scale-th voxel from the first."""
         return degrade(fine, (self.scale,) * (fine.ndim - 1), self.sampling or "box")
+
+    def trial(self, rows: Complex[np.ndarray, " b *s"], sigma: Float[np.ndarray, " b"]) -> Trial | None:
+        """From every scale-th measured voxel the others, or from block means all; None below 4 coarser voxels along an axis."""
+        sampling, shape = self.sampling or "box", np.array(rows.shape[1:])
+        coarser, whole = self.seen_extent(shape), self.target_extent(shape)
+        if coarser.min() < SMALLEST:
+            return None
+        hidden = np.zeros(rows.shape[1:], bool)
+        hidden[tuple(slice(n) for n in whole)] = True
+        if sampling == "stride":
+            hidden[(slice(None, None, self.scale),) * hidden.ndim] = False
+        seen = np.asarray(self.observe(rows[(slice(None), *(slice(n) for n in whole))]))
+        noise = np.asarray(degraded_noise_std(sigma, (self.scale,) * hidden.ndim, sampling, "retrospective"))
+        return Trial(seen, noise, hidden)
 
     def seen_extent(self, extent: Array) -> Array:
         """As many as there are whole blocks, or strides."""
