@@ -13,6 +13,7 @@ held out (Neel and Brown together, dipolar pairs) are not.
 A run directory that holds figures of a matrix does not compute them again. Expected time: 30 minutes on two cores for a half.
 """
 
+import functools
 import json
 import sys
 import time
@@ -30,8 +31,10 @@ from experiments.support.reality_scores import problems
 from experiments.support.reality_sets import FOLDER, read_set
 from experiments.support.restoration_eval import Problem
 from experiments.support.run import parse, run_main, write_record
+from mpijax import restoration
 from mpijax.core.checks import check_choice
 from mpijax.core.files import write_text
+from mpijax.rows.tasks import task_of
 from mpijax.system import Setup
 
 
@@ -140,8 +143,7 @@ def restored_figures(
         task["missing"] = np.flatnonzero(~known.reshape(-1))
     for name, options in METHODS.items():
         began = time.perf_counter()
-        if "method" not in options and config.model is not None:
-            options = options | {"method": str(config.model)}
+        options = {"method": network(config.task, config.model)} | options
         solution = mj.restore(matrix, **task, noise_std=sigma, **options)
         figures["seconds"] = time.perf_counter() - began
         restored = np.asarray(solution.value.rows()).reshape(-1, ny, nx)
@@ -152,6 +154,12 @@ def restored_figures(
     if stats.identified is not None:
         figures |= {"chi2": stats.identified.chi2, "relaxes": stats.identified.physics.relaxes}
     return figures
+
+
+@functools.lru_cache
+def network(task: str, model: Path | None) -> restoration.Method:
+    """The network, compiled once."""
+    return restoration.find_method(task_of(task), 2, model)[0]
 
 
 METHODS: dict[str, dict[str, Any]] = {

@@ -1,7 +1,7 @@
 """One method applied to all rows of a matrix, with what the checks need to know."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -115,9 +115,8 @@ class Job:
         residual, change, spread, guessed = figures = np.zeros((4, len(images)))
         method, best = np.zeros(len(images), int), np.full(len(images), np.inf)
         chosen = np.flatnonzero(tried)
-        for number in self._order(images, sigma, chosen):
-            candidate = self.candidates[number]
-            for part, found, values, score in self._trials(candidate, images, sigma, chosen):
+        for number, trials in self._order(images, sigma, chosen):
+            for part, found, values, score in trials:
                 doubt: Any = 0.0
                 if self.guided and np.isfinite(best[part]).all():
                     hidden = None if self.hidden is None else np.count_nonzero(self.hidden) / self.hidden.size
@@ -135,17 +134,19 @@ class Job:
             method=method[:: self.slices],
         )
 
-    def _order(self, images: np.ndarray, sigma: np.ndarray, chosen: np.ndarray) -> list[int]:
-        """The candidates in the order in which they are tried: of an identified matrix the one that does best on all rows first."""
-        numbers = list(range(len(self.candidates)))
-        if not (self.guided and self.trust) or not len(chosen):
-            return numbers
-        few = chosen[:: max(1, len(chosen) // contest.POOLED)]
-        totals = [
-            sum(float(score.sum()) for *_, score in self._trials(candidate, images, sigma, few))
-            for candidate in self.candidates
+    def _order(
+        self, images: np.ndarray, sigma: np.ndarray, chosen: np.ndarray
+    ) -> Iterable[tuple[int, Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]]]:
+        """Candidates and their trials: of an identified matrix the one that does best on all rows, or a share of them, first."""
+        everything = [
+            (number, self._trials(each, images, sigma, chosen)) for number, each in enumerate(self.candidates)
         ]
-        return sorted(numbers, key=lambda number: totals[number])
+        if not (self.guided and self.trust and len(chosen)):
+            return everything
+        few = chosen[:: -(-len(chosen) // contest.POOLED)]
+        tried = [(number, list(self._trials(each, images, sigma, few))) for number, each in enumerate(self.candidates)]
+        tried.sort(key=lambda each: sum(float(score.sum()) for *_, score in each[1]))
+        return tried if len(few) == len(chosen) else [everything[number] for number, _ in tried]
 
     def _trials(
         self, candidate: Method, images: np.ndarray, sigma: np.ndarray, chosen: np.ndarray
