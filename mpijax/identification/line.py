@@ -235,7 +235,9 @@ def check_line(matrix: SystemMatrix) -> None:
         raise ValueError(
             f"the matrix carries no {missing}; the fit of a field-free line needs its angles and its sequence.{hint}"
         )
-    if matrix.scanner is not None and np.size(cast(Array, matrix.scanner.receive_coils)) != 3:
+    coils = None if matrix.scanner is None else matrix.scanner.receive_coils
+    repeated = len(np.unique(np.asarray(matrix.angles))) < len(np.asarray(matrix.angles))
+    if repeated if coils is None else np.size(cast(Array, coils)) != 3:  # files do not record coils
         raise ValueError(
             "the matrix has several receive coils at each angle; a field-free line is fitted to one coil along z."
         )

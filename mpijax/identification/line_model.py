@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import BSpline, make_interp_spline
 
-from mpijax.core.typing import Array, Complex, Float, Vector
+from mpijax.core.typing import Array, Float, Inexact, Vector
 from mpijax.identification.line import check_line, line_amplitude
 from mpijax.physics import langevin
 from mpijax.system import Grid, SystemMatrix
@@ -111,7 +111,7 @@ class LineRows:
         """Largest distance from the line [m]."""
         return float(np.hypot(*self.positions.T).max() + MARGIN * np.hypot(*PRIOR[4:6]))
 
-    def observe(self, values: Complex[Array, "... n"]) -> Complex[np.ndarray, "... c"]:
+    def observe(self, values: Inexact[Array, "... n"]) -> Inexact[np.ndarray, "... c"]:
         """Fine values as the coarse grid sees them."""
         (nx, ny, _), s = self.grid.shape, self.scale
         lead = values.shape[:-1]
@@ -139,14 +139,14 @@ class LineRows:
         x, y = ((self.positions - middle) / (np.asarray(self.grid.fov)[:2] / 2)).T
         return np.stack([x, y, x * x, x * y, y * y])
 
-    def rows(self, unit: Float[np.ndarray, " p"], bump: BSpline | None = None) -> Complex[np.ndarray, "a f n"]:
+    def rows(self, unit: Float[np.ndarray, " p"], bump: BSpline | None = None) -> Inexact[np.ndarray, "a f n"]:
         """Fine rows p(r) (S_k(u) + bump_k(u)) of the line with some parameters."""
         u, _, _ = self.distances(unit)
         return _at(self._profile(unit, bump), u) * self._coil(unit)
 
     def tangents(
         self, unit: Float[np.ndarray, " p"], bump: BSpline | None = None
-    ) -> tuple[Complex[np.ndarray, "a f n"], Complex[np.ndarray, "p a f n"]]:
+    ) -> tuple[Inexact[np.ndarray, "a f n"], Inexact[np.ndarray, "p a f n"]]:
         """Fine rows and their derivatives by all parameters: by forward mode for the profile, by the chain rule for the rest."""
         (u, turning, across), coil, terms = self.distances(unit), self._coil(unit), self.coil_terms()
         profile = self._profile(unit, bump)
@@ -188,5 +188,5 @@ class LineRows:
         return 1 + unit[PARTICLE + 3 :] @ self.coil_terms()
 
 
-def _at(spline: BSpline, u: Float[np.ndarray, "a n"]) -> Complex[np.ndarray, "a f n"]:
+def _at(spline: BSpline, u: Float[np.ndarray, "a n"]) -> Inexact[np.ndarray, "a f n"]:
     return np.moveaxis(spline(u.ravel()).reshape(*u.shape, -1), -1, 1)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.interpolate import BSpline
 
 from mpijax.core.checks import check_choice, check_count, check_finite, check_range, is_concrete
-from mpijax.core.typing import Complex, Float, HostArray
+from mpijax.core.typing import Complex, Float, HostArray, Inexact
 from mpijax.identification.line_model import PARAMETERS, PARTICLE, PRIOR, LineRows
 from mpijax.system import SystemMatrix
 
@@ -136,7 +136,8 @@ def fitted_rows(coarse: SystemMatrix, scale: int, *, sampling: str = "box", sigm
             bump = _profile(line, data, weights, unit, bump)
             unit, _ = _fitted(line, data, weights, unit, geometry, bump)
         fine, left, freedom = _adjusted(line, data, weights, unit, bump)
-    fine += noise[..., None] * _random_field(line, left * kept[..., None])
+    smooth, taken = _random_field(line, left * kept[..., None])
+    fine, freedom = fine + noise[..., None] * smooth, freedom + taken
     left = data - line.observe(fine) * weights[..., None]
     values = np.concatenate([np.exp(unit[:PARTICLE]), unit[PARTICLE:]])
     gradient, amplitude = np.exp(line.told[1:PARTICLE])
@@ -169,7 +170,7 @@ def _noise(matrix: SystemMatrix, sigma: Any) -> Float[np.ndarray, "c f"]:
     return np.where(noise > 0, noise, 1.0)
 
 
-def _factors(rows: Complex[np.ndarray, "... c"], data: Complex[np.ndarray, "... c"]) -> Complex[np.ndarray, "..."]:
+def _factors(rows: Inexact[np.ndarray, "... c"], data: Inexact[np.ndarray, "... c"]) -> Inexact[np.ndarray, "..."]:
     """One factor per row that brings it closest to the data; 0 for a row that is zero."""
     energy = np.sum(np.abs(rows) ** 2, axis=-1)
     return np.sum(np.conj(rows) * data, axis=-1) / np.where(energy > 0, energy, 1)
@@ -264,14 +265,19 @@ def _adjusted(
     return adjusted, residual - np.einsum("faj,jafc->afc", change, seen), freedom
 
 
-def _random_field(line: LineRows, left: Complex[np.ndarray, "a f c"]) -> Complex[np.ndarray, "a f n"]:
-    """The mean of a random field that is smooth over a coarse voxel, given what is left of the coarse rows; over the noise."""
+def _random_field(
+    line: LineRows, left: Complex[np.ndarray, "a f c"]
+) -> tuple[Complex[np.ndarray, "a f n"], Float[np.ndarray, " f"]]:
+    """The mean of a random field that is smooth over a coarse voxel, given what is left of the coarse rows; over the noise.
+
+    And the numbers per row that this takes.
+    """
     x = line.positions / (line.scale * line.voxel)
     covariance = np.exp(-np.sum((x[:, None] - x) ** 2, axis=-1) / 2)
     between = line.observe(covariance)  # (n, c)
     powers, modes = np.linalg.eigh(line.observe(between.T))
     powers = np.maximum(powers, 0)
-    found = np.zeros((*left.shape[:2], len(x)), complex)
+    found, taken = np.zeros((*left.shape[:2], len(x)), complex), np.zeros(left.shape[1])
     for k in range(left.shape[1]):
         seen = left[:, k] @ modes
         power = np.mean(np.abs(seen) ** 2, axis=0)
@@ -282,5 +288,6 @@ def _random_field(line: LineRows, left: Complex[np.ndarray, "a f c"]) -> Complex
 
         strength = max(STRENGTHS, key=evidence)
         if evidence(strength) > evidence(0.0) + EVIDENCE:
-            found[:, k] = (seen * strength**2 / (1 + strength**2 * powers)) @ modes.T @ between.T
-    return found
+            share = strength**2 / (1 + strength**2 * powers)
+            found[:, k], taken[k] = (seen * share) @ modes.T @ between.T, np.sum(share * powers)
+    return found, taken

@@ -49,7 +49,8 @@ def restore(
         task: :class:`mpijax.rows.tasks.Denoise`, ``Inpaint(missing)``, ``Complete(scale)`` or ``Upsample(scale, sampling)``, a task
             of your own, or the name of one: "denoise", "inpaint", "complete", "upsample".
         method: default the weights that ship; else a run directory, a weights file, the name of a classical method of the task
-            (``task.classical()``), or a callable ``(rows, known, inside, sigma) -> rows``.
+            (``task.classical()``), "fitted" (upsampling the rows of a field-free line together), or a callable
+            ``(rows, known, inside, sigma) -> rows``.
         noise_std: complex standard deviation of the noise: a number, per kept row (m,), or (c, f) [unit of the values].
         trust: whether to check every row. Without it all rows above the noise are restored.
         progress: whether to show a progress bar.
@@ -94,7 +95,10 @@ def restore(
     power = job.energy(len(images), lambda part: images[part]) / count
     reason = _worth_trying(job, noise, power, count)
     tried = reason == judge.RESTORED
-    evidence = job.run(images, noise.sigma, tried)
+    if chosen.whole is None:
+        evidence = job.run(images, noise.sigma, tried)
+    else:
+        evidence = job.together(*chosen.whole(system_matrix, task, noise.sigma * unit), unit)
     error, spread = np.full((2, len(unit)), np.nan)
     if trust:
         measured = judge.remaining_error(evidence.residual, evidence.divergence, noise.sigma, count, noise.frames)
@@ -135,7 +139,9 @@ def _worth_trying(job: Job, noise: RowNoise, power: Float[np.ndarray, " m"], cou
     """``RESTORED`` for the rows that the method is tried on, and why not for the others."""
     reason = np.full(len(power), judge.RESTORED)
     reason[noise.sigma > job.method.noise_limit] = judge.TOO_NOISY
-    reason[~judge.present(power, noise.sigma, count, noise.frames)] = judge.NOISE
+    # restored together, rows below the noise are told by the others
+    above = judge.present(power, noise.sigma, count, noise.frames) if job.method.whole is None else power > 0
+    reason[~above] = judge.NOISE
     if job.method.trained:  # the stand-in is then better, see experiments/README.md
         reason[(reason == judge.RESTORED) & (noise.sigma < job.task.least_noise)] = judge.CLEAN_ROW
     return reason

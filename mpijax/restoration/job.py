@@ -137,6 +137,25 @@ class Job:
             method=method[:: self.slices],
         )
 
+    def together(
+        self,
+        rows: Complex[np.ndarray, "m n"],
+        residual: Float[np.ndarray, " m"],
+        divergence: Float[np.ndarray, " m"],
+        unit: Float[np.ndarray, " m"],
+    ) -> Evidence:
+        """What a method of the whole matrix brought, in units of the rows' largest modulus."""
+        zero = np.zeros(len(rows))
+        shape = (len(rows) * self.slices, *self.task.fine_shape(self.known.shape))
+        return Evidence(
+            (rows / unit[:, None]).reshape(shape).astype(np.complex64),
+            residual / unit**2,
+            divergence,
+            zero,
+            zero,
+            zero.astype(int),
+        )
+
     def _try(
         self,
         method: Method,

@@ -1,12 +1,17 @@
 """A method that restores rows, and how it is applied."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mpijax.core.typing import Bool, Complex, Float
-from mpijax.rows.tasks import RowMethod
+from mpijax.rows.tasks import RowMethod, Task
+from mpijax.system import SystemMatrix
+
+WholeResult = tuple[Complex[np.ndarray, "m n"], Float[np.ndarray, " m"], Float[np.ndarray, " m"]]
+"""Restored rows, squared distance of each from its measured row, and the divergence, see :mod:`mpijax.restoration.trust`."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,8 @@ class Method:
         members: global phases to average over; 1 where the method commutes with them.
         sha256: of the weights, empty where there are none.
         classical: whether it is a classical method of the task, which stands in for others and not others for it.
+        whole: of a method that restores the rows of a matrix together, in place of ``apply``: the matrix, the task and the
+            noise of its kept rows (m,), to restored rows.
     """
 
     name: str
@@ -28,6 +35,7 @@ class Method:
     members: int = 1
     sha256: str = ""
     classical: bool = False
+    whole: Callable[[SystemMatrix, Task, Float[np.ndarray, " m"]], WholeResult] | None = None
 
     @property
     def trained(self) -> bool:
