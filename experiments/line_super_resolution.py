@@ -31,6 +31,7 @@ from scipy import stats
 from experiments.support import line_truths, transms
 from experiments.support.competitors import check_request, train_networks
 from experiments.support.run import environment, markdown_table, parse, run_main, write_record
+from experiments.support.transms_report import FITTED_ROWS as FITTED
 from experiments.support.upsampling import Case, Method, evaluate, from_upsampler
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.files import write_text
@@ -39,7 +40,6 @@ from mpijax.datasets.sources import SPLIT, field_free_line_source
 from mpijax.restoration import load_upsampler
 
 MODEL = "in model"
-FITTED = "fitted rows"
 LIMITS = {("everything", 2): 2.5, ("everything", 4): 3.0, (MODEL, 2): 0.6, (MODEL, 4): 1.2}
 """Upper 95 % limit of the mean nRMSE [%] that is aimed at."""
 
