@@ -166,6 +166,7 @@ def test_upsampling_a_field_free_line_by_a_fit(capsys, calibration, tmp_path):
     options = ["-o", out, "--task", "upsample", "--method", "fitted", "--scale", "2", "--noise-std", sigma]
     status, text = run(capsys, "restore", path, *options)
     assert status == 0 and "grid 8 x 8 x 1 -> 16 x 16 x 1" in text and "restored 12 of 12 rows" in text, text
+    assert "field-free line fitted to 12 rows" in text and "turned by" in text
     assert "by fitted" in mj.io.read_system_matrix(out).header.restoration
     status, text = run(capsys, "restore", calibration, *options)
     assert status == 2 and "only for a field-free line so far" in text and "Traceback" not in text

@@ -89,7 +89,7 @@ def restore(
     before, after = matrix.grid, restored.grid
     print(f"wrote {output}: {len(stats.trusted)} rows, grid {by(before.shape)} -> {by(after.shape)}")
     print(f"{seconds:.1f} s, {len(stats.trusted) / seconds:.0f} rows/s; {stats.noise_source}")
-    for line in _rows(stats):
+    for line in [*stats.details.splitlines(), *_rows(stats)]:
         print(line)
     if wanted.has_gaps and trust:
         print(hidden_text(stats.hidden))

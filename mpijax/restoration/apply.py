@@ -95,10 +95,12 @@ def restore(
     power = job.energy(len(images), lambda part: images[part]) / count
     reason = _worth_trying(job, noise, power, count)
     tried = reason == judge.RESTORED
+    details = ""
     if chosen.whole is None:
         evidence = job.run(images, noise.sigma, tried)
     else:
-        evidence = job.together(*chosen.whole(system_matrix, task, noise.sigma * unit), unit)
+        found = chosen.whole(system_matrix, task, noise.sigma * unit)
+        evidence, details = job.together(found, unit), found.details
     error, spread = np.full((2, len(unit)), np.nan)
     if trust:
         measured = judge.remaining_error(evidence.residual, evidence.divergence, noise.sigma, count, noise.frames)
@@ -125,6 +127,7 @@ def restore(
         noise_from_rows=noise.from_rows,
         instead=job.instead,
         hidden=0 if job.hidden is None else int(np.count_nonzero(job.hidden)),
+        details=details,
     )
 
     restored *= np.repeat(unit, slices).reshape(-1, *(1,) * (restored.ndim - 1)).astype(np.float32)

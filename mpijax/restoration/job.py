@@ -12,7 +12,7 @@ from rich.progress import track
 from mpijax.core.typing import Array, Bool, Complex, Float, Int
 from mpijax.restoration import trust as judge
 from mpijax.restoration.choose import classical
-from mpijax.restoration.method import Method, phase_average
+from mpijax.restoration.method import Method, Together, phase_average
 from mpijax.restoration.network import batch_rows
 from mpijax.rows.tasks import Task
 
@@ -137,24 +137,12 @@ class Job:
             method=method[:: self.slices],
         )
 
-    def together(
-        self,
-        rows: Complex[np.ndarray, "m n"],
-        residual: Float[np.ndarray, " m"],
-        divergence: Float[np.ndarray, " m"],
-        unit: Float[np.ndarray, " m"],
-    ) -> Evidence:
+    def together(self, found: Together, unit: Float[np.ndarray, " m"]) -> Evidence:
         """What a method of the whole matrix brought, in units of the rows' largest modulus."""
-        zero = np.zeros(len(rows))
-        shape = (len(rows) * self.slices, *self.task.fine_shape(self.known.shape))
-        return Evidence(
-            (rows / unit[:, None]).reshape(shape).astype(np.complex64),
-            residual / unit**2,
-            divergence,
-            zero,
-            zero,
-            zero.astype(int),
-        )
+        zero = np.zeros(len(unit))
+        shape = (len(unit) * self.slices, *self.task.fine_shape(self.known.shape))
+        images = (found.rows / unit[:, None]).reshape(shape).astype(np.complex64)
+        return Evidence(images, found.residual / unit**2, found.divergence, zero, zero, zero.astype(int))
 
     def _try(
         self,

@@ -10,8 +10,21 @@ from mpijax.core.typing import Bool, Complex, Float
 from mpijax.rows.tasks import RowMethod, Task
 from mpijax.system import SystemMatrix
 
-WholeResult = tuple[Complex[np.ndarray, "m n"], Float[np.ndarray, " m"], Float[np.ndarray, " m"]]
-"""Restored rows, squared distance of each from its measured row, and the divergence, see :mod:`mpijax.restoration.trust`."""
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """What a method of a whole matrix brings.
+
+    Attributes:
+        rows: restored (m, n) [unit of the matrix].
+        residual: squared distance of each from its measured row; divergence: see :mod:`mpijax.restoration.trust`.
+        details: what was found of the scan, in lines of text.
+    """
+
+    rows: Complex[np.ndarray, "m n"]
+    residual: Float[np.ndarray, " m"]
+    divergence: Float[np.ndarray, " m"]
+    details: str
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,7 @@ class Method:
     members: int = 1
     sha256: str = ""
     classical: bool = False
-    whole: Callable[[SystemMatrix, Task, Float[np.ndarray, " m"]], WholeResult] | None = None
+    whole: Callable[[SystemMatrix, Task, Float[np.ndarray, " m"]], Together] | None = None
 
     @property
     def trained(self) -> bool:

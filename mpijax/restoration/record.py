@@ -31,6 +31,7 @@ class Restored(Record):
         noise_source: where the noise is from, in words; noise_from_rows: whether the rows themselves were asked.
         instead: what became of the other rows, in words.
         hidden: measured voxels that were hidden for the check of a task with gaps; 0 = none.
+        details: what a method of the whole matrix found of the scan, in lines of text.
     """
 
     residual: Float[np.ndarray, " m"]
@@ -47,6 +48,7 @@ class Restored(Record):
     noise_from_rows: bool
     instead: str
     hidden: int
+    details: str = ""
 
 
 def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:

@@ -8,12 +8,12 @@ import numpy as np
 
 from mpijax.core.typing import Complex, Float
 from mpijax.identification import fitted_rows
-from mpijax.restoration.method import Method, WholeResult
+from mpijax.restoration.method import Method, Together
 from mpijax.rows.tasks import Task
 from mpijax.system import SystemMatrix
 
 
-def fitted(matrix: SystemMatrix, task: Task, sigma: Float[np.ndarray, " m"]) -> WholeResult:
+def fitted(matrix: SystemMatrix, task: Task, sigma: Float[np.ndarray, " m"]) -> Together:
     """Fine rows of a field-free line that is fitted to all kept rows, see :func:`mpijax.identification.fitted_rows`.
 
     Args:
@@ -33,7 +33,8 @@ def fitted(matrix: SystemMatrix, task: Task, sigma: Float[np.ndarray, " m"]) -> 
         sigma=level,
     )
     residual = found.misfit[kept] * matrix.grid.size * sigma**2
-    return np.asarray(found.system_matrix.values)[kept], residual, 2 * found.freedom[kept]
+    rows = np.asarray(found.system_matrix.values)[kept]
+    return Together(rows, residual, 2 * found.freedom[kept], found.describe())
 
 
 def _alone(*_: Any) -> Complex[np.ndarray, " b *t"]:
