@@ -175,8 +175,8 @@ def at(
 def interval(values: list[float]) -> str:
     """Mean +- half the 95 % interval of the mean."""
     if len(values) < 2:
-        return f"{np.mean(values):.2f}"
-    return f"{np.mean(values):.2f} +- {upper(values) - np.mean(values):.2f}"
+        return f"{np.mean(values):.3g}"
+    return f"{np.mean(values):.3g} +- {upper(values) - np.mean(values):.2g}"
 
 
 def upper(values: list[float]) -> float:

@@ -36,7 +36,7 @@ LEAST_VARIANCE = 1e-12
 
 STRENGTHS = np.concatenate([[0.0], np.logspace(-2.5, 1.0, 15)])
 """Standard deviations of what no deviation explains, in units of the noise, that are tried; it must be likelier than none by
-EVIDENCE."""
+EVIDENCE. Only its smoothness tells it from noise, so that a noise level that is given wrong does not bring it about."""
 
 EVIDENCE = 3.0
 
@@ -281,10 +281,12 @@ def _random_field(
     for k in range(left.shape[1]):
         seen = left[:, k] @ modes
         power = np.mean(np.abs(seen) ** 2, axis=0)
+        if not power.any():
+            continue
 
         def evidence(strength: float, power: np.ndarray = power) -> float:
-            variance = 1 + strength**2 * powers
-            return float(-len(left) * np.sum(np.log(variance) + power / variance))
+            variance = 1 + strength**2 * powers  # over that of the noise, whose own level is found as well
+            return float(-len(left) * (len(power) * np.log(np.mean(power / variance)) + np.sum(np.log(variance))))
 
         strength = max(STRENGTHS, key=evidence)
         if evidence(strength) > evidence(0.0) + EVIDENCE:
