@@ -21,6 +21,9 @@ LARGEST_STEP = np.array([0.3, 0.1, 0.1, 0.1, 2e-3, 2e-3, 0.3, 0.3, 0.3, 0.3, 0.3
 ITERATIONS, CONVERGED = 12, 0.05
 """Most steps of the fit, and the step over the standard deviation at which it stops."""
 
+BROKEN = 20.0
+"""Times the median of its harmonic by which a row is explained worse that is taken for broken and not counted."""
+
 ROUNDS = 2
 """How often profile and geometry are fitted in turn."""
 
@@ -95,6 +98,7 @@ def fitted_rows(coarse: SystemMatrix, scale: int, *, sampling: str = "box", sigm
     from all angles (empirical Bayes), so that rows that need no adjustment hardly get one.
     4. What remains of the coarse rows is not interpolated, for it is noise for the greater part, but enters through a Wiener
     filter: a smooth random field e whose strength has the largest evidence, often zero.
+    A row that the first step explains 20 times worse than is usual in its harmonic does not count; it is predicted from the others.
 
     Args:
         coarse: matrix with sequence, scanner and angles of a field-free line in the plane z = 0 and one coil; kept rows count.
@@ -123,22 +127,30 @@ def fitted_rows(coarse: SystemMatrix, scale: int, *, sampling: str = "box", sigm
     noise = _noise(coarse, sigma)
     kept = np.ones(noise.shape, bool) if coarse.row_mask is None else np.asarray(coarse.row_mask)
     weights = kept / noise
-    data = measured * weights[..., None]
+    data = whole = measured * weights[..., None]
     if not np.any(data):
         raise ValueError("all kept rows are zero everywhere; select rows with a signal.")
     with jax.enable_x64(True):
         unit = _start(line, data, weights)
-        unit, stds = _fitted(line, data, weights, unit, np.ones(len(unit), bool), None)
-        plain = float(np.sum(np.abs(data - _scaled(line, data, weights, unit)) ** 2) / data[kept].size)
+        everything = np.ones(len(unit), bool)
+        unit, stds = _fitted(line, data, weights, unit, everything, None)
+        distance = np.mean(np.abs(data - _scaled(line, data, weights, unit)) ** 2, axis=-1)
+        usual = np.ma.median(np.ma.masked_where(weights == 0, distance), axis=0)
+        broken = distance > BROKEN * np.ma.filled(usual, np.inf)
+        if broken.any():
+            weights, data = np.where(broken, 0, weights), np.where(broken[..., None], 0, data)
+            unit, stds = _fitted(line, data, weights, unit, everything, None)
+            distance = np.mean(np.abs(data - _scaled(line, data, weights, unit)) ** 2, axis=-1)
+        plain = float(np.mean(distance[weights > 0]))
         bump = None
         geometry = np.arange(len(unit)) >= PARTICLE
         for _ in range(ROUNDS):
             bump = _profile(line, data, weights, unit, bump)
             unit, _ = _fitted(line, data, weights, unit, geometry, bump)
         fine, left, freedom = _adjusted(line, data, weights, unit, bump)
-    smooth, taken = _random_field(line, left * kept[..., None])
+    smooth, taken = _random_field(line, left * (weights > 0)[..., None])
     fine, freedom = fine + noise[..., None] * smooth, freedom + taken
-    left = data - line.observe(fine) * weights[..., None]
+    left = whole - line.observe(fine) * (kept / noise)[..., None]
     values = np.concatenate([np.exp(unit[:PARTICLE]), unit[PARTICLE:]])
     gradient, amplitude = np.exp(line.told[1:PARTICLE])
     return FittedRows(
@@ -221,6 +233,8 @@ def _profile(line: LineRows, data: np.ndarray, weights: np.ndarray, unit: np.nda
     third = np.diff(np.eye(count), 3, axis=0)
     found = np.zeros((count, data.shape[1]), complex)
     for k, factor in enumerate(factors.T):
+        if not factor.any():  # no row of this harmonic counts
+            continue
         size, turn = np.abs(factor), np.exp(-1j * np.angle(factor))
         design = (basis * size[:, None, None]).transpose(1, 0, 2).reshape(count, -1)
         normal, toward = design @ design.T, design @ (residual[:, k] * turn[:, None]).ravel()

@@ -175,6 +175,16 @@ def test_left_out_rows_do_not_count_and_noise_levels_do():
     )
 
 
+def test_a_harmonic_of_which_no_row_counts():
+    fine = true_rows()
+    mask = np.ones((12, 3), bool)
+    mask[:, 1], mask[:8, 2] = False, False
+    found = fitted_rows(replace(measured(fine, 2, sigma=0.03), row_mask=mask), 2, sigma=0.03).system_matrix.values
+    want = np.asarray(fine.values)[:, [0, 2]]
+    assert np.linalg.norm(found[:, [0, 2]] - want) < 0.01 * np.linalg.norm(want)
+    assert np.all(np.isfinite(found)) and not np.any(found[:, 1])
+
+
 def test_what_is_missing_or_wrong_is_named():
     coarse = measured(true_rows(), 2)
     faults = [
@@ -216,6 +226,9 @@ def test_rows_that_the_line_cannot_explain_are_left_to_bicubic():
     coarse = replace(coarse, values=values)
     solution = mj.restore(coarse, "upsample", scale=2, method="fitted", noise_std=0.03)
     np.testing.assert_array_equal(np.flatnonzero(~solution.stats.trusted), [10])
+    others = np.arange(12) != 3
+    want = np.asarray(true_rows().values)[others]
+    assert np.linalg.norm(np.asarray(solution.value.values)[others] - want) < 0.01 * np.linalg.norm(want)
     image = np.asarray(solution.value.values)[3, 1].reshape(16, 16)
     np.testing.assert_allclose(image, np.asarray(bicubic(values[3, 1].reshape(8, 8), 2)), atol=1e-4)
 
