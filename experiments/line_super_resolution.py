@@ -4,9 +4,9 @@ Command:  python -m experiments.line_super_resolution [--preset standard | smoke
 
 In model are test matrices of the TranSMS paper's Table I (``validation`` ones on the development half); the other families draw
 gradient and diameter inside the ranges that the networks are trained on and change what :mod:`experiments.support.line_truths`
-says: log-normal sizes, field-dependent relaxation, a sloped receive coil, a wrong file, all of these together, and an unruly
-scanner besides, whose angles have no profile in common. Noise as in `transms_simulated`: 30 dB of the coarse matrix, a sample of
-S x S voxels.
+says: log-normal sizes, field-dependent relaxation, a sloped receive coil, a wrong file, all of these together; an unruly scanner
+besides, whose angles have no profile in common; Brownian rotation by the Fokker-Planck equation, with coil and file. Noise as in
+`transms_simulated`: 30 dB of the coarse matrix, a sample of S x S voxels.
 
 What each method is told: "fitted rows" the file's geometry, the noise and all rows together; the networks one row and its noise
 (and 66 matrices of the model to train on, seen at the same noise); both bicubic ones one row. Networks are the ``quick`` ones of
@@ -51,7 +51,7 @@ class Config:
     Attributes:
         run_dir: where results go; figures that are there are kept, unfinished trainings of the same settings continued.
         part: test or development; nothing may be chosen on the first.
-        families: in model, sizes, relax, coils, file, everything, unruly.
+        families: in model, sizes, relax, coils, file, everything, unruly, brown.
         scales: upsampling factors.
         count: matrices of every family.
         networks: trained and compared, of srcnn, vdsr, mdsr, smrnet, transms, vrfnet, consistent_unet.

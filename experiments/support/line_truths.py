@@ -15,6 +15,7 @@ import mpijax as mj
 from experiments.support.transms import Matrices
 from mpijax.datasets import FieldFreeLineItem
 from mpijax.datasets.samplers.field_free_line import FREQUENCY
+from mpijax.system import line_sequence
 
 SEEDS = {"development": 19_101, "test": 19_102}
 """Of the two halves."""
@@ -39,7 +40,11 @@ CURVATURE, JITTER, DRIFT, SAG, BOW = 0.1, np.deg2rad(0.3), 0.01, 0.03, 0.05
 every angle and, relative, of the amplitude at every angle; changes from center to edge of the selection field, to lower slopes or
 higher ones (cubic), and of the drive field's amplitude."""
 
-NODES_PER_VOXEL, STEPS, PERIODS, QUADRATURE = 16, 1024, 3, 9
+SHELL, VISCOSITY = (2e-9, 8e-9), 1e-3
+"""Thickness of the shell of Brownian particles [m], in water [Pa s]."""
+
+NODES_PER_VOXEL, BROWN_NODES, STEPS, PERIODS, QUADRATURE = 16, 4, 1024, 3, 9
+"""BROWN_NODES: per voxel, where the Fokker-Planck equation is solved at each."""
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "sizes": ("sizes",),
@@ -48,6 +53,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "file": ("file",),
     "everything": ("sizes", "relax", "coils", "file"),
     "unruly": ("sizes", "relax", "coils", "file", "unruly"),
+    "brown": ("brown", "coils", "file"),
 }
 """Family -> what is not as in the file."""
 
@@ -60,6 +66,7 @@ class LineTruth:
         spread: of ln d; tau: relaxation time [s]; 0 = none.
         slope: change of sensitivity (x, y) [1/m]; curvature: along the same direction squared [1/m^2].
         scale: true over recorded gradient and amplitude; turn [rad] and shift [m] of the true line.
+        shell: of Brownian particles [m], by the Fokker-Planck equation; 0 = none, and no spread or tau beside it.
         jitter, drift: of every angle [rad] and amplitude (60,); sag, bow: relative changes at the edge of the selection field and
             of the drive field's amplitude.
     """
@@ -76,6 +83,7 @@ class LineTruth:
     drift: Any = field(default=0.0)
     sag: float = 0.0
     bow: float = 0.0
+    shell: float = 0.0
 
     @property
     def gradient(self) -> float:
@@ -104,7 +112,7 @@ class LineTruth:
 
     def _at(self, u: np.ndarray, drive: np.ndarray, half: float, harmonics: np.ndarray) -> np.ndarray:
         """Rows (a, f, n) at distances and relative amplitudes (a, n): splines in the one, a parabola in the other."""
-        step = half / 16 / NODES_PER_VOXEL
+        step = half / 16 / (BROWN_NODES if self.shell else NODES_PER_VOXEL)
         nodes = np.arange(-np.abs(u).max() - 4 * step, np.abs(u).max() + 5 * step, step)
 
         def table(amplitude: float) -> np.ndarray:
@@ -121,6 +129,8 @@ class LineTruth:
     def _profile(self, u: np.ndarray, harmonics: np.ndarray, drive: float) -> np.ndarray:
         """i k mhat_k(u), (n, f), in double precision."""
         gradient, amplitude = self.item.gradient * self.scale[0], self.item.amplitude * self.scale[1] * drive
+        if self.shell:
+            return self._brown(u, harmonics, gradient, amplitude)
         phases = 2 * np.pi * np.arange(STEPS) / STEPS
         ratios, weights = _sizes(self.spread)
         total = np.zeros((len(u), len(harmonics)), complex)
@@ -130,6 +140,19 @@ class LineTruth:
             xi = beta * (gradient * u + amplitude * np.sin(phases)[:, None])  # (t, n)
             total += weight * (self._moment(xi).T @ transform)
         return total
+
+    def _brown(self, u: np.ndarray, harmonics: np.ndarray, gradient: float, amplitude: float) -> np.ndarray:
+        """Rows (n, f) of Brownian rotation; at angle 0 the distance from the line is y."""
+        rotation = mj.Brown(
+            hydrodynamic_diameter=self.item.core_diameter + 2 * self.shell, viscosity=VISCOSITY, collinear=True
+        )
+        step = float(u[1] - u[0])
+        grid = mj.Grid.create((1, len(u), 1), (step, len(u) * step, step), (0, float(u.mean()), 0))
+        line, drive = mj.Scanner.field_free_line(gradient), line_sequence(amplitude, FREQUENCY)
+        particle = replace(self.item.particle, dynamics=rotation.checked(self.item.particle))
+        found = mj.simulate_field_free_line(line, drive, particle, grid, angles=[0.0], harmonics=harmonics.tolist())
+        rows = np.asarray(found.values, complex)[0].T
+        return rows / np.abs(rows).max()
 
     def _moment(self, xi: np.ndarray) -> np.ndarray:
         """Over the last period (t, n), of d m/dt = (L(xi) - m)/tau(xi): exact for a target and rate that hold during a step."""
@@ -162,7 +185,7 @@ def _draw(effects: tuple[str, ...], seed: int, number: int) -> LineTruth:
     item = FieldFreeLineItem(float(rng.uniform(*GRADIENTS)), float(rng.uniform(*DIAMETERS)))
     spread, tau, direction = rng.uniform(*SPREAD), np.exp(rng.uniform(*np.log(RELAXATION))), rng.uniform(0, 2 * np.pi)
     signs, jitter, drift = rng.choice((-1.0, 1.0), 8), rng.normal(size=60), rng.normal(size=60)
-    half = 16e-3
+    half, shell = 16e-3, float(rng.uniform(*SHELL))
     changes: dict[str, dict[str, Any]] = {
         "sizes": {"spread": float(spread)},
         "relax": {"tau": float(tau)},
@@ -172,6 +195,7 @@ def _draw(effects: tuple[str, ...], seed: int, number: int) -> LineTruth:
             "turn": float(TURN_ERROR * signs[2]),
             "shift": tuple(SHIFT_ERROR * signs[3:5]),
         },
+        "brown": {"shell": shell},
         "unruly": {
             "curvature": float(CURVATURE / half**2 * signs[5]),
             "jitter": JITTER * jitter,

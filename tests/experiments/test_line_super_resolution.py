@@ -46,6 +46,16 @@ def test_every_effect_does_what_it_says():
     assert 0.01 * scale < np.abs(wide - plain).max() < scale
 
 
+def test_brownian_rotation_is_far_from_equilibrium_and_one_function_of_the_distance():
+    brown, plain = rows(shell=5e-9), rows()
+    factor = np.sum(brown * plain.conj(), (0, 2)) / np.sum(np.abs(plain) ** 2, (0, 2))
+    apart = np.linalg.norm(brown - factor[:, None] * plain, axis=(0, 2)) / np.linalg.norm(brown, axis=(0, 2))
+    assert np.all(apart > 0.1)
+    images = brown.reshape(60, 8, 8, 8)
+    turned = images[0][:, ::-1].swapaxes(-1, -2)  # y at angle 0 is -x at a right angle
+    np.testing.assert_allclose(images[30], turned, atol=1e-4 * np.abs(brown).max())
+
+
 def test_families_share_their_draws_and_files_say_what_was_drawn():
     one, other = (line_truths.draw(family, "development", 2) for family in ("coils", "everything"))
     assert [t.item for t in one] == [t.item for t in other] and one[0].tau == 0 < other[0].tau
