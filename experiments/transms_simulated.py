@@ -36,7 +36,7 @@ from experiments.support.competitors import (
     weights_of,
 )
 from experiments.support.run import parse, run_main, write_record
-from experiments.support.transms_report import FITTED
+from experiments.support.transms_report import FITTED, FITTED_ROWS
 from experiments.support.upsampling import evaluate
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.files import write_text
@@ -77,7 +77,7 @@ class Config:
         matrices: how many of the 66 train; None = all.
         test_matrices: how many of the 34 are tested on, spread over both kinds; None = all.
         image_matrices: test matrices that phantoms are reconstructed with.
-        slow: whether compressed sensing and the fitted simulator are run, on the matrices of the images.
+        slow: whether rows are fitted, and compressed sensing and the fitted simulator run on the matrices of the images.
         seed: of weights and noise; the split is always the same.
         progress: whether to show progress bars.
     """
@@ -166,6 +166,8 @@ def at_scale(config: Config, scale: int, matrices: transms.Matrices, groups: lis
             (network,), source, scale, runs / name, config.recipe, options={network: options}, **settings
         )
         methods[label] = trained[NETWORKS[network]]
+    if config.slow:
+        methods[FITTED_ROWS] = transms.fitted_line
     cases = transms.simulated_cases(matrices, task, config.snr_db, config.snr_of, config.seed)
     with_images = min(config.image_matrices, len(cases))
     records, recovered = evaluate(cases, methods, keep=with_images)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,3 +151,22 @@ def test_a_measurement_is_no_calibration_and_the_input_is_kept(capsys, calibrati
     assert status == 2 and "calibration" in text and text.count("\n") == 1, text
     status, text = run(capsys, "restore", calibration, "-o", calibration, "--task", "denoise", "--model", "dct-soft")
     assert status == 2 and "would be overwritten" in text, text
+
+
+def test_upsampling_a_field_free_line_by_a_fit(capsys, calibration, tmp_path):
+    """A line's file carries what the fit needs; another calibration does not, and is told so in one line."""
+    grid = mj.Grid.create((8, 8, 1), (32e-3, 32e-3, 1e-3))
+    line = mj.simulate_field_free_line(
+        0.7, 11e-3, mj.system.line_angles(6), mj.Particle.create(22e-9), grid, harmonics=(2, 3), samples=64
+    )
+    path, out, rng = tmp_path / "line.mdf", tmp_path / "fine.mdf", np.random.default_rng(0)
+    sigma = 1e-2 * float(np.abs(line.values).max())
+    noise = sigma * (rng.normal(size=(*line.values.shape, 2)) @ [1, 1j]) / np.sqrt(2)
+    mj.io.write_system_matrix(path, replace(line, values=line.values + noise))
+    options = ["-o", out, "--task", "upsample", "--method", "fitted", "--scale", "2", "--noise-std", sigma]
+    status, text = run(capsys, "restore", path, *options)
+    assert status == 0 and "grid 8 x 8 x 1 -> 16 x 16 x 1" in text and "restored 12 of 12 rows" in text, text
+    assert "field-free line fitted to 12 rows" in text and "turned by" in text
+    assert "by fitted" in mj.io.read_system_matrix(out).header.restoration
+    status, text = run(capsys, "restore", calibration, *options)
+    assert status == 2 and "only for a field-free line so far" in text and "Traceback" not in text

@@ -18,6 +18,7 @@ from mpijax.metrics import best_scale
 from mpijax.viz import plot_learning_curve, plot_reconstructions, plot_rows, save
 
 FITTED = "fitted simulator (inverse crime)"
+FITTED_ROWS = "fitted rows"
 HIDDEN = ("consistent-bicubic", "strided bicubic", FITTED)
 """Methods that the figures leave out, for room."""
 
@@ -84,6 +85,7 @@ def _matrix_tables(
     text += ["Interpolation without noise:", "", markdown_table(_clean(interpolation)), ""]
     if config.slow:
         text += [
+            "Fitted rows are told the geometry of the scan, the noise and all rows of the matrix; networks one row and its noise. "
             f"Compressed sensing and the fitted simulator are run on the {config.image_matrices} matrices of the images only. The "
             "latter knows the physics that made the data: a bound, not a competitor.",
             "",

@@ -14,6 +14,7 @@ from mpijax.core.interpolation import keys_kernel
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float, HostArray, HostScalar, Vector
 from mpijax.identification.gains import counted, solve_gains
+from mpijax.identification.problem import check_measured
 from mpijax.identification.search import fit
 from mpijax.system import Grid, Particle, Scanner, SystemMatrix, line_sequence, simulate_field_free_line
 
@@ -158,8 +159,9 @@ def fit_field_free_line(coarse: SystemMatrix, scale: int = 1, *, starts: int = 4
         TypeError: something other than a system matrix, or under a transformation.
     """
     _check_request(coarse, scale, starts)
-    particle = _check_line(coarse)
-    amplitude = _amplitude(coarse)
+    check_line(coarse)
+    particle = _line_particle(coarse)
+    amplitude = line_amplitude(coarse)
     fine = coarse.grid.refine((scale, scale, 1))
     angles = np.asarray(coarse.angles, np.float64)
     distances = np.asarray(fine.positions)[:, :2] @ np.stack([-np.sin(angles), np.cos(angles)])  # (n, a)
@@ -225,20 +227,23 @@ def _check_request(coarse: object, scale: int, starts: int) -> None:
     check_count("starts", starts)
 
 
-def _check_line(matrix: SystemMatrix) -> Particle:
-    """The particle whose diameter is searched; raises ValueError where the matrix is not that of a line that can be fitted."""
-    sequence, particle = matrix.sequence, matrix.particle or Particle.create()
+def check_line(matrix: SystemMatrix) -> None:
+    """Raise ValueError where the matrix is not that of a field-free line that can be fitted."""
+    check_measured(matrix)
+    sequence = matrix.sequence
     if matrix.angles is None or sequence is None:
         missing = "angles" if matrix.angles is None else "sequence"
         hint = " Use mpijax.fit for a Lissajous sequence." if matrix.angles is None else ""
         raise ValueError(
             f"the matrix carries no {missing}; the fit of a field-free line needs its angles and its sequence.{hint}"
         )
-    if matrix.scanner is not None and np.size(cast(Array, matrix.scanner.receive_coils)) != 3:
+    coils = None if matrix.scanner is None else matrix.scanner.receive_coils
+    repeated = len(np.unique(np.asarray(matrix.angles))) < len(np.asarray(matrix.angles))
+    if repeated if coils is None else np.size(cast(Array, coils)) != 3:  # files do not record coils
         raise ValueError(
             "the matrix has several receive coils at each angle; a field-free line is fitted to one coil along z."
         )
-    if not _amplitude(matrix) > 1e-7:
+    if not line_amplitude(matrix) > 1e-7:
         raise ValueError(
             f"the sequence drives with {np.asarray(sequence.amplitude).tolist()} T; the line is moved by a field along z."
         )
@@ -254,6 +259,11 @@ def _check_line(matrix: SystemMatrix) -> Particle:
             f"the grid has shape {matrix.grid.shape} around z = {float(matrix.grid.center[2]):g} m; the line is fitted in the "
             "plane z = 0 alone."
         )
+
+
+def _line_particle(matrix: SystemMatrix) -> Particle:
+    """The particle whose diameter is searched."""
+    particle = matrix.particle or Particle.create()
     if not (isinstance(particle, Particle) and particle.is_langevin and particle.size_spread is None):
         raise ValueError(
             "the matrix records particles with anisotropy or a spread of sizes; only Langevin particles of one size are fitted."
@@ -261,7 +271,7 @@ def _check_line(matrix: SystemMatrix) -> Particle:
     return particle
 
 
-def _amplitude(matrix: SystemMatrix) -> float:
+def line_amplitude(matrix: SystemMatrix) -> float:
     """Of the drive field along z [T]."""
     sequence: Any = matrix.sequence
     return float(np.abs(np.asarray(sequence.amplitude)[2]))
@@ -280,7 +290,7 @@ def _weights(matrix: SystemMatrix) -> Float[np.ndarray, "c f"]:
 def _simulate(matrix: SystemMatrix, gradient: float, particle: Particle, grid: Grid, angles: Vector) -> SystemMatrix:
     """The scan of ``matrix`` with another gradient, particle, grid and angles, in float64."""
     sequence: Any = matrix.sequence
-    drive = line_sequence(_amplitude(matrix), sequence.base_frequency / sequence.dividers[2], matrix.n_samples)
+    drive = line_sequence(line_amplitude(matrix), sequence.base_frequency / sequence.dividers[2], matrix.n_samples)
     return simulate_field_free_line(
         Scanner.field_free_line(gradient),
         drive,

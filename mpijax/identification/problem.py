@@ -19,6 +19,18 @@ from mpijax.system.facts.identity import matched_positions
 MEMORY = 2**27
 """Working memory of one evaluation with all its tangents, in bytes."""
 
+FITTED_TEXT = "with rows of one particle fitted to the whole matrix"
+"""How the header of a restored matrix says that a fit made its rows."""
+
+
+def check_measured(matrix: SystemMatrix) -> None:
+    """Raise ValueError where a fit made the rows."""
+    if FITTED_TEXT in (matrix.header.restoration or ""):
+        raise ValueError(
+            f"this matrix was restored {FITTED_TEXT}; a fit would find that particle again, and call it certain. Fit the matrix "
+            "as it was measured."
+        )
+
 
 @pytree
 class Found:

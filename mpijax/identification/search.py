@@ -16,8 +16,7 @@ from mpijax.core.typing import Matrix, Values, Vector
 from mpijax.identification.gains import counted
 from mpijax.identification.least_squares import Search, levenberg_marquardt
 from mpijax.identification.parameters import DYNAMICS, PARTICLE, Box, apply, field_free_point, own_numbers, search_box
-from mpijax.identification.per_matrix import FITTED_TEXT
-from mpijax.identification.problem import Found, Problem, coils_of
+from mpijax.identification.problem import Found, Problem, check_measured, coils_of
 from mpijax.identification.result import UNDETERMINED, Fit, summarize, uncertainty
 from mpijax.system import Dynamics, Grid, LissajousSequence, Particle, Scanner, SystemMatrix
 
@@ -107,11 +106,7 @@ def fit(
             f"system_matrix is a {type(system_matrix).__name__}; fit() needs a SystemMatrix, which "
             "mpijax.io.read_system_matrix(path) reads from an MDF file."
         )
-    if FITTED_TEXT in (system_matrix.header.restoration or ""):
-        raise ValueError(
-            f"this matrix was restored {FITTED_TEXT}; a fit would find that particle again, and call it certain. Fit the matrix "
-            "as it was measured."
-        )
+    check_measured(system_matrix)
     if not is_concrete((system_matrix, scanner, sequence, particle)):
         raise TypeError("fit() searches on the host; call it outside jit, grad and vmap.")
     scanner = _given("scanner", scanner, system_matrix.scanner)

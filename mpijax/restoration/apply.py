@@ -11,7 +11,8 @@ from rich.console import Console
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Bool, Complex, Float, Int
 from mpijax.datasets.measured import frequency_ranks
-from mpijax.identification.per_matrix import FITTED_TEXT, Identified
+from mpijax.identification.per_matrix import Identified
+from mpijax.identification.problem import FITTED_TEXT
 from mpijax.restoration import trust as judge
 from mpijax.restoration.choose import find_method
 from mpijax.restoration.guided import guided
@@ -59,7 +60,8 @@ def restore(
         task: :class:`mpijax.rows.tasks.Denoise`, ``Inpaint(missing)``, ``Complete(scale)`` or ``Upsample(scale, sampling)``, a task
             of your own, or the name of one: "denoise", "inpaint", "complete", "upsample".
         method: default the weights that ship; else a run directory, a weights file, the name of a classical method of the task
-            (``task.classical()``), or a callable ``(rows, known, inside, sigma) -> rows``.
+            (``task.classical()``), "fitted" (upsampling the rows of a field-free line together), or a callable
+            ``(rows, known, inside, sigma) -> rows``.
         noise_std: complex standard deviation of the noise: a number, per kept row (m,), or (c, f) [unit of the values].
         trust: whether to check every row, and upsamplers as a whole. Without it all rows above the noise are restored.
         progress: whether to show a progress bar.
@@ -114,9 +116,13 @@ def restore(
     if trial is not None and trial.replaced:
         reason = _worth_trying(job, noise, power, count)
     tried = reason == judge.RESTORED
-    if identify and chosen.trained and trust:
-        job, found, said = _identified(job, system_matrix, images, noise, identify)
-    evidence = job.run(images, noise.sigma, tried)
+    if chosen.whole is not None:
+        together = chosen.whole(system_matrix, task, noise.sigma * unit)
+        evidence, said = job.together(together, unit), together.details
+    else:
+        if identify and chosen.trained and trust:
+            job, found, said = _identified(job, system_matrix, images, noise, identify)
+        evidence = job.run(images, noise.sigma, tried)
     error, spread = np.full((2, len(unit)), np.nan)
     if trust:
         measured = judge.remaining_error(evidence.residual, evidence.divergence, noise.sigma, count, noise.frames)
@@ -181,7 +187,9 @@ def _worth_trying(job: Job, noise: RowNoise, power: Float[np.ndarray, " m"], cou
     """``RESTORED`` for the rows that the method is tried on, and why not for the others."""
     reason = np.full(len(power), judge.RESTORED)
     reason[noise.sigma > job.method.noise_limit] = judge.TOO_NOISY
-    reason[~judge.present(power, noise.sigma, count, noise.frames)] = judge.NOISE
+    # restored together, rows below the noise are told by the others
+    above = judge.present(power, noise.sigma, count, noise.frames) if job.method.whole is None else power > 0
+    reason[~above] = judge.NOISE
     if job.method.trained:  # the stand-in is then better, see experiments/README.md
         reason[(reason == judge.RESTORED) & (noise.sigma < job.task.least_noise)] = judge.CLEAN_ROW
     return reason
@@ -191,7 +199,7 @@ def _tried_out(
     job: Job, images: Complex[np.ndarray, " b *s"], noise: RowNoise, wanted: Bool[np.ndarray, " m"], proven: bool
 ) -> tuple[Job, Tried | None]:
     """The job, by the stand-in where that predicts the measured rows better; said in a warning."""
-    if job.method.classical or not (job.trust and job.task.has_trial):
+    if job.method.classical or job.method.whole is not None or not (job.trust and job.task.has_trial):
         return job, None
     chosen = np.repeat(wanted, job.slices)
     method, trial = try_out(job.task, job.method, images[chosen], np.repeat(noise.sigma, job.slices)[chosen], proven)
@@ -291,6 +299,8 @@ def _text(job: Job, stats: Restored) -> str:
         parts.append(f"{job.instead}: " + ", ".join(f"{n} {why}" for why, n in found.items()))
     if stats.identified is not None and np.any(np.isin(stats.method, [method.name for method in job.guided])):
         parts.append(f"{FITTED_TEXT} ({stats.identified.summary()})")
+    elif job.method.whole is not None:
+        parts.append(FITTED_TEXT)
     if stats.trial is not None:
         parts.append(stats.trial.text())
     if job.task.has_gaps and job.trust:

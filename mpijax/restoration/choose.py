@@ -5,6 +5,7 @@ from pathlib import Path
 from mpijax.core.assets import asset_path
 from mpijax.restoration.method import Method
 from mpijax.restoration.network import load_network
+from mpijax.restoration.whole import WHOLE
 from mpijax.rows.tasks import TASKS, Complete, Denoise, Inpaint, RowMethod, Task, Upsample
 
 SHIPPED: tuple[tuple[Task, int, str], ...] = (
@@ -33,20 +34,23 @@ def find_method(
     Args:
         task: what is asked for.
         dimensions: of the rows, 2 or 3.
-        method: None = the weights that ship; a run directory or weights file; the name of a classical method of the task; a
-            :class:`Method`; or a callable ``(rows, known, inside, sigma) -> rows``.
+        method: None = the weights that ship; a run directory or weights file; the name of a classical method of the task,
+            or of one that restores all rows together (:mod:`mpijax.restoration.whole`); a :class:`Method`; or a callable
+            ``(rows, known, inside, sigma) -> rows``.
 
     Raises:
         ValueError: no weights ship for this, or the given ones were trained for something else.
         FileNotFoundError: there is neither a method nor a file of this name.
     """
-    names = tuple(task.classical())
+    names = (*task.classical(), *(name for of, name in WHOLE if of == task.name))
     if isinstance(method, Method):
         return method, task.settled(method.name)
     if callable(method):
         name = getattr(method, "__name__", type(method).__name__)
         return Method(name, method), task.settled(name)
     if method is not None:
+        if (task.name, str(method)) in WHOLE:
+            return WHOLE[task.name, str(method)], task.settled(str(method))
         if str(method) in names:
             return classical(task, str(method))
         if any(str(method) in other().classical() for other in TASKS.values()):

@@ -13,7 +13,7 @@ from mpijax.core.typing import Array, Bool, Complex, Float, Int
 from mpijax.restoration import contest
 from mpijax.restoration import trust as judge
 from mpijax.restoration.choose import classical
-from mpijax.restoration.method import Method, phase_average
+from mpijax.restoration.method import Method, Together, phase_average
 from mpijax.restoration.network import batch_rows
 from mpijax.rows.tasks import Task
 
@@ -173,6 +173,13 @@ class Job:
                 values,
                 values[3] / sigma[part] ** 2 if hidden else values[0] / sigma[part] ** 2 + values[1],
             )
+
+    def together(self, found: Together, unit: Float[np.ndarray, " m"]) -> Evidence:
+        """What a method of the whole matrix brought, in units of the rows' largest modulus."""
+        zero = np.zeros(len(unit))
+        shape = (len(unit) * self.slices, *self.task.fine_shape(self.known.shape))
+        images = (found.rows / unit[:, None]).reshape(shape).astype(np.complex64)
+        return Evidence(images, found.residual / unit**2, found.divergence, zero, zero, zero.astype(int))
 
     def _try(
         self,

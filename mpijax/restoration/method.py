@@ -7,7 +7,24 @@ from pathlib import Path
 import numpy as np
 
 from mpijax.core.typing import Bool, Complex, Float, Int
-from mpijax.rows.tasks import RowMethod
+from mpijax.rows.tasks import RowMethod, Task
+from mpijax.system import SystemMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """What a method of a whole matrix brings.
+
+    Attributes:
+        rows: restored (m, n) [unit of the matrix].
+        residual: squared distance of each from its measured row; divergence: see :mod:`mpijax.restoration.trust`.
+        details: what was found of the scan, in lines of text.
+    """
+
+    rows: Complex[np.ndarray, "m n"]
+    residual: Float[np.ndarray, " m"]
+    divergence: Float[np.ndarray, " m"]
+    details: str
 
 
 @dataclass(frozen=True)
@@ -22,6 +39,8 @@ class Method:
         sha256: of the weights, empty where there are none.
         classical: whether it is a classical method of the task, which stands in for others and not others for it.
         of_rows: of a method that belongs to the rows of one matrix: their numbers (b,) -> the method for them; else None.
+        whole: of a method that restores the rows of a matrix together, in place of ``apply``: the matrix, the task and the
+            noise of its kept rows (m,), to restored rows.
     """
 
     name: str
@@ -31,6 +50,7 @@ class Method:
     sha256: str = ""
     classical: bool = False
     of_rows: Callable[[Int[np.ndarray, " b"]], RowMethod] | None = None
+    whole: Callable[[SystemMatrix, Task, Float[np.ndarray, " m"]], Together] | None = None
 
     def at(self, numbers: Int[np.ndarray, " b"]) -> "Method":
         """The method for rows of these numbers."""

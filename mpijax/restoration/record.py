@@ -33,7 +33,8 @@ class Restored(Record):
         noise_source: where the noise is from, in words; noise_from_rows: whether the rows themselves were asked.
         instead: what became of the other rows, in words.
         hidden: measured voxels that were hidden for the check of a task with gaps; 0 = none.
-        identified: the particle that was fitted to all rows, or None; identification: what it says, or why there is none.
+        identified: the particle that was fitted to all rows, or None; identification: what a fit of the whole matrix found, or why
+            there is none.
         trial: how the asked method did against the stand-in on measured voxels, one level coarser; None where that is no check.
     """
 

@@ -121,7 +121,7 @@ def simulate_field_free_line(
     Source: TranSMS paper, section IV-A (60 angles, harmonics 2 to 9, 23.2 kHz).
     """
     check_model(particle)
-    strength = _line_strength(scanner)
+    strength = line_strength(scanner)
     if sum(sequence.active) != 1:
         raise ValueError(
             f"the sequence drives {sum(sequence.active)} axes; a line is driven along one: line_sequence(amplitude)."
@@ -197,7 +197,7 @@ def simulate_field_free_line(
     )
 
 
-def _line_strength(scanner: Scanner) -> Scalar:
+def line_strength(scanner: Scanner) -> Scalar:
     """|G| [T/m] of G (z e + e z), e in the x-y plane."""
     gradient = scanner.gradient
     if scanner.selection_field is not None:

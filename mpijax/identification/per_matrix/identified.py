@@ -30,9 +30,6 @@ POOR = 1.3
 SIZES = (0.75, 1.2)
 """Diameters, over the fitted one, of cores that stand for a spread of sizes."""
 
-FITTED_TEXT = "with rows of one particle fitted to the whole matrix"
-"""How the header of a restored matrix says that a fit made its rows; :func:`mpijax.fit` refuses it."""
-
 WORDS = {
     "gradient": "gradient along {}",
     "shift": "position along {}",

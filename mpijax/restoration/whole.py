@@ -1,0 +1,45 @@
+"""Methods that restore the rows of a matrix together: they are told the whole matrix and what it records of its scan."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mpijax.core.typing import Complex, Float
+from mpijax.identification import fitted_rows
+from mpijax.restoration.method import Method, Together
+from mpijax.rows.tasks import Task
+from mpijax.system import SystemMatrix
+
+
+def fitted(matrix: SystemMatrix, task: Task, sigma: Float[np.ndarray, " m"]) -> Together:
+    """Fine rows of a field-free line that is fitted to all kept rows, see :func:`mpijax.identification.fitted_rows`.
+
+    Args:
+        matrix: coarse, of a rotated field-free line.
+        task: upsampling.
+        sigma: complex standard deviation of the kept rows' noise [unit of the values]; rows that are zero do not count.
+    """
+    kept = np.ones(matrix.values.shape[:2], bool) if matrix.row_mask is None else np.asarray(matrix.row_mask)
+    level = np.zeros(kept.shape)
+    level[kept] = sigma
+    counted = kept & np.any(np.asarray(matrix.values) != 0, axis=-1)
+    options: Any = task
+    found = fitted_rows(
+        replace(matrix, row_mask=counted, background=None, snr=None),
+        options.scale,
+        sampling=options.sampling or "box",
+        sigma=level,
+    )
+    residual = found.misfit[kept] * matrix.grid.size * sigma**2
+    rows = np.asarray(found.system_matrix.values)[kept]
+    return Together(rows, residual, 2 * found.freedom[kept], found.describe())
+
+
+def _alone(*_: Any) -> Complex[np.ndarray, " b *t"]:
+    raise ValueError("method = fitted restores the rows of a matrix together; give mpijax.restore a SystemMatrix.")
+
+
+WHOLE: Mapping[tuple[str, str], Method] = {("upsample", "fitted"): Method("fitted", _alone, whole=fitted)}
+"""Task and name -> method."""
