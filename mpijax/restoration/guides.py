@@ -17,10 +17,16 @@ ROUNDS = 40
 """Of the search for the variances."""
 
 FIRST = 0.1
-"""Standard deviation of a coefficient that the search starts from: a tenth of the prior of the fit."""
+"""Standard deviation of a coefficient that the search starts from."""
 
 LEAST, TINY = 1e-12, 1e-30
-"""Least variance, and what keeps the factor of a row that is not simulated finite."""
+"""Least variance, and least modulus."""
+
+WEAKEST = 0.01
+"""Least power of a row's signal over that of its noise that guides are scaled to."""
+
+NOTHING = 1e-10
+"""Power of a guide, over that of the strongest, that is nothing but rounding."""
 
 TEACHERS = 200
 """Most rows that the variances are found from, the strongest over their noise."""
@@ -31,7 +37,8 @@ class Estimator:
     """Linear estimates c = (A^H A/sigma^2 + 1/v)^-1 A^H y/sigma^2 of the rows of one matrix, with real coefficients c.
 
     Attributes:
-        seen: guides where rows are measured; fine: where the answer is wanted; both times ``factor``.
+        seen: guides where rows are measured; fine: where the answer is wanted. Both are in the phase of the fitted row, and every
+            guide has the root mean square of the row's signal.
         gram: of the guides of every row over the positions ``known``, (m, g, g).
         variances: v (2 g,), of s, d_k, i s, i d_k.
     """
@@ -57,9 +64,9 @@ class Estimator:
             values: measured rows; known: which of their positions were measured.
             sigma: complex standard deviation of the noise of every row (m,).
         """
-        rows = seen.rows * known
-        factor = np.sum(np.conj(rows) * values, axis=1) / (np.sum(np.abs(rows) ** 2, axis=1) + TINY)
-        bases = [_basis(guides, factor) for guides in ((seen,) if fine is seen else (seen, fine))]
+        signal = np.mean(np.abs(values[:, known]) ** 2, axis=1) - sigma**2
+        scale = _scale(seen, values, known) * np.sqrt(np.maximum(signal, WEAKEST * sigma**2))[:, None]
+        bases = [_basis(guides, scale) for guides in ((seen,) if fine is seen else (seen, fine))]
         one = Estimator(bases[0], bases[-1], known, _gram(bases[0], known), np.ones(2 * bases[0].shape[1]))
         power = np.sum(np.abs(values * known) ** 2, axis=1) / sigma**2
         teachers = np.argsort(-power, kind="stable")[:TEACHERS]
@@ -95,10 +102,21 @@ class Estimator:
         return normal, 2 * np.concatenate([onto.real, onto.imag], 1)
 
 
-def _basis(guides: Guides, factor: Complex[np.ndarray, " m"]) -> Complex[np.ndarray, "m g n"]:
+def _scale(
+    guides: Guides, values: Complex[np.ndarray, "m n"], known: Bool[np.ndarray, " n"]
+) -> Complex[np.ndarray, "m g"]:
+    """What gives every guide a root mean square of one, and the phase of the fitted row's factor."""
+    product = np.sum(np.conj(guides.rows) * values * known, axis=1)
+    phase = np.where(np.abs(product) > 0, product / np.maximum(np.abs(product), TINY), 1)
+    power = [np.mean(np.abs(each[:, known]) ** 2, axis=1) for each in (guides.rows, *guides.changes)]
+    largest = max(float(each.max()) for each in power)
+    return (phase / np.sqrt(np.stack(power) + NOTHING * largest)).T
+
+
+def _basis(guides: Guides, scale: Complex[np.ndarray, "m g"]) -> Complex[np.ndarray, "m g n"]:
     """The guides of every row in its unit and phase."""
     whole = np.concatenate([guides.rows[None], guides.changes]).swapaxes(0, 1)
-    return (whole * factor[:, None, None]).astype(np.complex64)
+    return (whole * scale[..., None]).astype(np.complex64)
 
 
 def _gram(basis: Complex[np.ndarray, "m g n"], known: Bool[np.ndarray, " n"]) -> Complex[np.ndarray, "m g g"]:
@@ -109,8 +127,8 @@ def _gram(basis: Complex[np.ndarray, "m g n"], known: Bool[np.ndarray, " n"]) ->
 def _variances(normal: Float[np.ndarray, "m a a"], right: Float[np.ndarray, "m a"]) -> Float[np.ndarray, " a"]:
     """Variances that maximize the evidence of all rows.
 
-    v_k = sum_r c_rk^2 / (sum_r (1 - C_rkk/v_k) + 2), the 2 from a prior that prefers small ones, uniform in 1/v: without a need
-    they vanish. Those of the fitted row itself, of any factor, stay one.
+    v_k = sum_r c_rk^2 / (sum_r (1 - C_rkk/v_k) + 1/2), the half from a prior that prefers small ones: without a need they vanish.
+    Those of the fitted row itself, of any factor, stay one.
 
     Source: D. MacKay, Neural Comput. 4 (1992) 415.
     """
@@ -122,7 +140,7 @@ def _variances(normal: Float[np.ndarray, "m a a"], right: Float[np.ndarray, "m a
         covariance = np.linalg.inv(normal + np.diag(1 / variances))
         mean = np.einsum("mab,mb->ma", covariance, right)
         kept = np.sum(1 - np.einsum("maa->ma", covariance) / variances, axis=0)
-        moved = np.sum(mean**2, axis=0) / (np.maximum(kept, 0) + 2)
+        moved = np.sum(mean**2, axis=0) / (np.maximum(kept, 0) + 0.5)
         # half a step: whole ones go back and forth between coefficients that stand for each other
         new = np.maximum(np.sqrt(variances * moved), LEAST)
         new[factors] = 1.0

@@ -35,6 +35,9 @@ PER_KIND = 2
 EXPLAINED = 1.05
 """chi^2 per degree of freedom, or one and three standard deviations of it, below which no other start or dynamics are tried."""
 
+BETTER = 0.5
+"""Neel rotation is taken where it leaves less than this share of what chi^2 has beyond one in equilibrium."""
+
 Progress = Callable[[str], Any]
 
 
@@ -124,7 +127,10 @@ def identify_rows(
     best = min(found, key=lambda each: each.match.total)
     equilibrium = best.chi2
     if dynamics == "neel" or (dynamics == "auto" and not best.explained):
-        best = min([best, *_neel(told, found, rows, points, coils, progress)], key=lambda each: each.chi2)
+        late = _neel(told, found, rows, points, coils, progress)
+        chosen_late = min(late, key=lambda each: each.chi2, default=best)
+        if dynamics == "neel" or chosen_late.chi2 - 1 < BETTER * (best.chi2 - 1):
+            best = chosen_late
     at = best.match
     most: int = NEEL_VOXELS if best.physics.relaxes else VOXELS
     return Identified(
