@@ -11,7 +11,7 @@ from mpijax.core.typing import Complex, Float
 POOLED = 128
 """About how many rows the first choice is made on."""
 
-DOUBT = 2.0
+DOUBT = 3.5
 """Standard deviations of the difference of two estimates by which a row must speak for another method."""
 
 
