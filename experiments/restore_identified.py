@@ -25,6 +25,7 @@ import jax
 import numpy as np
 
 import mpijax as mj
+from experiments.figures.identified import plot_identified
 from experiments.support import identified_report
 from experiments.support.reality_families import BY_NAME, FAMILIES
 from experiments.support.reality_scores import problems
@@ -36,6 +37,7 @@ from mpijax.core.checks import check_choice
 from mpijax.core.files import write_text
 from mpijax.rows.tasks import task_of
 from mpijax.system import Setup
+from mpijax.viz import save
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def main(config: Config) -> dict[str, Any]:
     write_record(config.run_dir, "restore_identified", config)
     text = identified_report.report(results, config.task, config.half)
     write_text(folder / "report.md", text)
+    picture = plot_identified(results, {name: identified_report.kind(name) for name in results})
+    save(picture, folder / "figures" / "identified.png")
     print(text)
     return {"families": results}
 
