@@ -15,7 +15,7 @@ from mpijax.identification.per_matrix.identified import Identified
 from mpijax.identification.per_matrix.match import FIRST_TALK, Match, Rows, Simulator, n_coil_numbers, search
 from mpijax.identification.per_matrix.numbers import Start, free_of, names_of
 from mpijax.identification.per_matrix.rows import Physics, value_and_slopes
-from mpijax.identification.per_matrix.starts import dictionary, misfit
+from mpijax.identification.per_matrix.starts import dictionary, late_dictionary, misfit
 
 DYNAMICS = ("auto", "equilibrium", "neel")
 """What is tried: "auto" begins with the equilibrium, and tries Neel rotation where that does not explain the rows."""
@@ -26,11 +26,11 @@ MOST_ROWS, CANDIDATES = 60, 200
 VOXELS, NEEL_VOXELS = 256, 48
 """Most positions of a fit."""
 
-STEPS, NEEL_STEPS = 12, 8
+STEPS, NEEL_STEPS = 12, 16
 """Most steps of a search."""
 
-PER_KIND = 2
-"""Searches from fluid, and from immobilized particles."""
+PER_KIND, NEEL_STARTS = 2, 3
+"""Searches in equilibrium from fluid, and from immobilized particles, and searches with Neel rotation."""
 
 EXPLAINED = 1.05
 """chi^2 per degree of freedom, or one and three standard deviations of it, below which no other start or dynamics are tried."""
@@ -127,7 +127,7 @@ def identify_rows(
     best = min(found, key=lambda each: each.match.total)
     equilibrium = best.chi2
     if dynamics == "neel" or (dynamics == "auto" and not best.explained):
-        late = _neel(told, found, rows, points, coils, progress)
+        late = _neel(told, rows, points, coils, progress)
         chosen_late = min(late, key=lambda each: each.chi2, default=best)
         if dynamics == "neel" or chosen_late.chi2 - 1 < BETTER * (best.chi2 - 1):
             best = chosen_late
@@ -166,39 +166,39 @@ def _simulator(
 
 
 def _best_starts(told: Told, rows: Rows, points: np.ndarray, names: tuple[str, ...]) -> list[Start]:
-    zero, physics, starts = np.zeros(len(names)), Physics.equilibrium(), dictionary()
-    scores = [
-        misfit(value_and_slopes(zero, told, start, points, rows.bins, physics, names, slopes=False)[0], rows)
-        for start in starts
-    ]
-    order = [starts[i] for i in np.argsort(scores, kind="stable")]
+    order = _ranked(dictionary(), told, rows, points, Physics.equilibrium(), names)
     kinds = [[start for start in order if bool(start.fluid) is kind][:PER_KIND] for kind in (True, False)]
     return [*kinds[0], *kinds[1]]
 
 
-def _neel(
-    told: Told,
-    found: list[Reached],
-    rows: Rows,
-    points: np.ndarray,
-    coils: int,
-    progress: Progress,
-) -> list[Reached]:
-    """Searches with Neel rotation, on fewer positions, from the best equilibrium of either kind."""
+def _ranked(
+    starts: list[Start], told: Told, rows: Rows, points: np.ndarray, physics: Physics, names: tuple[str, ...]
+) -> list[Start]:
+    """Particles by how well they explain rows without any correction, those that cannot be simulated left out."""
+    zero, scores = np.zeros(len(names)), []
+    for start in starts:
+        value, _ = value_and_slopes(zero, told, start, points, rows.bins, physics, names, slopes=False)
+        scores.append(misfit(value, rows) if np.isfinite(value).all() else np.inf)
+    order = np.argsort(scores, kind="stable")
+    return [starts[i] for i in order if np.isfinite(scores[i])]
+
+
+def _neel(told: Told, rows: Rows, points: np.ndarray, coils: int, progress: Progress) -> list[Reached]:
+    """Searches with Neel rotation, on fewer positions.
+
+    They have a dictionary of their own: an equilibrium that was bent to late rows leads astray.
+    """
     physics, names = Physics.neel(), names_of(told, relaxes=True)
     voxels = _spread(np.flatnonzero(rows.known), NEEL_VOXELS)
-    few, place = rows.at(voxels), names.index("time_scale")
+    few = rows.at(voxels)
+    progress("comparing with a dictionary of particles with Neel rotation")
+    starts = _ranked(late_dictionary(), told, few, points[voxels], physics, names)[:NEEL_STARTS]
+    first = np.concatenate([np.zeros(len(names)), _first_coils(told, len(few.unit))])
     result: list[Reached] = []
-    tried = set()
-    for each in sorted(found, key=lambda each: each.match.total):
-        start, fluid = each.start, bool(each.start.fluid)
-        if fluid in tried:
-            continue
-        tried.add(fluid)
-        progress(f"fitting Neel rotation of {'fluid' if fluid else 'immobilized'} particles")
-        free = np.concatenate([free_of(names, fluid), np.ones(coils, bool)])
+    for number, start in enumerate(starts):
+        progress(f"fitting Neel rotation, start {number + 1} of {len(starts)}")
+        free = np.concatenate([free_of(names, bool(start.fluid)), np.ones(coils, bool)])
         simulate = _simulator(told, start, points[voxels], few.bins, physics, names)
-        first = np.insert(each.match.numbers, place, 0.0)
         reached = Reached(search(simulate, first, free, few, coils, NEEL_STEPS), start, physics, names)
         if np.isfinite(reached.match.total):
             result.append(reached)

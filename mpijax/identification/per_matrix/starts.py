@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mpijax.core.constants import BOLTZMANN
 from mpijax.core.typing import Complex
 from mpijax.identification.per_matrix.match import FLOOR, Rows
 from mpijax.identification.per_matrix.numbers import Start
@@ -14,24 +15,37 @@ IMMOBILIZED = [(d, 4e3) for d in (18e-9, 22e-9)]
 AXES = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1)]
 """Easy axes of immobilized ones: along the edges of a cube, and across them."""
 
-MODULATION = 0.8
+MODULATION, TEMPERATURE = 0.8, 293.0
 
 
 def dictionary() -> list[Start]:
     """24 particles, fluid and immobilized."""
 
-    def start(diameter: float, constant: float, axis: tuple[int, int, int], fluid: bool) -> Start:
-        along = np.asarray(axis, np.float32)
-        return Start(
-            np.float32(diameter),
-            np.float32(constant),
-            np.float32(MODULATION),
-            along / np.linalg.norm(along),
-            np.asarray(fluid),
-        )
+    fluid = [_start(*each, AXES[0], True) for each in FLUID]
+    return fluid + [_start(*each, axis, False) for each in IMMOBILIZED for axis in AXES]
 
-    fluid = [start(*each, AXES[0], True) for each in FLUID]
-    return fluid + [start(*each, axis, False) for each in IMMOBILIZED for axis in AXES]
+
+def late_dictionary() -> list[Start]:
+    """45 particles with Neel rotation, by their reduced anisotropy."""
+
+    def start(diameter: float, alpha: float, axis: tuple[int, int, int], fluid: bool) -> Start:
+        volume = np.pi / 6 * diameter**3
+        return _start(diameter, alpha * BOLTZMANN * TEMPERATURE / volume, axis, fluid)
+
+    fluid = [start(d, alpha, AXES[0], True) for d in (16e-9, 19e-9, 22e-9) for alpha in (4.0, 7.0, 10.0)]
+    immobilized = [start(d, alpha, axis, False) for d in (17e-9, 20e-9) for alpha in (5.0, 9.0) for axis in AXES]
+    return fluid + immobilized
+
+
+def _start(diameter: float, constant: float, axis: tuple[int, int, int], fluid: bool) -> Start:
+    along = np.asarray(axis, np.float32)
+    return Start(
+        np.float32(diameter),
+        np.float32(constant),
+        np.float32(MODULATION),
+        along / np.linalg.norm(along),
+        np.asarray(fluid),
+    )
 
 
 def misfit(signals: Complex[np.ndarray, "c f n"], rows: Rows) -> float:
