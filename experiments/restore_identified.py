@@ -115,7 +115,19 @@ def main(config: Config) -> dict[str, Any]:
     return {"families": results}
 
 
-def calibration(told: Setup, channel: np.ndarray, bins: np.ndarray, values: np.ndarray) -> mj.SystemMatrix:
+def every_second(grid: mj.Grid) -> mj.Grid:
+    """Every second position of the axes in use, from the first."""
+    shape, fov = np.asarray(grid.shape), np.asarray(grid.fov, float)
+    step, used = fov / shape, shape > 1
+    count = np.where(used, -(-shape // 2), 1)
+    center = np.asarray(grid.center, float) + np.where(used, step / 2 - fov / 2 + step * (count - 1), 0)
+    nx, ny, nz = (int(n) for n in count)
+    return mj.Grid.create((nx, ny, nz), np.where(used, 2 * step * count, fov), center)
+
+
+def calibration(
+    told: Setup, grid: mj.Grid, channel: np.ndarray, bins: np.ndarray, values: np.ndarray
+) -> mj.SystemMatrix:
     """A system matrix of a few rows (r, n), with what its file says."""
     different = np.unique(bins)
     whole = np.zeros((3, len(different), values.shape[1]), np.complex64)
@@ -125,7 +137,7 @@ def calibration(told: Setup, channel: np.ndarray, bins: np.ndarray, values: np.n
     single = jax.tree.map(lambda leaf: np.asarray(leaf), (told.scanner, told.sequence))
     scanner, sequence = single
     return mj.SystemMatrix.create(
-        whole, sequence.frequencies[different], told.grid(), frequency_indices=different, scanner=scanner,
+        whole, sequence.frequencies[different], grid, frequency_indices=different, scanner=scanner,
         sequence=sequence, row_mask=kept,
     )  # fmt: skip
 
@@ -138,7 +150,12 @@ def restored_figures(
     images, clean = (values[index][:, :ny, :nx] for values in (problem.images, problem.clean))
     known = problem.known[index[0]][:ny, :nx]
     order = np.lexsort((bins, channel))  # as the matrix keeps its rows
-    matrix = calibration(told, channel[order], bins[order], images[order].reshape(len(index), -1))
+    grid, measured = told.grid(), images
+    if config.task == "complete":
+        grid, measured = every_second(grid), images[:, ::2, ::2]
+        ny, nx = (2 * n - 1 for n in measured.shape[1:])  # as far as the measured positions reach
+        clean, known = clean[:, :ny, :nx], known[:ny, :nx]
+    matrix = calibration(told, grid, channel[order], bins[order], measured[order].reshape(len(index), -1))
     sigma = problem.sigma[index][order].astype(float)
     counted = np.ones_like(known) if known.all() else ~known
     figures: dict[str, Any] = {"psnr": {}, "rows": len(index), "voxels": int(counted.sum())}

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from experiments.restore_identified import Config, main
+import mpijax as mj
+from experiments.restore_identified import Config, every_second, main
 from experiments.support.identified_report import difference, harmed, kind
 
 
@@ -39,3 +40,10 @@ def test_harm_counts_changed_rows_only():
 
 def test_held_out_families_are_named():
     assert kind("both") == "held out" and kind("brown_1") == "out of it" and kind("coils") == "in the fit's model"
+
+
+def test_a_coarse_calibration_has_every_second_position():
+    grid = mj.Grid.create((7, 6, 1), (21e-3, 12e-3, 1e-3), (2e-3, -1e-3, 0.0))
+    fine = np.asarray(grid.positions).reshape(6, 7, 3)
+    coarse = np.asarray(every_second(grid).positions).reshape(3, 4, 3)
+    np.testing.assert_allclose(coarse, fine[::2, ::2], atol=1e-9)
