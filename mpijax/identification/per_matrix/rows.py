@@ -17,7 +17,7 @@ from mpijax.physics.dynamics.table import Table
 from mpijax.system import Neel
 from mpijax.system.engines import phase_nodes, time_domain
 
-NODES = {2: 32, 3: 20}
+NODES = {2: 32, 3: 14}
 """Phases per driven axis at which equilibrium moments are simulated; with fewer driven axes as in two."""
 
 POINTS, BINS = 64, 16
