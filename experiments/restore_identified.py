@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 import mpijax as mj
@@ -134,11 +133,10 @@ def calibration(
     kept = np.zeros(whole.shape[:2], bool)
     at = channel, np.searchsorted(different, bins)
     whole[at], kept[at] = values, True
-    single = jax.tree.map(lambda leaf: np.asarray(leaf), (told.scanner, told.sequence))
-    scanner, sequence = single
+    sequence = told.sequence
     return mj.SystemMatrix.create(
-        whole, sequence.frequencies[different], grid, frequency_indices=different, scanner=scanner,
-        sequence=sequence, row_mask=kept,
+        whole, sequence.frequencies[different], grid, frequency_indices=different,
+        scanner=told.scanner, sequence=sequence, row_mask=kept,
     )  # fmt: skip
 
 

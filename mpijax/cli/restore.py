@@ -66,11 +66,11 @@ def restore(
         background: subtracted first: auto (mean of the background frames, unless done before), none, mean or interpolate.
         snr_threshold: leave out rows below this SNR (0 = keep all).
         min_frequency: leave out rows below this frequency [kHz].
+        trust: check every row, and whether an upsampler predicts measured voxels that are hidden from it; without it all rows above
+            the noise are restored by the method.
         identify: fit one particle, and what is wrong with the file, to all rows first; its rows compete with the network's. Needs
             gradient, drive amplitudes and dividers in the file, and takes up to a minute, two more where Neel rotation is tried.
         dynamics: of that particle: auto (equilibrium; Neel rotation where that fails), equilibrium or neel.
-        trust: check every row, and whether an upsampler predicts measured voxels that are hidden from it; without it all rows above
-            the noise are restored by the method.
         figure: picture of rows before and after; not given = the output's name with .png.
         draw: whether to draw it.
     """

@@ -1,7 +1,6 @@
 """Calibrations drawn from a prior while a network trains."""
 
 from dataclasses import asdict, dataclass, is_dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -105,8 +104,8 @@ class Calibrations:
                 f"{type(pairs).__name__} makes pairs of rows on one grid; with calibrations of many grids use RandomCorruption."
             )
         low, *shapes = map(self._cube, (self.smallest, *sorted(self.boxes)))
-        stream = partial(self._stream, imperfections=self.imperfections)
-        return stream(pair, nested_buckets(low, *shapes), batch_size, key, self.slots, self.rows_per_matrix)
+        buckets = nested_buckets(low, *shapes)
+        return self._stream(pair, buckets, batch_size, key, self.slots, self.rows_per_matrix, self.imperfections)
 
     def held_out(self) -> Rows | None:
         """8 usable rows of each of a few matrices in the largest box, drawn with a seed of their own."""

@@ -28,7 +28,7 @@ class Imperfections:
     """Receive coils, selection fields and sizes that are not ideal.
 
     s_c = sum_j (delta_cj + x (1 - delta_cj)) (1 + g_c . u) [(1 - w) s_j(d, B) + w s_j(r d, B)], u the position over half the
-    field of view. Each of the three effects is present in ``share`` of the matrices, independently; a range None leaves it out.
+    field of view. Each of the four effects is present in ``share`` of the matrices, independently; a range None leaves it out.
 
     Attributes:
         coil_slope: length of g_c, drawn with a direction in space of its own for every channel.

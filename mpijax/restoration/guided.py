@@ -71,11 +71,9 @@ def guided(
     if not np.isfinite(fine.rows).all():
         return None, "not identified: the fitted rows cannot be simulated at all positions"
     shape = task.fine_shape(images.shape[1:])
-    seen = fine if shape == images.shape[1:] else _observed(fine, task, shape)
     laid, at = task.lay_out(images, known)
-    laid_out = laid.shape[1:] == shape
-    if laid_out:  # a task with gaps: the method is given rows of the fine grid
-        seen = fine
+    laid_out = laid.shape[1:] == shape  # the method is given rows of the fine grid, with gaps or without
+    seen = fine if laid_out else _observed(fine, task, shape)
     flat, there = laid.reshape(len(laid), -1), np.asarray(at).reshape(-1)
     estimator = Estimator.learned(seen, fine, flat, there, sigma)
     methods = [_method(FITTED, estimator, shape, residual=False)]

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import jax
 import numpy as np
 import pytest
 
@@ -177,7 +176,7 @@ def test_with_a_wrong_sigma_no_fitted_row_is_believed(wrong):
     except ValueError as error:
         assert "no row would change" in str(error)
     else:
-        assert "fitted" not in set(methods)
+        assert not {"fitted", "fitted + wiener"} & set(methods)
 
 
 def test_restore_says_why_it_did_not_identify():
@@ -185,4 +184,3 @@ def test_restore_says_why_it_did_not_identify():
     bare = replace(matrix, sequence=None)
     solution = mj.restore(bare, "denoise", noise_std=np.full(len(clean), NOISE))
     assert solution.stats.identified is None and "dividers" in solution.stats.identification
-    assert jax.tree.leaves(solution.value)

@@ -62,7 +62,6 @@ class Identified:
         numbers: all numbers, those of the coils last, in standard deviations of their priors; free: those that were fitted.
         curvature: normal equations at the minimum, without the prior.
         chi2: sum |residual|^2/sigma^2 per degree of freedom; equilibrium_chi2: the same of the best equilibrium.
-        freedom: complex degrees of freedom of chi2.
         rows: kept rows that were fitted; voxels: positions that were.
         seconds: that it took.
     """
@@ -76,7 +75,6 @@ class Identified:
     curvature: Float[np.ndarray, "p p"]
     chi2: float
     equilibrium_chi2: float
-    freedom: float
     rows: Int[np.ndarray, " k"]
     voxels: int
     seconds: float

@@ -107,19 +107,8 @@ def identify_rows(
     few, points = rows.at(voxels), np.asarray(told.points)
     physics, names = Physics.equilibrium(), names_of(told, relaxes=False)
     progress("comparing with a dictionary of particles")
-    coils = n_coil_numbers(told.n_channels, len(axes))
     starts = _best_starts(told, few, points[voxels], names)
-    found: list[Reached] = []
-    for number, start in enumerate(starts):
-        progress(f"fitting the equilibrium, start {number + 1} of {len(starts)}")
-        first = np.concatenate([np.zeros(len(names)), _first_coils(told, len(axes))])
-        free = np.concatenate([free_of(names, bool(start.fluid)), np.ones(coils, bool)])
-        simulate = _simulator(told, start, points[voxels], few.bins, physics, names)
-        reached = Reached(search(simulate, first, free, few, coils, STEPS), start, physics, names)
-        if np.isfinite(reached.match.total):
-            found.append(reached)
-        if found and found[-1].explained:
-            break
+    found = _searches(starts, told, few, points[voxels], physics, names, STEPS, progress)
     if not found:
         raise ValueError(
             "no particle of the dictionary can be simulated in the fields of this calibration; check its facts."
@@ -127,7 +116,7 @@ def identify_rows(
     best = min(found, key=lambda each: each.match.total)
     equilibrium = best.chi2
     if dynamics == "neel" or (dynamics == "auto" and not best.explained):
-        late = _neel(told, rows, points, coils, progress)
+        late = _neel(told, rows, points, progress)
         chosen_late = min(late, key=lambda each: each.chi2, default=best)
         if dynamics == "neel" or chosen_late.chi2 - 1 < BETTER * (best.chi2 - 1):
             best = chosen_late
@@ -135,8 +124,8 @@ def identify_rows(
     most: int = NEEL_VOXELS if best.physics.relaxes else VOXELS
     return Identified(
         told=told, start=best.start, names=best.names, physics=best.physics, numbers=at.numbers,
-        free=np.concatenate([free_of(best.names, bool(best.start.fluid)), np.ones(coils, bool)]), curvature=at.curvature,
-        chi2=best.chi2, equilibrium_chi2=equilibrium, freedom=best.freedom,
+        free=_free(best.names, best.start, len(at.numbers) - len(best.names)), curvature=at.curvature,
+        chi2=best.chi2, equilibrium_chi2=equilibrium,
         rows=chosen, voxels=min(most, int(np.count_nonzero(known))), seconds=time.perf_counter() - began,
     )  # fmt: skip
 
@@ -183,7 +172,7 @@ def _ranked(
     return [starts[i] for i in order if np.isfinite(scores[i])]
 
 
-def _neel(told: Told, rows: Rows, points: np.ndarray, coils: int, progress: Progress) -> list[Reached]:
+def _neel(told: Told, rows: Rows, points: np.ndarray, progress: Progress) -> list[Reached]:
     """Searches with Neel rotation, on fewer positions.
 
     They have a dictionary of their own: an equilibrium that was bent to late rows leads astray.
@@ -193,18 +182,37 @@ def _neel(told: Told, rows: Rows, points: np.ndarray, coils: int, progress: Prog
     few = rows.at(voxels)
     progress("comparing with a dictionary of particles with Neel rotation")
     starts = _ranked(late_dictionary(), told, few, points[voxels], physics, names)[:NEEL_STARTS]
-    first = np.concatenate([np.zeros(len(names)), _first_coils(told, len(few.unit))])
-    result: list[Reached] = []
+    return _searches(starts, told, few, points[voxels], physics, names, NEEL_STEPS, progress)
+
+
+def _searches(
+    starts: list[Start],
+    told: Told,
+    rows: Rows,
+    points: np.ndarray,
+    physics: Physics,
+    names: tuple[str, ...],
+    steps: int,
+    progress: Progress,
+) -> list[Reached]:
+    """One search after another, until one leaves nothing to explain; those that cannot be simulated are left out."""
+    coils, found = n_coil_numbers(told.n_channels, len(rows.unit)), []
+    first = np.concatenate([np.zeros(len(names)), _first_coils(told, len(rows.unit))])
     for number, start in enumerate(starts):
-        progress(f"fitting Neel rotation, start {number + 1} of {len(starts)}")
-        free = np.concatenate([free_of(names, bool(start.fluid)), np.ones(coils, bool)])
-        simulate = _simulator(told, start, points[voxels], few.bins, physics, names)
-        reached = Reached(search(simulate, first, free, few, coils, NEEL_STEPS), start, physics, names)
-        if np.isfinite(reached.match.total):
-            result.append(reached)
-        if result and result[-1].explained:
-            break
-    return result
+        what = "Neel rotation" if physics.relaxes else "the equilibrium"
+        progress(f"fitting {what}, start {number + 1} of {len(starts)}")
+        simulate = _simulator(told, start, points, rows.bins, physics, names)
+        reached = search(simulate, first, _free(names, start, coils), rows, coils, steps)
+        if np.isfinite(reached.total):
+            found.append(Reached(reached, start, physics, names))
+            if found[-1].explained:
+                break
+    return found
+
+
+def _free(names: tuple[str, ...], start: Start, coils: int) -> np.ndarray:
+    """Which numbers are fitted, those of the coils last."""
+    return np.concatenate([free_of(names, bool(start.fluid)), np.ones(coils, bool)])
 
 
 def _first_coils(told: Told, axes: int) -> np.ndarray:

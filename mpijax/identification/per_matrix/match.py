@@ -113,16 +113,13 @@ class Match:
 
     Attributes:
         numbers: coordinates, of the particle and the geometry, then of the coils.
-        model: simulated rows (r, n), the largest value of all channels about one; slopes: their derivatives (p, r, n).
-        factor: complex (r,), model to measured.
-        cost: sum |y - factor model|^2 / sigma^2 over the known voxels.
+        model: simulated rows (r, n), the largest value of all channels about one.
+        cost: sum |y - g model|^2 / sigma^2 over the known voxels, g the best factor of each row.
         curvature, descent: normal equations of half of the cost, (p, p) and (p,), without the prior.
     """
 
     numbers: Float[np.ndarray, " p"]
     model: Complex[np.ndarray, "r n"]
-    slopes: Complex[np.ndarray, "p r n"]
-    factor: Complex[np.ndarray, " r"]
     cost: float
     curvature: Float[np.ndarray, "p p"]
     descent: Float[np.ndarray, " p"]
@@ -154,8 +151,6 @@ def match(simulate: Simulator, numbers: Float[np.ndarray, " p"], rows: Rows, coi
     return Match(
         numbers,
         model,
-        derived,
-        factor,
         float(np.sum(np.abs(residual) ** 2)),
         2 * np.real(moved.conj() @ moved.T),
         2 * np.real(moved.conj() @ residual.reshape(-1)),
