@@ -69,7 +69,7 @@ def test_it_is_trained_and_used_from_the_command_line(outside, monkeypatch, caps
     ]
     run(monkeypatch, "train", outside / "fine.mdf", "--run-dir", outside / "run", *words)
     assert "weights.npz" in capsys.readouterr().out
-    words = ["--task", "upsample", "--method", outside / "run", "--no-draw"]
+    words = ["--task", "upsample", "--method", outside / "run", "--no-draw", "--no-trust"]
     run(monkeypatch, "restore", outside / "coarse.mdf", "-o", outside / "finer.mdf", *words)
     rows = np.asarray(mj.io.read_system_matrix(outside / "finer.mdf").images()).reshape(40, 16, 16)
     want = np.repeat(np.repeat(np.asarray(coarse.images()).reshape(40, 8, 8), 2, 1), 2, 2)
