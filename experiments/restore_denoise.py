@@ -26,7 +26,6 @@ from typing import Any
 import jax
 import numpy as np
 
-import mpijax as mj
 from experiments.support import restoration_paper as paper
 from experiments.support.restoration_eval import (
     Method,
@@ -49,7 +48,7 @@ from experiments.support.restoration_report import (
     rows_figure,
     table_row,
 )
-from experiments.support.restoration_scans import Scan, distance, simulate_scan
+from experiments.support.restoration_scans import SNAKE_GRID, SNAKE_SCAN, Scan, distance, simulate_scan
 from experiments.support.run import markdown_table, parse, run_main
 from mpijax.datasets import FixedSet, RestorationPrior
 from mpijax.datasets.phantoms import snake_phantom
@@ -138,10 +137,9 @@ def _tune(config: EvalConfig) -> dict[str, dict[str, float]]:
 
 def snake(config: EvalConfig, networks: Mapping[str, Method], key: jax.Array) -> dict[str, Any]:
     """Images of the snake from the reference, the noisy and the denoised calibrations, and their distances."""
-    grid = mj.Grid.create((17, 15, 1), (34e-3, 30e-3, 2.5e-3))
     scan = simulate_scan(
-        grid, snake_phantom, amplitude=(12e-3, 12e-3, 0.0), refinement=1 if config.smoke else 4, averages=1000, channels=2,
-        key=jax.random.fold_in(key, 17),
+        SNAKE_GRID, snake_phantom, refinement=1 if config.smoke else 4, averages=1000, channels=2,
+        key=jax.random.fold_in(key, 17), **SNAKE_SCAN,
     )  # fmt: skip
     methods = {DCT_F: dct_filter(2.75, "soft"), "garrote 2": dct_filter(2.0, "garrote"), **networks}
     try:

@@ -29,6 +29,10 @@ EMPTY_FRAMES = 100
 SAMPLE = 100.0
 """Concentration of the calibration sample [mmol(Fe)/L]."""
 
+SNAKE_GRID = mj.Grid.create((17, 15, 1), (34e-3, 30e-3, 2.5e-3))
+SNAKE_SCAN: dict[str, Any] = {"amplitude": (12e-3, 12e-3, 0.0), "gradient": (-1.0, -1.0, 2.0)}
+"""What the restoration paper says of its scan of a snake."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -50,10 +54,11 @@ class Scan:
     truth: Float[np.ndarray, " n"]
     key: Any
 
-    def calibration(self, averages: int) -> tuple[np.ndarray, np.ndarray, float]:
-        """Rows (c, f, n) after so many averages, their SNR (c, f) from empty frames, and the noise of an entry."""
+    def calibration(self, averages: int, key: Any = None) -> tuple[np.ndarray, np.ndarray, float]:
+        """Rows (c, f, n) after so many averages, their SNR (c, f) from empty frames, and the noise of an entry; ``key`` of other
+        noise than the scan's own."""
         sigma = self.sigma / np.sqrt(averages)
-        noise_key, empty_key = jax.random.split(jax.random.fold_in(self.key, averages))
+        noise_key, empty_key = jax.random.split(jax.random.fold_in(self.key if key is None else key, averages))
         noisy = self.clean + np.asarray(complex_normal(self.clean.shape, sigma, key=noise_key))
         empty = np.asarray(complex_normal((EMPTY_FRAMES, *self.clean.shape[:2]), sigma, key=empty_key))
         return noisy.astype(np.complex64), np.asarray(system_matrix_snr(noisy, empty)), sigma
@@ -86,6 +91,7 @@ def simulate_scan(
     channels: int,
     bins: np.ndarray | None = None,
     immobilized: bool = False,
+    dynamics: Any = None,
     key: jax.Array,
 ) -> Scan:
     """Simulate on a grid ``refinement`` times finer, where the phantom is measured, and bin it to the matrix's.
@@ -99,6 +105,7 @@ def simulate_scan(
         channels: receive channels, the first of x, y, z.
         bins: frequencies; None = all but 0 Hz.
         immobilized: whether the particles have one easy axis.
+        dynamics: of the particles; None = equilibrium.
         key: random key.
     """
     sequence = mj.LissajousSequence.create(amplitude)
@@ -109,6 +116,7 @@ def simulate_scan(
         easy_axis=easy_axis,
         spatial_modulation=None if immobilized else 0.8,
         reference_field=None if immobilized else float(np.linalg.norm(amplitude)),
+        dynamics=dynamics,
     )
     fx, fy, fz = (refinement if n > 1 else 1 for n in grid.shape)
     fine = grid.refine((fx, fy, fz))

@@ -123,6 +123,20 @@ def test_a_wrong_file_is_found_out_and_its_rows_are_restored(wrong_file):
     assert "turn" not in found.describe() and "rotation about z" in found.describe()
 
 
+def test_a_field_beyond_which_the_anisotropy_grows_no_more_does_not_put_the_file_under_suspicion():
+    reference = 0.7 * float(told(scanner(), SEQUENCE, GRID).reference)
+    particle = mj.Particle.create(21e-9, anisotropy_constant=3e3, spatial_modulation=0.7, reference_field=reference)
+    _, matrix = measured(scanner(), particle=particle, noise=0.01)
+    facts, coil, bins = facts_of(matrix)
+    rows = np.asarray(matrix.rows())
+    sigma = np.full(len(rows), 0.01)
+    found = identify_rows(facts, rows, np.ones(GRID.size, bool), sigma, coil, bins, dynamics="equilibrium")
+    assert found.chi2 < 1.1 and found.suspects == []
+    assert abs(float(found.particle.reference_field) / reference - 1) < 0.1
+    assert abs(found.off["amplitude_x"]) < 0.03 and abs(found.off["gradient_x"]) < 0.03
+    assert " mT and above" in found.describe()
+
+
 def test_where_the_fit_explains_the_rows_only_a_factor_is_left(wrong_file):
     _, rows, sigma, coil, bins, found = wrong_file
     guides = found.guides(coil, bins, found.told.points)

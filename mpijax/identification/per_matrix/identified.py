@@ -146,11 +146,16 @@ class Identified:
         """Particle, uncertainties, what the file says wrongly, and chi^2, as text."""
         particle, stds = self.particle, self.stds
         diameter, constant = float(particle.core_diameter) * 1e9, float(particle.anisotropy_constant) / 1e3
+        where = ""
+        if particle.spatial_modulation is not None:
+            largest, full = float(self.told.reference), float(np.asarray(particle.reference_field))
+            constant *= min(largest / full, 1.0) ** float(particle.spatial_modulation)
+            where = f" at {min(largest, full) * 1e3:.1f} mT" + (" and above" if full < largest else "")
         kind = "immobilized" if particle.easy_axis is not None else "fluid"
         lines = [
             f"particle  {kind}, {'Neel rotation' if self.physics.relaxes else 'equilibrium'}",
             f"  core diameter {diameter:.2f} nm +- {stds['core_diameter'] * diameter:.2g}",
-            f"  anisotropy    {constant:.2f} kJ/m^3 +- {stds['anisotropy_constant'] * constant:.2g}",
+            f"  anisotropy    {constant:.2f} kJ/m^3 +- {stds['anisotropy_constant'] * constant:.2g}{where}",
         ]
         if particle.easy_axis is not None:
             lines.append("  easy axis     " + ", ".join(f"{x:.2f}" for x in np.asarray(particle.easy_axis)))

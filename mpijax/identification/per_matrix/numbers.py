@@ -16,6 +16,7 @@ PRIOR: dict[str, tuple[float, str]] = {
     "core_diameter": (0.3, "relative"),
     "anisotropy_constant": (0.8, "relative"),
     "spatial_modulation": (0.4, ""),
+    "reference_field": (0.3, "relative"),
     "easy_axis_1": (1.0, ""),
     "easy_axis_2": (1.0, ""),
     "time_scale": (0.5, "relative"),
@@ -39,7 +40,8 @@ PRIOR |= PLACE | TERMS
 start of the search, the others around what the file says: they are how wrong files are taken to be. Those of ``PLACE`` and
 ``TERMS`` (solid harmonics of degree 3 and 4 in the potential of the selection field) act through the static field alone."""
 
-PARTICLE = ("core_diameter", "anisotropy_constant", "spatial_modulation", "easy_axis_1", "easy_axis_2", "time_scale")
+FLUID, IMMOBILIZED = ("spatial_modulation", "reference_field"), ("easy_axis_1", "easy_axis_2")
+PARTICLE = ("core_diameter", "anisotropy_constant", *FLUID, *IMMOBILIZED, "time_scale")
 
 COIL_SLOPE, CROSS_TALK = 0.2, 0.1
 """Standard deviations of what is not ideal in receive coils: change of a sensitivity over half the field of view, and what a
@@ -74,15 +76,14 @@ def names_of(told: Told, relaxes: bool) -> tuple[str, ...]:
         by_kind = {"shift": used, "turn": plane, "amplitude": driven}
         if kind == "field":
             return sum(told.used) > 1
-        return relaxes if name == "time_scale" else by_kind.get(kind, {axis: True}).get(axis, True)
+        return relaxes if name == "time_scale" else by_kind.get(kind, {}).get(axis, True)
 
     return tuple(name for name in PRIOR if applies(name))
 
 
 def free_of(names: tuple[str, ...], fluid: bool) -> np.ndarray:
     """Which of them belong to a kind of particle, (p,)."""
-    other = ("easy_axis_1", "easy_axis_2") if fluid else ("spatial_modulation",)
-    return np.array([name not in other for name in names])
+    return np.array([name not in (IMMOBILIZED if fluid else FLUID) for name in names])
 
 
 class Moved:
@@ -100,17 +101,23 @@ class Moved:
 
 
 def particle_of(moved: Moved, start: Start, told: Told) -> MixedParticle:
-    """The particle, in equilibrium, of either kind."""
+    """The particle, in equilibrium, of either kind.
+
+    The field beyond which the anisotropy of a fluid particle grows no more is fitted; below it nothing changes with it:
+    alpha(H) = alpha_0 (min(H, H_0 exp u)/H_0)^q, H_0 the largest selection field of the file.
+    """
     first, second = across(start.easy_axis)
+    modulation = jnp.clip(start.spatial_modulation + moved["spatial_modulation"], 0.05, 4.0)
+    growth = jnp.where(start.fluid, modulation * moved["reference_field"], 0.0)
     axis = start.easy_axis + moved["easy_axis_1"] * first + moved["easy_axis_2"] * second
     return MixedParticle(
         core_diameter=start.core_diameter * jnp.exp(moved["core_diameter"]),
         saturation_magnetization=474e3,
         temperature=293.0,
-        anisotropy_constant=start.anisotropy_constant * jnp.exp(moved["anisotropy_constant"]),
+        anisotropy_constant=start.anisotropy_constant * jnp.exp(moved["anisotropy_constant"] + growth),
         easy_axis=axis / jnp.linalg.norm(axis),
-        spatial_modulation=jnp.clip(start.spatial_modulation + moved["spatial_modulation"], 0.05, 4.0),
-        reference_field=told.reference,
+        spatial_modulation=modulation,
+        reference_field=told.reference * jnp.exp(moved["reference_field"]),
         fluid=start.fluid,
         bound=LARGEST_ALPHA,
     )
