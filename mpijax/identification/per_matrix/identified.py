@@ -18,7 +18,7 @@ from mpijax.identification.per_matrix.numbers import (
     Start,
     particle_of,
 )
-from mpijax.identification.per_matrix.rows import Physics, value_and_slopes
+from mpijax.identification.per_matrix.rows import GUIDE_NODES, Physics, value_and_slopes
 from mpijax.system import Neel, Particle
 
 SUSPECT = 2.5
@@ -122,7 +122,8 @@ class Identified:
 
         def simulated(start: Start, slopes: bool) -> tuple[Any, Any]:
             numbers = self.numbers[:split]
-            return value_and_slopes(numbers, self.told, start, points, wanted.bins, self.physics, self.names, slopes)
+            arguments = numbers, self.told, start, points, wanted.bins, self.physics, self.names, slopes
+            return value_and_slopes(*arguments, nodes=GUIDE_NODES)
 
         signals, slopes = simulated(self.start, True)
         scale = max(float(np.abs(signals).max()), 1e-30)

@@ -1,5 +1,6 @@
 """Rows of a calibration at some positions, and their derivatives by all numbers of the fit."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,8 +18,13 @@ from mpijax.physics.dynamics.table import Table
 from mpijax.system import Neel
 from mpijax.system.engines import phase_nodes, time_domain
 
-NODES = {2: 32, 3: 14}
-"""Phases per driven axis at which equilibrium moments are simulated; with fewer driven axes as in two."""
+NODES, GUIDE_NODES = {2: 32, 3: 14}, {2: 64, 3: 16}
+"""Phases per driven axis at which equilibrium moments are simulated, in a fit and for the rows that follow from it; with fewer
+driven axes as in two."""
+
+HIGHEST = {2: 18, 3: 8}
+"""Mixing order along an axis up to which rows are fitted: with so few phases those beyond are far off where the moment is steep
+(a row of order 33 of the restoration paper's test set by -12 dB of its largest modulus, with 64 phases by -64 dB)."""
 
 POINTS, BINS = 64, 16
 """To whose multiples positions and bins are padded, so that few shapes are compiled."""
@@ -49,6 +55,11 @@ class Physics:
         return self.table is not None
 
 
+def driven(told: Told) -> int:
+    """2 or 3, with fewer driven axes 2."""
+    return max(2, sum(told.sequence.active))
+
+
 class GivenField:
     """A selection field that is known at the positions that it is asked for, (n, 3) [T]."""
 
@@ -69,6 +80,7 @@ def signals(
     bins: Int[jax.Array, " f"],
     physics: Physics,
     names: tuple[str, ...],
+    nodes: int,
 ) -> Complex[jax.Array, "c f n"]:
     """-2 pi i f_k p_c . mhat_k of every receive coil at positions and bins, in the static field (n, 3) [T] there."""
     moved, sequence = Moved(t, names), told.sequence
@@ -83,17 +95,21 @@ def signals(
     if physics.relaxes:
         rows, _ = time_domain.spectra(*arguments, **settings)
     else:
-        rows = phase_nodes.spectra(*arguments, **settings, nodes=NODES[max(2, sum(sequence.active))])
+        rows = phase_nodes.spectra(*arguments, **settings, nodes=nodes)
     return jnp.asarray(rows) * (jnp.asarray(sequence.frequencies)[bins] * -2j * np.pi)[:, None]
 
 
-@partial(jax.jit, static_argnames="names")
-def _value(t: Any, told: Told, start: Start, points: Any, bins: Any, physics: Physics, names: tuple[str, ...]) -> Any:
-    return signals(t, static_field(Moved(t, names), told, points), told, start, points, bins, physics, names)
+@partial(jax.jit, static_argnames=("names", "nodes"))
+def _value(
+    t: Any, told: Told, start: Start, points: Any, bins: Any, physics: Physics, names: tuple[str, ...], nodes: int
+) -> Any:
+    return signals(t, static_field(Moved(t, names), told, points), told, start, points, bins, physics, names, nodes)
 
 
-@partial(jax.jit, static_argnames="names")
-def _slopes(t: Any, told: Told, start: Start, points: Any, bins: Any, physics: Physics, names: tuple[str, ...]) -> Any:
+@partial(jax.jit, static_argnames=("names", "nodes"))
+def _slopes(
+    t: Any, told: Told, start: Start, points: Any, bins: Any, physics: Physics, names: tuple[str, ...], nodes: int
+) -> Any:
     """Value, and derivatives (p, c, f, n). Those by numbers of the static field follow from the three by its components."""
     place = np.array([name in PLACE or name in TERMS for name in names])
     still = np.flatnonzero(place)
@@ -103,7 +119,7 @@ def _slopes(t: Any, told: Told, start: Start, points: Any, bins: Any, physics: P
 
     def rows(own: jax.Array, offset: jax.Array) -> tuple[jax.Array, jax.Array]:
         at = t.at[np.flatnonzero(~place)].set(own)
-        found = signals(at, field(t) + offset, told, start, points, bins, physics, names)
+        found = signals(at, field(t) + offset, told, start, points, bins, physics, names, nodes)
         return found, found
 
     arguments = t[np.flatnonzero(~place)], jnp.zeros(3, points.dtype)
@@ -123,6 +139,7 @@ def value_and_slopes(
     physics: Physics,
     names: tuple[str, ...],
     slopes: bool = True,
+    nodes: Mapping[int, int] = NODES,
 ) -> tuple[Complex[np.ndarray, "c f n"], Complex[np.ndarray, "p c f n"] | None]:
     """:func:`signals` on the host, in parts of positions, with their derivatives by t."""
     count, step = len(points), STEP_POINTS[physics.relaxes]
@@ -134,7 +151,8 @@ def value_and_slopes(
     found = []
     for first in range(0, len(padded), step):
         arguments = t, facts, start, padded[first : first + step], wide, physics
-        part = _slopes(*arguments, names=names) if slopes else (_value(*arguments, names=names), None)
+        settings: Any = {"names": names, "nodes": nodes[driven(told)]}
+        part = _slopes(*arguments, **settings) if slopes else (_value(*arguments, **settings), None)
         found.append(jax.tree.map(lambda a: np.asarray(a)[..., : len(bins), :], part))
     value = np.concatenate([v for v, _ in found], -1)[..., :count]
     return value, np.concatenate([s for _, s in found], -1)[..., :count] if slopes else None

@@ -7,22 +7,22 @@ from mpijax.core.typing import Complex
 from mpijax.identification.per_matrix.match import FLOOR, Rows
 from mpijax.identification.per_matrix.numbers import Start
 
-FLUID = [(d, constant) for d in (17e-9, 20e-9, 23e-9) for constant in (2e3, 6e3)]
+FLUID = [(d, constant) for d in (16e-9, 18e-9, 20e-9, 22e-9, 24e-9) for constant in (1.5e3, 3.5e3, 7e3)]
 """Diameters [m] and anisotropy constants [J/m^3] of fluid particles."""
 
-IMMOBILIZED = [(d, 4e3) for d in (18e-9, 22e-9)]
+IMMOBILIZED = [(d, constant) for d in (17e-9, 20e-9, 23e-9) for constant in (2e3, 4.5e3, 8e3)]
 
 AXES = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1)]
-"""Easy axes of immobilized ones: along the edges of a cube, and across them."""
+DIAGONALS = [(1, 1, 1), (1, 1, -1), (1, -1, 1), (-1, 1, 1)]
+"""Easy axes of immobilized ones: along the edges of a cube, across them, and along its diagonals."""
 
 MODULATION, TEMPERATURE = 0.8, 293.0
 
 
 def dictionary() -> list[Start]:
-    """24 particles, fluid and immobilized."""
-
+    """132 particles, fluid and immobilized."""
     fluid = [_start(*each, AXES[0], True) for each in FLUID]
-    return fluid + [_start(*each, axis, False) for each in IMMOBILIZED for axis in AXES]
+    return fluid + [_start(*each, axis, False) for each in IMMOBILIZED for axis in AXES + DIAGONALS]
 
 
 def late_dictionary() -> list[Start]:
