@@ -57,7 +57,8 @@ PRESETS = {"quick": Config(), "smoke": Config(matrices=1, sigmas=(0.1,))}
 def main(config: Config) -> dict[str, Any]:
     """Restore, compare; returns what ``results.json`` holds."""
     rows, spec = load_set(NAME, config.set_dir, config.matrices), FIXED_SETS[NAME]
-    options, table, results = restore_identified.Config(), [], {}
+    methods = restore_identified.methods_of(restore_identified.Config())
+    table, results = [], {}
     for sigma in config.sigmas:
         found = []
         for number in range(config.matrices):
@@ -68,7 +69,7 @@ def main(config: Config) -> dict[str, Any]:
                 problem = corrupt(batch, fixed_task("denoise"), sigma, jax.random.key(config.seed))
                 where = rows.channel[members], rows.frequency_index[members]
                 figures = restore_identified.restored_figures(
-                    spec.draw(number)[1], *where, problem, np.arange(len(members)), options
+                    spec.draw(number)[1], *where, problem, np.arange(len(members)), "denoise", methods
                 )
                 write_text(path, json.dumps(figures, indent=1) + "\n")
                 means = {name: round(float(np.mean(v)), 2) for name, v in figures["psnr"].items()}

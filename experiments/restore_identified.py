@@ -10,13 +10,14 @@ by row), and with ``identify=True``. What the file says of the geometry is what 
 told neither geometry nor the other rows. Neel rotation is one of the fit's models; Brownian rotation and the two families that are
 held out (Neel and Brown together, dipolar pairs) are not.
 
-A run directory that holds figures of a matrix does not compute them again. Expected time: 30 minutes on two cores for a half.
+Figures of a matrix and method that the run directory holds are not computed again. Expected time: an hour on one core for a half.
 """
 
 import functools
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Config:
         half: test or development.
         noise: white or background.
         matrices: most matrices of a family; None = all of the half.
-        model: run directory or weights of another network than the one that ships.
+        other: run directory or weights of another network, to restore row by row beside the one that ships.
         seed: of masks, phases and noise.
         set_dir: where the sets are.
         run_dir: where results go.
@@ -60,7 +61,7 @@ class Config:
     half: str = "test"
     noise: str = "white"
     matrices: int | None = None
-    model: Path | None = None
+    other: Path | None = None
     seed: int = 0
     set_dir: Path = FOLDER
     run_dir: Path = Path("runs/restore_identified")
@@ -78,7 +79,7 @@ PRESETS = {"standard": Config(), "smoke": Config(families=("equilibrium",), matr
 def main(config: Config) -> dict[str, Any]:
     """Restore, compare; returns what ``results.json`` holds."""
     folder = config.run_dir / f"{config.task}-{config.half}-{config.noise}"
-    chosen = [f for f in FAMILIES if f.dimensions == 2 and (f.name in config.families or not config.families)]
+    chosen = [f for f in FAMILIES if f.name in config.families or (f.dimensions == 2 and not config.families)]
     for family in chosen:
         found = read_set(family.name, config.set_dir)
         stored = found.of_half(found.rows, config.half)
@@ -87,17 +88,24 @@ def main(config: Config) -> dict[str, Any]:
             for matrix in np.unique(numbers):
                 path = folder / f"{family.name}-{matrix}.json"
                 done += 1
-                if path.exists() or (config.matrices is not None and done > config.matrices):
+                known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"psnr": {}}
+                methods = {
+                    name: how
+                    for name, how in methods_of(config, family.dimensions).items()
+                    if name not in known["psnr"]
+                }
+                if not methods or (config.matrices is not None and done > config.matrices):
                     continue
                 rows = stored[found.rows.matrix[stored] == matrix]
                 number = int(matrix) - (0 if config.half == "development" else family.half)
                 _, case = family.draw(config.half, number)
                 index = np.flatnonzero(numbers == matrix)
                 where = found.rows.channel[rows], found.rows.frequency_index[rows]
-                figures = restored_figures(case.told, *where, problem, index, config)
+                figures = restored_figures(case.told, *where, problem, index, config.task, methods)
+                figures = known | figures | {"psnr": known["psnr"] | figures["psnr"]}
                 write_text(path, json.dumps(figures, indent=1) + "\n")
                 means = {name: round(float(np.mean(v)), 2) for name, v in figures["psnr"].items()}
-                print(f"{family.name} {matrix}: {means}, {figures['seconds']:.0f} s", file=sys.stderr, flush=True)
+                print(f"{family.name} {matrix}: {means}", file=sys.stderr, flush=True)
     results = {
         family.name: [
             json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{family.name}-*.json"))
@@ -141,52 +149,63 @@ def calibration(
 
 
 def restored_figures(
-    told: Setup, channel: np.ndarray, bins: np.ndarray, problem: Problem, index: np.ndarray, config: Config
+    told: Setup,
+    channel: np.ndarray,
+    bins: np.ndarray,
+    problem: Problem,
+    index: np.ndarray,
+    task: str,
+    methods: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """PSNR [dB] of every row of one matrix by every method, at missing voxels where there are any."""
-    ny, nx = problem.extents[index[0]]
-    images, clean = (values[index][:, :ny, :nx] for values in (problem.images, problem.clean))
-    known = problem.known[index[0]][:ny, :nx]
+    inside = tuple(slice(int(n)) for n in problem.extents[index[0]])
+    images, clean = (values[index][:, *inside] for values in (problem.images, problem.clean))
+    known = problem.known[index[0]][inside]
     order = np.lexsort((bins, channel))  # as the matrix keeps its rows
     grid, measured = told.grid(), images
-    if config.task == "complete":
-        grid, measured = every_second(grid), images[:, ::2, ::2]
-        ny, nx = (2 * n - 1 for n in measured.shape[1:])  # as far as the measured positions reach
-        clean, known = clean[:, :ny, :nx], known[:ny, :nx]
+    if task == "complete":
+        grid, measured = every_second(grid), images[:, *(slice(None, None, 2) for _ in inside)]
+        inside = tuple(slice(2 * n - 1) for n in measured.shape[1:])  # as far as the measured positions reach
+        clean, known = clean[:, *inside], known[inside]
     matrix = calibration(told, grid, channel[order], bins[order], measured[order].reshape(len(index), -1))
     sigma = problem.sigma[index][order].astype(float)
     counted = np.ones_like(known) if known.all() else ~known
     figures: dict[str, Any] = {"psnr": {}, "rows": len(index), "voxels": int(counted.sum())}
-    task: dict[str, Any] = {"task": config.task}
-    if config.task == "inpaint":
-        task["missing"] = np.flatnonzero(~known.reshape(-1))
-    for name, options in METHODS.items():
+    given: dict[str, Any] = {"task": task}
+    if task == "inpaint":
+        given["missing"] = np.flatnonzero(~known.reshape(-1))
+    for name, options in methods.items():
         began = time.perf_counter()
-        options = {"method": network(config.task, config.model)} | options
-        solution = mj.restore(matrix, **task, noise_std=sigma, **options)
-        figures["seconds"] = time.perf_counter() - began
-        restored = np.asarray(solution.value.rows()).reshape(-1, ny, nx)
+        solution = mj.restore(matrix, **given, noise_std=sigma, **options)
+        seconds, stats = time.perf_counter() - began, solution.stats
+        restored = np.asarray(solution.value.rows()).reshape(clean.shape)
         error = np.mean(np.abs(restored - clean[order])[:, counted] ** 2, axis=1)
         figures["psnr"][name] = (-10 * np.log10(np.maximum(error, 1e-12))).tolist()
-    stats = solution.stats
-    figures |= {"changed": stats.trusted.tolist(), "method": stats.method.tolist(), "told": stats.identification}
-    if stats.identified is not None:
-        figures |= {"chi2": stats.identified.chi2, "relaxes": stats.identified.physics.relaxes}
+        if options.get("identify"):
+            figures |= {"seconds": seconds, "changed": stats.trusted.tolist(), "method": stats.method.tolist()}
+            figures["told"] = stats.identification
+        if stats.identified is not None:
+            figures |= {"chi2": stats.identified.chi2, "relaxes": stats.identified.physics.relaxes}
     return figures
 
 
 @functools.lru_cache
-def network(task: str, model: Path | None) -> restoration.Method:
+def network(task: str, dimensions: int, model: Path | None) -> restoration.Method:
     """The network, compiled once."""
-    return restoration.find_method(task_of(task), 2, model)[0]
+    return restoration.find_method(task_of(task), dimensions, model)[0]
 
 
-METHODS: dict[str, dict[str, Any]] = {
-    "wiener": {"method": "wiener", "trust": False},
-    "row by row": {"identify": False},
-    "identified": {"identify": True},
-}
-"""The last one's statistics are kept."""
+def methods_of(config: Config, dimensions: int = 2) -> dict[str, dict[str, Any]]:
+    """By name: how ``mpijax.restore`` is called."""
+    shipped = network(config.task, dimensions, None)
+    found: dict[str, dict[str, Any]] = {
+        "wiener": {"method": "wiener", "trust": False},
+        "row by row": {"method": shipped, "identify": False},
+        "identified": {"method": shipped, "identify": True},
+    }
+    if config.other is not None:
+        found["other network"] = {"method": network(config.task, dimensions, config.other), "identify": False}
+    return found
 
 
 if __name__ == "__main__":

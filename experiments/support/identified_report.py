@@ -30,7 +30,7 @@ def report(results: Results, task: str, half: str) -> str:
         psnr = {method: [np.asarray(m["psnr"][method]) for m in matrices] for method in matrices[0]["psnr"]}
         line = {"family": name, "truth": kind(name), "matrices": len(matrices)}
         line |= {method: f"{np.mean(np.concatenate(each)):.1f}" for method, each in psnr.items()}
-        for other in ("row by row", "wiener"):
+        for other in [method for method in ("row by row", "other network", "wiener") if method in psnr]:
             mean, low, high = difference(psnr["identified"], psnr[other])
             line[f"- {other}"] = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
         line["methods"] = methods(matrices)
