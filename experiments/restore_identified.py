@@ -18,7 +18,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Config:
         noise: white or background.
         matrices: most matrices of a family; None = all of the half.
         other: run directory or weights of another network, to restore row by row beside the one that ships.
+        wrong_sigma: factor on the noise that methods are told.
         seed: of masks, phases and noise.
         set_dir: where the sets are.
         run_dir: where results go.
@@ -62,6 +63,7 @@ class Config:
     noise: str = "white"
     matrices: int | None = None
     other: Path | None = None
+    wrong_sigma: float = 1.0
     seed: int = 0
     set_dir: Path = FOLDER
     run_dir: Path = Path("runs/restore_identified")
@@ -78,7 +80,8 @@ PRESETS = {"standard": Config(), "smoke": Config(families=("equilibrium",), matr
 
 def main(config: Config) -> dict[str, Any]:
     """Restore, compare; returns what ``results.json`` holds."""
-    folder = config.run_dir / f"{config.task}-{config.half}-{config.noise}"
+    wrong = "" if config.wrong_sigma == 1 else f"-sigma-{config.wrong_sigma:g}"
+    folder = config.run_dir / f"{config.task}-{config.half}-{config.noise}{wrong}"
     chosen = [f for f in FAMILIES if f.name in config.families or (f.dimensions == 2 and not config.families)]
     for family in chosen:
         found = read_set(family.name, config.set_dir)
@@ -101,7 +104,8 @@ def main(config: Config) -> dict[str, Any]:
                 _, case = family.draw(config.half, number)
                 index = np.flatnonzero(numbers == matrix)
                 where = found.rows.channel[rows], found.rows.frequency_index[rows]
-                figures = restored_figures(case.told, *where, problem, index, config.task, methods)
+                heard = replace(problem, sigma=problem.sigma * config.wrong_sigma)
+                figures = restored_figures(case.told, *where, heard, index, config.task, methods)
                 figures = known | figures | {"psnr": known["psnr"] | figures["psnr"]}
                 write_text(path, json.dumps(figures, indent=1) + "\n")
                 means = {name: round(float(np.mean(v)), 2) for name, v in figures["psnr"].items()}
