@@ -163,6 +163,8 @@ def _savings(matrix: mj.SystemMatrix, restored: mj.SystemMatrix, stats: Restored
         if gain > 1:
             text += f", as with {gain:.1f} times as many averages{_time(matrix, (gain - 1) * measured)}"
         lines.append(text + " (estimated from the residuals, rows of SNR 2 and more)")
+    if gain is None and stats.identified is not None and not stats.noise_from_rows:
+        lines.append("error of the restored rows at measured positions: too small to be estimated from the residuals")
     return lines
 
 

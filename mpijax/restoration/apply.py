@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from mpijax.core.checks import check_choice
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Bool, Complex, Float, Int
 from mpijax.datasets.measured import frequency_ranks
 from mpijax.identification.per_matrix import Identified
+from mpijax.identification.per_matrix.identify import DYNAMICS
 from mpijax.identification.problem import FITTED_TEXT
 from mpijax.restoration import trust as judge
 from mpijax.restoration.choose import find_method
@@ -27,6 +29,9 @@ from mpijax.system import SystemMatrix
 
 LEAST_NOISE = 1e-6
 """Noise over largest modulus that a row has at least: the rounding of single precision."""
+
+LEAST_OF_MEDIAN = 0.5
+"""Least noise of a row over the median of all, in a fit, where rows were asked for their own noise."""
 
 
 def restore(
@@ -82,7 +87,7 @@ def restore(
             dimension and scale, or a matrix to denoise of which no row could be believed.
         FileNotFoundError: no such run directory or weights file.
     """
-    task = task_of(task, scale=scale, sampling=sampling, missing=missing)
+    task, dynamics = task_of(task, scale=scale, sampling=sampling, missing=missing), _dynamics(identify)
     if model is not None and method is not None:
         raise ValueError(f"method = {method} and model = {model} are both given; they are two names of one thing.")
     if task.stand_in is None and noise_std is None and system_matrix.header.restoration is not None:
@@ -120,8 +125,8 @@ def restore(
         together = chosen.whole(system_matrix, task, noise.sigma * unit)
         evidence, said = job.together(together, unit), together.details
     else:
-        if identify and chosen.trained and trust:
-            job, found, said = _identified(job, system_matrix, images, noise, identify)
+        if dynamics is not None and (isinstance(identify, str) or (chosen.trained and trust)):
+            job, found, said = _identified(job, system_matrix, images, _cautious(noise, unit), dynamics)
         evidence = job.run(images, noise.sigma, tried)
     error, spread = np.full((2, len(unit)), np.nan)
     if trust:
@@ -162,8 +167,31 @@ def restore(
     return Solution(recorded(result, _text(job, stats)), stats)
 
 
+def _dynamics(identify: bool | str) -> str | None:
+    """What an identification tries; None = there is none."""
+    if isinstance(identify, str):
+        check_choice("identify", identify, DYNAMICS)
+        return identify
+    return "auto" if identify else None
+
+
+def _cautious(noise: RowNoise, unit: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """Noise of the rows for a fit, which trusts those most whose noise came out least.
+
+    Variances of E background frames, whose mean was subtracted, are (1 + 1/E)(E - 1)/(E - 2) times as large in the mean of their
+    inverse; noise that was taken from a row itself is not less than ``LEAST_OF_MEDIAN`` of the median.
+    """
+    if noise.from_rows:
+        absolute = noise.sigma * unit
+        return np.maximum(absolute, LEAST_OF_MEDIAN * np.median(absolute[absolute > 0])) / unit
+    if noise.frames is None or noise.frames < 3:
+        return noise.sigma
+    frames = noise.frames
+    return noise.sigma * np.sqrt((1 + 1 / frames) * (frames - 1) / (frames - 2))
+
+
 def _identified(
-    job: Job, matrix: SystemMatrix, images: Complex[np.ndarray, " b *s"], noise: RowNoise, identify: bool | str
+    job: Job, matrix: SystemMatrix, images: Complex[np.ndarray, " b *s"], sigma: Float[np.ndarray, " m"], dynamics: str
 ) -> tuple[Job, Identified | None, str]:
     """The job with the methods of an identification, and what it found, or why there is none."""
     if job.slices > 1 or not job.method.trained or not job.trust:
@@ -176,8 +204,7 @@ def _identified(
     console = Console(stderr=True)
     with console.status("identifying the particle") as status:
         found, said = guided(
-            matrix, job.task, images, job.known, noise.sigma,
-            dynamics="auto" if identify is True else str(identify),
+            matrix, job.task, images, job.known, sigma, dynamics=dynamics,
             progress=status.update if job.progress and console.is_terminal else lambda text: None,
         )  # fmt: skip
     return (job, None, said) if found is None else (replace(job, guided=found.methods), found.identified, said)

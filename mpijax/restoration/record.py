@@ -94,9 +94,10 @@ def counts(reason: Int[np.ndarray, " m"]) -> dict[str, int]:
 
 
 def methods_text(stats: Restored) -> str:
-    """How many rows each method restored, in brackets; empty where there was only one."""
+    """How many rows each method restored, in brackets; empty where it was the one that was asked for."""
     names, found = np.unique(stats.method[stats.trusted], return_counts=True)
-    return "" if len(names) < 2 else f" ({', '.join(f'{n} by {name}' for name, n in zip(names, found, strict=True))})"
+    asked = len(names) == 0 or (len(names) == 1 and stats.identified is None)
+    return "" if asked else f" ({', '.join(f'{n} by {name}' for name, n in zip(names, found, strict=True))})"
 
 
 def hidden_text(hidden: int) -> str:

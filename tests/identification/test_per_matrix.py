@@ -11,7 +11,9 @@ from mpijax.identification.per_matrix.match import Rows, imperfect, n_coil_numbe
 from mpijax.identification.per_matrix.numbers import names_of
 from mpijax.identification.per_matrix.rows import Physics, value_and_slopes
 from mpijax.identification.per_matrix.starts import dictionary
+from mpijax.restoration.apply import _cautious
 from mpijax.restoration.guides import Estimator
+from mpijax.restoration.noise import RowNoise
 
 GRID = mj.Grid.create((10, 9, 1), (24e-3, 22e-3, 1e-3))
 SEQUENCE = mj.LissajousSequence.create(amplitude=(10e-3, 11e-3, 0.0), active=(True, True, False))
@@ -180,6 +182,39 @@ def test_restore_takes_the_fitted_rows_and_a_fit_refuses_them():
     assert "one particle fitted to the whole matrix" in together.value.header.restoration
     with pytest.raises(ValueError, match="as it was measured"):
         mj.fit(together.value)
+
+
+def test_rows_of_two_tracers_are_doubted_and_no_fact_is_called_suspect(monkeypatch):
+    for name in ("FLUID_STARTS", "IMMOBILIZED_STARTS", "FINALISTS"):
+        monkeypatch.setattr(f"mpijax.identification.per_matrix.identify.{name}", 1)
+    _, one = measured(scanner(), noise=0.03)
+    _, other = measured(
+        scanner(), particle=mj.Particle.create(16e-9, anisotropy_constant=6e3, easy_axis=(1, 1, 0)), noise=0.03
+    )
+    both = np.asarray(one.row_mask) & np.asarray(other.row_mask)
+    values = np.where((np.arange(len(BINS)) % 2 == 0)[:, None], one.values, other.values)
+    facts, coil, bins = facts_of(replace(one, values=values, row_mask=both))
+    rows = np.asarray(replace(one, values=values, row_mask=both).rows())
+    sigma = np.full(len(rows), 0.03)
+    found = identify_rows(facts, rows, np.ones(GRID.size, bool), sigma, coil, bins, dynamics="equilibrium")
+    assert found.chi2 > 2 and found.suspects == []
+    text = found.describe()
+    assert text.startswith("doubt") and "several tracers" in text and "+-" not in text
+
+
+def test_an_identification_that_cannot_be_asked_for_is_named():
+    _, matrix = measured(scanner())
+    with pytest.raises(ValueError, match="identify = 'nonsense'; allowed: 'auto', 'equilibrium', 'neel'"):
+        mj.restore(matrix, "denoise", noise_std=1.0, identify="nonsense")
+
+
+def test_a_row_that_thinks_itself_clean_does_not_rule_the_fit():
+    sigma = np.full(9, 0.1)
+    sigma[2] = 0.01
+    cautious = _cautious(RowNoise(sigma, "", from_rows=True), np.ones(9))
+    assert cautious[2] == pytest.approx(0.05) and cautious[0] == 0.1
+    frames = _cautious(RowNoise(sigma, "", 30), np.ones(9))
+    np.testing.assert_allclose(frames, sigma * np.sqrt(31 / 30 * 29 / 28))
 
 
 @pytest.mark.parametrize("wrong", [0.5, 2.0])

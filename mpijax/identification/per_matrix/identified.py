@@ -25,10 +25,20 @@ SUSPECT = 2.5
 """Standard deviations of the prior from which on a fact of the file is called suspect."""
 
 POOR = 1.3
-"""chi^2 per degree of freedom from which on the rows are said not to be those of one such particle."""
+"""chi^2 per degree of freedom from which on the fit is said not to explain the rows: no fact is then called suspect, and no number
+has an error."""
+
+MUCH_TALK = 0.5
+"""Cross talk from which on the order of the channels is doubted."""
 
 SIZES = (0.75, 1.2)
 """Diameters, over the fitted one, of cores that stand for a spread of sizes."""
+
+LAST_WORD = """errors hold for one such particle in a file that is wrong by some per cent; gradients and amplitudes that are off
+by one common factor share it. Other rows of the same matrix may give other numbers: compare them"""
+
+DOUBT = """doubt     no such particle in these fields explains the rows, and the numbers below mean little: several tracers, other
+          physics, a wrong noise level, or facts of the file that are wrong by more than some per cent"""
 
 WORDS = {
     "gradient": "gradient along {}",
@@ -99,17 +109,20 @@ class Identified:
     def off(self) -> dict[str, float]:
         """By how much the file was off: relative, in m, or in rad."""
         return {
-            name: float(self.numbers[i] * PRIOR[name][0])
-            for i, name in enumerate(self.names)
-            if name not in PARTICLE and name not in TERMS
+            name: float(np.expm1(value) if PRIOR[name][1] == "relative" else value)
+            for name, value in ((name, self.numbers[i] * PRIOR[name][0]) for i, name in self._geometry)
         }
 
     @property
+    def _geometry(self) -> list[tuple[int, str]]:
+        return [(i, name) for i, name in enumerate(self.names) if name not in PARTICLE and name not in TERMS]
+
+    @property
     def suspects(self) -> list[str]:
-        """Facts of the file that the rows contradict, in words."""
-        return [
-            self._fact(name) for i, name in enumerate(self.names) if name in self.off and abs(self.numbers[i]) > SUSPECT
-        ]
+        """Facts of the file that the rows contradict, in words; none where the fit does not explain the rows."""
+        if self.chi2 > POOR:
+            return []
+        return [self._fact(name) for i, name in self._geometry if abs(self.numbers[i]) > SUSPECT]
 
     def guides(
         self, coil: Int[np.ndarray, " m"], bins: Int[np.ndarray, " m"], points: Float[np.ndarray, "n 3"]
@@ -145,28 +158,30 @@ class Identified:
 
     def describe(self) -> str:
         """Particle, uncertainties, what the file says wrongly, and chi^2, as text."""
-        particle, stds = self.particle, self.stds
+        particle, stds = self.particle, {} if self.chi2 > POOR else self.stds
         diameter, constant = float(particle.core_diameter) * 1e9, float(particle.anisotropy_constant) / 1e3
         where = ""
         if particle.spatial_modulation is not None:
             largest, full = float(self.told.reference), float(np.asarray(particle.reference_field))
             constant *= min(largest / full, 1.0) ** float(particle.spatial_modulation)
             where = f" at {min(largest, full) * 1e3:.1f} mT" + (" and above" if full < largest else "")
+
+        def error(name: str, scale: float = 1.0) -> str:
+            return f" +- {stds[name] * scale:.2g}" if name in stds else ""
+
         kind = "immobilized" if particle.easy_axis is not None else "fluid"
         lines = [
             f"particle  {kind}, {'Neel rotation' if self.physics.relaxes else 'equilibrium'}",
-            f"  core diameter {diameter:.2f} nm +- {stds['core_diameter'] * diameter:.2g}",
-            f"  anisotropy    {constant:.2f} kJ/m^3 +- {stds['anisotropy_constant'] * constant:.2g}{where}",
+            f"  core diameter {diameter:.2f} nm{error('core_diameter', diameter)}",
+            f"  anisotropy    {constant:.2f} kJ/m^3{error('anisotropy_constant', constant)}{where}",
         ]
         if particle.easy_axis is not None:
             lines.append("  easy axis     " + ", ".join(f"{x:.2f}" for x in np.asarray(particle.easy_axis)))
         elif particle.spatial_modulation is not None:
-            lines.append(
-                f"  modulation q  {float(particle.spatial_modulation):.2f} +- {stds['spatial_modulation']:.2g}"
-            )
-        if "time_scale" in stds:
+            lines.append(f"  modulation q  {float(particle.spatial_modulation):.2f}{error('spatial_modulation')}")
+        if self.physics.relaxes:
             scale = float(np.exp(self._moved["time_scale"]))
-            lines.append(f"  time scale    {scale:.2f} +- {stds['time_scale'] * scale:.2g} of Neel's relaxation time")
+            lines.append(f"  time scale    {scale:.2f}{error('time_scale', scale)} of Neel's relaxation time")
         lines.append("file      off by " + ", ".join(self._fact(name, stds) for name in self.off))
         terms = [abs(self.numbers[i]) * PRIOR[name][0] for i, name in enumerate(self.names) if name in TERMS]
         if terms:
@@ -178,11 +193,11 @@ class Identified:
             + (f" (equilibrium: {self.equilibrium_chi2:.3f})" if self.physics.relaxes else "")
         )
         lines += [f"suspect   {text}: more than the file may be wrong by" for text in self.suspects]
-        if self.chi2 > POOR:
-            lines.append(
-                "doubt     the rows are not those of one particle of this kind in these fields: use the numbers with care"
-            )
-        return "\n".join([*lines, "other rows of the same matrix may give other numbers: compare them"])
+        if talk > MUCH_TALK:
+            lines.append(f"suspect   which channel is which coil: cross talk of {talk:.0%}")
+        if self.chi2 <= POOR:
+            return "\n".join([*lines, LAST_WORD])
+        return "\n".join([DOUBT, *lines])
 
     @property
     def _moved(self) -> Moved:
@@ -200,4 +215,4 @@ class Identified:
         value, unit = self.off[name], PRIOR[name][1]
         factor, word = {"relative": (100, "%"), "m": (1e3, "mm"), "rad": (180 / np.pi, "degrees")}[unit]
         error = "" if stds is None or name not in stds else f" +- {stds[name] * factor:.1g}"
-        return f"{WORDS[kind].format(axis)} {value * factor:+.2g}{error} {word}"
+        return f"{WORDS[kind].format(axis)} {round(value * factor, 3):+.2g}{error} {word}"
