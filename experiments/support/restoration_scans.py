@@ -91,6 +91,7 @@ def simulate_scan(
     channels: int,
     bins: np.ndarray | None = None,
     immobilized: bool = False,
+    anisotropy_constant: float = 3500.0,
     dynamics: Any = None,
     key: jax.Array,
 ) -> Scan:
@@ -105,6 +106,7 @@ def simulate_scan(
         channels: receive channels, the first of x, y, z.
         bins: frequencies; None = all but 0 Hz.
         immobilized: whether the particles have one easy axis.
+        anisotropy_constant: of the particles [J/m^3].
         dynamics: of the particles; None = equilibrium.
         key: random key.
     """
@@ -112,7 +114,7 @@ def simulate_scan(
     easy_axis = (1.0, 1.0, 0.0) if immobilized else None
     particle = mj.Particle.create(
         20e-9,
-        anisotropy_constant=3500.0,
+        anisotropy_constant=anisotropy_constant,
         easy_axis=easy_axis,
         spatial_modulation=None if immobilized else 0.8,
         reference_field=None if immobilized else float(np.linalg.norm(amplitude)),
