@@ -4,9 +4,9 @@ Paper: A. Tsanda et al., Phys. Med. Biol. 71, 095029 (2026), Fig. 3, with a simu
 
 Command:  python -m experiments.identified_snake [--preset quick|smoke] [--draws 5] [--truths equilibrium fast late]
 
-17 x 15 voxels of 2 mm, fluid particles of 20 nm with anisotropy in equilibrium, or with Neel rotation. The sample of the calibration
-fills a voxel, and the fit simulates points: all truths are a little off its model. The distance is the nRMSE of an
-image to the one by the noise-free matrix, from the same data, rows weighted by the norms of the measured rows. Every draw is a
+17 x 15 voxels of 2 mm, fluid particles of 20 nm with anisotropy in equilibrium, or with Neel rotation. The sample of the
+calibration fills a voxel, and the fit simulates points: all truths are a little off its model. The distance is the nRMSE of an image
+to the one by the noise-free matrix, from the same data, rows weighted by the norms of the measured rows. Every draw is a
 calibration with other noise; the intervals are over draws.
 
 Expected time: half an hour on one core for five draws.
@@ -34,7 +34,7 @@ TRUTHS: dict[str, dict[str, Any]] = {
     "fast": {"dynamics": mj.Neel()},
     "late": {"dynamics": mj.Neel(), "anisotropy_constant": 8e3},
 }
-"""The particles of the paper's scan in equilibrium, with Neel rotation, which of them is nearly as fast, and with more anisotropy."""
+"""The particles of the paper's scan in equilibrium, with Neel rotation, which is nearly as fast, and with more anisotropy."""
 
 AVERAGES, THRESHOLD, REGULARIZATION, SWEEPS = 10, 1.5, 0.3, 1000
 METHODS: dict[str, dict[str, Any]] = {
