@@ -5,8 +5,8 @@ Paper: A. Tsanda et al., Phys. Med. Biol. 71, 095029 (2026), Fig. 3, with a simu
 Command:  python -m experiments.identified_snake [--preset quick|smoke] [--draws 5] [--truths equilibrium fast late]
 
 17 x 15 voxels of 2 mm, fluid particles of 20 nm with anisotropy in equilibrium, or with Neel rotation. The sample of the
-calibration fills a voxel, and the fit simulates points: all truths are a little off its model. The distance is the nRMSE of an image
-to the one by the noise-free matrix, from the same data, rows weighted by the norms of the measured rows. Every draw is a
+calibration fills a voxel, and the fit simulates points: all truths are a little off its model. The distance is the nRMSE of an
+image to the one by the noise-free matrix, from the same data, rows weighted by the norms of the measured rows. Every draw is a
 calibration with other noise; the intervals are over draws.
 
 Expected time: half an hour on one core for five draws.
