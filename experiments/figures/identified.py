@@ -22,7 +22,8 @@ def plot_identified(results: Mapping[str, Sequence[Mapping[str, Any]]], kinds: M
     """
     figure = new_figure(0.62 * len(results) + 1.6, 3.4)
     axes = figure.subplots()
-    names = list(next(iter(results.values()))[0]["psnr"])
+    every = [matrix["psnr"] for matrices in results.values() for matrix in matrices]
+    names = [name for name in every[0] if all(name in psnr for psnr in every)]
     for i, name in enumerate(names):
         shift = 0.22 * (i - (len(names) - 1) / 2)
         for place, matrices in enumerate(results.values()):

@@ -27,7 +27,8 @@ def report(results: Results, task: str, half: str) -> str:
     """The report: a line per family."""
     table, harm = [], []
     for name, matrices in results.items():
-        psnr = {method: [np.asarray(m["psnr"][method]) for m in matrices] for method in matrices[0]["psnr"]}
+        everywhere = [method for method in matrices[0]["psnr"] if all(method in m["psnr"] for m in matrices)]
+        psnr = {method: [np.asarray(m["psnr"][method]) for m in matrices] for method in everywhere}
         line = {"family": name, "truth": kind(name), "matrices": len(matrices)}
         line |= {method: f"{np.mean(np.concatenate(each)):.1f}" for method, each in psnr.items()}
         for other in [method for method in ("row by row", "other network", "wiener") if method in psnr]:
