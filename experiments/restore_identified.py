@@ -180,15 +180,22 @@ def restored_figures(
         given["missing"] = np.flatnonzero(~known.reshape(-1))
     for name, options in methods.items():
         began = time.perf_counter()
-        solution = mj.restore(matrix, **given, noise_std=sigma, **options)
-        seconds, stats = time.perf_counter() - began, solution.stats
-        restored = np.asarray(solution.value.rows()).reshape(clean.shape)
+        try:
+            solution = mj.restore(matrix, **given, noise_std=sigma, **options)
+        except ValueError as refusal:  # of a noise that no row agrees with
+            if "no row would change" not in str(refusal):
+                raise
+            solution = None
+        seconds, stats = time.perf_counter() - began, None if solution is None else solution.stats
+        restored = np.asarray((matrix if solution is None else solution.value).rows()).reshape(clean.shape)
         error = np.mean(np.abs(restored - clean[order])[:, counted] ** 2, axis=1)
         figures["psnr"][name] = (-10 * np.log10(np.maximum(error, 1e-12))).tolist()
         if options.get("identify"):
-            figures |= {"seconds": seconds, "changed": stats.trusted.tolist(), "method": stats.method.tolist()}
-            figures["told"] = stats.identification
-        if stats.identified is not None:
+            figures |= {"seconds": seconds, "changed": [False] * len(index), "method": [""] * len(index)}
+            if stats is not None:
+                figures |= {"changed": stats.trusted.tolist(), "method": stats.method.tolist()}
+                figures["told"] = stats.identification
+        if stats is not None and stats.identified is not None:
             figures |= {"chi2": stats.identified.chi2, "relaxes": stats.identified.physics.relaxes}
     return figures
 
