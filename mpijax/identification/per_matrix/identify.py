@@ -31,8 +31,8 @@ STEPS, SHORT_STEPS, NEEL_STEPS = 12, 6, 16
 
 FLUID_STARTS, IMMOBILIZED_STARTS, FINALISTS, NEEL_STARTS = 4, 8, 2, 3
 """Short searches in equilibrium of either kind, those that are continued, and searches with Neel rotation. Of fewer short ones all
-may end in other minima: on the first eight matrices of the restoration paper's test set four full searches from 24 particles missed
-the truth twice, these never."""
+may end in other minima: on the first four matrices of the restoration paper's test set eight full searches from 24 particles missed
+the truth twice (a trial that is not kept), these never."""
 
 EXPLAINED = 1.05
 """chi^2 per degree of freedom, or one and three standard deviations of it, below which no other start or dynamics are tried."""

@@ -148,10 +148,10 @@ def value_and_slopes(
     wide = np.concatenate([bins, np.repeat(bins[-1:], -len(bins) % BINS)]).astype(np.int32)
     t = np.asarray(t, np.float32)
     facts = replace(told, points=np.zeros((1, 3), np.float32))  # of any number: the shape would be compiled for
+    settings: Any = {"names": names, "nodes": nodes[driven(told)]}
     found = []
     for first in range(0, len(padded), step):
         arguments = t, facts, start, padded[first : first + step], wide, physics
-        settings: Any = {"names": names, "nodes": nodes[driven(told)]}
         part = _slopes(*arguments, **settings) if slopes else (_value(*arguments, **settings), None)
         found.append(jax.tree.map(lambda a: np.asarray(a)[..., : len(bins), :], part))
     value = np.concatenate([v for v, _ in found], -1)[..., :count]
