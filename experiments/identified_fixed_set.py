@@ -69,7 +69,7 @@ def main(config: Config) -> dict[str, Any]:
                 problem = corrupt(batch, fixed_task("denoise"), sigma, jax.random.key(config.seed))
                 where = rows.channel[members], rows.frequency_index[members]
                 figures = restore_identified.restored_figures(
-                    spec.draw(number)[1], *where, problem, np.arange(len(members)), "denoise", methods
+                    spec.draw(number)[1], *where, problem, np.arange(len(members)), {"task": "denoise"}, methods
                 )
                 write_text(path, json.dumps(figures, indent=1) + "\n")
                 means = {name: round(float(np.mean(v)), 2) for name, v in figures["psnr"].items()}

@@ -39,6 +39,9 @@ from mpijax.rows.tasks import task_of
 from mpijax.system import Setup
 from mpijax.viz import save
 
+ON_ROWS = {"upsample": "denoise"}
+"""Tasks whose coarse grids are made of the sets' rows, which are many, and not of their fine rows, which are few."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -46,7 +49,8 @@ class Config:
 
     Attributes:
         families: names; none = all planar ones that are stored.
-        task: denoise, inpaint or complete.
+        task: denoise, inpaint, complete or upsample.
+        scale: of upsample, from every scale-th position.
         half: test or development.
         noise: white or background.
         matrices: most matrices of a family; None = all of the half.
@@ -59,6 +63,7 @@ class Config:
 
     families: tuple[str, ...] = ()
     task: str = "denoise"
+    scale: int = 2
     half: str = "test"
     noise: str = "white"
     matrices: int | None = None
@@ -70,7 +75,7 @@ class Config:
 
     def __post_init__(self) -> None:
         check_choice("half", self.half, ("test", "development"))
-        check_choice("task", self.task, ("denoise", "inpaint", "complete"))
+        check_choice("task", self.task, ("denoise", "inpaint", "complete", "upsample"))
         for name in self.families:
             check_choice("families", name, tuple(BY_NAME))
 
@@ -81,13 +86,16 @@ PRESETS = {"standard": Config(), "smoke": Config(families=("equilibrium",), matr
 def main(config: Config) -> dict[str, Any]:
     """Restore, compare; returns what ``results.json`` holds."""
     wrong = "" if config.wrong_sigma == 1 else f"-sigma-{config.wrong_sigma:g}"
-    folder = config.run_dir / f"{config.task}-{config.half}-{config.noise}{wrong}"
+    task = config.task if config.task != "upsample" else f"upsample-{config.scale}x"
+    folder = config.run_dir / f"{task}-{config.half}-{config.noise}{wrong}"
     chosen = [f for f in FAMILIES if f.name in config.families or (f.dimensions == 2 and not config.families)]
     for family in chosen:
         found = read_set(family.name, config.set_dir)
         stored = found.of_half(found.rows, config.half)
         done = 0
-        for numbers, problem in problems(found, config.task, config.noise, config.half, config.seed):
+        for numbers, problem in problems(
+            found, ON_ROWS.get(config.task, config.task), config.noise, config.half, config.seed
+        ):
             for matrix in np.unique(numbers):
                 path = folder / f"{family.name}-{matrix}.json"
                 done += 1
@@ -105,7 +113,7 @@ def main(config: Config) -> dict[str, Any]:
                 index = np.flatnonzero(numbers == matrix)
                 where = found.rows.channel[rows], found.rows.frequency_index[rows]
                 heard = replace(problem, sigma=problem.sigma * config.wrong_sigma)
-                figures = restored_figures(case.told, *where, heard, index, config.task, methods)
+                figures = restored_figures(case.told, *where, heard, index, given_of(config), methods)
                 figures = known | figures | {"psnr": known["psnr"] | figures["psnr"]}
                 write_text(path, json.dumps(figures, indent=1) + "\n")
                 means = {name: round(float(np.mean(v)), 2) for name, v in figures["psnr"].items()}
@@ -126,14 +134,19 @@ def main(config: Config) -> dict[str, Any]:
     return {"families": results}
 
 
-def every_second(grid: mj.Grid) -> mj.Grid:
-    """Every second position of the axes in use, from the first."""
+def axes_in_use(grid: mj.Grid) -> list[int]:
+    """Voxels along x, y, z, where they are more than one."""
+    return [n for n in grid.shape if n > 1]
+
+
+def every_nth(grid: mj.Grid, scale: int) -> mj.Grid:
+    """Every ``scale``-th position of the axes in use, from the first."""
     shape, fov = np.asarray(grid.shape), np.asarray(grid.fov, float)
     step, used = fov / shape, shape > 1
-    count = np.where(used, -(-shape // 2), 1)
-    center = np.asarray(grid.center, float) + np.where(used, step / 2 - fov / 2 + step * (count - 1), 0)
+    count = np.where(used, -(-shape // scale), 1)
+    center = np.asarray(grid.center, float) + np.where(used, step / 2 - fov / 2 + scale * step * (count - 1) / 2, 0)
     nx, ny, nz = (int(n) for n in count)
-    return mj.Grid.create((nx, ny, nz), np.where(used, 2 * step * count, fov), center)
+    return mj.Grid.create((nx, ny, nz), np.where(used, scale * step * count, fov), center)
 
 
 def calibration(
@@ -158,24 +171,30 @@ def restored_figures(
     bins: np.ndarray,
     problem: Problem,
     index: np.ndarray,
-    task: str,
+    given: Mapping[str, Any],
     methods: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """PSNR [dB] of every row of one matrix by every method, at missing voxels where there are any."""
+    """PSNR [dB] of every row of one matrix by every method, at voxels that were not measured where there are any.
+
+    ``given`` is the task as ``mpijax.restore`` is told it.
+    """
+    task, scale = given["task"], given.get("scale", 2)
     inside = tuple(slice(int(n)) for n in problem.extents[index[0]])
     images, clean = (values[index][:, *inside] for values in (problem.images, problem.clean))
     known = problem.known[index[0]][inside]
     order = np.lexsort((bins, channel))  # as the matrix keeps its rows
     grid, measured = told.grid(), images
-    if task == "complete":
-        grid, measured = every_second(grid), images[:, *(slice(None, None, 2) for _ in inside)]
-        inside = tuple(slice(2 * n - 1) for n in measured.shape[1:])  # as far as the measured positions reach
-        clean, known = clean[:, *inside], known[inside]
+    if task in ("complete", "upsample"):
+        seen = tuple(slice(None, None, scale) for _ in inside)
+        grid, measured = every_nth(grid, scale), images[:, *seen]
+        inside = tuple(slice(scale * (n - 1) + 1) for n in measured.shape[1:])  # as far as the measured positions reach
+        clean, known = clean[:, *inside], np.zeros(clean.shape[1:], bool)[inside]
+        known[seen] = True
     matrix = calibration(told, grid, channel[order], bins[order], measured[order].reshape(len(index), -1))
     sigma = problem.sigma[index][order].astype(float)
     counted = np.ones_like(known) if known.all() else ~known
     figures: dict[str, Any] = {"psnr": {}, "rows": len(index), "voxels": int(counted.sum())}
-    given: dict[str, Any] = {"task": task}
+    given = dict(given)
     if task == "inpaint":
         given["missing"] = np.flatnonzero(~known.reshape(-1))
     for name, options in methods.items():
@@ -187,7 +206,11 @@ def restored_figures(
                 raise
             solution = None
         seconds, stats = time.perf_counter() - began, None if solution is None else solution.stats
-        restored = np.asarray((matrix if solution is None else solution.value).rows()).reshape(clean.shape)
+        result = matrix if solution is None else solution.value
+        restored = np.asarray(result.grid.to_image(result.rows())).reshape(
+            len(clean), *reversed(axes_in_use(result.grid))
+        )
+        restored = restored[:, *inside]
         error = np.mean(np.abs(restored - clean[order])[:, counted] ** 2, axis=1)
         figures["psnr"][name] = (-10 * np.log10(np.maximum(error, 1e-12))).tolist()
         if options.get("identify"):
@@ -203,13 +226,27 @@ def restored_figures(
 @functools.lru_cache
 def network(task: str, dimensions: int, model: Path | None) -> restoration.Method:
     """The network, compiled once."""
-    return restoration.find_method(task_of(task), dimensions, model)[0]
+    wanted = task_of(task, sampling="stride") if task == "upsample" else task_of(task)
+    return restoration.find_method(wanted, dimensions, model)[0]
+
+
+def given_of(config: Config) -> dict[str, Any]:
+    """The task as ``mpijax.restore`` is told it."""
+    more = {"scale": config.scale, "sampling": "stride"} if config.task == "upsample" else {}
+    return {"task": config.task} | more
 
 
 def methods_of(config: Config, dimensions: int = 2) -> dict[str, dict[str, Any]]:
     """By name: how ``mpijax.restore`` is called."""
+    found: dict[str, dict[str, Any]]
+    if config.task == "upsample":
+        found = {"spline": {"method": "spline", "trust": False}, "identified": {"method": "fitted", "identify": True}}
+        if config.scale == 2:
+            shipped = network("upsample", dimensions, None)
+            found |= {"row by row": {"method": shipped, "identify": False}, "default": {"method": shipped}}
+        return found
     shipped = network(config.task, dimensions, None)
-    found: dict[str, dict[str, Any]] = {
+    found = {
         "wiener": {"method": "wiener", "trust": False},
         "row by row": {"method": shipped, "identify": False},
         "identified": {"method": shipped, "identify": True},

@@ -55,7 +55,8 @@ def restore(
         method: run directory or weights file, or a classical method; not given = the weights that ship with mpijax.
             denoise: dct-soft, dct-hard, dct-garrote, wiener. inpaint: wiener, biharmonic, biharmonic-garrote, compressed-sensing.
             complete: spline, wiener. upsample: bicubic, consistent-bicubic, spline, and fitted, which fits a simulator to all rows
-            of a rotated field-free line and needs its gradient, amplitude and angles in the file.
+            of a plane (one particle) or of a rotated field-free line, and needs gradient, amplitudes, dividers or angles in
+            the file.
         scale: fine voxels per coarse voxel and axis; not given = 2.
         sampling: of upsample: box (the calibration sample fills the coarse voxel) or stride (a small sample at every scale-th
             position); not given = what the model is made for.

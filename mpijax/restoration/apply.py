@@ -1,6 +1,8 @@
 """Restoring a system matrix: noise, method, trust, record."""
 
+import contextlib
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,8 +67,8 @@ def restore(
         task: :class:`mpijax.rows.tasks.Denoise`, ``Inpaint(missing)``, ``Complete(scale)`` or ``Upsample(scale, sampling)``, a task
             of your own, or the name of one: "denoise", "inpaint", "complete", "upsample".
         method: default the weights that ship; else a run directory, a weights file, the name of a classical method of the task
-            (``task.classical()``), "fitted" (upsampling the rows of a field-free line together), or a callable
-            ``(rows, known, inside, sigma) -> rows``.
+            (``task.classical()``), "fitted" (upsampling the rows of a plane together, by one fitted particle or line), or a
+            callable ``(rows, known, inside, sigma) -> rows``.
         noise_std: complex standard deviation of the noise: a number, per kept row (m,), or (c, f) [unit of the values].
         trust: whether to check every row, and upsamplers as a whole. Without it all rows above the noise are restored.
         progress: whether to show a progress bar.
@@ -122,7 +124,9 @@ def restore(
         reason = _worth_trying(job, noise, power, count)
     tried = reason == judge.RESTORED
     if chosen.whole is not None:
-        together = chosen.whole(system_matrix, task, noise.sigma * unit)
+        level = noise.sigma if system_matrix.angles is not None else _cautious(noise, unit)
+        with _told(progress, "fitting all rows together") as tell:
+            together = chosen.whole(system_matrix, task, level * unit, dynamics=dynamics or "auto", progress=tell)
         evidence, said = job.together(together, unit), together.details
     else:
         if dynamics is not None and (isinstance(identify, str) or (chosen.trained and trust)):
@@ -201,13 +205,20 @@ def _identified(
             else "only a network that is checked is compared with a fit"
         )
         return job, None, f"not identified: {why}"
-    console = Console(stderr=True)
-    with console.status("identifying the particle") as status:
-        found, said = guided(
-            matrix, job.task, images, job.known, sigma, dynamics=dynamics,
-            progress=status.update if job.progress and console.is_terminal else lambda text: None,
-        )  # fmt: skip
+    with _told(job.progress, "identifying the particle") as tell:
+        found, said = guided(matrix, job.task, images, job.known, sigma, dynamics=dynamics, progress=tell)
     return (job, None, said) if found is None else (replace(job, guided=found.methods), found.identified, said)
+
+
+@contextlib.contextmanager
+def _told(progress: bool, first: str) -> Iterator[Callable[[str], Any]]:
+    """Says in the terminal what is being done."""
+    console = Console(stderr=True)
+    if not (progress and console.is_terminal):
+        yield lambda text: None
+        return
+    with console.status(first) as status:
+        yield status.update
 
 
 def _worth_trying(job: Job, noise: RowNoise, power: Float[np.ndarray, " m"], count: int) -> Int[np.ndarray, " m"]:

@@ -8,11 +8,12 @@ import numpy as np
 
 from mpijax.core.typing import Array, Bool, Complex, Float, Int
 from mpijax.identification.per_matrix import Guides, Identified, MissingFactsError, facts_of, identify_rows
+from mpijax.identification.per_matrix.facts import POINT_SAMPLE, box_sample
 from mpijax.restoration.guides import Estimator
 from mpijax.restoration.method import Method
 from mpijax.rows.inpainting import wiener_inpaint
-from mpijax.rows.tasks import Task
-from mpijax.system import SystemMatrix
+from mpijax.rows.tasks import Task, Upsample
+from mpijax.system import Grid, SystemMatrix
 
 FITTED, FITTED_WIENER = "fitted", "fitted + wiener"
 """Names of the methods in reports."""
@@ -53,33 +54,67 @@ def guided(
         dynamics: see :func:`mpijax.identification.per_matrix.identify_rows`.
         progress: told what is being done.
     """
-    try:
-        told, coil, bins = facts_of(matrix)
-    except MissingFactsError as error:
-        return None, f"not identified: the calibration does not say {', '.join(error.missing)}"
     values, places = images.reshape(len(images), -1), known.reshape(-1)
-    power = np.sum(np.abs(values) ** 2, axis=1) / np.count_nonzero(places) / sigma**2
-    rows = np.flatnonzero(power > LEAST_POWER)
-    if len(rows) < LEAST_ROWS:
-        return None, f"not identified: fewer than {LEAST_ROWS} rows lie well above the noise"
-    found = identify_rows(
-        told, values[rows], places, sigma[rows], coil[rows], bins[rows], dynamics=dynamics, progress=progress
-    )
-    progress("simulating the fitted rows")
-    fine_points = np.asarray(task.grid(matrix.grid).positions, np.float32)
-    fine = found.guides(coil, bins, fine_points)
-    if not np.isfinite(fine.rows).all():
-        return None, "not identified: the fitted rows cannot be simulated at all positions"
+    try:
+        found, fine = fitted_rows(matrix, task, values, places, sigma, dynamics=dynamics, progress=progress)
+    except NotIdentifiedError as error:
+        return None, f"not identified: {error}"
     shape = task.fine_shape(images.shape[1:])
     laid, at = task.lay_out(images, known)
     laid_out = laid.shape[1:] == shape  # the method is given rows of the fine grid, with gaps or without
-    seen = fine if laid_out else _observed(fine, task, shape)
+    seen = fine if laid_out else observed(fine, task, shape)
     flat, there = laid.reshape(len(laid), -1), np.asarray(at).reshape(-1)
     estimator = Estimator.learned(seen, fine, flat, there, sigma)
     methods = [_method(FITTED, estimator, shape, residual=False)]
     if laid_out:
         methods.append(_method(FITTED_WIENER, estimator, shape, residual=True))
     return Guided(found, tuple(methods)), found.describe()
+
+
+class NotIdentifiedError(ValueError):
+    """A matrix that no particle can be fitted to; says why."""
+
+
+def fitted_rows(
+    matrix: SystemMatrix,
+    task: Task,
+    values: Complex[np.ndarray, "m n"],
+    known: Bool[np.ndarray, " n"],
+    sigma: Float[np.ndarray, " m"],
+    *,
+    dynamics: str,
+    progress: Callable[[str], Any],
+) -> tuple[Identified, Guides]:
+    """Fit one particle to a matrix and simulate its rows on the grid of the answer; arguments as of :func:`guided`.
+
+    Raises:
+        NotIdentifiedError: the calibration does not say enough of itself, too few rows lie above the noise, or the fitted
+            particle cannot be simulated everywhere.
+    """
+    try:
+        told, coil, bins = facts_of(matrix, _sample(matrix.grid, task))
+    except MissingFactsError as error:
+        raise NotIdentifiedError(f"the calibration does not say {', '.join(error.missing)}") from None
+    power = np.sum(np.abs(values * known) ** 2, axis=1) / np.count_nonzero(known) / sigma**2
+    rows = np.flatnonzero(power > LEAST_POWER)
+    if len(rows) < LEAST_ROWS:
+        raise NotIdentifiedError(f"fewer than {LEAST_ROWS} rows lie well above the noise")
+    found = identify_rows(
+        told, values[rows], known, sigma[rows], coil[rows], bins[rows], dynamics=dynamics, progress=progress
+    )
+    progress("simulating the fitted rows")
+    fine = found.guides(coil, bins, np.asarray(task.grid(matrix.grid).positions, np.float32))
+    if not np.isfinite(fine.rows).all():
+        raise NotIdentifiedError("the fitted rows cannot be simulated at all positions")
+    return found, fine
+
+
+def _sample(grid: Grid, task: Task) -> Float[np.ndarray, "q 3"]:
+    """The sample fills the voxel where a grid of block means is made finer; else it is small."""
+    if not (isinstance(task, Upsample) and task.sampling != "stride"):
+        return POINT_SAMPLE
+    x, y, _ = (float(edge) for edge in np.asarray(grid.fov) / grid.shape)
+    return box_sample((x, y), 2 if task.scale == 2 else 3)
 
 
 def _method(name: str, estimator: Estimator, shape: tuple[int, ...], residual: bool) -> Method:
@@ -103,7 +138,7 @@ def _unbound(rows: Array, known: Array, inside: Array, sigma: Any) -> Array:
     raise TypeError("a method of the rows of one matrix has to be told which rows it is given: Method.at(numbers).")
 
 
-def _observed(fine: Guides, task: Task, shape: tuple[int, ...]) -> Guides:
+def observed(fine: Guides, task: Task, shape: tuple[int, ...]) -> Guides:
     """Guides as the measurement sees them."""
 
     def observe(rows: np.ndarray) -> np.ndarray:

@@ -88,6 +88,14 @@ class Estimator:
         fine = (weights @ self.fine[numbers])[:, 0]
         return fine, fine if self.fine is self.seen else (weights @ self.seen[numbers])[:, 0]
 
+    def divergence(
+        self, numbers: Int[np.ndarray, " b"], values: Complex[np.ndarray, "b n"], sigma: Float[np.ndarray, " b"]
+    ) -> Float[np.ndarray, " b"]:
+        """Trace of what estimates rows at their measured positions, sum_k (1 - C_kk/v_k), C the covariance of c."""
+        normal, _ = self._equations(numbers, values, self.known, sigma)
+        covariance = np.linalg.inv(normal + np.diag(1 / self.variances))
+        return np.asarray(np.sum(1 - np.einsum("bkk->bk", covariance) / self.variances, axis=1))
+
     def _equations(
         self, numbers: np.ndarray, values: np.ndarray, known: np.ndarray, sigma: np.ndarray
     ) -> tuple[Float[np.ndarray, "b a a"], Float[np.ndarray, "b a"]]:

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mpijax.core.typing import Bool, Complex, Float, Int
-from mpijax.rows.tasks import RowMethod, Task
-from mpijax.system import SystemMatrix
+from mpijax.rows.tasks import RowMethod
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,7 @@ class Method:
         classical: whether it is a classical method of the task, which stands in for others and not others for it.
         of_rows: of a method that belongs to the rows of one matrix: their numbers (b,) -> the method for them; else None.
         whole: of a method that restores the rows of a matrix together, in place of ``apply``: the matrix, the task and the
-            noise of its kept rows (m,), to restored rows.
+            noise of its kept rows (m,), to restored rows; also told the ``dynamics`` to try and whom to tell its ``progress``.
     """
 
     name: str
@@ -50,7 +49,7 @@ class Method:
     sha256: str = ""
     classical: bool = False
     of_rows: Callable[[Int[np.ndarray, " b"]], RowMethod] | None = None
-    whole: Callable[[SystemMatrix, Task, Float[np.ndarray, " m"]], Together] | None = None
+    whole: Callable[..., Together] | None = None
 
     def at(self, numbers: Int[np.ndarray, " b"]) -> "Method":
         """The method for rows of these numbers."""

@@ -10,6 +10,23 @@ from mpijax.core.typing import Float, Int, Matrix, Scalar, Vector3
 from mpijax.identification.problem import coils_of
 from mpijax.system import Grid, LissajousSequence, Scanner, SystemMatrix
 
+POINT_SAMPLE = np.zeros((1, 3), np.float32)
+"""A sample that is small beside the signal's structure."""
+
+
+def box_sample(edges: tuple[float, float], nodes: int) -> Float[np.ndarray, "q 3"]:
+    """Positions in a sample that fills a rectangle of the plane, whose plain mean stands for the mean over it.
+
+    Chebyshev's rules of equal weights: nodes at +- sqrt(1/3) of half the edge, or at 0 and +- sqrt(1/2), exact up to the third
+    degree.
+
+    Args:
+        edges: along x and y [m]; nodes: along each, 2 or 3.
+    """
+    half = {2: np.array([-1, 1]) / np.sqrt(3), 3: np.array([-1, 0, 1]) / np.sqrt(2)}[nodes]
+    x, y = np.meshgrid(half * edges[0] / 2, half * edges[1] / 2)
+    return np.stack([x.ravel(), y.ravel(), np.zeros(nodes**2)], axis=1).astype(np.float32)
+
 
 class MissingFactsError(ValueError):
     """A calibration that does not say enough of itself to be simulated.
@@ -33,6 +50,7 @@ class Told:
         points: positions of the voxels [m], (n, 3).
         center: of the grid [m], (3,); half: half its field of view [m], (3,).
         reference: largest selection field on the grid [T], at which a fluid particle has its full anisotropy.
+        sample: positions about a voxel [m] over which its signal is averaged, (q, 3).
         used: axes along which the grid extends, static.
     """
 
@@ -42,6 +60,7 @@ class Told:
     center: Vector3
     half: Vector3
     reference: Scalar
+    sample: Matrix
     used: tuple[bool, bool, bool] = static()
 
     @property
@@ -56,7 +75,7 @@ class Told:
         return ((np.asarray(points) - np.asarray(self.center)) / np.asarray(self.half)).T
 
 
-def told(scanner: Scanner, sequence: LissajousSequence, grid: Grid) -> Told:
+def told(scanner: Scanner, sequence: LissajousSequence, grid: Grid, sample: Matrix = POINT_SAMPLE) -> Told:
     """The facts of a scan on a grid."""
     points = np.asarray(grid.positions, np.float32)
     field = np.asarray(scanner.field(points))
@@ -69,12 +88,19 @@ def told(scanner: Scanner, sequence: LissajousSequence, grid: Grid) -> Told:
         center=np.asarray(grid.center, np.float32),
         half=np.asarray(grid.fov, np.float32) / 2,
         reference=np.float32(np.linalg.norm(field, axis=1).max()),
+        sample=np.asarray(sample, np.float32),
         used=(grid.shape[0] > 1, grid.shape[1] > 1, grid.shape[2] > 1),
     )
 
 
-def facts_of(matrix: SystemMatrix) -> tuple[Told, Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:
+def facts_of(
+    matrix: SystemMatrix, sample: Matrix = POINT_SAMPLE
+) -> tuple[Told, Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:
     """What a matrix says of itself, and receive coil and bin of each of its kept rows.
+
+    Args:
+        matrix: calibration.
+        sample: see :class:`Told`; files do not tell how a sample's volume is shaped.
 
     Raises:
         MissingFactsError: something that a simulator needs is not said, or the rows are not of one static selection field.
@@ -103,7 +129,7 @@ def facts_of(matrix: SystemMatrix) -> tuple[Told, Int[np.ndarray, " m"], Int[np.
     except ValueError:
         raise MissingFactsError(["which receive coil each channel is"]) from None
     bins = np.asarray(matrix.frequency_indices)[position]
-    return told(matrix.scanner, matrix.sequence, matrix.grid), coil, bins
+    return told(matrix.scanner, matrix.sequence, matrix.grid, sample), coil, bins
 
 
 def _single(tree: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mpijax.core.typing import Bool, Complex, Float, Int
-from mpijax.identification.per_matrix.facts import Told
+from mpijax.identification.per_matrix.facts import POINT_SAMPLE, Told
 from mpijax.identification.per_matrix.match import Rows, imperfect
 from mpijax.identification.per_matrix.numbers import (
     COIL_SLOPE,
@@ -127,7 +127,7 @@ class Identified:
     def guides(
         self, coil: Int[np.ndarray, " m"], bins: Int[np.ndarray, " m"], points: Float[np.ndarray, "n 3"]
     ) -> Guides:
-        """Rows of channels and bins at any positions (n, 3) [m], with their derivatives."""
+        """Rows of channels and bins at any positions (n, 3) [m], with their derivatives, of a small sample."""
         axes, split = np.flatnonzero(self.told.used), len(self.names)
         unit = self.told.unit(points)[axes]
         nothing = np.zeros((len(bins), len(points)), np.complex64)
@@ -135,7 +135,16 @@ class Identified:
 
         def simulated(start: Start, slopes: bool) -> tuple[Any, Any]:
             numbers = self.numbers[:split]
-            arguments = numbers, self.told, start, points, wanted.bins, self.physics, self.names, slopes
+            arguments = (
+                numbers,
+                replace(self.told, sample=POINT_SAMPLE),
+                start,
+                points,
+                wanted.bins,
+                self.physics,
+                self.names,
+                slopes,
+            )
             return value_and_slopes(*arguments, nodes=GUIDE_NODES)
 
         signals, slopes = simulated(self.start, True)

@@ -26,6 +26,9 @@ MOST_ROWS, CANDIDATES = 60, 200
 VOXELS, SHORT_VOXELS, NEEL_VOXELS = 256, 64, 48
 """Most positions of a fit, of the short searches before it, and of a fit with Neel rotation."""
 
+FEWEST_VOXELS = 16
+"""Positions of a fit at least, where they are many."""
+
 STEPS, SHORT_STEPS, NEEL_STEPS = 12, 6, 16
 """Most steps of a search."""
 
@@ -107,10 +110,10 @@ def identify_rows(
     chosen = low[different_rows(values[low] * known, sigma[low])]
     axes = np.flatnonzero(told.used)
     rows = Rows.of(values, known, sigma, coil, bins, told.unit()[axes]).some(chosen)
-    voxels = _spread(np.flatnonzero(known), VOXELS)
+    voxels = _spread(np.flatnonzero(known), _most(VOXELS, told))
     few, points = rows.at(voxels), np.asarray(told.points)
     physics, names = Physics.equilibrium(), names_of(told, relaxes=False)
-    short = _spread(np.flatnonzero(known), SHORT_VOXELS)
+    short = _spread(np.flatnonzero(known), _most(SHORT_VOXELS, told))
     progress("comparing with a dictionary of particles")
     starts = _best_starts(told, rows.at(short), points[short], names)
     found = _searches(starts, told, rows.at(short), points[short], physics, names, SHORT_STEPS, progress)
@@ -128,7 +131,7 @@ def identify_rows(
         if dynamics == "neel" or chosen_late.chi2 - 1 < BETTER * (best.chi2 - 1):
             best = chosen_late
     at = best.match
-    most: int = NEEL_VOXELS if best.physics.relaxes else VOXELS
+    most = _most(NEEL_VOXELS if best.physics.relaxes else VOXELS, told)
     return Identified(
         told=told, start=best.start, names=best.names, physics=best.physics, numbers=at.numbers,
         free=_free(best.names, best.start, len(at.numbers) - len(best.names)), curvature=at.curvature,
@@ -198,7 +201,7 @@ def _neel(told: Told, rows: Rows, points: np.ndarray, progress: Progress) -> lis
     They have a dictionary of their own: an equilibrium that was bent to late rows leads astray.
     """
     physics, names = Physics.neel(), names_of(told, relaxes=True)
-    voxels = _spread(np.flatnonzero(rows.known), NEEL_VOXELS)
+    voxels = _spread(np.flatnonzero(rows.known), _most(NEEL_VOXELS, told))
     few = rows.at(voxels)
     progress("comparing with a dictionary of particles with Neel rotation")
     starts = _ranked(late_dictionary(), told, few, points[voxels], physics, names)[:NEEL_STARTS]
@@ -240,6 +243,11 @@ def _free(names: tuple[str, ...], start: Start, coils: int) -> np.ndarray:
 def _first_coils(told: Told, axes: int) -> np.ndarray:
     channels = told.n_channels
     return np.concatenate([np.zeros(channels * axes), np.full(channels * (channels - 1), FIRST_TALK)])
+
+
+def _most(voxels: int, told: Told) -> int:
+    """Positions of a fit, fewer where each is a mean over a sample."""
+    return max(min(voxels, FEWEST_VOXELS), 2 * voxels // (1 + len(np.asarray(told.sample))))
 
 
 def _spread(voxels: np.ndarray, most: int) -> np.ndarray:

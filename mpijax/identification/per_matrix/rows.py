@@ -11,7 +11,7 @@ import numpy as np
 
 from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Complex, Float, Int
-from mpijax.identification.per_matrix.facts import Told
+from mpijax.identification.per_matrix.facts import POINT_SAMPLE, Told
 from mpijax.identification.per_matrix.numbers import PLACE, TERMS, Moved, Start, amplitudes, particle_of, static_field
 from mpijax.physics.dynamics.stored import LARGEST_ALPHA, LARGEST_FIELD, SHIPPED_DAMPING, neel_table
 from mpijax.physics.dynamics.table import Table
@@ -141,18 +141,24 @@ def value_and_slopes(
     slopes: bool = True,
     nodes: Mapping[int, int] = NODES,
 ) -> tuple[Complex[np.ndarray, "c f n"], Complex[np.ndarray, "p c f n"] | None]:
-    """:func:`signals` on the host, in parts of positions, with their derivatives by t."""
+    """:func:`signals` on the host, averaged over the sample, in parts of positions, with their derivatives by t."""
+    voxels, sample = len(points), np.asarray(told.sample)
+    points = (points[:, None] + sample).reshape(-1, 3)
     count, step = len(points), STEP_POINTS[physics.relaxes]
     step = min(step, -(-count // POINTS) * POINTS)
     padded = np.concatenate([points, np.repeat(points[-1:], -count % step, axis=0)]).astype(np.float32)
     wide = np.concatenate([bins, np.repeat(bins[-1:], -len(bins) % BINS)]).astype(np.int32)
     t = np.asarray(t, np.float32)
-    facts = replace(told, points=np.zeros((1, 3), np.float32))  # of any number: the shape would be compiled for
+    facts = replace(told, points=POINT_SAMPLE, sample=POINT_SAMPLE)  # of any number: the shape would be compiled for
     settings: Any = {"names": names, "nodes": nodes[driven(told)]}
     found = []
     for first in range(0, len(padded), step):
         arguments = t, facts, start, padded[first : first + step], wide, physics
         part = _slopes(*arguments, **settings) if slopes else (_value(*arguments, **settings), None)
         found.append(jax.tree.map(lambda a: np.asarray(a)[..., : len(bins), :], part))
-    value = np.concatenate([v for v, _ in found], -1)[..., :count]
-    return value, np.concatenate([s for _, s in found], -1)[..., :count] if slopes else None
+
+    def averaged(parts: list[np.ndarray]) -> np.ndarray:
+        whole = np.concatenate(parts, -1)[..., :count]
+        return whole if len(sample) == 1 else whole.reshape(*whole.shape[:-1], voxels, -1).mean(axis=-1)
+
+    return averaged([v for v, _ in found]), averaged([s for _, s in found]) if slopes else None
