@@ -1,6 +1,7 @@
 """``mpijax train``: networks that restore calibrations."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def train(
     min_frequency: float = 80.0,
     slices: int = 8,
     scanner: GeometryOptions = AS_PRESET,
+    imperfections: bool = True,
     seed: int = 0,
 ) -> None:
     """Train a network to restore calibrations, on calibrations of yours or simulated ones; started again, it continues.
@@ -68,6 +70,7 @@ def train(
         min_frequency: of files: least frequency [kHz].
         slices: of files: central z slices used of each row.
         scanner: in place of the numbers of the source 2d or 3d; particles and concentration are drawn.
+        imperfections: of simulated calibrations: whether coils, selection fields and sizes are drawn that are not ideal.
         seed: of weights and batches.
     """
     from mpijax import restoration
@@ -90,6 +93,10 @@ def train(
     extra = _options(options)
     if source in PRIORS or source in SCANNERS:
         rows: Any = _simulated(source, files, data_root, factor, scanner)
+        if not imperfections:
+            rows = replace(rows, imperfections=None)
+        elif rows.imperfections is not None:
+            print(rows.imperfections.describe())
         pairs: Any = wanted
     else:
         if scanner != AS_PRESET:

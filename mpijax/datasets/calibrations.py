@@ -18,8 +18,11 @@ from mpijax.datasets.samplers import RestorationPrior, ScannerPrior
 HELD_OUT = 7919
 """Seed of the matrices that are never trained on."""
 
-VOLUMES: dict[str, Any] = {"slots": 32, "rows_per_matrix": 64, "reuse": 30, "nodes": 20, "validation": 3}
-"""What makes 3-D matrices, which take seconds each, go further."""
+VOLUMES: dict[str, Any] = {
+    "slots": 32, "rows_per_matrix": 64, "reuse": 30, "nodes": 20, "validation": 3,
+    "imperfections": Imperfections(size_ratio=None),
+}  # fmt: skip
+"""What makes 3-D matrices, which take seconds each, go further: rows of a second size would take as long again."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Calibrations:
         draws: draws of the prior among which one must fit a box; None = 256, in 3-D 1,024.
         nodes: drive phases per axis at which moments are simulated; None = the samples of a period.
         validation: matrices to validate on, 8 rows of each; 0 = none. They are the prior's own, without imperfections.
-        imperfections: of coils, selection field and sizes, drawn for every training matrix; None = none.
+        imperfections: of coils, selection field and sizes, drawn for every training matrix; None = none. They are on unless
+            switched off, one by one or all: a network that never saw them is sure of what real scanners do not do.
     """
 
     prior: Prior
@@ -48,7 +52,7 @@ class Calibrations:
     draws: int | None = None
     nodes: int | None = None
     validation: int = 24
-    imperfections: Imperfections | None = None
+    imperfections: Imperfections | None = Imperfections()
 
     def __post_init__(self) -> None:
         for name in ("smallest", "slots", "rows_per_matrix", "reuse"):
@@ -88,7 +92,7 @@ class Calibrations:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The prior's values; those of the stream are written by the training."""
+        """The prior's values; those of the stream, imperfections among them, are written by the training."""
         prior: Any = self.prior
         return {"prior": asdict(prior) if is_dataclass(type(prior)) else repr(prior)}
 
