@@ -89,6 +89,14 @@ class ParticleModel(Protocol):
         """Whether the moment depends on the field of before. Static."""
         return False
 
+    def mirrors_with(self, flips: tuple[bool, bool, bool]) -> bool:
+        """Whether a field that is mirrored along these axes, selection field included, has the moment mirrored along them.
+
+        Of all three axes: whether -H has the moment -m. The simulators then leave out what follows from the rest
+        (:mod:`mpijax.system.engines.symmetry`). It may be True only where that is exact.
+        """
+        return False
+
     def periodic_moment(
         self, static_field: Float[Array, "n 3"], sequence: LissajousSequence, rule: Rule
     ) -> tuple[list[jax.Array], Float[Array, " n"]]:

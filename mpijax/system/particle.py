@@ -259,6 +259,20 @@ class Particle(ParticleModel):
         """Whether the moment follows the field late."""
         return self.dynamics is not None
 
+    def mirrors_with(self, flips: tuple[bool, bool, bool]) -> bool:
+        """Always without an easy axis, or with one that is mapped to plus or minus itself; with precession, which has a sense of
+        rotation, for an even number of mirrorings."""
+        if self.dynamics is not None and sum(flips) % 2:
+            damping = self.dynamics.damping
+            if not (is_concrete(damping) and np.isinf(np.asarray(damping))):
+                return False
+        if self.easy_axis is None:
+            return True
+        if not is_concrete(self.easy_axis):
+            return False
+        axis = np.asarray(self.easy_axis)
+        return not (np.any(axis[list(flips)]) and np.any(axis[[not flip for flip in flips]]))
+
     def expansion(self) -> Expansion | None:
         """In xi = beta H, poles at i pi (isotropic) and i pi/2; the largest of log-normal cores would need thousands of terms."""
         return None if self.size_spread is not None else Expansion(self.beta, np.pi if self.is_langevin else np.pi / 2)

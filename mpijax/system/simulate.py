@@ -16,9 +16,10 @@ from mpijax.core.batching import chunk_size
 from mpijax.core.checks import check_choice, check_count, check_range, check_shape, is_concrete
 from mpijax.core.constants import MAGNETITE_DENSITY, MAGNETITE_MOLAR_MASS, MU0
 from mpijax.core.typing import Array, Bool, Complex, DType, Float, IntVector, Numbers, Scalar, Values, Vector
-from mpijax.system.coils import Coils
+from mpijax.system.coils import Coils, coil_sensitivities
 from mpijax.system.dynamics import warn_of_memory
 from mpijax.system.engines import full, phase_nodes, separable, time_domain
+from mpijax.system.engines.symmetry import Symmetry, even_samples, parity, symmetry_of
 from mpijax.system.facts.header import as_metadata
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
@@ -199,6 +200,7 @@ def simulate_rows(
     dtype = precision(dtype)
     n_channels = 3 if scanner.receive_coils is None else len(scanner.receive_coils)
     indices = _check_indices(frequency_indices, sequence)
+    symmetry = Symmetry(even=not particle.has_memory and parity(sequence, dtype) == 1)
     n_voxels = shape[0] * shape[1] * shape[2]
     points, valid = setup.positions(shape)
     order = jnp.argsort(~valid, stable=True)  # the voxels of the extent first; chunks of others are left out
@@ -216,16 +218,16 @@ def simulate_rows(
         chunk = time_domain.voxels_per_chunk(
             particle, sequence.n_samples, n_voxels, n_channels, dtype, memory_limit, traced=True
         )
-        rows, _ = time_domain.spectra(*arguments, **settings, chunk=chunk)
+        rows, _ = time_domain.spectra(*arguments, **settings, chunk=chunk, symmetry=symmetry)
     else:
         check_range("nodes", nodes, 2, 256, "phases per axis")
         samples = nodes ** sum(sequence.active)
         chunk = time_domain.voxels_per_chunk(particle, samples, n_voxels, n_channels, dtype, memory_limit, traced=True)
         rows = phase_nodes.spectra(*arguments, **settings, nodes=nodes, chunk=chunk)
     rows = rows[..., jnp.argsort(order)]
-    factor = jnp.asarray(sequence.frequencies * -2j * np.pi, rows.dtype)
+    factor = jnp.asarray(sequence.frequencies * -2j * np.pi, jnp.result_type(rows, jnp.complex64))
     if scanner.transfer_function is not None:
-        factor = factor * jnp.asarray(scanner.transfer_function, rows.dtype)
+        factor = factor * jnp.asarray(scanner.transfer_function, factor.dtype)
     factor = factor if indices is None else factor[..., indices]
     return jnp.where(valid, rows * factor[..., None], 0), valid
 
@@ -245,7 +247,7 @@ class _Call:
         memory_limit: int | None,
         n_channels: int,
     ):
-        check_choice("engine", engine, ("auto", "time", "separable", "full"))
+        check_choice("engine", engine, ("auto", "time", "plain", "separable", "full"))
         check_model(particle)
         self.dtype = precision(dtype)
         self.indices = _check_indices(frequency_indices, sequence)
@@ -273,13 +275,17 @@ class _Call:
                 reference + jnp.linalg.norm(jnp.asarray(sequence.amplitude)), sequence
             )
         self.plan: separable.Plan | None = None
-        extent = None if obstacle or engine == "time" else self._extent()
+        self.symmetry = Symmetry()
+        extent = None if obstacle or engine in ("time", "plain") else self._extent()
         if extent is not None and (engine == "separable" or self._pays(extent)):
             self._plan_separable(extent, memory_limit)
         else:
             traced = not is_concrete((scanner, sequence, particle, grid))
+            if engine != "plain":
+                self.symmetry = symmetry_of(scanner, sequence, particle, grid, self.dtype)
+            samples = even_samples(sequence.n_samples) if self.symmetry.even else sequence.n_samples
             self.chunk = time_domain.voxels_per_chunk(
-                particle, sequence.n_samples, grid.size, n_channels, self.dtype, memory_limit, traced
+                particle, samples, self.symmetry.count(grid.shape), n_channels, self.dtype, memory_limit, traced
             )
 
     def run(self, coils: Coils, factor: Values | None) -> Complex[Array, "c f n"]:
@@ -292,7 +298,7 @@ class _Call:
         arguments = self.scanner, self.sequence, self.prepared, self.grid, coils, factor
         static: dict[str, Any] = {"rule": self.particle.rule(), "dtype": self.dtype}
         if self.plan is None:
-            rows, settled = _time(*arguments, self.indices, chunk=self.chunk, **static)
+            rows, settled = _time(*arguments, self.indices, chunk=self.chunk, symmetry=self.symmetry, **static)
             warn_of_memory(settled)
             return rows
         return _separable(*arguments, self.plan.rows, static=self.plan.static, planes=self.chunk, **static)
@@ -386,7 +392,7 @@ def _not_separable(scanner: Scanner, particle: ParticleModel, indices: IntVector
     return None
 
 
-@partial(jax.jit, static_argnames=("rule", "dtype", "chunk"))
+@partial(jax.jit, static_argnames=("rule", "dtype", "chunk", "symmetry"))
 def _time(
     scanner: Scanner,
     sequence: LissajousSequence,
@@ -399,12 +405,21 @@ def _time(
     rule: Rule,
     dtype: DType | None,
     chunk: int,
-) -> tuple[Complex[Array, "c f n"], Float[Array, " n"] | None]:
-    points = jnp.asarray(grid.positions, dtype)
+    symmetry: Symmetry,
+) -> tuple[Complex[Array, "c f n"], Float[Array, " u"] | None]:
+    points = symmetry.simulated(jnp.asarray(grid.positions, dtype), grid.shape)
+    folded = bool(symmetry.mirrors)  # parts of the grid are left out: coils come after them
     rows, settled = time_domain.spectra(
-        scanner, sequence, particle, points, coils, rule=rule, indices=indices, chunk=chunk
-    )
-    return rows if factor is None else rows * jnp.asarray(factor, rows.dtype)[..., None], settled
+        scanner, sequence, particle, points, None if folded else coils,
+        rule=rule, indices=indices, chunk=chunk, symmetry=symmetry,
+    )  # fmt: skip
+    if folded:
+        rows = symmetry.whole(rows, grid.shape, jnp.arange(rows.shape[1]) if indices is None else jnp.asarray(indices))
+        if coils is not None:
+            sensitivity = coil_sensitivities(coils, jnp.asarray(grid.positions, dtype)).astype(dtype)
+            rows = jnp.einsum("cnv,vfn->cfn", sensitivity, rows, precision="highest")
+    kind = jnp.result_type(rows, jnp.complex64)
+    return rows.astype(kind) if factor is None else rows * jnp.asarray(factor, kind)[..., None], settled
 
 
 _separable = jax.jit(separable.synthesize, static_argnames=("rule", "static", "dtype", "planes"))

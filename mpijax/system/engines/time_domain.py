@@ -4,11 +4,14 @@ import jax
 import jax.numpy as jnp
 
 from mpijax.core.batching import capped_map, chunk_size
-from mpijax.core.typing import Array, Bool, Complex, Float, IntVector, Scalar
+from mpijax.core.typing import Array, Bool, Float, Inexact, IntVector, Scalar
 from mpijax.system.coils import Coils, coil_sensitivities
+from mpijax.system.engines.symmetry import Symmetry, even_samples, even_spectrum
 from mpijax.system.model import ParticleModel, Rule
 from mpijax.system.scanner import Scanner
 from mpijax.system.sequence import LissajousSequence
+
+NO_SYMMETRY = Symmetry()
 
 WHOLE_BYTES = 2**27
 """Working set up to which a grid is simulated in one piece: without a loop over chunks the work is spread over all cores."""
@@ -49,7 +52,8 @@ def spectra(
     indices: IntVector | None,
     chunk: int,
     count: Scalar | None = None,
-) -> tuple[Complex[Array, "c f n"], Float[Array, " n"] | None]:
+    symmetry: Symmetry = NO_SYMMETRY,
+) -> tuple[Inexact[Array, "c f n"], Float[Array, " n"] | None]:
     """rfft(p . m)/N over one period, positions in chunks; of models with memory also how settled they are, see ``periodic_moment``.
 
     Args:
@@ -60,10 +64,20 @@ def spectra(
         indices: bins (f,) to keep; None = all.
         chunk: positions simulated at a time.
         count: how many of the first positions matter; whole chunks of others are zero. None = all.
+        symmetry: of it the time reversal, by which spectra are real and come as reals, and the silent components; the positions are
+            taken as they are.
     """
     drive = sequence.drive_field(points.dtype)
+    if symmetry.even:
+        drive = drive[:, : even_samples(sequence.n_samples)]
 
-    def chunk_spectra(points: Float[Array, "n 3"]) -> tuple[Complex[Array, "c f n"], Float[Array, " n"] | None]:
+    def transformed(signal: Float[Array, "n t"]) -> Inexact[Array, "f n"]:
+        if symmetry.even:
+            return even_spectrum(signal, sequence.n_samples, indices)
+        spectrum = jnp.fft.rfft(signal * (1 / sequence.n_samples))
+        return (spectrum if indices is None else spectrum[:, indices]).T  # transposed while in the cache
+
+    def chunk_spectra(points: Float[Array, "n 3"]) -> tuple[Inexact[Array, "c f n"], Float[Array, " n"] | None]:
         static = scanner.field(points).astype(points.dtype)
         settled = None
         if particle.has_memory:
@@ -71,14 +85,14 @@ def spectra(
         else:
             field = [static[:, axis, None] + drive[axis] for axis in range(3)]
             moment = particle.unit_moment(field, static, rule)
+        sounding = [axis for axis in range(3) if not symmetry.silent[axis]]
         if coils is None:
-            signals = moment
-        else:
-            sensitivity = coil_sensitivities(coils, points).astype(points.dtype)
-            signals = [sum(p[:, axis, None] * moment[axis] for axis in range(3)) for p in sensitivity]
-        transformed = [jnp.fft.rfft(signal * (1 / sequence.n_samples)) for signal in signals]
-        # transposed while in the cache
-        return jnp.stack([(s if indices is None else s[:, indices]).T for s in transformed]), settled
+            spectrum = {axis: transformed(moment[axis]) for axis in sounding}
+            nothing = jnp.zeros_like(next(iter(spectrum.values())))
+            return jnp.stack([spectrum.get(axis, nothing) for axis in range(3)]), settled
+        sensitivity = coil_sensitivities(coils, points).astype(points.dtype)
+        signals = [sum(p[:, axis, None] * moment[axis] for axis in sounding) for p in sensitivity]
+        return jnp.stack([transformed(signal) for signal in signals]), settled
 
     return capped_map(chunk_spectra, points, chunk, out_axis=-1, count=count)
 
