@@ -138,6 +138,9 @@ def match(simulate: Simulator, numbers: Float[np.ndarray, " p"], rows: Rows, coi
     """
     split = len(numbers) - coils
     signals, slopes = simulate(numbers[:split])
+    if not np.isfinite(signals).all():  # fields that the particle cannot be simulated in
+        nothing = np.zeros((len(numbers), len(numbers)))
+        return Match(numbers, np.zeros_like(rows.values), np.inf, nothing, nothing[0])
     scale = max(float(np.abs(signals).max()), 1e-30)
     model, derived = imperfect(signals / scale, slopes / scale, numbers[split:], rows)
     seen = model * rows.known

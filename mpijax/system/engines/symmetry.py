@@ -165,7 +165,7 @@ def even_spectrum(moment: Float[Array, "n j"], n_samples: int, indices: IntVecto
     kind = np.asarray(bins) % 2
     products = [
         jnp.einsum(
-            "nj,jf->fn", folded, _cosines(n_samples, np.asarray(bins)[kind == which], moment.dtype), precision="highest"
+            "nj,fj->fn", folded, _cosines(n_samples, np.asarray(bins)[kind == which], moment.dtype), precision="highest"
         )
         for which, folded in ((0, first + last), (1, first - last))
     ]
@@ -183,7 +183,7 @@ def _cosines(n_samples: int, bins: HostArray, dtype: jnp.dtype) -> HostArray:
     weight = np.where(sample == 0, 1.0, 2.0) / n_samples
     if half % 2 == 0:
         weight[-1] /= 2
-    return (weight[:, None] * np.cos(2 * np.pi * (sample[:, None] * bins % n_samples) / n_samples)).astype(dtype)
+    return (weight * np.cos(2 * np.pi * (bins[:, None] * sample % n_samples) / n_samples)).astype(dtype)
 
 
 class _Field:
