@@ -27,7 +27,8 @@ CONSTRAINTS = ("nonnegative", "real", None)
 def complex_pair(matrix: Any, data: Any) -> tuple[jax.Array, jax.Array]:
     """Matrix and data as complex arrays of their common precision."""
     dtype = jnp.result_type(matrix, data, jnp.complex64)
-    return jnp.asarray(matrix, dtype), jnp.asarray(data, dtype)
+    converted = jnp.asarray(matrix, dtype)
+    return converted, converted if data is matrix else jnp.asarray(data, dtype)
 
 
 def check_array(name: str, value: Any) -> Any:
