@@ -94,3 +94,25 @@ def test_single_precision_keeps_to_the_double_precision_rows_on_a_simulated_matr
     assert value.real.dtype == np.float32
     expected, _ = reference.kaczmarz(matrix, data, float(lam), sweeps=20, constraint=constraint)
     assert reference.error(value, expected) < 1e-5
+
+
+@pytest.mark.parametrize("count", [3, 6, 7])
+def test_frames_together_are_the_frames_one_by_one(count):
+    factors = kaczmarz_factor(MATRIX, 0.3)
+    single = list(kaczmarz_stream(factors, frames(count), sweeps=2))
+    together = list(kaczmarz_stream(factors, frames(count), sweeps=2, together=3))
+    assert len(together) == count
+    for one, other in zip(single, together, strict=True):
+        np.testing.assert_allclose(other.value, one.value, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(other.stats["residual"], one.stats["residual"], rtol=1e-5)
+        assert {k: np.shape(v) for k, v in other.stats.items()} == {k: np.shape(v) for k, v in one.stats.items()}
+
+
+def test_frames_together_take_no_warm_start_and_single_frames_only():
+    factors = kaczmarz_factor(MATRIX, 0.3)
+    with pytest.raises(ValueError, match="warm_start"):
+        kaczmarz_stream(factors, frames(2), warm_start=True, together=2)
+    with pytest.raises(ValueError, match="one by one"):
+        list(kaczmarz_stream(factors, [np.stack([DATA, DATA])], together=2))
+    with pytest.raises(ValueError, match="together"):
+        kaczmarz_stream(factors, frames(2), together=0)
