@@ -4,26 +4,46 @@ Units of the lab are used here and only here: mT, mm, nm, kHz.
 """
 
 import functools
+import importlib
 import os
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
-from mpijax.cli import fit, images, look, restore, simulated, train
+from mpijax.cli.cache import use_cache
 from mpijax.cli.parser import parse
-from mpijax.cli.solvers import choose, with_options
 
-COMMANDS = (
-    look.info,
-    look.inspect,
-    simulated.simulate,
-    simulated.measure,
-    images.reconstruct,
-    fit.fit,
-    train.train,
-    restore.restore,
-)
+COMMANDS = {
+    "info": ("look", "Say what an MDF file holds and what it lacks."),
+    "inspect": (
+        "look",
+        "Draw the first look at a calibration: SNR over frequency and mixing order, strongest rows, background drift.",
+    ),
+    "simulate": ("simulated", "Simulate a calibration and write it as MDF; what is not given is the preset's."),
+    "measure": (
+        "simulated",
+        "Simulate the measurement of a phantom and write it as MDF, on a grid three times finer than the calibration's.",
+    ),
+    "reconstruct": (
+        "images",
+        "Reconstruct a measurement; write the images [mmol(Fe)/L] and a picture of them.",
+    ),
+    "fit": (
+        "fit",
+        "Fit particles, selection field and receive chain to a calibration; write the fitted simulation on any grid.",
+    ),
+    "train": (
+        "train",
+        "Train a network to restore calibrations, on calibrations of yours or simulated ones; started again, it continues.",
+    ),
+    "restore": (
+        "restore",
+        "Restore a calibration and write it as MDF: remove noise, fill missing positions, or make the grid finer.",
+    ),
+}
+"""Name -> module of the command, and the first line of its docstring: the help names all and imports none."""
 
 
 def main() -> None:
@@ -33,8 +53,7 @@ def main() -> None:
             warnings.simplefilter("always", UserWarning)
             said: set[str] = set()
             warnings.showwarning = functools.partial(_warn, said)
-            words, asked = choose(sys.argv[1:]) if sys.argv[1:2] == ["reconstruct"] else (sys.argv[1:], choose(())[1])
-            commands = [with_options(c, asked) if c is images.reconstruct else c for c in COMMANDS]
+            commands, words = _commands(sys.argv[1:])
             parse(commands, (__doc__ or "").splitlines()[0], words)()
     except KeyboardInterrupt:
         sys.exit(130)
@@ -48,6 +67,30 @@ def main() -> None:
         text = re.sub(r"\[Errno \d+\] ", "", str(error))
         print(f"error: {text}", file=sys.stderr)
         sys.exit(2)
+
+
+def _commands(words: list[str]) -> tuple[list[Callable[..., None]], list[str]]:
+    """All commands, of which only the one that is asked for is imported, and the words that are left to parse."""
+    asked = next((word for word in words if word in COMMANDS), None)
+    commands = {name: _named(name, says) for name, (_, says) in COMMANDS.items()}
+    if asked is not None:
+        use_cache()
+        commands[asked] = getattr(importlib.import_module(f"mpijax.cli.{COMMANDS[asked][0]}"), asked)
+    if asked == "reconstruct":
+        from mpijax.cli.solvers import choose, with_options
+
+        words, solver = choose(words) if words[0] == asked else (words, choose(())[1])
+        commands[asked] = with_options(commands[asked], solver)
+    return list(commands.values()), words
+
+
+def _named(name: str, says: str) -> Callable[..., None]:
+    """What the help needs of a command."""
+
+    def command() -> None: ...
+
+    command.__name__, command.__doc__ = name, says
+    return command
 
 
 def _warn(said: set[str], message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

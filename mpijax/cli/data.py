@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import mpijax as mj
-from mpijax.cli.options import by, check_input
+from mpijax.cli.paths import by, check_input
 from mpijax.core.checks import check_choice, check_count
 from mpijax.reconstruction import Problem, patch_problem
 from mpijax.system.facts.compare import COMPARED

@@ -9,7 +9,8 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.options import by, check_output, one_patch
+from mpijax.cli.options import one_patch
+from mpijax.cli.paths import by, check_output
 
 
 def fit(

@@ -15,7 +15,7 @@ from tyro.conf import Positional, arg
 
 import mpijax as mj
 from mpijax.cli.data import DataOptions, RowOptions, read_inputs
-from mpijax.cli.options import Output, by, check_outputs
+from mpijax.cli.paths import Output, by, check_outputs
 from mpijax.cli.solvers import Asked, record
 from mpijax.io.formats import writer
 from mpijax.reconstruction import Problem

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.options import check_input, check_output
+from mpijax.cli.paths import check_input, check_output
 
 
 def info(file: Positional[Path]) -> None:
@@ -32,6 +31,8 @@ def inspect(
         output: image file; default: the file's name with -inspect.png in the current folder.
         rows: how many of the strongest rows to draw, 1 to 12.
     """
+    from rich.console import Console
+
     from mpijax.viz import inspect_figure, save
 
     output = Path(f"{file.stem}-inspect.png") if output is None else output

@@ -1,16 +1,12 @@
-"""What several commands share: options, names of outputs, words."""
+"""Options that several commands share, and the calibration that they read."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-from tyro.conf import arg
+from typing import Any
 
 import mpijax as mj
+from mpijax.cli.paths import check_input
 from mpijax.datasets import presets
-
-Output = Annotated[Path, arg(aliases=["-o"])]
 
 
 @dataclass(frozen=True)
@@ -97,37 +93,6 @@ class ScannerOptions(GeometryOptions):
 AS_PRESET = ScannerOptions()
 
 
-def check_output(path: Path) -> None:
-    """Raise ValueError where no file can be written, before anything is computed."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; give the name of the file to write.")
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} exists and is not a regular file; give the name of the file to write.")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is a file, not a folder; {path} cannot be written.")
-    try:
-        tempfile.TemporaryDirectory(prefix=".mpijax", dir=folder).cleanup()
-    except OSError as error:
-        raise ValueError(f"{path} cannot be written: nothing can be made in {folder} ({error.strerror}).") from None
-
-
-def check_input(path: Path) -> None:
-    """Raise ValueError for a folder."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; give the name of an MDF file.")
-
-
-def check_outputs(outputs: list[Path], inputs: list[Path]) -> None:
-    """The same for several files, which must differ from each other and from what is read."""
-    for i, path in enumerate(outputs):
-        check_output(path)
-        if path.resolve() in {other.resolve() for other in inputs}:
-            raise ValueError(f"{path} is read and would be overwritten; give another name for the output.")
-        if path.resolve() in {other.resolve() for other in outputs[:i]}:
-            raise ValueError(f"{path} is named for two outputs; give each its own name.")
-
-
 def one_patch(file: Path) -> mj.io.SystemMatrixFile:
     """Open a calibration of one period."""
     check_input(file)
@@ -135,8 +100,3 @@ def one_patch(file: Path) -> mj.io.SystemMatrixFile:
     if source.info.n_periods > 1:
         raise ValueError(f"{file} holds {source.info.n_periods} periods (patches); this command takes files of one.")
     return source
-
-
-def by(shape: tuple[int, ...]) -> str:
-    """(32, 32, 1) as 32 x 32 x 1."""
-    return " x ".join(map(str, shape))

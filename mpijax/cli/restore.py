@@ -8,7 +8,8 @@ import numpy as np
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.options import Output, by, check_outputs, one_patch
+from mpijax.cli.options import one_patch
+from mpijax.cli.paths import Output, by, check_outputs
 from mpijax.core.checks import check_choice, check_range
 from mpijax.core.files import write_text
 from mpijax.identification.per_matrix.identify import DYNAMICS

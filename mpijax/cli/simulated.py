@@ -5,7 +5,8 @@ from rich.console import Console
 from tyro.conf import Positional
 
 import mpijax as mj
-from mpijax.cli.options import AS_PRESET, Output, ScannerOptions, by, check_output
+from mpijax.cli.options import AS_PRESET, ScannerOptions
+from mpijax.cli.paths import Output, by, check_output
 from mpijax.core.checks import check_range
 from mpijax.datasets.measurements import phantom_on, simulate_measurement
 

@@ -1,10 +1,10 @@
 """Checks of concrete values at the boundary. Tracers pass: their values are not known while a function is traced."""
 
 import operator
+import sys
 from numbers import Real
 from typing import Any
 
-import jax
 import numpy as np
 
 MOST_PRINTED = 8
@@ -13,7 +13,8 @@ MOST_PRINTED = 8
 
 def is_concrete(value: Any) -> bool:
     """Whether a value (or every leaf of a tree) is known now, i.e. is not a tracer."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+    jax = _loaded_jax()
+    return jax is None or not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
 
 
 def check_finite(name: str, value: Any) -> None:
@@ -63,9 +64,11 @@ def check_count(name: str, value: Any, low: int = 1, *, static: bool = False) ->
 
     A static count is part of a compiled program: neither a tracer nor an array can be one.
     """
-    if isinstance(value, jax.core.Tracer) and not static:
+    jax = _loaded_jax()
+    if jax is not None and isinstance(value, jax.core.Tracer) and not static:
         return
-    refused = (bool, np.bool_, jax.Array, np.ndarray) if static else (bool, np.bool_)
+    arrays = (np.ndarray,) if jax is None else (np.ndarray, jax.Array)
+    refused = (bool, np.bool_, *arrays) if static else (bool, np.bool_)
     try:
         whole = not isinstance(value, refused) and operator.index(value) >= low
     except TypeError:
@@ -91,3 +94,8 @@ def check_choice(name: str, value: Any, allowed: tuple) -> None:
     """Raise ValueError if a value is not one of the allowed ones."""
     if value not in allowed:
         raise ValueError(f"{name} = {value!r}; allowed: {', '.join(repr(a) for a in allowed)}.")
+
+
+def _loaded_jax() -> Any:
+    """The module jax; None where nothing has loaded it, so that no value can be of its kinds."""
+    return sys.modules.get("jax")

@@ -8,16 +8,21 @@ from typing import Any
 
 
 def forward(
-    module: str, moved: Mapping[str, str], renamed: Mapping[str, str] = MappingProxyType({})
+    module: str,
+    moved: Mapping[str, str],
+    renamed: Mapping[str, str] = MappingProxyType({}),
+    otherwise: Callable[[str], Any] | None = None,
 ) -> Callable[[str], Any]:
     """The ``__getattr__`` of a module whose names moved or changed.
 
-    It stands behind ``if not TYPE_CHECKING``: a type checker that sees it takes every misspelled name of the module for a good one.
+    A type checker must not see it, else it takes every misspelled name of the module for a good one: it stands beside a stub, or
+    behind ``if not TYPE_CHECKING``.
 
     Args:
         module: its ``__name__``.
         moved: the module that holds a name now, for each name; "module:name" where it is called otherwise.
         renamed: what to write instead, for each name that has no twin.
+        otherwise: gives the names that are where they were, in a module whose names are imported when they are asked for.
 
     Returns:
         A function that gives the object behind an old name, with a DeprecationWarning that names the new one.
@@ -27,6 +32,8 @@ def forward(
         if name in renamed:
             raise AttributeError(f"{module}.{name} is no more; use {renamed[name]}")
         if name not in moved:
+            if otherwise is not None:
+                return otherwise(name)
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         where, _, now = moved[name].partition(":")
         warnings.warn(f"{module}.{name} is {where}.{now or name}", DeprecationWarning, stacklevel=2)

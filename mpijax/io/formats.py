@@ -1,5 +1,6 @@
 """File formats: each a class that says what it reads and writes, known here by name; other packages add theirs."""
 
+import pkgutil
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +13,20 @@ FORMATS: dict[str, type["Format"]] = {}
 
 FALLBACK = "mdf"
 """What a file is taken for that no format recognizes."""
+
+
+class Containers:
+    """The ``writes`` of mpijax's own formats: classes that are imported when they are asked for, not where a header is read.
+
+    Args:
+        places: "module:Class" of each.
+    """
+
+    def __init__(self, *places: str):
+        self._places = places
+
+    def __get__(self, instance: object, owner: type) -> tuple[type, ...]:
+        return tuple(pkgutil.resolve_name(place) for place in self._places)
 
 
 class Format:

@@ -2,13 +2,17 @@
 
 import gzip
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mpijax.core.files import atomic_path
-from mpijax.io.formats import Format, register_format
-from mpijax.io.mdf.reconstruction import Reconstruction
+from mpijax.io.formats import Containers, Format, register_format
+
+if TYPE_CHECKING:
+    from mpijax.io.mdf.reconstruction import Reconstruction
+else:  # it loads jax, and this module is there wherever a file is read
+    Reconstruction = Any
 
 SUFFIXES = (".nii", ".nii.gz")
 
@@ -19,7 +23,7 @@ class NIfTI(Format):
 
     name = "nifti"
     suffixes = SUFFIXES
-    writes = (Reconstruction,)
+    writes = Containers("mpijax.io.mdf.reconstruction:Reconstruction")
 
     def check(self, path: Path) -> None:
         """Raise ImportError where nibabel is not installed."""

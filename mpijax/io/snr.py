@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -114,11 +113,6 @@ def row_median(values: np.ndarray) -> np.ndarray:
 def _ratio(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
     full = np.where(np.isnan(signal) | np.isnan(noise), np.nan, np.where(signal > 0, np.inf, 0.0))
     return np.divide(signal, noise, out=full, where=noise > 0)
-
-
-def known_snr(snr: Any) -> Any:
-    """The SNR, or None where no row has a positive one: all zero or NaN is no SNR, but the trace of a failed position."""
-    return snr if snr is not None and np.any(np.asarray(snr) > 0) else None
 
 
 def add_snr(system_matrix: SystemMatrix) -> SystemMatrix:

@@ -1,33 +1,5 @@
 """Physics of MPI as pure array functions in SI units. Fields are in tesla (mu0 * H)."""
 
-from mpijax.physics.anisotropy import anisotropic_moment as anisotropic_moment
-from mpijax.physics.anisotropy import axial_moment as axial_moment
-from mpijax.physics.coils import loop_field as loop_field
-from mpijax.physics.coils import polyline_field as polyline_field
-from mpijax.physics.coils import segments_field as segments_field
-from mpijax.physics.dynamics.brown import brown_time as brown_time
-from mpijax.physics.dynamics.full import full_moment as full_moment
-from mpijax.physics.dynamics.stored import neel_table as neel_table
-from mpijax.physics.equilibrium import langevin as langevin
-from mpijax.physics.equilibrium import langevin_moment as langevin_moment
-from mpijax.physics.equilibrium import langevin_ratio as langevin_ratio
-from mpijax.physics.fields import selection_field as selection_field
-from mpijax.physics.harmonics import harmonic_gradients as harmonic_gradients
-from mpijax.physics.harmonics import solid_harmonics as solid_harmonics
-from mpijax.physics.noise import background_concentration as background_concentration
-from mpijax.physics.noise import background_from_frames as background_from_frames
-from mpijax.physics.noise import background_surrogate as background_surrogate
-from mpijax.physics.noise import complex_normal as complex_normal
-from mpijax.physics.scan_order import acquisition_order as acquisition_order
-from mpijax.physics.scan_order import scan_index as scan_index
-from mpijax.physics.scan_order import valid_voxels as valid_voxels
-from mpijax.physics.sequences import UNREACHED as UNREACHED
-from mpijax.physics.sequences import mixing_orders as mixing_orders
-from mpijax.physics.sequences import phase_table as phase_table
-from mpijax.physics.xspace import COLLINEAR_WIDTH as COLLINEAR_WIDTH
-from mpijax.physics.xspace import ISOTROPIC_WIDTH as ISOTROPIC_WIDTH
-from mpijax.physics.xspace import TRANSVERSE_WIDTH as TRANSVERSE_WIDTH
-from mpijax.physics.xspace import collinear_kernel as collinear_kernel
-from mpijax.physics.xspace import full_widths as full_widths
-from mpijax.physics.xspace import isotropic_kernel as isotropic_kernel
-from mpijax.physics.xspace import langevin_jacobian as langevin_jacobian
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -137,6 +137,7 @@ def _rows_of_silent_channels_left_out(matrix: Matrix, data: Matrix, channel: np.
     if not is_concrete((matrix, data)):
         return everything
     silent: dict[int, str] = {}
+    matrix, data = np.asarray(matrix), np.asarray(data)  # on the host, where nothing is compiled
     for name, used in (("measurement", np.any(data, axis=0)), ("system matrix", np.any(matrix, axis=1))):
         if not used.any():
             raise ValueError(f"all {used.size} rows of the {name} are zero; nothing can be reconstructed from them.")

@@ -7,7 +7,8 @@ import numpy as np
 from mpijax.core.record import Record
 from mpijax.core.typing import Bool, Float, Int
 from mpijax.identification.per_matrix import Identified
-from mpijax.io.snr import known_snr, system_matrix_snr
+from mpijax.io.mdf.shapes import known_snr
+from mpijax.io.snr import system_matrix_snr
 from mpijax.restoration.trial import Tried
 from mpijax.restoration.trust import CLEAN_ROW, REASONS, RESTORED
 from mpijax.system import SystemMatrix

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from mpijax.core.checks import check_finite, check_range, check_shape
 from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Float, Scalar, Shaped
+from mpijax.system.facts.voxels import check_voxels
 from mpijax.system.leaves import as_leaf
 
 
@@ -38,15 +38,8 @@ class Grid:
         Raises:
             ValueError: a shape that is not three positive integers, or a field of view that is not positive metres.
         """
-        if len(shape) != 3 or any(int(n) != n or n < 1 for n in shape):
-            raise ValueError(
-                f"shape = {tuple(shape)}; a grid has three positive voxel counts (nx, ny, nz), nz = 1 in 2-D."
-            )
         fov, center = as_leaf(fov), as_leaf(center)
-        check_shape("fov", fov, (3,))
-        check_shape("center", center, (3,))
-        check_range("fov", fov, 1e-9, 10.0, "m", "Lengths are in metres, also the thickness of a single slice.")
-        check_finite("center", center)
+        check_voxels(shape, fov, center)
         return Grid(shape=(int(shape[0]), int(shape[1]), int(shape[2])), fov=fov, center=center)
 
     @property

@@ -9,8 +9,9 @@ import numpy as np
 
 from mpijax.core.checks import check_count, check_range, check_shape, is_concrete
 from mpijax.core.frames import frame_std
+from mpijax.core.mapping import FrozenMapping
 from mpijax.core.masks import as_mask
-from mpijax.core.pytree import FrozenMapping, pytree, static
+from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Inexact, IntVector, Mask, Scalar, Values, Vector
 from mpijax.system.facts.header import Header, header_of
 from mpijax.system.facts.identity import check_numbers

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from mpijax.core.checks import check_count, check_finite, check_range, check_shape, is_concrete
+from mpijax.core.mapping import FrozenMapping
 from mpijax.core.masks import as_mask
-from mpijax.core.pytree import FrozenMapping, pytree, static
+from mpijax.core.pytree import pytree, static
 from mpijax.core.typing import Array, Bool, Complex, Float, IntVector, Mask, Scalar, Values, Vector
 from mpijax.system.facts.acquisition import Acquisition, acquisition, acquisition_metadata, mean_periods
 from mpijax.system.facts.compare import check_alike

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax.core.checks import check_count, check_range, is_concrete
-from mpijax.core.pytree import FrozenMapping
+from mpijax.core.mapping import FrozenMapping
 from mpijax.core.typing import Array, Complex, Float, Inexact, IntVector, Mask, Scalar, Shaped, Values, Vector
 from mpijax.physics.noise import complex_normal
 from mpijax.system.facts.acquisition import scan_metadata

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, FigureBase
 
 from mpijax.core.checks import check_range
 from mpijax.io import SystemMatrixFile, open_system_matrix
-from mpijax.io.snr import known_snr
+from mpijax.io.mdf.shapes import known_snr
 from mpijax.system import SystemMatrix
 from mpijax.viz.channels import MAX_LEGEND, Channels
 from mpijax.viz.curves import plot_background_drift, plot_snr

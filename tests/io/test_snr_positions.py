@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mpijax as mj
-from mpijax.io.snr import channel_snr, known_snr
+from mpijax.io.mdf.shapes import known_snr
+from mpijax.io.snr import channel_snr
 
 C, F, N, E = 2, 30, 64, 12
 

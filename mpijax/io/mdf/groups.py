@@ -7,7 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mpijax.core.pytree import FrozenMapping
+from mpijax.core.mapping import FrozenMapping
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import LARGEST, MOST, array, children, dataset, flag, small_value, text
 from mpijax.io.mdf.fields import PARAMETERS

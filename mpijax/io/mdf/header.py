@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mpijax.core.pytree import FrozenMapping
+from mpijax.core.mapping import FrozenMapping
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import (
     MOST,
@@ -38,9 +38,16 @@ from mpijax.io.mdf.fields import (
 from mpijax.io.mdf.groups import read_calibration, read_group, read_reconstruction_info, read_tracer
 from mpijax.io.mdf.info import CalibrationInfo, MDFInfo
 from mpijax.io.mdf.opened import open_mdf
-from mpijax.io.mdf.shapes import by_period, drive, gradients_by_period, offsets_by_period, per_channel, snr_by_period
+from mpijax.io.mdf.shapes import (
+    by_period,
+    drive,
+    gradients_by_period,
+    known_snr,
+    offsets_by_period,
+    per_channel,
+    snr_by_period,
+)
 from mpijax.io.numbers import Numbers, numbers
-from mpijax.io.snr import known_snr
 from mpijax.system.facts.identity import check_numbers
 
 DATA = "/measurement/data"

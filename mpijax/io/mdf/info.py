@@ -4,15 +4,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpijax.core.pytree import FrozenMapping
+from mpijax.core.mapping import FrozenMapping
 from mpijax.io.errors import MDFError
-from mpijax.io.mdf.positions import grid_of_positions, header_order, position_order
-from mpijax.system.grid import Grid
-from mpijax.system.sequence import LissajousSequence
+from mpijax.io.mdf.positions import Size, grid_of_positions, header_order, position_order
+from mpijax.system.facts.voxels import check_voxels
+
+if TYPE_CHECKING:
+    from mpijax.system.grid import Grid
+    from mpijax.system.sequence import LissajousSequence
+else:  # they load jax, and a header is read without; who asks for a grid or a sequence gets it
+    Grid = LissajousSequence = Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +82,8 @@ class ReconstructionInfo:
                 f"{self.path}: /reconstruction/data has shape {self.shape}; (frames, {voxels}, contrasts) is expected for a "
                 f"grid of {self.size} voxels."
             )
+        from mpijax.system.grid import Grid
+
         try:
             return Grid.create(self.size, self.fov, np.zeros(3) if self.center is None else self.center)
         except ValueError as error:
@@ -221,6 +228,8 @@ class MDFInfo:
         """The drive sequence, or None where the file's is missing or not a sinusoidal Lissajous sequence."""
         if self.base_frequency is None or self.divider is None or self.strength is None:
             return None
+        from mpijax.system.sequence import LissajousSequence
+
         try:
             return LissajousSequence.from_mdf(self)
         except (ValueError, ArithmeticError):  # ArithmeticError: a cycle or dividers beyond what floats hold
@@ -265,6 +274,13 @@ class MDFInfo:
         Raises:
             MDFError: no calibration, no grid, or a grid that does not match the number of foreground frames.
         """
+        from mpijax.system.grid import Grid
+
+        return Grid.create(*self._voxels)
+
+    @property
+    def _voxels(self) -> tuple[Size, np.ndarray, np.ndarray]:
+        """Size, field of view [m] and center [m] of the grid; see :attr:`grid`."""
         calibration = self.calibration
         if calibration is None:
             raise MDFError(
@@ -291,9 +307,11 @@ class MDFInfo:
         if center is None:
             center = np.zeros(3) if positions is None else (positions.min(0) + positions.max(0)) / 2
         try:
-            return Grid.create(size, _thickness(fov, size, calibration), center)
+            fov = _thickness(fov, size, calibration)
+            check_voxels(size, fov, center)
         except ValueError as error:
             raise MDFError(f"{self.path}: /calibration: {error}") from None
+        return size, fov, center
 
     @property
     def voxel_frames(self) -> np.ndarray:
@@ -311,7 +329,7 @@ class MDFInfo:
         assert calibration is not None
         if calibration.positions is None:
             return said
-        found = position_order(str(self.path), calibration.positions, self.grid)
+        found = position_order(str(self.path), calibration.positions, *self._voxels)
         fixed = ["isMeanderingGrid"] if self._meanders else []
         fixed += [name for name in ("isFramePermutation", "isSparsityTransformed") if self.flags[name]]
         if fixed and not np.array_equal(found, said):
@@ -332,9 +350,9 @@ class MDFInfo:
 
     @property
     def _header_order(self) -> np.ndarray:
-        grid = self.grid
+        size, *_ = self._voxels
         assert self.calibration is not None
-        return header_order(grid.shape, self.calibration.order, self._meanders)
+        return header_order(size, self.calibration.order, self._meanders)
 
 
 def _thickness(fov: np.ndarray, size: tuple[int, int, int], calibration: CalibrationInfo) -> np.ndarray:

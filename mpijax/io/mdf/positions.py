@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from mpijax.io.errors import MDFError
-from mpijax.system.grid import Grid
 
 TOLERANCE = 0.1
 """How far a position may lie from the center of its voxel, in voxel edges."""
@@ -55,21 +54,23 @@ def header_order(size: Size, order: str, meandering: bool) -> np.ndarray:
     return meander_order((size[axes[0]], size[axes[1]], size[axes[2]]))[stored]
 
 
-def position_order(name: str, positions: np.ndarray, grid: Grid) -> np.ndarray:
-    """Where each voxel (x fastest) of the grid stands among the positions, (n,).
+def position_order(name: str, positions: np.ndarray, size: Size, fov: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """Where each voxel (x fastest) of a grid stands among the positions, (n,).
 
     Args:
         name: of the file, for messages.
         positions: [m], (n, 3), one per voxel.
-        grid: the grid.
+        size: voxels (nx, ny, nz) of the grid.
+        fov, center: its field of view and center [m], (3,).
 
     Raises:
         MDFError: positions that are not the centers of the voxels, each once, to TOLERANCE of a voxel edge.
     """
-    if len(positions) != grid.size:
-        raise MDFError(f"{name}: /calibration/positions has {len(positions)} entries for a grid of {grid.size} voxels.")
-    shape, fov = np.asarray(grid.shape), np.asarray(grid.fov, float)
-    edge, corner = fov / shape, np.asarray(grid.center, float) - fov / 2
+    voxels = math.prod(size)
+    if len(positions) != voxels:
+        raise MDFError(f"{name}: /calibration/positions has {len(positions)} entries for a grid of {voxels} voxels.")
+    shape, fov = np.asarray(size), np.asarray(fov, float)
+    edge, corner = fov / shape, np.asarray(center, float) - fov / 2
     place = (positions - corner) / edge - 0.5
     voxel = np.clip(np.rint(place), 0, shape - 1)
     off = np.abs(place - voxel)
@@ -82,8 +83,8 @@ def position_order(name: str, positions: np.ndarray, grid: Grid) -> np.ndarray:
         )
     x, y, z = voxel.astype(np.int64).T
     flat = (z * shape[1] + y) * shape[0] + x
-    if (missing := grid.size - len(np.unique(flat))) > 0:
-        raise MDFError(f"{name}: /calibration/positions names {missing} of the {grid.size} voxels never, others twice.")
+    if (missing := voxels - len(np.unique(flat))) > 0:
+        raise MDFError(f"{name}: /calibration/positions names {missing} of the {voxels} voxels never, others twice.")
     return np.argsort(flat)
 
 

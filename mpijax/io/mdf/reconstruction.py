@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 
 from mpijax.core.checks import check_finite, check_shape
-from mpijax.core.pytree import FrozenMapping, pytree, static
+from mpijax.core.mapping import FrozenMapping
+from mpijax.core.pytree import pytree, static
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import array, read, require, value, walk
 from mpijax.io.mdf.fields import FREQUENCIES, FREQUENCIES_UNKNOWN, PARAMETERS

@@ -5,7 +5,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-import scipy.fft
 
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import SLAB_BYTES, as_slice, dataset, read, spans, text, whole
@@ -203,5 +202,7 @@ class _Expansion:
         images = coefficients.reshape(-1, *self.shape)
         axes = [1 + axis for axis, n in enumerate(self.shape) if n > 1]
         if axes:
-            images = scipy.fft.idctn(images, type=self.kind, axes=axes, norm="ortho")
+            from scipy.fft import idctn  # noqa: PLC0415  (half a second, and few files are compressed)
+
+            images = idctn(images, type=self.kind, axes=axes, norm="ortho")
         return np.concatenate([images.reshape(len(block), -1), block[:, kept:]], axis=1)

@@ -1,6 +1,7 @@
 """The shapes in which files hold per-period and per-channel fields, brought to those of MDF 2.1."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -35,6 +36,11 @@ def snr_by_period(
             f"{path}: /calibration/snr has shape {snr.shape}; expected (periods, {n_channels}, {len(indices)})."
         )
     return take_kept_bins(snr, "/calibration/snr", path, n_samples, indices)
+
+
+def known_snr(snr: Any) -> Any:
+    """The SNR, or None where no row has a positive one: all zero or NaN is no SNR, but the trace of a failed position."""
+    return snr if snr is not None and np.any(np.asarray(snr) > 0) else None
 
 
 def gradients_by_period(path: Path, stored: np.ndarray | None) -> np.ndarray | None:

@@ -16,7 +16,7 @@ from jax.nn.initializers import Initializer
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.interpolation import keys_matrix
-from mpijax.core.pytree import FrozenMapping
+from mpijax.core.mapping import FrozenMapping
 from mpijax.core.typing import Array, Float
 from mpijax.models.blocks.convolution import Conv, PointwiseConv
 

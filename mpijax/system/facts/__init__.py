@@ -1,1 +1,5 @@
 """What a matrix and a measurement say of themselves, and how both are compared."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

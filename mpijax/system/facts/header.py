@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpijax.core.pytree import FrozenMapping
+from mpijax.core.mapping import FrozenMapping
 
 if TYPE_CHECKING:
     Count, Text, Number = int, str, float

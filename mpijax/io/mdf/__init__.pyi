@@ -1,0 +1,14 @@
+from . import fields as fields
+from . import format as format
+from . import groups as groups
+from . import header as header
+from . import info as info
+from . import measurement as measurement
+from . import metadata as metadata
+from . import opened as opened
+from . import positions as positions
+from . import read as read
+from . import reconstruction as reconstruction
+from . import rows as rows
+from . import shapes as shapes
+from . import write as write
