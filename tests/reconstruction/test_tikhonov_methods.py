@@ -227,3 +227,42 @@ def test_errors():
         tikhonov(MATRIX, DATA, LAM, max_iterations=0)
     with pytest.raises(TypeError, match="complex"):
         tikhonov(MATRIX, DATA.real, LAM)
+
+
+@pytest.mark.parametrize(("shape", "constraint"), [((40, 12), None), ((12, 30), None), ((40, 12), "real")])
+def test_a_prepared_inverse_serves_frames_refined_and_unrefined(shape, constraint):
+    rng = np.random.default_rng(0)
+    matrix = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+    frames = rng.standard_normal((3, shape[0])) + 1j * rng.standard_normal((3, shape[0]))
+    with jax.enable_x64(True):
+        exact = tikhonov(matrix, frames, 0.5, constraint=constraint)
+    factors = tikhonov_factor(matrix.astype(np.complex64), 0.5, constraint=constraint)
+    assert factors.inverse is not None and factors.triangle is None
+    single = frames.astype(np.complex64)
+    refined, unrefined = (tikhonov_solve(factors, single, **o) for o in ({}, {"max_iterations": 0}))
+    scale = np.abs(exact.value).max()
+    np.testing.assert_allclose(refined.value, exact.value, atol=3e-6 * scale)
+    np.testing.assert_allclose(unrefined.value, exact.value, atol=3e-5 * scale)
+    assert np.isnan(unrefined.stats["residual"]).all() and refined.stats["residual"].shape == (3,)
+
+
+def test_a_nearly_singular_matrix_keeps_its_triangle():
+    matrix = np.ones((6, 4), np.complex64) + 1e-4 * np.eye(6, 4).astype(np.complex64)
+    assert tikhonov_factor(matrix, 1e-6).inverse is None
+    factors = tikhonov_factor(matrix, 1e-6, method="cgnr")
+    with pytest.raises(ValueError, match="max_iterations = 0"):
+        tikhonov_solve(factors, np.ones(6, np.complex64), max_iterations=0)
+
+
+def test_gradients_through_an_inverse_are_those_of_the_minimizer():
+    rng = np.random.default_rng(1)
+    matrix = rng.standard_normal((9, 5)) + 1j * rng.standard_normal((9, 5))
+    data, weight = rng.standard_normal(9) + 1j * rng.standard_normal(9), rng.standard_normal(5)
+
+    def loss(data, **options):
+        return jnp.sum(weight * tikhonov_solve(factors, data, **options).value.real)
+
+    with jax.enable_x64(True):
+        factors = tikhonov_factor(matrix, 0.3)
+        one, other = jax.grad(loss)(data), jax.grad(lambda d: loss(d, max_iterations=0))(data)
+    np.testing.assert_allclose(one, other, rtol=1e-8)

@@ -96,6 +96,30 @@ def solve_augmented(
     return pair(solution)[1], count
 
 
+def solve_unrefined(
+    stacked: Float[Array, "rows n"],
+    regularization: Float[Array, ""],
+    data: Float[Array, "b 2 m"],
+    inverse: Map,
+    *,
+    dual: bool,
+    parts: int,
+) -> Float[jax.Array, "b parts n"]:
+    """x = N^-1 A^H b, or A^H N^-1 b (dual), by an inverse that is taken for exact; arguments as in :func:`solve_augmented`.
+
+    Derivatives are those of the exact minimizer, by the same inverse.
+    """
+    forward, adjoint = partial(apply, stacked), partial(apply_adjoint, stacked, parts=parts)
+
+    def normal(vectors):
+        product = forward(adjoint(vectors)) if dual else adjoint(forward(vectors))
+        return product + regularization * vectors
+
+    right = data if dual else adjoint(data)
+    found = lax.custom_linear_solve(normal, right, lambda _, rhs: inverse(rhs), symmetric=True)
+    return adjoint(found) if dual else found
+
+
 def _conjugate_gradients(
     regularization, precondition, unit, forward, adjoint, f, g, *, dual, tolerance, max_iterations
 ):
