@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpijax import models
-from mpijax.cli.processes import joined
+from mpijax.cli.processes import joined, sharding
 from mpijax.core.sharding import share_rows
 from mpijax.reconstruction import kaczmarz, tikhonov
 from mpijax.training import TrainConfig, fit, row_sharding
@@ -72,9 +72,9 @@ def solved(rows):
 def whole(folder, rows):
     """A run from the beginning to the end, and solutions."""
     if rows is not None:
-        for sharding, size in ((None, 4), (rows, 3), (row_sharding(jax.local_devices()), 4)):
+        for shared, size in ((None, 4), (rows, 3), (row_sharding(jax.local_devices()), 4)):
             try:
-                train(folder / "refused", sharding, config=replace(RECIPE, batch_size=size))
+                train(folder / "refused", shared, config=replace(RECIPE, batch_size=size))
             except ValueError as error:
                 print(f"refused: {error}")
     name = "alone" if rows is None else "whole"
@@ -103,4 +103,4 @@ if __name__ == "__main__":
     part, folder, *place = sys.argv[1:]
     several = (f"127.0.0.1:{place[0]}", 2, int(place[1])) if place else (None, None, None)
     with joined(bool(place), *several, None):
-        {"whole": whole, "killed": killed, "stopped": stopped}[part](Path(folder), row_sharding() if place else None)
+        {"whole": whole, "killed": killed, "stopped": stopped}[part](Path(folder), sharding(None))

@@ -15,8 +15,9 @@ from mpijax.training import adam, init_state, split
 from mpijax.training.checkpoint import Checkpoints
 from tests.training.in_a_process import RECIPE, models
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-LIMIT = 200
+LIMIT = 280
 """Seconds for one part; none takes more than 20 alone on two cores."""
 
 
@@ -81,7 +82,6 @@ def assert_equal(tree, other):
         np.testing.assert_array_equal(leaf, expected)
 
 
-@pytest.mark.slow
 def test_two_processes_train_what_one_trains_and_write_once(ends):
     folder, found = ends
     several, one = records(folder, "whole"), records(folder, "alone")
@@ -96,7 +96,6 @@ def test_two_processes_train_what_one_trains_and_write_once(ends):
         np.testing.assert_array_equal(weights[0][name], weights[1][name])
 
 
-@pytest.mark.slow
 def test_rows_that_the_processes_do_not_share_are_refused_in_words(ends):
     folder, found = ends
     for out, *_ in found["whole"]:
@@ -106,7 +105,6 @@ def test_rows_that_the_processes_do_not_share_are_refused_in_words(ends):
     assert not (folder / "refused").exists()
 
 
-@pytest.mark.slow
 def test_a_solver_takes_frames_that_lie_on_two_processes(ends):
     folder, found = ends
     several, one = np.load(folder / "whole0.npz"), np.load(folder / "alone0.npz")
@@ -116,7 +114,6 @@ def test_a_solver_takes_frames_that_lie_on_two_processes(ends):
         assert "refused: data has 4 NaN or infinite entries in 4 of 4 frames" in out
 
 
-@pytest.mark.slow
 def test_the_death_of_one_process_ends_the_other(ends):
     (_, errors, status), (_, _, killed) = ends[1]["killed"]
     assert killed == -9 and status == 2
@@ -124,7 +121,6 @@ def test_the_death_of_one_process_ends_the_other(ends):
     assert "Traceback" not in errors and "stack trace" not in errors
 
 
-@pytest.mark.slow
 def test_a_signal_to_one_process_stops_both_after_one_checkpoint(ends):
     folder, found = ends
     (first, _, status), (second, _, other) = found["stopped"]
@@ -139,7 +135,6 @@ def test_a_signal_to_one_process_stops_both_after_one_checkpoint(ends):
     ]
 
 
-@pytest.mark.slow
 def test_one_process_ends_what_two_began(ends):
     folder, _ = ends
     assert_close(records(folder, "stopped"), records(folder, "whole"))
