@@ -32,6 +32,10 @@ def run(capsys, *arguments):
     return status, captured.out + captured.err
 
 
+def processes(coordinator, count, number):
+    return ["--distributed", "--coordinator", coordinator, "--processes", str(count), "--process", str(number)]
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """A simulated fine calibration with background frames, and a coarse one."""
@@ -187,6 +191,15 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["simulate", "2d", "-o", "OUT", "--shape", "3000000", "3000000", "1"], "not enough memory"),
         (["simulate", "2d", "-o", "/dev/null"], "not a regular file"),
         (["train", "FINE", "--run-dir", "OUT", "--snr-threshold", "1e9"], "keeps no row"),
+        (["train", "FINE", "--devices", "3", "--run-dir", "OUT"], "devices = 3, but JAX sees 1 here (cpu)"),
+        (["train", "FINE", "--devices", "0", "--run-dir", "OUT"], "devices = 0; expected a whole number of at least 1"),
+        (["train", "FINE", "--process", "1", "--run-dir", "OUT"], "--process given without --distributed"),
+        (["train", "FINE", "--distributed", "--process", "1", "--run-dir", "OUT"], "--processes N --process K"),
+        (["train", "FINE", *processes("node1", 2, 0), "--run-dir", "OUT"], "coordinator = 'node1'; give HOST:PORT"),
+        (
+            ["train", "FINE", *processes("node1:1", 2, 2), "--run-dir", "OUT"],
+            "process = 2 of 2 processes; count from 0 to 1",
+        ),
         (["train", "--run-dir", "OUT"], "name at least one MDF file with a calibration, or a --source"),
         (["train", "FINE", "--source", "ffl", "--run-dir", "OUT"], "train on one of them"),
         (["train", "--source", "scanner", "--run-dir", "OUT"], "'in-house', 'lissajous'"),

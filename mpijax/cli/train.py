@@ -3,12 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 import mpijax as mj
+from mpijax.cli import processes
 from mpijax.cli.options import GeometryOptions, one_patch
 from mpijax.core.checks import check_choice
 
@@ -40,6 +41,11 @@ def train(
     scanner: GeometryOptions = AS_PRESET,
     imperfections: bool = True,
     seed: int = 0,
+    devices: int | Literal["all"] | None = None,
+    distributed: bool = False,
+    coordinator: str | None = None,
+    n_processes: Annotated[int | None, arg(name="processes")] = None,
+    process: int | None = None,
 ) -> None:
     """Train a network to restore calibrations, on calibrations of yours or simulated ones; started again, it continues.
 
@@ -72,6 +78,13 @@ def train(
         scanner: in place of the numbers of the source 2d or 3d; particles and concentration are drawn.
         imperfections: of simulated calibrations: whether coils, selection fields and sizes are drawn that are not ideal.
         seed: of weights and batches.
+        devices: of this machine that share the rows of a batch, or all; not given = one, and with --distributed those that JAX
+            gives each process.
+        distributed: this is one of several processes that train together, all started with the same options and a run directory
+            that all see. Under Slurm and Open MPI 4 JAX finds the others.
+        coordinator: HOST:PORT of process 0, where JAX does not find it.
+        n_processes: how many processes there are.
+        process: number of this one, from 0.
     """
     from mpijax import restoration
     from mpijax.rows import task_of
@@ -91,24 +104,27 @@ def train(
         **{k: v for k, v in given.items() if v is not None},
     )
     extra = _options(options)
-    if source in PRIORS or source in SCANNERS:
-        rows: Any = _simulated(source, files, data_root, factor, scanner)
-        if not imperfections:
-            rows = replace(rows, imperfections=None)
-        elif rows.imperfections is not None:
-            print(rows.imperfections.describe())
-        pairs: Any = wanted
-    else:
-        if scanner != AS_PRESET:
-            raise ValueError(f"the scanner options belong to the sources {', '.join(SCANNERS)}; leave them out.")
-        rows = _rows(source, files, data_root, factor, snr_threshold, min_frequency * 1e3, slices, chosen.config, seed)
-        pairs = _coarse(rows, factor, chosen.task) if factor > 1 else wanted
-        print(rows.description)
-    result = restoration.train(
-        pairs, rows, chosen.model, chosen.config, run_dir=run_dir, options=chosen.options | extra
-    )
-    scores = [record["validation"] for record in result.metrics if "validation" in record]
-    print(f"wrote {run_dir / 'weights.npz'}{_words(scores)}")
+    with processes.joined(distributed, coordinator, n_processes, process, devices) as say:
+        shared = processes.sharding(devices)
+        if source in PRIORS or source in SCANNERS:
+            rows: Any = _simulated(source, files, data_root, factor, scanner)
+            if not imperfections:
+                rows = replace(rows, imperfections=None)
+            elif rows.imperfections is not None:
+                say(rows.imperfections.describe())
+            pairs: Any = wanted
+        else:
+            if scanner != AS_PRESET:
+                raise ValueError(f"the scanner options belong to the sources {', '.join(SCANNERS)}; leave them out.")
+            low = min_frequency * 1e3
+            rows = _rows(source, files, data_root, factor, snr_threshold, low, slices, chosen.config, seed)
+            pairs = _coarse(rows, factor, chosen.task) if factor > 1 else wanted
+            say(rows.description)
+        result = restoration.train(
+            pairs, rows, chosen.model, chosen.config, run_dir=run_dir, options=chosen.options | extra, sharding=shared
+        )
+        scores = [record["validation"] for record in result.metrics if "validation" in record]
+        say(f"wrote {run_dir / 'weights.npz'}{_words(scores)}")
 
 
 def _words(scores: list[dict[str, float]]) -> str:

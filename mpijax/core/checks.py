@@ -1,7 +1,9 @@
 """Checks of concrete values at the boundary. Tracers pass: their values are not known while a function is traced."""
 
+import functools
 import operator
 import sys
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -19,12 +21,19 @@ def is_concrete(value: Any) -> bool:
 
 def check_finite(name: str, value: Any) -> None:
     """Raise ValueError if a concrete array holds NaN or infinity."""
-    if is_concrete(value):
-        bad = np.size(value) - np.count_nonzero(np.isfinite(value))
-        if bad:
-            raise ValueError(
-                f"{name} has {bad} of {np.size(value)} entries that are NaN or infinite; all must be finite."
-            )
+    if is_concrete(value) and not all_finite(value):
+        bad = int(not_finite(value).sum())
+        raise ValueError(f"{name} has {bad} of {np.size(value)} entries that are NaN or infinite; all must be finite.")
+
+
+def all_finite(value: Any) -> bool:
+    """Whether a concrete array holds no NaN or infinity; an array on other devices or in other processes stays there."""
+    return bool(np.isfinite(value).all() if _in_memory(value) else _finite_on_device()(value))
+
+
+def not_finite(value: Any) -> Any:
+    """Where an array is NaN or infinite, as an array that lies where this one does."""
+    return ~(np if _in_memory(value) else _loaded_jax().numpy).isfinite(value)
 
 
 def check_range(name: str, value: Any, low: float, high: float, unit: str, hint: str = "") -> None:
@@ -46,7 +55,7 @@ def check_range(name: str, value: Any, low: float, high: float, unit: str, hint:
 def check_number(name: str, value: Any, unit: str, hint: str = "") -> None:
     """Raise ValueError if a concrete value is not made of real numbers: a text with its unit, None, complex."""
     if is_concrete(value):
-        array = np.asarray(value)
+        array: Any = np.asarray(value) if _in_memory(value) else value
         kind = array.dtype.kind
         if kind in "SUMmc" or kind == "O" and not all(isinstance(entry, Real) for entry in array.flat):
             unit = f" in {unit}" if unit else ""
@@ -99,3 +108,18 @@ def check_choice(name: str, value: Any, allowed: tuple) -> None:
 def _loaded_jax() -> Any:
     """The module jax; None where nothing has loaded it, so that no value can be of its kinds."""
     return sys.modules.get("jax")
+
+
+def _in_memory(value: Any) -> bool:
+    """Whether NumPy reads an array where it lies: what is compiled instead costs a tenth of a second for every shape."""
+    jax = _loaded_jax()
+    if jax is None or not isinstance(value, jax.Array):
+        return True
+    return value.is_fully_addressable and all(device.platform == "cpu" for device in value.devices())
+
+
+@functools.cache
+def _finite_on_device() -> Callable[[Any], Any]:
+    jax = _loaded_jax()
+    check: Callable[[Any], Any] = jax.jit(lambda value: jax.numpy.isfinite(value).all())
+    return check

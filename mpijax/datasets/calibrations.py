@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding
 
 from mpijax.core.checks import check_count
 from mpijax.datasets.buckets import Bucket, Prior, nested_buckets
@@ -96,7 +97,9 @@ class Calibrations:
         prior: Any = self.prior
         return {"prior": asdict(prior) if is_dataclass(type(prior)) else repr(prior)}
 
-    def batches(self, pairs: Pairs, batch_size: int, key: jax.Array) -> RowStream:
+    def batches(
+        self, pairs: Pairs, batch_size: int, key: jax.Array, *, sharding: NamedSharding | None = None
+    ) -> RowStream:
         """An endless stream of pairs.
 
         Raises:
@@ -109,7 +112,9 @@ class Calibrations:
             )
         low, *shapes = map(self._cube, (self.smallest, *sorted(self.boxes)))
         buckets = nested_buckets(low, *shapes)
-        return self._stream(pair, buckets, batch_size, key, self.slots, self.rows_per_matrix, self.imperfections)
+        return self._stream(
+            pair, buckets, batch_size, key, self.slots, self.rows_per_matrix, self.imperfections, sharding
+        )
 
     def held_out(self) -> Rows | None:
         """8 usable rows of each of a few matrices in the largest box, drawn with a seed of their own."""
@@ -135,11 +140,12 @@ class Calibrations:
         slots: int,
         rows: int,
         imperfections: Imperfections | None = None,
+        sharding: NamedSharding | None = None,
     ) -> RowStream:
         draws = self.draws or (1024 if self.dimensions == 3 else 256)
         return RowStream(
             self.prior, pair, buckets, key=key, batch_size=batch_size, slots=slots, rows_per_matrix=rows, reuse=self.reuse,
-            draws=draws, nodes=self.nodes, imperfections=imperfections,
+            draws=draws, nodes=self.nodes, imperfections=imperfections, sharding=sharding,
         )  # fmt: skip
 
     def _cube(self, n: int) -> tuple[int, int, int]:

@@ -10,9 +10,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding
 
 from mpijax.core.checks import check_count, check_finite
 from mpijax.core.files import atomic_path
+from mpijax.core.sharding import share_rows
 from mpijax.datasets.buckets import BucketSchedule
 from mpijax.datasets.fixed_sets import FixedRows, box_shape
 from mpijax.datasets.pairs import Pairs, Rows
@@ -110,13 +112,16 @@ class MatrixPool:
             "rows": len(self.rows),
         }
 
-    def batches(self, pairs: Pairs, batch_size: int, key: jax.Array) -> jax.tree_util.Partial:
+    def batches(
+        self, pairs: Pairs, batch_size: int, key: jax.Array, *, sharding: NamedSharding | None = None
+    ) -> jax.tree_util.Partial:
         """Batches of rows of all matrices but those kept to validate on."""
         pair: Any = pairs
         kept = len(self.rows.extents) - self.validation
         training = jax.tree.map(lambda leaf: jnp.asarray(leaf[:kept]), self.matrices)
         draw = BatchDraw(box_shape(self.rows.extents.max(axis=0), (self.box,)), batch_size, None)
-        return jax.tree_util.Partial(draw, jax.tree_util.Partial(pair.pair), training)
+        batches = jax.tree_util.Partial(draw, jax.tree_util.Partial(pair.pair), training)
+        return batches if sharding is None else share_rows(batches, sharding)
 
     def held_out(self) -> Rows | None:
         """8 rows of each of the last matrices."""
@@ -168,12 +173,16 @@ class Mixture:
             "mixture": [dict(source.facts) | {"share": s} for source, s in zip(self.sources, self.shares, strict=True)]
         }
 
-    def batches(self, pairs: Pairs, batch_size: int, key: jax.Array) -> "MixedStream":
+    def batches(
+        self, pairs: Pairs, batch_size: int, key: jax.Array, *, sharding: NamedSharding | None = None
+    ) -> "MixedStream":
         """The stream of all."""
+        shared: dict[str, Any] = {} if sharding is None else {"sharding": sharding}
         streams = [
-            source.batches(pairs, batch_size, jax.random.fold_in(key, i)) for i, source in enumerate(self.sources)
+            source.batches(pairs, batch_size, jax.random.fold_in(key, i), **shared)
+            for i, source in enumerate(self.sources)
         ]
-        return MixedStream(streams, self.shares, key)
+        return MixedStream(streams, self.shares, key, **shared)
 
     def held_out(self) -> Rows | None:
         """Of the first source."""
@@ -183,10 +192,10 @@ class Mixture:
 class MixedStream:
     """The stream of a :class:`Mixture`: which source a step takes is a pure function of the key and the step."""
 
-    sharding = None
-
-    def __init__(self, streams: Sequence[Any], shares: Sequence[float], key: jax.Array):
-        self._streams = streams
+    def __init__(
+        self, streams: Sequence[Any], shares: Sequence[float], key: jax.Array, sharding: NamedSharding | None = None
+    ):
+        self._streams, self.sharding = streams, sharding
         self._schedule = BucketSchedule(np.asarray(shares, float), [*np.ravel(jax.random.key_data(key)).tolist(), 1])
         self.facts = {"shares": list(shares), "streams": [getattr(stream, "facts", None) for stream in streams]}
 

@@ -7,8 +7,10 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding
 
 from mpijax.core.checks import check_choice
+from mpijax.core.sharding import share_rows
 from mpijax.core.typing import Complex, Float
 from mpijax.datasets.pairs import Pairs, Rows, RowSource
 from mpijax.datasets.priors import LissajousPrior
@@ -50,8 +52,8 @@ class Source(Protocol):
         """Of a fine row, image axes; None where it varies."""
         ...
 
-    def batches(self, pairs: Pairs, batch_size: int, key: jax.Array) -> Any:
-        """Training batches, as :func:`mpijax.training.fit` takes them."""
+    def batches(self, pairs: Pairs, batch_size: int, key: jax.Array, *, sharding: NamedSharding | None = None) -> Any:
+        """Training batches, as :func:`mpijax.training.fit` takes them, with their rows over devices if ``sharding`` says so."""
         ...
 
     def held_out(self) -> Rows | None:
@@ -91,13 +93,16 @@ class TrainingRows:
         """Two."""
         return len(self.shape)
 
-    def batches(self, pairs: Pairs, batch_size: int, key: jax.Array) -> jax.tree_util.Partial:
+    def batches(
+        self, pairs: Pairs, batch_size: int, key: jax.Array, *, sharding: NamedSharding | None = None
+    ) -> jax.tree_util.Partial:
         """The function from a key to a batch that the training step traces; arrays of the rows are its leaves.
 
         Rows from a function of a user's own come as many as it gives.
         """
         rows: Any = self.rows
-        return jax.tree_util.Partial(_Draw(pairs), rows.sized(batch_size) if hasattr(rows, "sized") else rows)
+        batches = jax.tree_util.Partial(_Draw(pairs), rows.sized(batch_size) if hasattr(rows, "sized") else rows)
+        return batches if sharding is None else share_rows(batches, sharding)
 
     def held_out(self) -> Rows | None:
         """``validation``."""

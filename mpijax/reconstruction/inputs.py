@@ -11,6 +11,7 @@ import numpy as np
 
 from mpijax.core.byte_order import native
 from mpijax.core.checks import (
+    all_finite,
     check_choice,
     check_count,
     check_finite,
@@ -18,6 +19,7 @@ from mpijax.core.checks import (
     check_range,
     check_shape,
     is_concrete,
+    not_finite,
 )
 from mpijax.reconstruction.scaling import Scaled
 
@@ -82,13 +84,12 @@ def check_data(data: Any, rows: int, voxels: int | None = None) -> Any:
             f"data has shape {shape}; expected ({rows},) or (frames, {rows}), because {matrix}. "
             "Select the same rows of matrix and measurement."
         )
-    if is_concrete(data):
-        bad = ~np.isfinite(np.atleast_2d(np.asarray(data)))
-        if bad.any():
-            raise ValueError(
-                f"data has {np.count_nonzero(bad)} NaN or infinite entries in {np.count_nonzero(bad.any(axis=1))} of "
-                f"{len(bad)} frames; all must be finite. Drop those frames, or give the rows concerned to neither side."
-            )
+    if is_concrete(data) and not all_finite(data):
+        bad = not_finite(data).reshape(-1, rows)
+        raise ValueError(
+            f"data has {int(bad.sum())} NaN or infinite entries in {int(bad.any(axis=1).sum())} of {len(bad)} frames; all "
+            "must be finite. Drop those frames, or give the rows concerned to neither side."
+        )
     return data
 
 

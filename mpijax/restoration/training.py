@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.sharding import NamedSharding
 
 from mpijax import models
 from mpijax.datasets.buckets import Prior
@@ -16,7 +17,7 @@ from mpijax.datasets.sources import Source, TrainingRows
 from mpijax.models.blocks.layers import Network
 from mpijax.restoration.card import KEY, to_card
 from mpijax.rows.tasks import Task, task_of
-from mpijax.training import Result, TrainConfig, fit
+from mpijax.training import Result, TrainConfig, fit, processes
 
 
 def train(
@@ -28,6 +29,7 @@ def train(
     run_dir: str | Path,
     options: dict[str, Any] | None = None,
     progress: bool = True,
+    sharding: NamedSharding | None = None,
 ) -> Result:
     """Train a network to restore rows; what it writes is what ``mj.restore(matrix, task, method=run_dir)`` takes.
 
@@ -43,6 +45,7 @@ def train(
         run_dir: an unfinished run of the same settings is continued there.
         options: of a network that is named.
         progress: whether to show a progress bar.
+        sharding: of a batch's rows over devices and processes (:func:`mpijax.training.row_sharding`); None = one device.
 
     Returns:
         The finished run.
@@ -68,15 +71,18 @@ def train(
         network = _created(network, pairs, source, config.seed, options or {})
     elif options:
         raise ValueError(f"options = {options} beside a network; they are those of a network that is named.")
+    processes.check_sharding(sharding, config.batch_size)
     held_out = source.held_out()
+    shared = {} if sharding is None else {"sharding": sharding}  # sources of a user's own may know nothing of it
     return fit(
         network,
-        source.batches(pairs, config.batch_size, jax.random.fold_in(jax.random.key(config.seed), 1)),
+        source.batches(pairs, config.batch_size, jax.random.fold_in(jax.random.key(config.seed), 1), **shared),
         replace(config, monitor=config.monitor or pairs.monitor),
         run_dir=run_dir,
         validate=None if held_out is None else pairs.validation(held_out, config.seed),
         metadata={KEY: to_card(pairs.trained(source.dimensions)), "pairs": pairs.facts(), **source.facts},
         progress=progress,
+        sharding=sharding,
     )
 
 

@@ -8,6 +8,7 @@ import shutil
 import warnings
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from mpijax.core.files import write_text
+from mpijax.training import processes
 from mpijax.training.manifest import MANIFEST, DamagedError, check_manifest, read_object, write_manifest
 from mpijax.training.state import TrainState, by_path
 
@@ -37,7 +39,7 @@ class Checkpoints:
 
     def __init__(self, run_dir: str | Path):
         self.directory = Path(run_dir).absolute() / "checkpoints"
-        self.directory.mkdir(parents=True, exist_ok=True)
+        processes.on_first(lambda: self.directory.mkdir(parents=True, exist_ok=True))
         self._index = self.directory.with_suffix(".json")
         self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
         self._intact: list[int] = []
@@ -57,18 +59,13 @@ class Checkpoints:
         Raises:
             CheckpointError: It could not be written, e.g. because the disk is full.
         """
-        folder, part = self.directory / str(step), self.directory / f".{step}.part"
+        part = self.directory / f".{step}.part"
         kept = [*self._intact, step][-KEPT:]
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            _check_space(self.directory, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + 2**20)
+            processes.on_first(lambda: self._make_room(state))
             leaves = ocp.args.StandardSave(by_path(state))
             self._orbax.save(part, args=ocp.args.Composite(default=leaves), force=True)
-            write_manifest(part, step)
-            if folder.exists():
-                shutil.rmtree(folder)
-            part.rename(folder)
-            write_text(self._index, json.dumps({"steps": kept}) + "\n")
+            processes.on_first(lambda: self._complete(part, step, kept))
         except Exception as error:  # a failing disk is an OSError or a ValueError, depending on the layer that met it
             done = (
                 f"The previous one is intact: {self.describe_latest()}" if self._intact else "There is none before it"
@@ -84,6 +81,18 @@ class Checkpoints:
         self._intact = kept
         self._delete(_STEP, *map(str, kept))
 
+    def _make_room(self, state: TrainState) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        _check_space(self.directory, 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + 2**20)
+
+    def _complete(self, part: Path, step: int, kept: list[int]) -> None:
+        write_manifest(part, step)
+        folder = self.directory / str(step)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
+        write_text(self._index, json.dumps({"steps": kept}) + "\n")
+
     def restore(self, like: TrainState) -> tuple[int, TrainState] | None:
         """The newest checkpoint that is whole, its step and state; None where the run has written none.
 
@@ -96,16 +105,14 @@ class Checkpoints:
             ValueError: All checkpoints are damaged, or one is whole but this version does not read it.
             OSError: The system refuses to read one.
         """
-        listed = self._listed()
-        present = {int(entry.name) for entry in self.directory.glob("*") if re.fullmatch(_STEP, entry.name)}
         damaged = []
-        for step in sorted(listed | present, reverse=True):
+        for step, listed in processes.on_first(self._steps):
             try:
-                state = self._read(step, like, listed=step in listed)
+                state = self._read(step, like, listed=listed)
             except DamagedError as error:
                 damaged.append(f"the checkpoint of step {step} is damaged ({error})")
                 continue
-            for problem in damaged:
+            for problem in damaged if processes.is_first() else ():
                 warnings.warn(f"{problem}; the run continues from step {step} in {self.directory}", stacklevel=2)
             self._intact = [step]
             return step, state
@@ -116,13 +123,29 @@ class Checkpoints:
             )
         return None
 
+    def _steps(self) -> list[tuple[int, bool]]:
+        """Steps of the checkpoints that there are or should be, the newest first, and whether each should."""
+        listed = self._listed()
+        present = {int(entry.name) for entry in self.directory.glob("*") if re.fullmatch(_STEP, entry.name)}
+        return [(step, step in listed) for step in sorted(listed | present, reverse=True)]
+
+    def _examine(self, step: int, listed: bool) -> dict[str, Any]:
+        """Whether the checkpoint has checksums, and how it differs from them."""
+        folder = self.directory / str(step)
+        if not listed and folder.is_dir() and not (folder / MANIFEST).exists():
+            warnings.warn(f"{folder} is a checkpoint of an older version, without checksums", stacklevel=3)
+            return {"checked": False, "damage": None}
+        try:
+            check_manifest(folder, step)
+        except DamagedError as error:
+            return {"checked": True, "damage": str(error)}
+        return {"checked": True, "damage": None}
+
     def _read(self, step: int, like: TrainState, *, listed: bool) -> TrainState:
         folder = self.directory / str(step)
-        unchecked = not listed and folder.is_dir() and not (folder / MANIFEST).exists()
-        if unchecked:
-            warnings.warn(f"{folder} is a checkpoint of an older version, without checksums", stacklevel=3)
-        else:
-            check_manifest(folder, step)
+        found = processes.on_first(lambda: self._examine(step, listed))
+        if found["damage"]:
+            raise DamagedError(found["damage"])
         shapes = {
             path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
             for path, leaf in by_path(like).items()
@@ -131,7 +154,7 @@ class Checkpoints:
         try:
             leaves = self._orbax.restore(folder, args=args)["default"]
         except Exception as error:  # orbax and tensorstore raise many types for damaged files
-            if unchecked:
+            if not found["checked"]:
                 raise DamagedError(_first_line(error)[:120]) from error
             raise ValueError(
                 f"{folder} is a whole checkpoint, but this version does not read it ({_first_line(error)}). Continue with "
@@ -154,6 +177,8 @@ class Checkpoints:
         return set(steps)
 
     def _delete(self, pattern: str, *kept: str) -> None:
+        if not processes.is_first():
+            return
         for entry in self.directory.glob("*"):
             if re.fullmatch(pattern, entry.name) and entry.name not in kept:
                 shutil.rmtree(entry, ignore_errors=True)

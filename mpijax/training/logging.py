@@ -13,6 +13,7 @@ import rich.console
 import rich.progress
 
 from mpijax.core.files import write_text
+from mpijax.training.processes import is_first
 
 Report = Callable[[int, str | None], None]
 
@@ -57,7 +58,10 @@ class MetricsLog:
 
 @contextmanager
 def show_progress(start: int, total: int, enabled: bool) -> Iterator[Report]:
-    """Yield ``report(step, text)``: a progress bar on a terminal, else one plain line per text."""
+    """Yield ``report(step, text)``: a progress bar on a terminal, else one plain line per text; only the first process reports."""
+    if not is_first():
+        yield lambda step, text: None
+        return
     console = rich.console.Console()
     if not (enabled and console.is_terminal):
         yield lambda step, text: None if text is None else print(f"step {step}/{total}  {text}", flush=True)

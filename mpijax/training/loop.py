@@ -14,15 +14,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding
 
+from mpijax.core.sharding import replicate
 from mpijax.models.blocks.layers import Network
-from mpijax.training import run
+from mpijax.training import processes, run
 from mpijax.training.checkpoint import Checkpoints
 from mpijax.training.config import TrainConfig
 from mpijax.training.logging import MetricsLog, Report, show_progress
 from mpijax.training.optim import adam, learning_rate
 from mpijax.training.predict import predict_rows
-from mpijax.training.sharding import replicate
 from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite, init_state, split
 from mpijax.training.step import BatchFunction, BatchStream, TrainStep, as_stream, learn, make_train_step
 from mpijax.training.weights import checked_card, load_weights, save_weights
@@ -50,12 +51,16 @@ def fit(
     key: jax.Array | None = None,
     metadata: dict[str, Any] | None = None,
     progress: bool = True,
+    sharding: NamedSharding | None = None,
 ) -> Result:
     """Train a network; a run directory that holds an unfinished run of the same settings is continued.
 
     The run directory receives ``config.json``, ``metrics.jsonl``, ``checkpoints/`` with ``checkpoints.json``, and ``weights.npz``
     with its card ``weights.json``. A damaged checkpoint leads to the one before it, with a warning. Ctrl-C ends the current step,
     writes a checkpoint and raises KeyboardInterrupt.
+
+    Of several processes (``jax.distributed``) every one calls this with the same arguments and a run directory that all of them
+    see; the first one validates, writes and prints. Ctrl-C or SIGTERM on any of them ends all, with one checkpoint.
 
     Args:
         model: Network made by `mpijax.models.create`; it is left unchanged.
@@ -68,25 +73,29 @@ def fit(
         key: Random key of the run; None = ``jax.random.key(config.seed)``.
         metadata: Plain facts about the data, part of what defines the run and kept on the weights' card.
         progress: Show a progress bar if the output is a terminal; else one line per log interval is printed.
+        sharding: Where the rows of a batch function's batches lie, made by `mpijax.training.row_sharding`; None = on one device.
+            A stream has its own.
 
     Returns:
         Weights, state and metrics.
 
     Raises:
-        ValueError: The run directory holds a different run or damaged checkpoints only, or batches do not fit the recipe or the
-            network.
+        ValueError: The run directory holds a different run or damaged checkpoints only, or batches do not fit the recipe, the
+            network, the devices or the processes.
         FloatingPointError: Loss or gradient became NaN or infinite.
         CheckpointError: A checkpoint could not be written; the previous one is intact.
     """
     network, weights = split(model)
     key = jax.random.key(config.seed) if key is None else key
-    stream = as_stream(batch_fn)
+    stream = as_stream(batch_fn, sharding)
+    processes.check_sharding(stream.sharding, config.batch_size)
     for batches in stream.examples():
         _check_batch(network, weights, batches, key, config)
     data = (metadata or {}) | ({"stream": stream.facts} if stream.facts else {})
 
     directory = Path(run_dir)
-    run.claim(directory, run.describe(model.config, config, key, data))
+    description = run.describe(model.config, config, key, data)
+    processes.on_first(lambda: run.claim(directory, description))
     step_fn = _compiled_step(network, config)
     state = init_state(weights, adam(config))
     if stream.sharding is not None:
@@ -94,9 +103,7 @@ def fit(
     with Checkpoints(directory) as checkpoints:
         metrics = MetricsLog(directory / "metrics.jsonl")
         start, state = checkpoints.restore(state) or (None, state)
-        if start is None:
-            _check_unbegun(metrics, config)
-        records = metrics.cut(start)
+        processes.on_first(lambda: _cut_records(metrics, start, config))
         with show_progress(start or 0, config.steps, progress) as report, _deferred_interrupt() as interrupted:
             trainer = _Trainer(
                 model.config, data, network, config, directory, checkpoints, metrics, validate, report, stream.report
@@ -104,14 +111,14 @@ def fit(
             if start is None:
                 trainer.validate(0, state)
             elif start < config.steps:
-                trainer.resume(start, records)
+                processes.on_first(functools.partial(trainer.resume, start))
 
             def advance(step: int, state: TrainState) -> tuple[TrainState, jax.Array]:
                 return step_fn(state, key, stream.at(step))
 
-            state = trainer.run(start or 0, state, advance, interrupted)
+            state = trainer.run(start or 0, state, advance, _agreed(interrupted))
     if validate is None:
-        trainer.save_weights(config.steps, state, {})
+        processes.on_first(lambda: trainer.save_weights(config.steps, state, {}))
     return Result(load_weights(directory)[1], state, metrics.records(), directory)
 
 
@@ -141,11 +148,11 @@ class _Trainer:
         self.started = time.perf_counter()
         self.mark = (0, self.started)
 
-    def resume(self, step: int, records: list[dict[str, Any]]) -> None:
+    def resume(self, step: int) -> None:
         """Take up the best score so far: that of the records, and of the weights kept, unless they are of a later step."""
         if self.validation is None:
             return
-        scores = [self._score(record["validation"]) for record in records if "validation" in record]
+        scores = [self._score(record["validation"]) for record in self.metrics.records() if "validation" in record]
         try:
             card = checked_card(self.directory / "weights.npz")
         except (ValueError, FileNotFoundError) as error:
@@ -183,7 +190,10 @@ class _Trainer:
             if interrupted():
                 if self.checkpoints.latest != step:
                     self.checkpoint(step, state)
-                print(f"Interrupted after step {step}; its checkpoint is written, the same run continues from there.")
+                if processes.is_first():
+                    print(
+                        f"Interrupted after step {step}; its checkpoint is written, the same run continues from there."
+                    )
                 raise KeyboardInterrupt
         return state
 
@@ -201,7 +211,7 @@ class _Trainer:
             "steps_per_second": speed,
         }
         stream = self.describe_stream(speed)
-        self.metrics.write(record | ({"stream": stream} if stream else {}))
+        processes.on_first(lambda: self.metrics.write(record | ({"stream": stream} if stream else {})))
         rows = "" if speed is None else f"  {speed:.2f} steps/s  {speed * self.config.batch_size:.0f} rows/s"
         ratio = stream.get("refresh_ratio")
         refresh = "" if ratio is None else f"  refreshes {ratio:.1%}"
@@ -213,19 +223,24 @@ class _Trainer:
 
     def validate(self, step: int, state: TrainState) -> None:
         """Validate the running mean of the weights and keep it if it is the best so far."""
-        if self.validation is None:
+        validation = self.validation
+        if validation is None:
             return
         with self._off_the_clock():
             self._check_finite(step, state)
-            predict = functools.partial(predict_rows, self.evaluate, state.ema, self.config.batch_size)
-            measured = self.validation(lambda x, **inputs: predict(x, **self.network.told(inputs)))
-            values = {name: float(value) for name, value in measured.items()}
-            score = self._score(values)
-            self.metrics.write({"step": step, "validation": values})
-            if self.best is None or score < self.best:
-                self.best = score
-                self.save_weights(step, state, values)
+            values = processes.on_first(lambda: self._validated(validation, step, state))
         self.report(step, "  ".join(f"{name} {value:.4g}" for name, value in values.items()))
+
+    def _validated(self, validation: Validate, step: int, state: TrainState) -> dict[str, float]:
+        predict = functools.partial(predict_rows, self.evaluate, processes.own(state.ema), self.config.batch_size)
+        measured = validation(lambda x, **inputs: predict(x, **self.network.told(inputs)))
+        values = {name: float(value) for name, value in measured.items()}
+        score = self._score(values)
+        self.metrics.write({"step": step, "validation": values})
+        if self.best is None or score < self.best:
+            self.best = score
+            self.save_weights(step, state, values)
+        return values
 
     def checkpoint(self, step: int, state: TrainState) -> None:
         """Write a checkpoint of a finite state."""
@@ -281,6 +296,13 @@ def _compiled_step(network: PureNetwork, config: TrainConfig) -> TrainStep:
     return make_train_step(network, adam(config), loss=config.loss, ema_decay=config.ema_decay)
 
 
+def _cut_records(metrics: MetricsLog, start: int | None, config: TrainConfig) -> None:
+    """Leave the records up to the step that the run continues from; None = it starts."""
+    if start is None:
+        _check_unbegun(metrics, config)
+    metrics.cut(start)
+
+
 def _check_unbegun(metrics: MetricsLog, config: TrainConfig) -> None:
     """Refuse to start at step 0 where a checkpoint must have been, and say so where a run ended before its first one."""
     last = max((record["step"] for record in metrics.records()), default=0)
@@ -312,19 +334,40 @@ def _check_batch(
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield whether Ctrl-C was pressed, so that a step, whose state is donated, ends whole; a second one acts now."""
+    """Yield whether Ctrl-C was pressed, so that a step, whose state is donated, ends whole; a second one acts now.
+
+    Of several processes SIGTERM is taken, too: a scheduler stops them by it, and JAX's own notice of it ends nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
     pressed = []
-    previous = signal.getsignal(signal.SIGINT)
+    taken = (signal.SIGINT,) if jax.process_count() == 1 else (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.getsignal(number) for number in taken}
 
     def on_interrupt(number: int, frame: Any) -> None:
         pressed.append(number)
-        signal.signal(signal.SIGINT, previous)
+        if number == signal.SIGINT:
+            signal.signal(number, previous[signal.SIGINT])
 
-    signal.signal(signal.SIGINT, on_interrupt)
+    for number in taken:
+        signal.signal(number, on_interrupt)
     try:
         yield lambda: bool(pressed)
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _agreed(interrupted: Callable[[], bool]) -> Callable[[], bool]:
+    """Whether any process was interrupted, the same answer on all of them; it is a step late, so that no step waits for it."""
+    if jax.process_count() == 1:
+        return interrupted
+    asked = processes.any_process(False)
+
+    def agreed() -> bool:
+        nonlocal asked
+        before, asked = asked, processes.any_process(interrupted())
+        return bool(before)
+
+    return agreed

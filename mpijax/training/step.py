@@ -7,7 +7,9 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import NamedSharding
 
+from mpijax.core.sharding import share_rows
 from mpijax.training.losses import pixel_loss
 from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite
 
@@ -72,9 +74,21 @@ class Unchanging:
         return {}
 
 
-def as_stream(batches: BatchFunction | BatchStream) -> BatchStream:
-    """A stream as it is; a batch function as an unchanging one."""
-    return batches if isinstance(batches, BatchStream) else Unchanging(as_partial(batches))
+def as_stream(batches: BatchFunction | BatchStream, sharding: NamedSharding | None = None) -> BatchStream:
+    """A stream as it is; a batch function as an unchanging one, whose rows are shared out if a sharding is given.
+
+    Raises:
+        ValueError: A stream is not shared out like that.
+    """
+    if isinstance(batches, BatchStream):
+        if sharding is not None and batches.sharding != sharding:
+            raise ValueError(
+                f"sharding is given, but the stream was made with {batches.sharding}; make the stream with the same one."
+            )
+        return batches
+    if sharding is None:
+        return Unchanging(as_partial(batches))
+    return Unchanging(share_rows(as_partial(batches), sharding), sharding)
 
 
 def as_partial(batch_fn: BatchFunction) -> jax.tree_util.Partial:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mpijax.core import checks
 from mpijax.core.batching import capped_map, chunk_size
 from mpijax.core.checks import (
     check_choice,
@@ -18,6 +19,19 @@ from mpijax.core.checks import (
 )
 from mpijax.core.files import atomic_path, write_text
 from mpijax.core.pytree import FrozenMapping
+
+
+@pytest.mark.parametrize("kind", ["numpy", "jax", "on a device"])
+def test_values_that_are_not_finite_are_counted_where_they_lie(kind, monkeypatch):
+    value = np.array([[1.0, np.nan], [np.inf, 2.0]], np.float32)
+    if kind != "numpy":
+        value = jnp.asarray(value)
+    if kind == "on a device":
+        monkeypatch.setattr(checks, "_in_memory", lambda value: False)
+    with pytest.raises(ValueError, match="x has 2 of 4 entries that are NaN or infinite"):
+        check_finite("x", value)
+    check_finite("x", value[:1, :1])
+    jax.jit(lambda x: check_finite("x", x))(value)  # unknown while it is traced
 
 
 def test_chunks_fill_evenly_under_the_cap():

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpijax.training import CheckpointError, TrainConfig, adam, fit, load_weights
+from mpijax.training import CheckpointError, TrainConfig, adam, fit, load_weights, row_sharding
 from mpijax.training.checkpoint import Checkpoints
 from mpijax.training.logging import MetricsLog
 from mpijax.training.state import init_state, split
+from mpijax.training.step import as_stream
 
 WALL_CLOCK = ("seconds", "steps_per_second")
 RECIPE = TrainConfig(
@@ -180,6 +181,18 @@ def test_batches_that_do_not_fit_are_refused_before_anything_is_written(model, b
     with pytest.raises(ValueError, match=message):
         fit(model, lambda key: change(batch_fn(key)), RECIPE, run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_rows_of_a_batch_function_are_placed_by_a_sharding_and_a_stream_has_its_own(model, batch_fn, tmp_path):
+    config = TrainConfig(steps=2, batch_size=4)
+    rows = row_sharding()
+    placed = fit(model, batch_fn, config, run_dir=tmp_path / "placed", sharding=rows)
+    assert_same(placed.state, fit(model, batch_fn, config, run_dir=tmp_path / "plain").state)
+    assert placed.state.step.sharding.mesh == rows.mesh
+    with pytest.raises(ValueError, match="stream was made with None; make the stream with the same one"):
+        fit(model, as_stream(batch_fn), config, run_dir=tmp_path / "stream", sharding=rows)
+    with pytest.raises(ValueError, match="target missing"):
+        fit(model, lambda key: {"input": jnp.ones(4)}, config, run_dir=tmp_path / "missing", sharding=rows)
 
 
 def test_unknown_monitor_is_refused_before_the_first_step(model, batch_fn, validate, tmp_path):
