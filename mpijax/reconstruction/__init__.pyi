@@ -34,7 +34,8 @@ from .patches import align_to_lattice as align_to_lattice
 from .patches import patch_problem as patch_problem
 from .patches import reconstruct_patches as reconstruct_patches
 from .pipeline import reconstruct as reconstruct
-from .pipeline import solve as solve
+from .prepared import PreparedSolver as PreparedSolver
+from .prepared import solve as solve
 from .problem import Problem as Problem
 from .solvers.admm.factor import AdmmFactors as AdmmFactors
 from .solvers.admm.factor import admm_factor as admm_factor

@@ -1,5 +1,7 @@
 """Training of networks: a compiled pure step, batches made on the device, exact resume, weights with a card."""
 
+from mpijax.core.sharding import replicate as replicate
+from mpijax.core.sharding import row_sharding as row_sharding
 from mpijax.training.checkpoint import CheckpointError as CheckpointError
 from mpijax.training.config import TrainConfig as TrainConfig
 from mpijax.training.latent import begin_second_stage as begin_second_stage
@@ -11,8 +13,6 @@ from mpijax.training.optim import adam as adam
 from mpijax.training.optim import learning_rate as learning_rate
 from mpijax.training.predict import Predictor as Predictor
 from mpijax.training.predict import make_predict as make_predict
-from mpijax.training.sharding import replicate as replicate
-from mpijax.training.sharding import row_sharding as row_sharding
 from mpijax.training.state import TrainState as TrainState
 from mpijax.training.state import Weights as Weights
 from mpijax.training.state import count_parameters as count_parameters

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from mpijax.core.sharding import replicate
 from mpijax.models.blocks.layers import Network
 from mpijax.training import run
 from mpijax.training.checkpoint import Checkpoints
@@ -22,7 +23,6 @@ from mpijax.training.config import TrainConfig
 from mpijax.training.logging import MetricsLog, Report, show_progress
 from mpijax.training.optim import adam, learning_rate
 from mpijax.training.predict import predict_rows
-from mpijax.training.sharding import replicate
 from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite, init_state, split
 from mpijax.training.step import BatchFunction, BatchStream, TrainStep, as_stream, learn, make_train_step
 from mpijax.training.weights import checked_card, load_weights, save_weights

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy.linalg import cho_solve
+from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 
 from mpijax.core.checks import check_choice, check_count, check_finite, is_concrete
 from mpijax.core.pytree import pytree, static
+from mpijax.core.sharding import each_device, shared_out
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Inexact, Matrix, Num, Scalar, Shaped, Values
 from mpijax.reconstruction.inputs import (
@@ -233,7 +235,11 @@ def tikhonov_solve(
     if is_concrete(tolerance) and not 0 < float(np.asarray(tolerance)) < np.inf:
         raise ValueError(f"tolerance = {tolerance}; expected a positive number, e.g. 1e-6.")
     check_count("max_iterations", max_iterations, static=True)
-    value, stats = _solve(factors, data, tolerance, max_iterations)
+    rows = shared_out(data) if np.ndim(data) == 2 else None
+    if rows is None:
+        value, stats = _solve(factors, data, tolerance, max_iterations)
+    else:
+        value, stats = _solve_apart(factors, data, tolerance, max_iterations, rows)
     return Solution(value, stats)
 
 
@@ -312,6 +318,19 @@ def _solve(factors, data, tolerance, max_iterations):
     value = shift(join(x / factors.scale), frames.exponent - factors.exponent)
     value = value.reshape(*data.shape[:-1], stacked.shape[1])
     return value, {**stats, "iterations": iterations}
+
+
+@partial(jax.jit, static_argnames=("max_iterations", "rows"))
+def _solve_apart(factors, data, tolerance, max_iterations, rows):
+    """Every device solves its own frames; left alone, XLA gives the triangular solves of all frames to each of them."""
+
+    def solve(factors, data, tolerance):
+        value, stats = _solve(factors, data, tolerance, max_iterations)
+        return value, stats | {"iterations": lax.pmax(stats["iterations"], rows.spec[0])}
+
+    whole, frames = PartitionSpec(), PartitionSpec(rows.spec[0])
+    results = frames, {"residual": frames, "normal_residual": frames, "iterations": whole}
+    return each_device(solve, rows, (whole, frames, whole), results)(factors, data, tolerance)
 
 
 def _precondition(triangle, s):
