@@ -10,6 +10,7 @@ from . import operators as operators
 from . import parameter_choice as parameter_choice
 from . import patches as patches
 from . import pipeline as pipeline
+from . import prepared as prepared
 from . import problem as problem
 from . import prox as prox
 from . import scaling as scaling
