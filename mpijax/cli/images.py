@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,10 +114,10 @@ def reconstruct(
             "mpijax": mj.__version__,
             "solver": record(name, chosen, seed),
             "rows": asdict(rows),
-            "data": asdict(data) | {"empty": None if data.empty is None else str(data.empty)},
+            "data": asdict(replace(data, empty=None)),
             "devices": devices,
             "block": found.block,
-            "files": {path.name: _identity(path) for path in inputs},
+            **dict(zip(("system matrix", "measurement", "empty scan"), map(_identity, inputs), strict=False)),
         }
         start = functools.partial(PartialReconstruction.begin, output, total=len(found.titles), settings=settings)
         kept = PartialReconstruction.found(output, settings)
@@ -199,10 +199,10 @@ def _progress() -> Progress:
     return Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600)
 
 
-def _identity(path: Path) -> dict[str, int]:
-    """What tells one content of a file from another without reading it."""
+def _identity(path: Path) -> dict[str, Any]:
+    """What tells one file, and one content of it, from another without reading it."""
     stat = path.stat()
-    return {"bytes": stat.st_size, "modified": stat.st_mtime_ns}
+    return {"name": path.name, "bytes": stat.st_size, "modified": stat.st_mtime_ns}
 
 
 @contextmanager

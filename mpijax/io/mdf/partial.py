@@ -38,6 +38,8 @@ class PartialReconstruction:
             self._file = h5py.File(self.path, "r+")
         except BlockingIOError:
             raise OSError(errno.EAGAIN, "is being written by another process", str(self.path)) from None
+        except OSError as error:
+            raise OSError(errno.EIO, f"cannot be opened ({error}); delete it to start anew", str(self.path)) from None
         self._data = self._file[DATA]
         self.total = len(self._data)
 
@@ -66,10 +68,14 @@ class PartialReconstruction:
         allocated = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         allocated.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         allocated.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        with h5py.File(path, "w") as file:
-            write_fields(file, reconstruction_fields(replace(first, metadata=header)))
-            file.create_dataset(DATA, (total, *one.shape[1:]), one.dtype, dcpl=allocated)
-            check_readable(file, output)
+        try:
+            with h5py.File(path, "w") as file:
+                write_fields(file, reconstruction_fields(replace(first, metadata=header)))
+                file.create_dataset(DATA, (total, *one.shape[1:]), one.dtype, dcpl=allocated)
+                check_readable(file, output)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         record = {"settings": settings, "done": 0, "said": {}}
         write_text(record_path, json.dumps(record))
         return PartialReconstruction(output, record)
@@ -79,13 +85,16 @@ class PartialReconstruction:
         """What an earlier process left, or None.
 
         Raises:
-            ValueError: it belongs to other settings.
-            OSError: another process is writing it.
+            ValueError: it belongs to other settings, or its record is damaged.
+            OSError: another process is writing it, or it is damaged.
         """
         output, path, record_path = _names(output)
         if not (path.exists() and record_path.exists()):
             return None
-        record = json.loads(record_path.read_text(encoding="utf-8"))
+        try:
+            record = json.loads(record_path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise ValueError(f"{record_path} cannot be read; delete it to start {output} anew.") from None
         differing = _differing(record["settings"], json.loads(json.dumps(settings)))
         if differing:
             raise ValueError(
