@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import lazy_loader
 
+import mpijax.io.mdf.fields  # says under which keys containers keep the facts of a scan; NumPy alone  # noqa: F401
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 try:

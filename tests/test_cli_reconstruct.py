@@ -166,7 +166,7 @@ def test_admm_is_tuned_and_says_when_it_stops_early(capsys, files, tmp_path):
 def test_epsilon_takes_the_place_of_lambda(capsys, files, tmp_path, monkeypatch, epsilon, passed):
     asked = {}
 
-    def solve(problem, solver):
+    def solve(problem, solver, sharding):
         asked.update(asdict(solver))
         return mj.Solution(np.ones((1, 1, 12, 12), np.float32), {"residual": np.zeros(1), "epsilon": 2.5})
 
@@ -199,7 +199,7 @@ def test_an_empty_scan_is_a_measurement_without_iron(capsys, files, tmp_path, mo
 def test_the_neural_field_gets_its_key_and_steps(capsys, files, tmp_path, monkeypatch):
     asked = {}
 
-    def solve(problem, solver):
+    def solve(problem, solver, sharding):
         asked.update(asdict(solver), solver=type(solver))
         return mj.Solution(np.ones((1, 1, 12, 12), np.float32), {"residual": np.zeros(1)})
 

@@ -1,14 +1,19 @@
-"""The two files of ``mpijax reconstruct``: which rows, which frames, which background."""
+"""The two files of ``mpijax reconstruct``: which rows, which frames, which background, and how many frames at a time."""
 
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+from jax.sharding import NamedSharding
 
 import mpijax as mj
 from mpijax.cli.paths import by, check_input
 from mpijax.core.checks import check_choice, check_count
+from mpijax.core.sharding import row_sharding
 from mpijax.reconstruction import Problem, patch_problem
 from mpijax.system.facts.compare import COMPARED
 
@@ -16,6 +21,11 @@ WEIGHTS = ("none", "row_norm", "whitening")
 BACKGROUNDS = ("auto", "none", "mean", "interpolate")
 SNR = 2.0
 """Least SNR of a row where the file has one and none is asked for: that of the Open MPI reference reconstructions."""
+
+BLOCK_BYTES = 2**26
+"""Measured data of a block, at most where its size is not given."""
+MOST_IMAGES = 512
+"""Images of a block, at most where its size is not given: more would not be faster, and less would be lost."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +92,55 @@ class DataOptions:
 
 
 @dataclass(frozen=True)
+class BlockOptions:
+    """How many frames are solved together, and on what.
+
+    Attributes:
+        devices: devices that the frames are shared out over: all, or how many; not given = one.
+        block: images solved and written at a time; not given = 64 MB of measured data, 512 at most.
+    """
+
+    devices: str | None = None
+    block: int | None = None
+
+    def sharding(self) -> NamedSharding | None:
+        """Of the frames over the devices.
+
+        Raises:
+            ValueError: no devices, or more than there are.
+        """
+        if self.block is not None:
+            check_count("block", self.block)
+        if self.devices in (None, "all"):
+            return None if self.devices is None else row_sharding()
+        found = jax.devices()
+        if not self.devices.isdecimal() or not 1 <= int(self.devices) <= len(found):
+            raise ValueError(
+                f"devices = {self.devices}; this process has {len(found)} ({found[0].platform}): give all or a number from 1 to "
+                f"{len(found)}. A CPU counts as N devices with XLA_FLAGS=--xla_force_host_platform_device_count=N."
+            )
+        return row_sharding(found[: int(self.devices)])
+
+    def size(self, scan: mj.io.MDFInfo, periods: int, devices: int) -> int:
+        """Images per block, a multiple of the devices where it is not given."""
+        if self.block is not None:
+            return self.block
+        fit = BLOCK_BYTES // (8 * periods * scan.n_channels * len(scan.frequency_indices))
+        return devices * -(-min(max(fit, 1), MOST_IMAGES) // devices)
+
+
+@dataclass(frozen=True)
 class Inputs:
-    """What was read: one matrix per patch and the measurement."""
+    """What was read: one matrix per patch and the measurement, of which there may be more blocks."""
 
     matrices: list[mj.SystemMatrix]
     measurement: mj.Measurement
+    """The first block."""
+    read: Callable[[int], mj.Measurement]
+    """Reads a block by its number."""
+    blocks: int
+    block: int
+    """Images of every block but the last one."""
     titles: tuple[str, ...]
     """The frames that each image is made of."""
     snr_threshold: float
@@ -94,16 +148,22 @@ class Inputs:
     origin: dict[str, Any]
     check: bool
 
-    def problem(self, row_weights: str | None, drift_components: int) -> Problem:
-        """The equations of one patch, or of all patches together."""
+    def problem(self, rows: RowOptions, data: DataOptions, measurement: mj.Measurement | None = None) -> Problem:
+        """The equations of one patch, or of all patches together, of a block; None = of the first one."""
         options: dict[str, Any] = {
-            "row_weights": row_weights,
-            "drift_components": drift_components,
+            "row_weights": None if rows.weights == "none" else rows.weights,
+            "drift_components": data.drift_components,
             "check": self.check,
         }
+        measurement = self.measurement if measurement is None else measurement
         if len(self.matrices) == 1:
-            return Problem.create(self.matrices[0], self.measurement, **options)
-        return patch_problem(self.matrices, self.measurement, **options)
+            return Problem.create(self.matrices[0], measurement, **options)
+        return patch_problem(self.matrices, measurement, **options)
+
+    def problems(self, rows: RowOptions, data: DataOptions, first: int = 0) -> Iterator[Problem]:
+        """The equations of the blocks from one on."""
+        for i in range(first, self.blocks):
+            yield self.problem(rows, data, self.read(i) if i else self.measurement)
 
     def describe(self, problem: Problem) -> str:
         """Rows, frames and background in a few lines."""
@@ -133,8 +193,18 @@ class Inputs:
         }
 
 
-def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: DataOptions) -> Inputs:
+def read_inputs(
+    system_matrix: Path,
+    measurement: Path,
+    rows: RowOptions,
+    data: DataOptions,
+    size: Callable[[mj.io.MDFInfo, int], int] | None = None,
+) -> Inputs:
     """Read the rows of the matrix and the averaged frames of the measurement that were asked for.
+
+    Args:
+        system_matrix, measurement, rows, data: see ``mpijax reconstruct``.
+        size: images per block, of the measurement's header and the periods per frame that are kept; None = all in one.
 
     Raises:
         FileNotFoundError, MDFError, ValueError: files or options that do not fit.
@@ -176,25 +246,42 @@ def read_inputs(system_matrix: Path, measurement: Path, rows: RowOptions, data: 
         )
     average = len(chosen) if data.average_frames is None else data.average_frames
     background = "none" if data.empty is not None else _background(scan, data.background)
-    read = mj.io.read_measurement(
-        measurement,
-        background=background,
-        empty_scan=data.empty,
-        frames=frames,
-        periods=periods,
-        average_frames=average,
-        average_periods=averaged,
-        apply_transfer_function=transfer,
-        correct_leakage=data.correct_leakage,
-        check=not data.force,
-    )
+    check_count("average_frames", average)
+    images = len(chosen) // average
+    block = max(images, 1) if size is None else size(scan, calibration.n_periods)
+    one = images <= block
+    if not one and len(chosen) % average:
+        warnings.warn(
+            f"{len(chosen)} frames are averaged by {average}; the last {len(chosen) % average} of them are left out.",
+            stacklevel=2,
+        )
+
+    def read(i: int) -> mj.Measurement:
+        first = i * block * average
+        return mj.io.read_measurement(
+            measurement,
+            background=background,
+            empty_scan=data.empty,
+            frames=frames if one else chosen[first : min(first + block * average, images * average)],
+            periods=periods,
+            average_frames=average,
+            average_periods=averaged,
+            apply_transfer_function=transfer,
+            correct_leakage=data.correct_leakage,
+            check=not data.force,
+        )
+
+    measured = read(0)
     return Inputs(
         [m for m in matrices if isinstance(m, mj.SystemMatrix)],
+        measured,
         read,
-        tuple(_title(chosen[i * average : (i + 1) * average]) for i in range(len(read.values))),
+        max(1, -(-images // block)),
+        block,
+        tuple(_title(chosen[i * average : (i + 1) * average]) for i in range(images)),
         float(selection.snr_threshold or 0.0),
         (
-            _frames_text(scan, len(chosen), len(read.values), average, averaged),
+            _frames_text(scan, len(chosen), images, average, averaged),
             _background_text(scan, empty, background),
         ),
         {

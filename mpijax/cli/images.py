@@ -1,32 +1,36 @@
 """``mpijax reconstruct``: from two MDF files to images."""
 
+import functools
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.data import DataOptions, RowOptions, read_inputs
+from mpijax.cli.data import BlockOptions, DataOptions, Inputs, RowOptions, read_inputs
 from mpijax.cli.paths import Output, by, check_outputs
 from mpijax.cli.solvers import Asked, record
-from mpijax.io.formats import writer
-from mpijax.reconstruction import Problem
+from mpijax.cli.tally import STRENGTHS, Tally, print_table
+from mpijax.io.formats import FALLBACK, writer
+from mpijax.io.mdf.partial import PartialReconstruction, partial_path
+from mpijax.io.mdf.reconstruction import UNIT
+from mpijax.reconstruction import PreparedSolver, Problem
 
-STRENGTHS = ("lambda", "l1", "tv", "epsilon")
-"""What a solver's stats say of its penalty."""
 MOST_FRAMES = 6
 """Frames drawn side by side."""
 
 
-ROWS, DATA = RowOptions(), DataOptions()
+ROWS, DATA, BLOCKS = RowOptions(), DataOptions(), BlockOptions()
 
 
 def reconstruct(
@@ -37,6 +41,7 @@ def reconstruct(
     compare: bool = False,
     rows: RowOptions = ROWS,
     data: DataOptions = DATA,
+    blocks: BlockOptions = BLOCKS,
     seed: int = 0,
     nifti: Path | None = None,
     png: Path | None = None,
@@ -47,6 +52,8 @@ def reconstruct(
     variation), neural (a network of the coordinates; minutes) or one that an installed package adds; mpijax reconstruct admm --help
     lists its options.
 
+    Many frames are read, solved and written in blocks. Stopped in the middle, the same command goes on at the first missing block.
+
     Args:
         system_matrix: MDF file with a calibration; one of several periods (patches) is reconstructed jointly.
         measurement: MDF file with a measurement of the same sequence.
@@ -55,8 +62,9 @@ def reconstruct(
         compare: draw kaczmarz, tikhonov, admm and the chosen solver side by side; the file holds the chosen one.
         rows: which rows are used.
         data: which frames are used, and their background.
+        blocks: how many frames are solved together, and on what.
         seed: of what is random in a solver, such as the neural field.
-        nifti: also write the images as NIfTI (.nii, .nii.gz).
+        nifti: also write the images as NIfTI (.nii, .nii.gz), all at once.
         png: picture to draw (.png, .pdf, .svg); not given = beside the output.
     """
     from mpijax import viz
@@ -65,45 +73,136 @@ def reconstruct(
     png = output.with_suffix(".png") if png is None else png
     outputs = [output, png] if nifti is None else [output, png, nifti]
     inputs = [system_matrix, measurement] if data.empty is None else [system_matrix, measurement, data.empty]
-    check_outputs(outputs, inputs)
+    check_outputs([*outputs, partial_path(output)], inputs)
     viz.figure_format(png)
-    writer(output, mj.io.Reconstruction).check(output)
+    form = writer(output, mj.io.Reconstruction)
+    form.check(output)
     if nifti is not None:
         mj.io.nifti.nifti_writer(nifti)
+    sharding = blocks.sharding()
 
+    devices = 1 if sharding is None else sharding.mesh.size
+    apart = not compare and all(getattr(each, "by_frame", False) for each in solvers.values())
+    size = functools.partial(blocks.size, devices=devices) if apart and form.name == FALLBACK else None
     with _step("reading"):
-        found = read_inputs(system_matrix, measurement, rows, data)
-        problem = found.problem(None if rows.weights == "none" else rows.weights, data.drift_components)
+        found = read_inputs(system_matrix, measurement, rows, data, size)
+        problem = found.problem(rows, data)
     print(found.describe(problem))
-    solutions, seconds = {}, {}
+    name, chosen = next(reversed(solvers.items()))
+
+    def make(solution: mj.Solution) -> mj.io.Reconstruction:
+        parameters = {
+            **record(name, chosen, seed),
+            **{strength: _number(solution.stats[strength]) for strength in STRENGTHS if strength in solution.stats},
+            **found.parameters(problem),
+            "software": f"mpijax {mj.__version__}",
+        }
+        images = np.asarray(solution.value)
+        return mj.io.Reconstruction.create(images, problem.grid, found.measurement, parameters=parameters)
+
+    shown = sorted({round(i) for i in np.linspace(0, len(found.titles) - 1, MOST_FRAMES)})
+    if found.blocks == 1:
+        solutions, tallies = _solve_whole(problem, solvers, sharding)
+        print_table(tallies, problem.grid)
+        made = make(solutions[name])
+        panels = {found.titles[i]: np.asarray(made.images[i]) for i in shown}
+        if compare:
+            panels = {each: np.asarray(solution.value)[0] for each, solution in solutions.items()}
+        mj.io.write(output, made)
+    else:
+        settings = {
+            "mpijax": mj.__version__,
+            "solver": record(name, chosen, seed),
+            "rows": asdict(rows),
+            "data": asdict(replace(data, empty=None)),
+            "devices": devices,
+            "block": found.block,
+            **dict(zip(("system matrix", "measurement", "empty scan"), map(_identity, inputs), strict=False)),
+        }
+        start = functools.partial(PartialReconstruction.begin, output, total=len(found.titles), settings=settings)
+        kept = PartialReconstruction.found(output, settings)
+        tally, kept = _solve_blocks(found, problem, name, chosen, sharding, rows, data, kept, lambda s: start(make(s)))
+        print_table({name: tally}, problem.grid)
+        panels = {found.titles[i]: np.asarray(problem.grid.to_image(kept.values(i)))[0] for i in shown}
+        kept.finish()
+    viz.save(viz.plot_slices(panels, problem.grid, unit=UNIT), png)
+    if nifti is not None:
+        mj.io.write_nifti(nifti, made if found.blocks == 1 else mj.io.read_reconstruction(output))
+    names = ", ".join([_with_format(output), *map(str, outputs[1:])])
+    print(f"wrote {names}: {len(found.titles)} frames of {by(problem.grid.shape)} voxels")
+
+
+def _solve_whole(
+    problem: Problem, solvers: dict[str, Any], sharding: NamedSharding | None
+) -> tuple[dict[str, mj.Solution], dict[str, Tally]]:
+    """All frames at once by every solver."""
+    solutions, tallies = {}, {name: Tally() for name in solvers}
     for name, each in solvers.items():
         start = time.perf_counter()
         with _step(f"solving: {name}", quiet=getattr(each, "progress", False)):  # which draws its own
-            solutions[name] = jax.block_until_ready(mj.reconstruction.solve(problem, each))
-        seconds[name] = time.perf_counter() - start
-    _print_results(problem, solutions, seconds)
-    _warn(solutions)
+            solutions[name] = jax.block_until_ready(mj.reconstruction.solve(problem, each, sharding=sharding))
+        tallies[name].add(solutions[name], time.perf_counter() - start)
+    return solutions, tallies
 
-    name, chosen = next(reversed(solvers.items()))
-    images, stats = np.asarray(solutions[name].value), solutions[name].stats
-    parameters = {
-        **record(name, chosen, seed),
-        **{strength: _number(stats[strength]) for strength in STRENGTHS if strength in stats},
-        **found.parameters(problem),
-        "software": f"mpijax {mj.__version__}",
-    }
-    made = mj.io.Reconstruction.create(images, problem.grid, found.measurement, parameters=parameters)
-    if compare:
-        panels = {each: np.asarray(solution.value)[0] for each, solution in solutions.items()}
-    else:
-        shown = sorted({round(i) for i in np.linspace(0, len(images) - 1, MOST_FRAMES)})
-        panels = {found.titles[i]: images[i] for i in shown}
-    mj.io.write(output, made)
-    viz.save(viz.plot_slices(panels, problem.grid, unit=made.unit), png)
-    if nifti is not None:
-        mj.io.write_nifti(nifti, made)
-    names = ", ".join([_with_format(output), *map(str, outputs[1:])])
-    print(f"wrote {names}: {len(images)} frames of {by(problem.grid.shape)} voxels")
+
+def _solve_blocks(
+    found: Inputs,
+    problem: Problem,
+    name: str,
+    solver: Any,
+    sharding: NamedSharding | None,
+    rows: RowOptions,
+    data: DataOptions,
+    kept: PartialReconstruction | None,
+    begin: Callable[[mj.Solution], PartialReconstruction],
+) -> tuple[Tally, PartialReconstruction]:
+    """Solve and write the blocks that are missing; always prepared by the first block, so that a stop in between changes no bit."""
+    tally, total = Tally(), len(found.titles)
+    if kept is not None:
+        tally = Tally(**kept.said)
+        print(f"going on after {kept.done} of {total} frames in {kept.path}")
+    try:
+        with _progress() as bar:
+            if hasattr(solver, "over_blocks"):
+                problems = bar.track(found.problems(rows, data), found.blocks, description="penalty: blocks read")
+                solver = solver.over_blocks(each.equations() for each in problems)
+            prepared = PreparedSolver.create(problem, solver, sharding=sharding)
+            done = 0 if kept is None else kept.done
+            task = bar.add_task(f"solving: {name}, frames", total=total, completed=done)
+            for each in found.problems(rows, data, -(-done // found.block)):
+                start = time.perf_counter()
+                solution = jax.block_until_ready(prepared(each))
+                tally.add(solution, time.perf_counter() - start)
+                kept = begin(solution) if kept is None else kept
+                kept.write(np.asarray(solution.value), asdict(tally))
+                bar.update(task, completed=kept.done)
+    except BaseException:
+        if kept is not None:
+            kept.close()
+            print(
+                f"stopped: {kept.done} of {total} frames are kept in {kept.path}; the same command goes on from there.",
+                file=sys.stderr,
+            )
+        raise
+    assert kept is not None
+    return tally, kept
+
+
+def _progress() -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600)
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """What tells one file, and one content of it, from another without reading it."""
+    stat = path.stat()
+    return {"name": path.name, "bytes": stat.st_size, "modified": stat.st_mtime_ns}
 
 
 @contextmanager
@@ -113,49 +212,6 @@ def _step(text: str, quiet: bool = False) -> Iterator[None]:
         return
     with Console(stderr=True).status(text):
         yield
-
-
-def _print_results(problem: Problem, solutions: dict[str, mj.Solution], seconds: dict[str, float]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for title in (
-        "method",
-        "lambda",
-        "residual",
-        "largest / mmol(Fe)/L",
-        "at x, y, z / mm",
-        "seconds",
-    ):
-        table.add_column(title)
-    for name, solution in solutions.items():
-        images = np.asarray(solution.value)
-        position = np.asarray(problem.grid.positions)[int(np.argmax(images)) % problem.grid.size]
-        strength = ", ".join(
-            f"{'' if key == 'lambda' else key + ' '}{np.max(np.asarray(solution.stats[key])):.3g}"
-            for key in STRENGTHS
-            if key in solution.stats
-        )
-        table.add_row(
-            name,
-            strength,
-            f"{float(np.mean(np.asarray(solution.stats['residual']))):.2%}" if "residual" in solution.stats else "-",
-            f"{images.max():.4g}",
-            ", ".join(f"{1e3 * p + 0.0:.1f}" for p in position),
-            f"{seconds[name]:.2f}",
-        )
-    Console().print(table)
-    print("seconds include compilation")
-
-
-def _warn(solutions: dict[str, mj.Solution]) -> None:
-    """One line for every method that stopped before it had converged."""
-    for name, solution in solutions.items():
-        converged = np.atleast_1d(np.asarray(solution.stats.get("converged", True)))
-        if not converged.all():
-            print(
-                f"warning: {name} has not converged for {np.count_nonzero(~converged)} of {converged.size} images after "
-                f"{int(solution.stats['iterations'])} iterations; raise --iterations or the penalty.",
-                file=sys.stderr,
-            )
 
 
 def _number(value: Any) -> Any:

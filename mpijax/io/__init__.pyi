@@ -27,6 +27,7 @@ from .mdf.format import MDF as MDF
 from .mdf.header import read_info as read_info
 from .mdf.info import MDFInfo as MDFInfo
 from .mdf.measurement import read_measurement as read_measurement
+from .mdf.partial import PartialReconstruction as PartialReconstruction
 from .mdf.read import SystemMatrixFile as SystemMatrixFile
 from .mdf.read import open_system_matrix as open_system_matrix
 from .mdf.read import read_system_matrix as read_system_matrix

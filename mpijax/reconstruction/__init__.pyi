@@ -10,6 +10,7 @@ from . import operators as operators
 from . import parameter_choice as parameter_choice
 from . import patches as patches
 from . import pipeline as pipeline
+from . import prepared as prepared
 from . import problem as problem
 from . import prox as prox
 from . import scaling as scaling
@@ -34,7 +35,8 @@ from .patches import align_to_lattice as align_to_lattice
 from .patches import patch_problem as patch_problem
 from .patches import reconstruct_patches as reconstruct_patches
 from .pipeline import reconstruct as reconstruct
-from .pipeline import solve as solve
+from .prepared import PreparedSolver as PreparedSolver
+from .prepared import solve as solve
 from .problem import Problem as Problem
 from .solvers.admm.factor import AdmmFactors as AdmmFactors
 from .solvers.admm.factor import admm_factor as admm_factor

@@ -12,7 +12,7 @@ from mpijax.core.solution import Solution
 from mpijax.core.typing import Vector
 from mpijax.reconstruction.compatible import check_compatible
 from mpijax.reconstruction.measured_rows import Rows, row_labels
-from mpijax.reconstruction.pipeline import solve
+from mpijax.reconstruction.prepared import solve
 from mpijax.reconstruction.problem import Problem
 from mpijax.reconstruction.solvers.registry import resolve
 from mpijax.reconstruction.solvers.settings import SolverChoice

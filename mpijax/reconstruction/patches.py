@@ -13,7 +13,7 @@ from mpijax.core.solution import Solution
 from mpijax.core.typing import Numbers, Vector, Vector3
 from mpijax.reconstruction.compatible import check_compatible
 from mpijax.reconstruction.measured_rows import Rows
-from mpijax.reconstruction.pipeline import solve
+from mpijax.reconstruction.prepared import solve
 from mpijax.reconstruction.problem import Problem
 from mpijax.reconstruction.solvers.registry import resolve
 from mpijax.reconstruction.solvers.settings import SolverChoice

@@ -6,6 +6,7 @@ import jax
 
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Vector
+from mpijax.reconstruction.prepared import Sharding, frame_sharding, solve
 from mpijax.reconstruction.problem import Problem
 from mpijax.reconstruction.solvers.registry import resolve
 from mpijax.reconstruction.solvers.settings import SolverChoice
@@ -23,6 +24,7 @@ def reconstruct(
     period: int | None = None,
     drift_components: int = 0,
     check: bool = True,
+    sharding: Sharding = None,
     **options: Any,
 ) -> Solution[SolverStats, jax.Array]:
     """Reconstruct every frame of a measurement.
@@ -33,7 +35,7 @@ def reconstruct(
     Args:
         system_matrix: matrix with the rows to use selected (:meth:`SystemMatrix.select`).
         measurement: frames; it must hold the matrix's frequencies.
-        solver, options: see :func:`solve`.
+        solver, sharding, options: see :func:`solve`.
         row_weights, empty, period, drift_components, check: see :meth:`Problem.create`.
 
     Returns:
@@ -42,10 +44,11 @@ def reconstruct(
 
     Raises:
         ValueError: matrix and data that do not belong together, a background subtracted twice, weights that cannot be
-            computed, NaN in the data, no background frames to find a drift from.
-        TypeError: an option that the solver does not have.
+            computed, NaN in the data, no background frames to find a drift from, a sharding that cannot be.
+        TypeError: an option that the solver does not have, no sharding.
     """
     solver = resolve(solver, options)
+    sharding = frame_sharding(sharding, solver)
     problem = Problem.create(
         system_matrix,
         measurement,
@@ -55,32 +58,4 @@ def reconstruct(
         drift_components=drift_components,
         check=check,
     )
-    return solve(problem, solver)
-
-
-def solve(problem: Problem, solver: SolverChoice = "kaczmarz", **options: Any) -> Solution[SolverStats, jax.Array]:
-    """Solve a problem with one of the solvers and scale the solution to images in mmol(Fe)/L.
-
-    Args:
-        problem: the equations.
-        solver: :class:`Kaczmarz`, :class:`Tikhonov` (the minimizer itself), :class:`Admm` (L1, total variation and other
-            penalties), :class:`NeuralImplicit` (a network of the coordinates), :class:`PlugAndPlay`, any object with
-            ``prepare(equations)`` and ``solve(prepared, data)``, or a name: "kaczmarz", "tikhonov", "admm", "neural" or one of
-            :func:`register_solver`.
-        options: fields of the named solver. ``regularization``, ``relative``, ``sweeps``, ``constraint`` and ``key`` may stand
-            beside any name; a solver without them does not see them.
-
-    Returns:
-        Solution: images (frames, nz, ny, nx), or (frames, contrasts, nz, ny, nx), in mmol(Fe)/L; stats, a :class:`SolverStats`.
-
-    Raises:
-        ValueError: an unknown solver, several contrasts with a solver that does not have them, a missing key, an absolute
-            lambda that is not given.
-        TypeError: an option that the solver does not have.
-    """
-    solver = resolve(solver, options)
-    equations = problem.equations()
-    found = solver.solve(solver.prepare(equations), equations.data)
-    drift = None if problem.drift is None else problem.drift_coefficients(found.value)
-    stats = SolverStats.create(found.stats, comparison=problem.comparison, drift=drift)
-    return Solution(problem.images(found.value), stats)
+    return solve(problem, solver, sharding=sharding)

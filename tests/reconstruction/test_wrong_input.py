@@ -25,7 +25,7 @@ from mpijax.reconstruction import (
     tikhonov_solve,
 )
 from mpijax.reconstruction.measured_rows import Rows
-from mpijax.reconstruction.pipeline import solve
+from mpijax.reconstruction.prepared import solve
 from tests.reference import kaczmarz as reference
 
 MATRIX, DATA, WEIGHTS, *_ = reference.problem()

@@ -22,6 +22,7 @@ from mpijax.system.grid import Grid
 from mpijax.system.measurement import Measurement
 
 UNIT = "mmol(Fe)/L"
+DATA = "/reconstruction/data"
 _NOT_KEPT = ("/version", "/uuid", "/time", FREQUENCIES, FREQUENCIES_UNKNOWN)
 _OTHER_GROUPS = ("/measurement/", "/calibration/", "/reconstruction/")
 
@@ -109,12 +110,25 @@ def write_reconstruction(path: str | Path, reconstruction: Reconstruction) -> No
         ValueError: parameters of a type that MDF cannot hold.
         OSError: the file cannot be written, for instance because the disk is full; nothing is left behind.
     """
-    images, grid = np.asarray(reconstruction.images), reconstruction.grid
+    images = np.asarray(reconstruction.images)
     check_finite("reconstruction.images", images)
+    fields = reconstruction_fields(reconstruction) | {DATA: stored(images, reconstruction.grid.size)}
+    with writing(path, images.nbytes) as file:
+        write_fields(file, fields)
+        check_readable(file, path)
+
+
+def stored(images: np.ndarray, voxels: int) -> np.ndarray:
+    """Images as MDF has them, [Q, P, S]: frames, voxels with x fastest, contrasts."""
+    return np.moveaxis(images.reshape(len(images), -1, voxels), 1, 2)
+
+
+def reconstruction_fields(reconstruction: Reconstruction) -> dict[str, Any]:
+    """Every field but the images."""
+    grid = reconstruction.grid
     fields = {
         **identity_fields(),
         **reconstruction.metadata,
-        "/reconstruction/data": np.moveaxis(images.reshape(len(images), -1, grid.size), 1, 2),
         "/reconstruction/size": np.asarray(grid.shape, np.int64),
         "/reconstruction/fieldOfView": np.asarray(grid.fov, np.float64),
         "/reconstruction/fieldOfViewCenter": np.asarray(grid.center, np.float64),
@@ -122,10 +136,7 @@ def write_reconstruction(path: str | Path, reconstruction: Reconstruction) -> No
     }
     if reconstruction.overscan is not None:
         fields["/reconstruction/isOverscanRegion"] = np.asarray(reconstruction.overscan, np.int8).ravel()
-    fields |= {f"{PARAMETERS}/{name}": item for name, item in reconstruction.parameters.items()}
-    with writing(path, images.nbytes) as file:
-        write_fields(file, fields)
-        check_readable(file, path)
+    return fields | {f"{PARAMETERS}/{name}": item for name, item in reconstruction.parameters.items()}
 
 
 def read_reconstruction(path: str | Path) -> Reconstruction:
@@ -141,7 +152,7 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
     with open_mdf(path) as file:
         info = parse_info(file, Path(path)).reconstruction
         if info is None:
-            require(file, "/reconstruction/data")
+            require(file, DATA)
         assert info is not None
         grid = info.grid
         data = _images(file)
@@ -162,7 +173,7 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
 
 def _images(file: h5py.File) -> np.ndarray:
     """The images as stored; what :meth:`Reconstruction.create` refuses is refused."""
-    data = np.asarray(read(require(file, "/reconstruction/data")))
+    data = np.asarray(read(require(file, DATA)))
     if data.dtype.kind not in "iuf":
         raise MDFError(
             f"{file.filename}: /reconstruction/data holds {data.dtype} data; concentrations are real numbers."

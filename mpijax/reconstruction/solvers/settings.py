@@ -2,6 +2,8 @@
 
 A solver is any object with ``prepare(equations)``, what depends on the matrix alone as far as possible, and
 ``solve(prepared, data)``, which returns a ``Solution`` with x (frames, n) and what there is to say of it by name, as "residual".
+One with ``by_frame = True`` takes every frame for a problem of its own, to which frames of zeros beside it make no difference: its
+frames can be shared out over devices and come in blocks. One whose settings are relative to all frames has ``over_blocks`` besides.
 The files of settings import neither jax nor flax: ``check``, ``prepare`` and ``solve`` import what they need.
 """
 

@@ -1,8 +1,10 @@
 """What ADMM can be told, with penalties or with a denoiser."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
+
+import numpy as np
 
 from mpijax.reconstruction.solvers.settings import Array, Equations, Found, Penalties, Regularized
 
@@ -58,6 +60,9 @@ class Admm(Regularized):
     tolerance: float | None = 1e-4
     isotropic: bool = True
 
+    by_frame = True
+    """Every frame is a problem of its own; they share the relative lambda, rho and the last iteration."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.penalties, tuple | list):
             raise ValueError(f"penalties = {self.penalties}; give them in a tuple, a single one as (penalty,).")
@@ -96,6 +101,15 @@ class Admm(Regularized):
             check_nonnegative("epsilon", self.epsilon)
         check_count("iterations", self.iterations)
         check_choice("constraint", self.constraint, CONSTRAINTS)
+
+    def over_blocks(self, blocks: Iterable[Equations]) -> "Admm":
+        """The solver whose relative lambda is that of all frames together, for frames that come in blocks."""
+        from mpijax.reconstruction.solvers.admm.minimizer import penalty_scale
+
+        if self.regularization is None or not self.relative:
+            return self
+        most = max(float(np.max(penalty_scale(*equations))) for equations in blocks)
+        return replace(self, regularization=self.regularization * most, relative=False)
 
     def prepare(self, equations: Equations) -> Any:
         """Equations and the factors of the normal matrix."""
@@ -157,6 +171,9 @@ class PlugAndPlay(Regularized):
     rho: float | Array = 0.01
     iterations: int = 100
     relaxation: float = 1.0
+
+    by_frame = True
+    """Every frame is a problem of its own; they share the relative lambda."""
 
     def prepare(self, equations: Equations) -> Any:
         """The equations; what the denoiser works on is made with the data."""

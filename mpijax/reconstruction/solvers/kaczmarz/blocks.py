@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 
+from mpijax.core.sharding import each_device, shared_out
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Matrix, Num, Values
 from mpijax.reconstruction.inputs import check_data, check_init, check_iteration, check_same_field
@@ -52,7 +55,11 @@ def kaczmarz_solve(
     check_same_field(factors.complex_rows, data)
     check_iteration(sweeps, constraint, tolerance)
     init = check_init(init, data.shape, factors.blocks.shape[-1], constraint)
-    value, stats = _solve(factors, data, init, tolerance, sweeps=sweeps, constraint=constraint)
+    rows = shared_out(data) if tolerance is None and np.ndim(data) == 2 else None
+    if rows is None:
+        value, stats = _solve(factors, data, init, tolerance, sweeps=sweeps, constraint=constraint)
+    else:
+        value, stats = _solve_apart(factors, data, init, sweeps=sweeps, constraint=constraint, rows=rows)
     return Solution(value, {"sweeps": sweeps, **stats})
 
 
@@ -73,6 +80,19 @@ def _solve(factors, data, init, tolerance, *, sweeps, constraint):
     (x, _), stats = iterate(sweep, start, sweeps, tolerance, frame_norm)
     stats["residual"] = relative_residual(blocks, x, rhs, constraint)
     return unpack(x, stats, frames.unit, data.shape[:-1], constraint)
+
+
+@partial(jax.jit, static_argnames=("sweeps", "constraint", "rows"))
+def _solve_apart(factors, data, init, *, sweeps, constraint, rows):
+    """Every device solves its own frames; left alone, XLA exchanges real and imaginary parts between them in every step."""
+
+    def solve(factors, data, init):
+        return _solve(factors, data, init, None, sweeps=sweeps, constraint=constraint)
+
+    whole, frames = PartitionSpec(), PartitionSpec(rows.spec[0])
+    prior = frames if init is not None and init.ndim == 2 else whole
+    results = frames, {"history": PartitionSpec(None, rows.spec[0]), "residual": frames}
+    return each_device(solve, rows, (whole, frames, prior), results)(factors, data, init)
 
 
 class Frames(NamedTuple):

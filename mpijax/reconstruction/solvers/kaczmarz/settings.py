@@ -34,6 +34,9 @@ class Kaczmarz(Regularized):
     tolerance: float | Array | None = None
     block_size: int | None = None
 
+    by_frame = True
+    """Every frame is a problem of its own."""
+
     @property
     def is_random(self) -> bool:
         """Whether a key is needed."""

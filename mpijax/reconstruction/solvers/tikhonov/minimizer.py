@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy.linalg import cho_solve
+from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 
 from mpijax.core.checks import check_choice, check_count, check_finite, is_concrete
 from mpijax.core.pytree import pytree, static
+from mpijax.core.sharding import each_device, shared_out
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Array, Inexact, Matrix, Num, Scalar, Shaped, Values
 from mpijax.reconstruction.inputs import (
@@ -255,7 +257,11 @@ def tikhonov_solve(
         raise ValueError(
             "max_iterations = 0 takes the prepared inverse for exact, but method 'cgnr' has none; give 1 or more."
         )
-    value, stats = _solve(factors, data, tolerance, max_iterations)
+    rows = shared_out(data) if np.ndim(data) == 2 else None
+    if rows is None:
+        value, stats = _solve(factors, data, tolerance, max_iterations)
+    else:
+        value, stats = _solve_apart(factors, data, tolerance, max_iterations, rows)
     return Solution(value, stats)
 
 
@@ -357,6 +363,19 @@ def _preconditioner(factors):
     if factors.inverse.shape[0] == factors.inverse.shape[1]:
         return lambda s: matmul(s, factors.inverse)  # symmetric
     return partial(apply, factors.inverse)
+
+
+@partial(jax.jit, static_argnames=("max_iterations", "rows"))
+def _solve_apart(factors, data, tolerance, max_iterations, rows):
+    """Every device solves its own frames; left alone, XLA gives the triangular solves of all frames to each of them."""
+
+    def solve(factors, data, tolerance):
+        value, stats = _solve(factors, data, tolerance, max_iterations)
+        return value, stats | {"iterations": lax.pmax(stats["iterations"], rows.spec[0])}
+
+    whole, frames = PartitionSpec(), PartitionSpec(rows.spec[0])
+    results = frames, {"residual": frames, "normal_residual": frames, "iterations": whole}
+    return each_device(solve, rows, (whole, frames, whole), results)(factors, data, tolerance)
 
 
 def _precondition(triangle, s):

@@ -32,6 +32,9 @@ class Tikhonov(Regularized):
     rank: int | None = None
     key: Key | None = None
 
+    by_frame = True
+    """Every frame is a problem of its own."""
+
     @property
     def is_random(self) -> bool:
         """Whether a key is needed."""

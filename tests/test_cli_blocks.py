@@ -1,0 +1,232 @@
+"""``mpijax reconstruct`` of many frames: in blocks, on several devices, stopped and continued."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import mpijax as mj
+from mpijax.io.mdf.partial import PartialReconstruction
+from tests.test_cli import run
+
+ROOT = Path(__file__).resolve().parent.parent
+FRAMES = 7
+OPTIONS = ["--average-frames", "1", "--sweeps", "3"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A small calibration, and a measurement of seven frames of very different strength."""
+    folder = tmp_path_factory.mktemp("blocks")
+    preset = ["--shape", "8", "8", "1", "--background-frames", "4"]
+    sys.argv = [str(word) for word in ("mpijax", "simulate", "2d", "-o", folder / "sm.mdf", *preset)]
+    mj.cli.main()
+    sys.argv = [
+        str(word) for word in ("mpijax", "measure", "2d", "snake", "-o", folder / "m.mdf", *preset, "--frames", 7)
+    ]
+    mj.cli.main()
+    with h5py.File(folder / "m.mdf", "a") as file:
+        scale = np.r_[10.0 ** -np.arange(FRAMES), np.ones(4)]
+        file["/measurement/data"][...] *= scale[:, None, None, None]
+    return folder
+
+
+def images(path):
+    return np.asarray(mj.io.read_reconstruction(path).images)
+
+
+def words(files, out, *more):
+    return ["reconstruct", files / "sm.mdf", files / "m.mdf", "-o", out, *more, *OPTIONS]
+
+
+@pytest.fixture(scope="module")
+def whole(files, tmp_path_factory):
+    """The images of all frames at once."""
+    out = tmp_path_factory.mktemp("whole") / "a.mdf"
+    sys.argv = ["mpijax", *map(str, words(files, out))]
+    mj.cli.main()
+    return images(out)
+
+
+def assert_close(found, expected):
+    scale = expected.max(axis=(1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(found / scale, expected / scale, atol=1e-5)
+
+
+def test_blocks_make_the_images_and_the_header_of_all_at_once(capsys, files, tmp_path, whole):
+    out = tmp_path / "a.mdf"
+    status, text = run(capsys, *words(files, out, "--block", "3", "--seed", "1"))
+    assert status == 0 and "7 frames of 8 x 8 x 1 voxels" in text, text
+    assert sorted(os.listdir(tmp_path)) == ["a.mdf", "a.png"]
+    assert_close(images(out), whole)
+    made = mj.io.read_reconstruction(out)
+    assert made.metadata["/acquisition/numFrames"] == FRAMES and made.parameters["sweeps"] == 3
+    assert made.parameters["lambda"] > 0 and f"{whole.max():.4g}" in text
+
+
+def test_a_relative_penalty_is_that_of_all_blocks(capsys, files, tmp_path):
+    one, several = tmp_path / "one.mdf", tmp_path / "several.mdf"
+    options = ["admm", "--iterations", "20", "--average-frames", "1"]
+    for out, block in ((one, "7"), (several, "2")):
+        files_and = ["reconstruct", files / "sm.mdf", files / "m.mdf", "-o", out, "--block", block]
+        status, text = run(capsys, *files_and, *options)
+        assert status == 0 and "of 7 images after 20 iterations" in text, text
+    found, expected = mj.io.read_reconstruction(several), mj.io.read_reconstruction(one)
+    assert found.parameters["l1"] == pytest.approx(expected.parameters["l1"], rel=1e-5)
+    assert found.parameters["relative"] == 1 and found.parameters["regularization"] == 1e-3
+    assert np.abs(found.images[-1]).max() <= 1e-3 * np.abs(expected.images[0]).max()  # not relative to itself
+
+
+def stop_after(monkeypatch, blocks, error):
+    """Raise an error before a further block is written."""
+    write = PartialReconstruction.write
+
+    def stopping(self, *arguments):
+        if self.done >= blocks:
+            raise error
+        write(self, *arguments)
+
+    monkeypatch.setattr(PartialReconstruction, "write", stopping)
+
+
+@pytest.mark.parametrize("error, status", [(KeyboardInterrupt(), 130), (MemoryError("full"), 2)])
+def test_a_stopped_command_goes_on(capsys, files, tmp_path, monkeypatch, error, status):
+    out = tmp_path / "a.mdf"
+    out.write_bytes(b"an older file")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 4, error)
+        found, text = run(capsys, *words(files, out, "--block", "2"))
+    assert found == status, text
+    assert f"stopped: 4 of 7 frames are kept in {out}.partial; the same command goes on from there." in text
+    assert out.read_bytes() == b"an older file"
+    assert sorted(os.listdir(tmp_path)) == ["a.mdf", "a.mdf.partial", "a.mdf.partial.json"]
+    with monkeypatch.context() as patch:
+        stop_after(patch, 6, error)
+        _, text = run(capsys, *words(files, out, "--block", "2"))
+    assert "going on after 4 of 7 frames" in text and "stopped: 6 of 7" in text
+    found, text = run(capsys, *words(files, out, "--block", "2"))
+    assert found == 0 and "going on after 6 of 7 frames" in text, text
+    assert sorted(os.listdir(tmp_path)) == ["a.mdf", "a.png"]
+    found, plain = run(capsys, *words(files, tmp_path / "b.mdf", "--block", "2"))
+    np.testing.assert_array_equal(images(out), images(tmp_path / "b.mdf"))
+
+    def line(said):
+        return next(row for row in said.splitlines() if row.startswith("kaczmarz")).split()[:-1]
+
+    assert line(text) == line(plain)  # the table counts the blocks of the stopped commands
+
+
+def test_a_file_of_other_settings_is_not_continued(capsys, files, tmp_path, monkeypatch):
+    out = tmp_path / "a.mdf"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2, KeyboardInterrupt())
+        run(capsys, *words(files, out, "--block", "2"))
+    left = (tmp_path / "a.mdf.partial").read_bytes()
+    for option, said in (
+        (["--weights", "row_norm"], "rows weights none, now row_norm"),
+        (["--block", "3"], "block 2, now 3"),
+    ):
+        status, text = run(capsys, *words(files, out, "--block", "2", *option))
+        assert status == 2 and said in text and "2 frames of an earlier run" in text, text
+        assert text.count("error:") == 1 and text.splitlines()[-1].startswith("error:")
+    os.utime(files / "m.mdf")
+    status, text = run(capsys, *words(files, out, "--block", "2"))
+    assert status == 2 and "measurement modified" in text, text
+    assert (tmp_path / "a.mdf.partial").read_bytes() == left
+    (tmp_path / "a.mdf.partial").unlink()
+    status, text = run(capsys, *words(files, out, "--block", "2"))
+    assert status == 0 and "going on" not in text, text
+    assert sorted(os.listdir(tmp_path)) == ["a.mdf", "a.png"]
+
+
+def test_what_is_complete_but_has_not_its_name_gets_it(capsys, files, tmp_path, monkeypatch, whole):
+    out = tmp_path / "a.mdf"
+    with monkeypatch.context() as patch:
+        patch.setattr(PartialReconstruction, "finish", lambda self: self.close())
+        run(capsys, *words(files, out, "--block", "2"))
+    assert json.loads((tmp_path / "a.mdf.partial.json").read_text())["done"] == FRAMES and not out.exists()
+    status, text = run(capsys, *words(files, out, "--block", "2"))
+    assert status == 0 and "going on after 7 of 7 frames" in text, text
+    assert_close(images(out), whole)
+
+
+def test_averages_and_other_formats(capsys, files, tmp_path, whole):
+    out = tmp_path / "a.mdf"
+    averaged = [w if w != "1" else "2" for w in words(files, out, "--block", "2")]
+    averaged[averaged.index("--block") + 1] = "2"
+    status, text = run(capsys, *averaged)
+    assert status == 0 and text.count("averaged by 2; the last 1 of them are left out") == 1, text
+    assert images(out).shape == (3, 1, 8, 8)
+    nibabel = pytest.importorskip("nibabel")
+    both = ["--nifti", tmp_path / "b.nii"]
+    status, text = run(capsys, *words(files, tmp_path / "b.mdf", "--block", "2", *both))
+    assert status == 0, text
+    np.testing.assert_allclose(nibabel.load(tmp_path / "b.nii").get_fdata()[..., 2], whole[2].T, rtol=1e-3, atol=1e-4)
+    status, text = run(capsys, *words(files, tmp_path / "c.nii", "--block", "2"))
+    assert status == 0 and sorted(p.name for p in tmp_path.glob("c*")) == ["c.nii", "c.png"], text
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--devices", "0"], "give all or a number from 1 to 1"),
+        (["--devices", "99"], "devices = 99; this process has 1 (cpu)"),
+        (["--devices", "some"], "devices = some"),
+        (["--block", "0"], "block = 0"),
+        (["--devices", "all", "--method", "neural"], "leave out sharding"),
+    ],
+)
+def test_a_mistake_costs_one_line_and_leaves_nothing(capsys, files, tmp_path, options, message):
+    start = ["reconstruct", files / "sm.mdf", files / "m.mdf", "-o", tmp_path / "a.mdf", "--average-frames", "1"]
+    status, text = run(capsys, *start, *options)
+    assert status == 2 and text.count("error:") == 1 and message in text, text
+    assert os.listdir(tmp_path) == []
+
+
+KILLED = """
+import os, signal, sys
+import mpijax.io.mdf.partial as partial
+from mpijax.cli import main
+
+write, left = partial.write_text, [3]
+
+def killing(*arguments):  # between the images of a block and the record of it
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(*arguments)
+
+partial.write_text = killing
+main()
+"""
+
+
+def test_four_devices_killed_and_continued(files, tmp_path, whole):
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
+    }
+
+    def start(program, out):
+        command = [sys.executable, *program, *map(str, words(files, out, "--block", "3", "--devices", "all"))]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    killed, plain = start(["-c", KILLED], tmp_path / "a.mdf"), start(["-m", "mpijax.cli"], tmp_path / "b.mdf")
+    killed.communicate(timeout=200)
+    assert killed.returncode == -signal.SIGKILL
+    assert json.loads((tmp_path / "a.mdf.partial.json").read_text())["done"] == 3
+    text, _ = plain.communicate(timeout=200)
+    assert plain.returncode == 0, text
+    again = start(["-m", "mpijax.cli"], tmp_path / "a.mdf")
+    text, _ = again.communicate(timeout=200)
+    assert again.returncode == 0 and "going on after 3 of 7 frames" in text, text
+    assert not list(tmp_path.glob("*.partial*"))
+    np.testing.assert_array_equal(images(tmp_path / "a.mdf"), images(tmp_path / "b.mdf"))
+    assert_close(images(tmp_path / "a.mdf"), whole)
