@@ -41,6 +41,7 @@ class Config:
         tasks: of denoise, inpaint, complete, upsample, images.
         noises: white, background.
         half: test or development.
+        others: weights (RUN_DIR/weights.npz) of further networks that denoise planes.
         image_matrices: matrices of each family whose images are reconstructed.
         make: make and check the stored sets, and score nothing.
         smoke: two matrices' images and one noise, for tests.
@@ -53,6 +54,7 @@ class Config:
     tasks: tuple[str, ...] = (*TASKS, "images")
     noises: tuple[str, ...] = NOISES
     half: str = "test"
+    others: tuple[Path, ...] = ()
     image_matrices: int = 2
     make: bool = False
     smoke: bool = False
@@ -93,7 +95,7 @@ def main(config: Config) -> dict[str, Any]:
 
     @lru_cache(None)
     def methods(task: str, noise: str, dimensions: int) -> Any:
-        return methods_of(task, dimensions, tuned[noise])
+        return methods_of(task, dimensions, tuned[noise], config.others)
 
     folder = config.run_dir / "results"
     for found in sets:

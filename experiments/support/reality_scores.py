@@ -9,6 +9,7 @@ its sigma.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -57,8 +58,9 @@ GIVEN = {
 NETWORKS = ("denoise_2d", "restore_2d", "restore_3d", "upsample_2d")
 
 
-def methods_of(task: str, dimensions: int, tuned: float) -> dict[str, Method]:
-    """The shipped network and the classical methods of a task; ``tuned`` is the garrote's threshold [sigma].
+def methods_of(task: str, dimensions: int, tuned: float, others: Sequence[Path] = ()) -> dict[str, Method]:
+    """The shipped network and the classical methods of a task; ``tuned`` is the garrote's threshold [sigma], ``others`` are further
+    networks that denoise planes.
 
     Networks restore under two phases, as `mpijax restore` does.
     """
@@ -73,6 +75,7 @@ def methods_of(task: str, dimensions: int, tuned: float) -> dict[str, Method]:
         plain: dict[str, Method] = {"as measured": lambda problem: problem.images}
         plain |= {"DCT soft 2.75": dct_filter(2.75, "soft"), "DCT garrote, tuned": dct_filter(tuned, "garrote")}
         own = {"denoise_2d": network(find_weights("denoise_2d"), 2)} if dimensions == 2 else {}
+        own |= {path.parent.name: network(path, 2) for path in others if dimensions == 2}
         return plain | filled | own | learned
     if task == "inpaint":
         return {"biharmonic after garrote": biharmonic(denoise=True)} | filled | learned

@@ -129,7 +129,7 @@ def restore(
             together = chosen.whole(system_matrix, task, level * unit, dynamics=dynamics or "auto", progress=tell)
         evidence, said = job.together(together, unit), together.details
     else:
-        if dynamics is not None and (isinstance(identify, str) or (chosen.trained and trust)):
+        if dynamics is not None and tried.any() and (isinstance(identify, str) or (chosen.trained and trust)):
             job, found, said = _identified(job, system_matrix, images, _cautious(noise, unit), dynamics)
         evidence = job.run(images, noise.sigma, tried)
     error, spread = np.full((2, len(unit)), np.nan)
