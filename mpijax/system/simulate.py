@@ -405,7 +405,7 @@ def _time(
     rule: Rule,
     dtype: DType | None,
     chunk: int,
-    symmetry: Symmetry,
+    symmetry: Symmetry = time_domain.NO_SYMMETRY,
 ) -> tuple[Complex[Array, "c f n"], Float[Array, " u"] | None]:
     points = symmetry.simulated(jnp.asarray(grid.positions, dtype), grid.shape)
     folded = bool(symmetry.mirrors)  # parts of the grid are left out: coils come after them

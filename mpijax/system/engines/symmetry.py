@@ -7,7 +7,7 @@ Let m(r, t) be the moment at a position for the field S(r) + D(t), F a mirroring
   mhat(F r)[k] = (-1)^k F mhat(r)[k], of moments that are mirrored with their field, with memory too.
 * Both reversals. D(-t) = -D(t) (sines) and S(-r) = -S(r): mhat(-r)[k] = -conj(mhat(r)[k]) without memory, and with the shift
   mhat(-F r)[k] = -(-1)^k F conj(mhat(r)[k]).
-* A component is zero where neither drive nor selection field has it, and the moment is mirrored with its field.
+* A component is zero where neither drive nor selection field has it, of moments without memory that are mirrored with their field.
 
 What holds is decided on the host from concrete arguments; where something is traced only what is static is used.
 """
@@ -108,7 +108,10 @@ def symmetry_of(
     field = _Field(scanner, grid, tolerance)
     drives = [bool(cycles) for cycles in sequence.cycles]
     silent = _flips(
-        not drives[i] and grid.shape[i] == 1 and field.mirrored(_only(i)) and particle.mirrors_with(_only(i))
+        not (drives[i] or particle.has_memory)  # whose moment is NaN as a whole where it has not settled
+        and grid.shape[i] == 1
+        and field.mirrored(_only(i))
+        and particle.mirrors_with(_only(i))
         for i in range(3)
     )
     mirrors: list[Mirror] = []
