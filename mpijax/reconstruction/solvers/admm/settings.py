@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
-
 from mpijax.reconstruction.solvers.settings import Array, Equations, Found, Penalties, Regularized
 
 
@@ -108,7 +106,7 @@ class Admm(Regularized):
 
         if self.regularization is None or not self.relative:
             return self
-        most = max(float(np.max(penalty_scale(*equations))) for equations in blocks)
+        most = max(float(penalty_scale(*equations).max()) for equations in blocks)
         return replace(self, regularization=self.regularization * most, relative=False)
 
     def prepare(self, equations: Equations) -> Any:

@@ -149,6 +149,8 @@ def tikhonov(
     Source: Tikhonov (1963); normal equations in Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5;
         refinement by the augmented system: Bjorck, BIT 7 (1967) 1.
     """
+    if max_iterations is not None:
+        check_count("max_iterations", max_iterations, static=True)
     matrix, data = check_problem(matrix, data)
     dtype = jnp.result_type(matrix, data)
     matrix, data = jnp.asarray(matrix, dtype), jnp.asarray(data, dtype)
