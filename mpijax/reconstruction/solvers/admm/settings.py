@@ -106,7 +106,9 @@ class Admm(Regularized):
 
         if self.regularization is None or not self.relative:
             return self
-        most = max(float(penalty_scale(*equations).max()) for equations in blocks)
+        import numpy as np
+
+        most = max(float(np.max(penalty_scale(*equations))) for equations in blocks)
         return replace(self, regularization=self.regularization * most, relative=False)
 
     def prepare(self, equations: Equations) -> Any:
