@@ -39,9 +39,6 @@ from mpijax.rows.tasks import task_of
 from mpijax.system import Setup
 from mpijax.viz import save
 
-ON_ROWS = {"upsample": "denoise"}
-"""Tasks whose coarse grids are made of the sets' rows, which are many, and not of their fine rows, which are few."""
-
 
 @dataclass(frozen=True)
 class Config:
@@ -93,9 +90,9 @@ def main(config: Config) -> dict[str, Any]:
         found = read_set(family.name, config.set_dir)
         stored = found.of_half(found.rows, config.half)
         done = 0
-        for numbers, problem in problems(
-            found, ON_ROWS.get(config.task, config.task), config.noise, config.half, config.seed
-        ):
+        # coarse grids are made of the sets' rows, which are many, and not of their fine rows, which are few
+        problem_task = "denoise" if config.task == "upsample" else config.task
+        for numbers, problem in problems(found, problem_task, config.noise, config.half, config.seed):
             for matrix in np.unique(numbers):
                 path = folder / f"{family.name}-{matrix}.json"
                 done += 1

@@ -201,6 +201,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
             "process = 2 of 2 processes; count from 0 to 1",
         ),
         (["train", "--run-dir", "OUT"], "name at least one MDF file with a calibration, or a --source"),
+        (["train", "FINE", "--no-imperfections", "--run-dir", "OUT"], "belongs to the sources 2d, 3d"),
         (["train", "FINE", "--source", "ffl", "--run-dir", "OUT"], "train on one of them"),
         (["train", "--source", "scanner", "--run-dir", "OUT"], "'in-house', 'lissajous'"),
         (["train", "--source", "open-mpi-tracer", "--run-dir", "OUT"], "--data-root"),

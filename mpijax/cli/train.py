@@ -116,6 +116,10 @@ def train(
         else:
             if scanner != AS_PRESET:
                 raise ValueError(f"the scanner options belong to the sources {', '.join(SCANNERS)}; leave them out.")
+            if not imperfections:
+                raise ValueError(
+                    f"--no-imperfections belongs to the sources {', '.join((*SCANNERS, *PRIORS))}; leave it out."
+                )
             low = min_frequency * 1e3
             rows = _rows(source, files, data_root, factor, snr_threshold, low, slices, chosen.config, seed)
             pairs = _coarse(rows, factor, chosen.task) if factor > 1 else wanted

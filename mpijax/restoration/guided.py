@@ -56,7 +56,7 @@ def guided(
     """
     values, places = images.reshape(len(images), -1), known.reshape(-1)
     try:
-        found, fine = fitted_rows(matrix, task, values, places, sigma, dynamics=dynamics, progress=progress)
+        found, fine = identified_rows(matrix, task, values, places, sigma, dynamics=dynamics, progress=progress)
     except NotIdentifiedError as error:
         return None, f"not identified: {error}"
     shape = task.fine_shape(images.shape[1:])
@@ -75,7 +75,7 @@ class NotIdentifiedError(ValueError):
     """A matrix that no particle can be fitted to; says why."""
 
 
-def fitted_rows(
+def identified_rows(
     matrix: SystemMatrix,
     task: Task,
     values: Complex[np.ndarray, "m n"],

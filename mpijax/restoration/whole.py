@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mpijax.core.typing import Complex, Float
-from mpijax.identification import fitted_rows as fitted_line_rows
-from mpijax.restoration.guided import fitted_rows, observed
+from mpijax.identification import fitted_rows
+from mpijax.restoration.guided import identified_rows, observed
 from mpijax.restoration.guides import Estimator
 from mpijax.restoration.method import Method, Together
 from mpijax.rows.tasks import Task
@@ -51,7 +51,7 @@ def _point(
         )
     values = np.asarray(matrix.rows())
     known, shape = np.ones(values.shape[1], bool), task.fine_shape((ny, nx))
-    found, fine = fitted_rows(matrix, task, values, known, sigma, dynamics=dynamics, progress=progress)
+    found, fine = identified_rows(matrix, task, values, known, sigma, dynamics=dynamics, progress=progress)
     estimator = Estimator.learned(observed(fine, task, shape), fine, values, known, sigma)
     everything = np.arange(len(values))
     rows, seen = estimator.estimate(everything, values, known, sigma)
@@ -72,7 +72,7 @@ def _line(matrix: SystemMatrix, task: Task, sigma: Float[np.ndarray, " m"]) -> T
     level[kept] = sigma
     counted = kept & np.any(np.asarray(matrix.values) != 0, axis=-1)
     options: Any = task
-    found = fitted_line_rows(
+    found = fitted_rows(
         replace(matrix, row_mask=counted, background=None, snr=None),
         options.scale,
         sampling=options.sampling or "box",

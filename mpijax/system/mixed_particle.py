@@ -39,10 +39,6 @@ class MixedParticle(Particle):
         alpha, axis = jax.tree.map(lambda a, b: jnp.where(self.fluid, a, b), fluid, immobilized)
         return alpha, axis
 
-    def mirrors_with(self, flips: tuple[bool, bool, bool]) -> bool:
-        """Not known while the kind is not."""
-        return False
-
     def resolve(self) -> Particle:
         """The ordinary particle of the chosen kind, where the choice is known.
 

@@ -261,7 +261,9 @@ class Particle(ParticleModel):
 
     def mirrors_with(self, flips: tuple[bool, bool, bool]) -> bool:
         """Always without an easy axis, or with one that is mapped to plus or minus itself; with precession, which has a sense of
-        rotation, for an even number of mirrorings."""
+        rotation, for an even number of mirrorings. Of derived classes, whose moment may be another, nothing is known."""
+        if type(self) is not Particle:
+            return False
         if self.dynamics is not None and sum(flips) % 2:
             damping = self.dynamics.damping
             if not (is_concrete(damping) and np.isinf(np.asarray(damping))):

@@ -4,6 +4,7 @@ Two engines give the same values: "time" works for every scanner and particle, "
 faster as soon as three axes are driven. A third, "full", is the slow judge of particles with dynamics.
 """
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -19,7 +20,7 @@ from mpijax.core.typing import Array, Bool, Complex, DType, Float, IntVector, Nu
 from mpijax.system.coils import Coils, coil_sensitivities
 from mpijax.system.dynamics import warn_of_memory
 from mpijax.system.engines import full, phase_nodes, separable, time_domain
-from mpijax.system.engines.symmetry import Symmetry, even_samples, parity, symmetry_of
+from mpijax.system.engines.symmetry import Symmetry, even_in_time, symmetry_of
 from mpijax.system.facts.header import as_metadata
 from mpijax.system.grid import Grid
 from mpijax.system.matrix import SystemMatrix
@@ -200,7 +201,7 @@ def simulate_rows(
     dtype = precision(dtype)
     n_channels = 3 if scanner.receive_coils is None else len(scanner.receive_coils)
     indices = _check_indices(frequency_indices, sequence)
-    symmetry = Symmetry(even=not particle.has_memory and parity(sequence, dtype) == 1)
+    symmetry = Symmetry(even=even_in_time(sequence, particle, dtype))
     n_voxels = shape[0] * shape[1] * shape[2]
     points, valid = setup.positions(shape)
     order = jnp.argsort(~valid, stable=True)  # the voxels of the extent first; chunks of others are left out
@@ -283,9 +284,14 @@ class _Call:
             traced = not is_concrete((scanner, sequence, particle, grid))
             if engine != "plain":
                 self.symmetry = symmetry_of(scanner, sequence, particle, grid, self.dtype)
-            samples = even_samples(sequence.n_samples) if self.symmetry.even else sequence.n_samples
             self.chunk = time_domain.voxels_per_chunk(
-                particle, samples, self.symmetry.count(grid.shape), n_channels, self.dtype, memory_limit, traced
+                particle,
+                sequence.n_samples,
+                math.prod(self.symmetry.sizes(grid.shape)),
+                n_channels,
+                self.dtype,
+                memory_limit,
+                traced,
             )
 
     def run(self, coils: Coils, factor: Values | None) -> Complex[Array, "c f n"]:

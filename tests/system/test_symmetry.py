@@ -71,7 +71,7 @@ def test_a_quarter_is_evaluated(waveform, even, share, mirrors):
     found = symmetry_of(mj.Scanner.create((-1.0, -1.0, 2.0)), sequence, mj.Particle.create(21e-9), grid, np.dtype("f4"))
     assert found.even is even and len(found.mirrors) == mirrors
     assert found.silent == (False, False, True)
-    assert found.count(grid.shape) == share * grid.size
+    assert np.prod(found.sizes(grid.shape)) == share * grid.size
 
 
 def test_a_volume_needs_half_of_its_voxels():
@@ -80,7 +80,7 @@ def test_a_volume_needs_half_of_its_voxels():
     found = symmetry_of(mj.Scanner.create((-1.0, -1.0, 2.0)), sequence, mj.Particle.create(21e-9), grid, np.dtype("f4"))
     odd = [cycles % 2 == 1 for cycles in sequence.cycles]
     assert found.mirrors[0].flips == tuple(odd)
-    assert found.even and found.count(grid.shape) == 5 * 3 * 7
+    assert found.even and found.sizes(grid.shape) == [5, 3, 7]
 
 
 @pytest.mark.parametrize("channels", [0, 2])

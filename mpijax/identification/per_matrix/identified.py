@@ -133,18 +133,11 @@ class Identified:
         nothing = np.zeros((len(bins), len(points)), np.complex64)
         wanted = Rows.of(nothing, np.ones(len(points), bool), np.ones(len(bins)), coil, bins, unit)
 
+        small = replace(self.told, sample=POINT_SAMPLE)
+
         def simulated(start: Start, slopes: bool) -> tuple[Any, Any]:
             numbers = self.numbers[:split]
-            arguments = (
-                numbers,
-                replace(self.told, sample=POINT_SAMPLE),
-                start,
-                points,
-                wanted.bins,
-                self.physics,
-                self.names,
-                slopes,
-            )
+            arguments = numbers, small, start, points, wanted.bins, self.physics, self.names, slopes
             return value_and_slopes(*arguments, nodes=GUIDE_NODES)
 
         signals, slopes = simulated(self.start, True)

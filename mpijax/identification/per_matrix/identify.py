@@ -246,7 +246,7 @@ def _first_coils(told: Told, axes: int) -> np.ndarray:
 
 
 def _most(voxels: int, told: Told) -> int:
-    """Positions of a fit, fewer where each is a mean over a sample."""
+    """Positions of a fit: one that is a mean over a sample of q positions counts as (1 + q)/2."""
     return max(min(voxels, FEWEST_VOXELS), 2 * voxels // (1 + len(np.asarray(told.sample))))
 
 

@@ -29,8 +29,8 @@ from mpijax.system.sequence import LissajousSequence
 Flips = tuple[bool, bool, bool]
 
 TABLE_ENTRIES = 2**20
-"""Cosines up to which bins of an even moment are a matrix product; beyond, and for most bins of long periods, a Fourier transform
-of the whole period is taken (`python -m benchmarks.bench_symmetry`)."""
+"""Cosines up to which bins of an even moment are a matrix product: they are constants of the compiled program. Beyond, a Fourier
+transform of the whole period is taken."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,13 @@ class Symmetry:
 
     def simulated(self, points: Float[Array, "n 3"], shape: tuple[int, int, int]) -> Float[Array, "u 3"]:
         """The positions to simulate, of those of a grid of ``shape``."""
-        cut = [slice(None)] * 3
-        for mirror in self.mirrors:
-            cut[2 - mirror.axis] = slice(-(-shape[mirror.axis] // 2))
-        return points.reshape(*reversed(shape), 3)[tuple(cut)].reshape(-1, 3) if self.mirrors else points
+        cut = tuple(slice(n) for n in reversed(self.sizes(shape)))
+        return points.reshape(*reversed(shape), 3)[cut].reshape(-1, 3) if self.mirrors else points
 
-    def count(self, shape: tuple[int, int, int]) -> int:
-        """How many they are."""
+    def sizes(self, shape: tuple[int, int, int]) -> list[int]:
+        """Voxels along x, y and z of the part that is simulated."""
         halved = {mirror.axis for mirror in self.mirrors}
-        return int(np.prod([-(-n // 2) if i in halved else n for i, n in enumerate(shape)]))
+        return [-(-n // 2) if i in halved else n for i, n in enumerate(shape)]
 
     def whole(
         self, spectra: Inexact[Array, "3 f u"], shape: tuple[int, int, int], bins: IntVector
@@ -83,9 +81,7 @@ class Symmetry:
         """Moments' spectra at all positions of the grid from those at :meth:`simulated` ones."""
         if not self.mirrors:
             return spectra
-        halved = {mirror.axis for mirror in self.mirrors}
-        sizes = [-(-n // 2) if i in halved else n for i, n in enumerate(shape)]
-        spectra = spectra.reshape(*spectra.shape[:2], *reversed(sizes))
+        spectra = spectra.reshape(*spectra.shape[:2], *reversed(self.sizes(shape)))
         odd = jnp.asarray(bins) % 2
         for mirror in reversed(self.mirrors):
             axis, size = 4 - mirror.axis, shape[mirror.axis]
@@ -101,11 +97,10 @@ def symmetry_of(
     scanner: Scanner, sequence: LissajousSequence, particle: ParticleModel, grid: Grid, dtype: jnp.dtype
 ) -> Symmetry:
     """What symmetries a scan has, up to the rounding of its precision."""
-    tolerance = 4 * float(jnp.finfo(dtype).eps)
-    even = not particle.has_memory and parity(sequence, dtype) == 1
+    even = even_in_time(sequence, particle, dtype)
     if scanner.selection_field is not None or not is_concrete((scanner, grid)):
         return Symmetry(even)
-    field = _Field(scanner, grid, tolerance)
+    field = _Field(scanner, grid, _tolerance(dtype))
     drives = [bool(cycles) for cycles in sequence.cycles]
     silent = _flips(
         not (drives[i] or particle.has_memory)  # whose moment is NaN as a whole where it has not settled
@@ -133,13 +128,18 @@ def symmetry_of(
     return Symmetry(even, tuple(mirrors), silent)
 
 
+def even_in_time(sequence: LissajousSequence, particle: ParticleModel, dtype: jnp.dtype) -> bool:
+    """Whether the moment is known to be even in time, wherever it is."""
+    return not particle.has_memory and parity(sequence, dtype) == 1
+
+
 def parity(sequence: LissajousSequence, dtype: jnp.dtype) -> int:
     """1 where the drive field is even in time, -1 where it is odd, 0 where it is neither or not known."""
     if sequence.phase is None:
         return 1 if sequence.waveform == "cosine" else -1
     if not is_concrete(sequence.phase):
         return 0
-    phase, tolerance = np.asarray(sequence.phase, float)[list(sequence.active)], 4 * float(jnp.finfo(dtype).eps)
+    phase, tolerance = np.asarray(sequence.phase, float)[list(sequence.active)], _tolerance(dtype)
     if np.all(np.abs(np.cos(phase)) < tolerance):
         return 1
     return -1 if np.all(np.abs(np.sin(phase)) < tolerance) else 0
@@ -187,6 +187,11 @@ def _cosines(n_samples: int, bins: HostArray, dtype: jnp.dtype) -> HostArray:
     if half % 2 == 0:
         weight[-1] /= 2
     return (weight * np.cos(2 * np.pi * (bins[:, None] * sample % n_samples) / n_samples)).astype(dtype)
+
+
+def _tolerance(dtype: jnp.dtype) -> float:
+    """Of phases and relative fields: what is smaller is rounding."""
+    return 4 * float(jnp.finfo(dtype).eps)
 
 
 class _Field:

@@ -236,8 +236,8 @@ def tikhonov_solve(
     Args:
         factors: from ``tikhonov_factor``.
         data: b, complex (m,) or (frames, m), without the row weights.
-        tolerance, max_iterations: as in ``tikhonov``; 0 iterations take the prepared inverse for exact, as other libraries do, for
-            a third to a tenth of the time: residuals are then not computed, and are NaN.
+        tolerance, max_iterations: as in ``tikhonov``; 0 iterations take the prepared inverse for exact, without refinement
+            (times: ``python -m benchmarks.bench_tikhonov``): residuals are then not computed, and are NaN.
 
     Returns:
         Solution as in ``tikhonov``.
