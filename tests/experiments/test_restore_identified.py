@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
-from experiments.restore_identified import Config, every_second, main
+from experiments.restore_identified import Config, every_nth, main
 from experiments.support.identified_report import difference, harmed, kind
 
 
@@ -45,5 +45,5 @@ def test_held_out_families_are_named():
 def test_a_coarse_calibration_has_every_second_position():
     grid = mj.Grid.create((7, 6, 1), (21e-3, 12e-3, 1e-3), (2e-3, -1e-3, 0.0))
     fine = np.asarray(grid.positions).reshape(6, 7, 3)
-    coarse = np.asarray(every_second(grid).positions).reshape(3, 4, 3)
+    coarse = np.asarray(every_nth(grid, 2).positions).reshape(3, 4, 3)
     np.testing.assert_allclose(coarse, fine[::2, ::2], atol=1e-9)

@@ -235,7 +235,7 @@ def test_rows_that_the_line_cannot_explain_are_left_to_bicubic():
 
 def test_restore_says_what_the_method_needs():
     coarse = measured(true_rows(), 2)
-    with pytest.raises(ValueError, match="only for a field-free line so far"):
+    with pytest.raises(ValueError, match="does not say which receive coil"):
         mj.restore(replace(coarse, angles=None), "upsample", scale=2, method="fitted", noise_std=0.1)
     with pytest.raises(ValueError, match="no scanner"):
         mj.restore(replace(coarse, scanner=None), "upsample", scale=2, method="fitted", noise_std=0.1)
