@@ -162,6 +162,53 @@ def calibration(
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What is restored of one matrix: as it was measured, the truth (m, *s), measured positions, noise (m,)."""
+
+    matrix: mj.SystemMatrix
+    clean: np.ndarray
+    known: np.ndarray
+    sigma: np.ndarray
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Positions at which errors count: those that were not measured, where there are any."""
+        return np.ones_like(self.known) if self.known.all() else ~self.known
+
+    def psnr(self, restored: np.ndarray) -> np.ndarray:
+        """PSNR [dB] of every row of largest modulus one."""
+        error = np.mean(np.abs(restored - self.clean)[:, self.counted] ** 2, axis=1)
+        return -10 * np.log10(np.maximum(error, 1e-12))
+
+
+def measured(
+    told: Setup,
+    channel: np.ndarray,
+    bins: np.ndarray,
+    problem: Problem,
+    index: np.ndarray,
+    given: Mapping[str, Any],
+) -> Measured:
+    """Rows ``index`` of a problem as a calibration; ``given`` is the task as ``mpijax.restore`` is told it."""
+    task, scale = given["task"], given.get("scale", 2)
+    inside = tuple(slice(int(n)) for n in problem.extents[index[0]])
+    images, clean = (values[index][:, *inside] for values in (problem.images, problem.clean))
+    known = problem.known[index[0]][inside]
+    order = np.lexsort((bins, channel))  # as the matrix keeps its rows
+    grid, seen_rows = told.grid(), images
+    if task in ("complete", "upsample"):
+        seen = tuple(slice(None, None, scale) for _ in inside)
+        grid, seen_rows = every_nth(grid, scale), images[:, *seen]
+        inside = tuple(
+            slice(scale * (n - 1) + 1) for n in seen_rows.shape[1:]
+        )  # as far as the measured positions reach
+        clean, known = clean[:, *inside], np.zeros(clean.shape[1:], bool)[inside]
+        known[seen] = True
+    matrix = calibration(told, grid, channel[order], bins[order], seen_rows[order].reshape(len(index), -1))
+    return Measured(matrix, clean[order], known, problem.sigma[index][order].astype(float))
+
+
 def restored_figures(
     told: Setup,
     channel: np.ndarray,
@@ -175,41 +222,25 @@ def restored_figures(
 
     ``given`` is the task as ``mpijax.restore`` is told it.
     """
-    task, scale = given["task"], given.get("scale", 2)
-    inside = tuple(slice(int(n)) for n in problem.extents[index[0]])
-    images, clean = (values[index][:, *inside] for values in (problem.images, problem.clean))
-    known = problem.known[index[0]][inside]
-    order = np.lexsort((bins, channel))  # as the matrix keeps its rows
-    grid, measured = told.grid(), images
-    if task in ("complete", "upsample"):
-        seen = tuple(slice(None, None, scale) for _ in inside)
-        grid, measured = every_nth(grid, scale), images[:, *seen]
-        inside = tuple(slice(scale * (n - 1) + 1) for n in measured.shape[1:])  # as far as the measured positions reach
-        clean, known = clean[:, *inside], np.zeros(clean.shape[1:], bool)[inside]
-        known[seen] = True
-    matrix = calibration(told, grid, channel[order], bins[order], measured[order].reshape(len(index), -1))
-    sigma = problem.sigma[index][order].astype(float)
-    counted = np.ones_like(known) if known.all() else ~known
-    figures: dict[str, Any] = {"psnr": {}, "rows": len(index), "voxels": int(counted.sum())}
+    case = measured(told, channel, bins, problem, index, given)
+    figures: dict[str, Any] = {"psnr": {}, "rows": len(index), "voxels": int(case.counted.sum())}
     given = dict(given)
-    if task == "inpaint":
-        given["missing"] = np.flatnonzero(~known.reshape(-1))
+    if given["task"] == "inpaint":
+        given["missing"] = np.flatnonzero(~case.known.reshape(-1))
     for name, options in methods.items():
         began = time.perf_counter()
         try:
-            solution = mj.restore(matrix, **given, noise_std=sigma, **options)
+            solution = mj.restore(case.matrix, **given, noise_std=case.sigma, **options)
         except ValueError as refusal:  # of a noise that no row agrees with
             if "no row would change" not in str(refusal):
                 raise
             solution = None
         seconds, stats = time.perf_counter() - began, None if solution is None else solution.stats
-        result = matrix if solution is None else solution.value
+        result = case.matrix if solution is None else solution.value
         restored = np.asarray(result.grid.to_image(result.rows())).reshape(
-            len(clean), *reversed(axes_in_use(result.grid))
+            len(index), *reversed(axes_in_use(result.grid))
         )
-        restored = restored[:, *inside]
-        error = np.mean(np.abs(restored - clean[order])[:, counted] ** 2, axis=1)
-        figures["psnr"][name] = (-10 * np.log10(np.maximum(error, 1e-12))).tolist()
+        figures["psnr"][name] = case.psnr(restored[:, *(slice(n) for n in case.known.shape)]).tolist()
         if options.get("identify"):
             figures |= {"seconds": seconds, "changed": [False] * len(index), "method": [""] * len(index)}
             if stats is not None:

@@ -9,6 +9,7 @@ from mpijax.core.plugins import look_up
 from mpijax.models.blocks.layers import Network, inputs_of
 from mpijax.models.consistent_unet import ConsistentUNet
 from mpijax.models.dncnn import DnCNN
+from mpijax.models.guided_unet import GuidedUNet
 from mpijax.models.mdsr import MDSR
 from mpijax.models.mpi_mamba import MPIMamba
 from mpijax.models.nafnet import NAFNet
@@ -28,6 +29,7 @@ from mpijax.models.wiener_unet import WienerUNet
 _NETWORKS: dict[str, type[Network]] = {
     "consistent_unet": ConsistentUNet,
     "dncnn": DnCNN,
+    "guided_unet": GuidedUNet,
     "mdsr": MDSR,
     "mpi_mamba": MPIMamba,
     "nafnet": NAFNet,

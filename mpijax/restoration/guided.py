@@ -28,10 +28,11 @@ class Guided:
 
     Attributes:
         identified: particle and geometry.
-        methods: those that restore with them.
+        estimator: of the rows; methods: those that restore with it.
     """
 
     identified: Identified
+    estimator: Estimator
     methods: tuple[Method, ...]
 
 
@@ -68,7 +69,7 @@ def guided(
     methods = [_method(FITTED, estimator, shape, residual=False)]
     if laid_out:
         methods.append(_method(FITTED_WIENER, estimator, shape, residual=True))
-    return Guided(found, tuple(methods)), found.describe()
+    return Guided(found, estimator, tuple(methods)), found.describe()
 
 
 class NotIdentifiedError(ValueError):

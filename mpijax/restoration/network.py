@@ -1,5 +1,6 @@
 """A trained network as a method that restores rows."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,11 @@ def load_network(path: str | Path, task: Task, dimensions: int) -> tuple[Method,
 
 
 def network_rows(
-    config: dict[str, Any], weights: Weights, trained: Trained, batch_size: int | None = None
+    config: dict[str, Any],
+    weights: Weights,
+    trained: Trained,
+    batch_size: int | None = None,
+    guides: Callable[..., Any] | None = None,
 ) -> RowMethod:
     """A network as a method of rows: scaled as in its training, told what it takes, scaled back.
 
@@ -44,6 +49,7 @@ def network_rows(
         weights: its weights.
         trained: what it was trained for.
         batch_size: rows at once; None = as many as :func:`batch_rows` says.
+        guides: (rows, known, sigma) -> what a network with the input ``guides`` is told, in the unit of the rows.
     """
     network, _ = abstract(config)
     evaluate = jax.jit(network.evaluate)
@@ -57,6 +63,8 @@ def network_rows(
             channels, level = complex_to_channels(scaled), None if sigma is None else jax.numpy.asarray(sigma) / unit
             mask = np.stack([known, inside], -1).astype(np.float32)
             inputs["mask"] = np.broadcast_to(mask, (*rows.shape, 2))
+            if guides is not None:
+                inputs["guides"] = guides(rows, known, sigma) / unit.reshape(-1, *(1,) * (rows.ndim))
         else:
             scaling = RowScaling.of(rows, trained.scaling)
             channels = scaling.apply(complex_to_channels(rows))

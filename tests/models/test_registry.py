@@ -31,10 +31,11 @@ SMALL = {
     "vdsr": dict(scale=2, features=4, layers=3),
     "vrfnet": dict(scale=2, input_shape=(8, 8), features=4, blocks=1, embed=4, depth=1, heads=1, mlp=4),
     "wiener_unet": dict(features=(4,), blocks=1),
+    "guided_unet": dict(features=(4,)),
 }
 TAKE = {
-    "mask": {"dncnn", "pconv_unet", "rdn", "smrnet", "swinir", "unet", "wiener_unet"},
-    "noise_level": {"consistent_unet", "transms", "unet", "wiener_unet"},
+    "mask": {"dncnn", "guided_unet", "pconv_unet", "rdn", "smrnet", "swinir", "unet", "wiener_unet"},
+    "noise_level": {"consistent_unet", "guided_unet", "transms", "unet", "wiener_unet"},
 }
 
 
