@@ -29,6 +29,7 @@ import numpy as np
 
 from experiments.support import report, upsampling
 from experiments.support.competitors import NETWORKS, classical_methods, train_networks, trained
+from experiments.support.fitted import evaluate_fitted
 from experiments.support.images import phantom_images
 from experiments.support.run import parse, run_main, write_record
 from experiments.support.sources import Source, lissajous_source, open_mpi_source
@@ -58,6 +59,7 @@ class Config:
         competitor_steps: in place of the recipe's.
         compressed_sensing: whether calibration at random positions is among the methods; the slowest by far.
         test_matrices: how many matrices are simulated to test on.
+        fitted_matrices: how many of the test matrices one particle is fitted to as well, half a minute each; 0 = none.
         snr_threshold: rows below it are left out.
         position_seconds: calibration time of one position: 1,000 averages of a 0.65 ms period and a robot move [s].
         seed: of weights, data and noise.
@@ -83,6 +85,7 @@ class Config:
     competitor_steps: int | None = None
     compressed_sensing: bool = False
     test_matrices: int = 9
+    fitted_matrices: int = 9
     snr_threshold: float = 10.0
     position_seconds: float = 1.65
     seed: int = 0
@@ -105,6 +108,7 @@ PRESETS = {
         recipe="published",
         compressed_sensing=True,
         test_matrices=32,
+        fitted_matrices=32,
     ),
     "smoke": Config(
         blocks=1,
@@ -113,6 +117,7 @@ PRESETS = {
         validate_every=60,
         log_every=20,
         test_matrices=2,
+        fitted_matrices=1,
     ),
 }
 
@@ -144,6 +149,7 @@ def train(config: Config, task: CoarseMeasurement, source: Source) -> Any:
 def main(config: Config) -> dict[str, Any]:
     """Train, evaluate, reconstruct, report; returns the results that ``results.json`` holds."""
     check_range("test_matrices", config.test_matrices, 1, 10_000, "")
+    check_range("fitted_matrices", config.fitted_matrices, 0, 10_000, "")
     others = tuple(name for name in NETWORKS if name != "vrfnet")
     for name in config.competitors:
         check_choice("competitors", name, (*others, "all"))
@@ -177,6 +183,8 @@ def main(config: Config) -> dict[str, Any]:
         "VRF-Net": trained(config.run_dir),
     }
     records, recovered = upsampling.evaluate(source.tests, methods)
+    fitted, more, said = evaluate_fitted(source.tests[: config.fitted_matrices])
+    records, recovered = records + fitted, recovered | more
     apart = {name: upsampling.evaluate(cases, methods, keep=0)[0] for name, cases in source.apart.items()}
     images = phantom_images(source, methods, recovered)
     results = {
@@ -186,6 +194,7 @@ def main(config: Config) -> dict[str, Any]:
         "matrices": records,
         "apart": apart,
         "images": images.records,
+        "fitted": said,
         "calibration": _calibration_time(config, source),
     }
     write_text(config.run_dir / "results.json", json.dumps(results, indent=2) + "\n")

@@ -9,6 +9,7 @@ import numpy as np
 import mpijax as mj
 from experiments.support import vrfnet_paper as paper
 from experiments.support.competitors import learning_curve
+from experiments.support.fitted import with_refusal
 from experiments.support.images import DATA_SNR, REFINEMENT, RELATIVE_LAMBDA, SWEEPS, PhantomImages
 from experiments.support.run import csv_table, environment, markdown_table
 from experiments.support.sources import Source
@@ -84,8 +85,9 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
         f"Median over {n} test matrices ({min(results['rows'].values())} to {max(results['rows'].values())} rows each). "
         "nRMSE is the Frobenius error over all rows, whitened.",
         "",
-        markdown_table([_relative(row, bicubic) for row in table]),
+        markdown_table(with_refusal([_relative(row, bicubic) for row in table], results["fitted"])),
         "",
+        *([results["fitted"], ""] if results["fitted"] else []),
     ]
     if floors:
         lines += [f"Noise floor (a fully measured fine matrix's own noise): nRMSE {np.median(floors):.4f}.", ""]
