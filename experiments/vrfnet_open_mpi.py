@@ -50,7 +50,7 @@ class Config:
         scale: upsampling factor, 2, 4 or 8.
         degradation: box (a large sample), stride, maxavg (the paper's dual pooling) or absmax.
         features, blocks, embed: size of VRF-Net (128, 10, 64 in the paper).
-        steps: training steps of 64 rows.
+        steps: training steps of 64 rows; 0 = without VRF-Net.
         learning_rate, final_learning_rate: decayed exponentially.
         ema_decay: of the running mean of the weights.
         checkpoint_every, validate_every, log_every: in steps.
@@ -161,7 +161,11 @@ def main(config: Config) -> dict[str, Any]:
     else:
         source = open_mpi_source(config.data_root, task, config.snr_threshold, config.seed)
     task = replace(task, sample=source.training.sample, target=source.training.target)
-    result = train(config, task, source)
+    vrfnet, parameters = {}, 0
+    if config.steps:
+        result = train(config, task, source)
+        vrfnet = {"VRF-Net": trained(config.run_dir)}
+        parameters = int(sum(np.size(x) for x in jax.tree.leaves(result.weights.params)))
     trained_after = time.perf_counter()
     write_record(config.run_dir, "vrfnet_open_mpi", config)
 
@@ -180,7 +184,7 @@ def main(config: Config) -> dict[str, Any]:
             progress=config.progress,
             method=None if config.degradation == "box" else config.degradation,
         ),
-        "VRF-Net": trained(config.run_dir),
+        **vrfnet,
     }
     records, recovered = upsampling.evaluate(source.tests, methods)
     fitted, more, said = evaluate_fitted(source.tests[: config.fitted_matrices])
@@ -189,7 +193,7 @@ def main(config: Config) -> dict[str, Any]:
     images = phantom_images(source, methods, recovered)
     results = {
         "scale": config.scale,
-        "parameters": int(sum(np.size(x) for x in jax.tree.leaves(result.weights.params))),
+        "parameters": parameters,
         "rows": {case.name: len(case.coarse) for case in source.tests},
         "matrices": records,
         "apart": apart,

@@ -57,7 +57,8 @@ def write(
     figures = config.run_dir / "figures"
     case = source.tests[0]
     rows_figure(case, spread_rows(case), {n: e[0] for n, e in recovered.items()}, figures / "rows.png")
-    save(plot_learning_curve({"VRF-Net": learning_curve(config.run_dir)}), figures / "learning_curve.png")
+    if config.steps:
+        save(plot_learning_curve({"VRF-Net": learning_curve(config.run_dir)}), figures / "learning_curve.png")
     if images.first:
         images_figure(images, figures / "images.png")
     for name in ("matrices", "images"):
@@ -78,7 +79,9 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
         source.description,
         "",
         f"VRF-Net with {config.features} features, {config.blocks} residual blocks and embedding {config.embed}: "
-        f"{results['parameters']:,} weights, {config.steps:,} steps of 64 rows.",
+        f"{results['parameters']:,} weights, {config.steps:,} steps of 64 rows."
+        if config.steps
+        else "Without VRF-Net.",
         "",
         "## System matrices",
         "",
@@ -125,8 +128,7 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
         "",
         "![rows](figures/rows.png)",
         "",
-        "![learning curve](figures/learning_curve.png)",
-        "",
+        *(["![learning curve](figures/learning_curve.png)", ""] if config.steps else []),
         "## How this was made",
         "",
         f"Training {seconds['training']:.0f} s of {seconds['total']:.0f} s in this run (less where it was continued). "
