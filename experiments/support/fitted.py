@@ -27,6 +27,8 @@ INVERSE_CRIME = (
 def fitted_rows(case: Case) -> np.ndarray:
     """Fine rows of one particle and geometry fitted to all coarse rows of a large sample, ``mpijax.restore(method="fitted")``.
 
+    The particle of a plane is in equilibrium; trying Neel rotation as well would take minutes more.
+
     Raises:
         ValueError: a volume, or a matrix that does not say enough of its scan.
     """
@@ -34,7 +36,16 @@ def fitted_rows(case: Case) -> np.ndarray:
     scale, truth, count = case.task.scale, case.truth, len(case.sigma)
     matrix = truth.with_rows(coarse.reshape(count, -1), truth.grid.coarsen((scale, scale, 1)))
     level = NOISELESS * float(np.abs(coarse).max()) if sigma is None else sigma.reshape(count, -1)[:, 0]
-    found = mj.restore(matrix, "upsample", scale=scale, sampling="box", method="fitted", noise_std=level, trust=False)
+    found = mj.restore(
+        matrix,
+        "upsample",
+        scale=scale,
+        sampling="box",
+        method="fitted",
+        noise_std=level,
+        trust=False,
+        identify="equilibrium",
+    )
     return np.asarray(truth.grid.to_image(found.value.rows())).reshape(case.images.shape)
 
 
