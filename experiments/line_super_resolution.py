@@ -30,8 +30,9 @@ from scipy import stats
 
 from experiments.support import line_truths, transms
 from experiments.support.competitors import check_request, train_networks
+from experiments.support.fitted import FITTED_ROWS as FITTED
+from experiments.support.fitted import fitted_rows
 from experiments.support.run import environment, markdown_table, parse, run_main, write_record
-from experiments.support.transms_report import FITTED_ROWS as FITTED
 from experiments.support.upsampling import Case, Method, evaluate, from_upsampler
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.files import write_text
@@ -145,7 +146,7 @@ def methods_at(config: Config, scale: int) -> dict[str, Method]:
             seed=config.seed,
             progress=config.progress,
         )
-    return methods | {FITTED: transms.fitted_line}
+    return methods | {FITTED: fitted_rows}
 
 
 def at(

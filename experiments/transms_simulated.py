@@ -12,7 +12,7 @@ Expected on two cores: ``quick`` (2x and 4x, small variants) about 20 minutes, T
 ``ablation`` repeats Table II and Fig. 4 at 4x in 17 minutes. ``paper`` is the published recipe (200,000 steps) at 2x, 4x
 and 8x with all networks, for a GPU. Runs resume, and a run directory that holds trained networks is read again:
 ``--run-dir runs/transms_simulated --variants small unaligned untold inconsistent`` adds what shows why the consistent U-Net is
-ahead.
+ahead. ``--networks`` without names compares what needs no training on the same test matrices.
 """
 
 import json
@@ -35,8 +35,9 @@ from experiments.support.competitors import (
     train_networks,
     weights_of,
 )
+from experiments.support.fitted import evaluate_fitted
 from experiments.support.run import parse, run_main, write_record
-from experiments.support.transms_report import FITTED, FITTED_ROWS
+from experiments.support.transms_report import FITTED
 from experiments.support.upsampling import evaluate
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.files import write_text
@@ -67,7 +68,8 @@ class Config:
     Attributes:
         run_dir: where results go; unfinished trainings of the same settings are continued, finished ones read.
         scales: upsampling factors.
-        networks: trained and compared, of srcnn, vdsr, mdsr, smrnet, transms, vrfnet, consistent_unet.
+        networks: trained and compared, of srcnn, vdsr, mdsr, smrnet, transms, vrfnet, consistent_unet; none = what needs no
+            training alone.
         variants: trained as well, of TranSMS rdsr, ctsr, cnn_vit, rd_vit, cnn_ct, without_dc, of the consistent U-Net small
             (about as many weights as the small TranSMS), unaligned, untold, inconsistent.
         recipe: quick (small variants) or published.
@@ -166,13 +168,14 @@ def at_scale(config: Config, scale: int, matrices: transms.Matrices, groups: lis
             (network,), source, scale, runs / name, config.recipe, options={network: options}, **settings
         )
         methods[label] = trained[NETWORKS[network]]
-    if config.slow:
-        methods[FITTED_ROWS] = transms.fitted_line
     cases = transms.simulated_cases(matrices, task, config.snr_db, config.snr_of, config.seed)
     with_images = min(config.image_matrices, len(cases))
     records, recovered = evaluate(cases, methods, keep=with_images)
     for record, group in zip(records, [g for g in groups for _ in methods], strict=True):
         record["group"] = group
+    fitted, more, said = evaluate_fitted(cases if config.slow else [], keep=with_images)
+    recovered |= more
+    records += [record | {"group": group} for record, group in zip(fitted, groups, strict=False)]
     if config.slow:
         random_key = jax.random.split(key)[1]  # as classical_methods draws it
         slow = {"compressed sensing": compressed_sensing(scale, random_key), FITTED: transms.fitted_simulator}
@@ -186,6 +189,7 @@ def at_scale(config: Config, scale: int, matrices: transms.Matrices, groups: lis
     result = {
         "matrices": records,
         "images": images,
+        "fitted": said,
         "parameters": {label: weights_of(read_card(folder)) for label, folder in folders.items()},
     }
     return result, (cases[0], {name: estimates[0] for name, estimates in recovered.items()}, first, curves)

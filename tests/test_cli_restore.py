@@ -57,6 +57,7 @@ def test_denoise_says_what_it_did_and_draws_it(capsys, calibration, tmp_path):
         "left as measured:",
         "not above the noise",
         "times as many averages",
+        "not identified: only a network that is checked",
     ):
         assert words in text
     assert sorted(os.listdir(tmp_path)) == ["denoised-left.tsv", "denoised.mdf", "denoised.png"]

@@ -41,13 +41,13 @@ def phantom_images(
     Args:
         source: test matrices and scans.
         methods: recover the matrix of a measured scan.
-        recovered: images of the test matrices that simulated scans belong to.
+        recovered: images of the test matrices that simulated scans belong to; a method may have those of the first ones alone.
     """
     result = PhantomImages()
     for i, scan in enumerate(source.scans):
         if isinstance(scan, SimulatedScan):
             case = source.tests[i]
-            images, phantom = _simulated(case, scan, {name: estimates[i] for name, estimates in recovered.items()})
+            images, phantom = _simulated(case, scan, {n: rows[i] for n, rows in recovered.items() if i < len(rows)})
         else:
             case = scan.case
             images, phantom = _measured(scan, methods), None

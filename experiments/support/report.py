@@ -9,6 +9,7 @@ import numpy as np
 import mpijax as mj
 from experiments.support import vrfnet_paper as paper
 from experiments.support.competitors import learning_curve
+from experiments.support.fitted import with_refusal
 from experiments.support.images import DATA_SNR, REFINEMENT, RELATIVE_LAMBDA, SWEEPS, PhantomImages
 from experiments.support.run import csv_table, environment, markdown_table
 from experiments.support.sources import Source
@@ -56,7 +57,8 @@ def write(
     figures = config.run_dir / "figures"
     case = source.tests[0]
     rows_figure(case, spread_rows(case), {n: e[0] for n, e in recovered.items()}, figures / "rows.png")
-    save(plot_learning_curve({"VRF-Net": learning_curve(config.run_dir)}), figures / "learning_curve.png")
+    if config.steps:
+        save(plot_learning_curve({"VRF-Net": learning_curve(config.run_dir)}), figures / "learning_curve.png")
     if images.first:
         images_figure(images, figures / "images.png")
     for name in ("matrices", "images"):
@@ -77,15 +79,18 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
         source.description,
         "",
         f"VRF-Net with {config.features} features, {config.blocks} residual blocks and embedding {config.embed}: "
-        f"{results['parameters']:,} weights, {config.steps:,} steps of 64 rows.",
+        f"{results['parameters']:,} weights, {config.steps:,} steps of 64 rows."
+        if config.steps
+        else "Without VRF-Net.",
         "",
         "## System matrices",
         "",
         f"Median over {n} test matrices ({min(results['rows'].values())} to {max(results['rows'].values())} rows each). "
         "nRMSE is the Frobenius error over all rows, whitened.",
         "",
-        markdown_table([_relative(row, bicubic) for row in table]),
+        markdown_table(with_refusal([_relative(row, bicubic) for row in table], results["fitted"])),
         "",
+        *([results["fitted"], ""] if results["fitted"] else []),
     ]
     if floors:
         lines += [f"Noise floor (a fully measured fine matrix's own noise): nRMSE {np.median(floors):.4f}.", ""]
@@ -123,8 +128,7 @@ def _text(config: Any, source: Source, results: Mapping[str, Any], seconds: Mapp
         "",
         "![rows](figures/rows.png)",
         "",
-        "![learning curve](figures/learning_curve.png)",
-        "",
+        *(["![learning curve](figures/learning_curve.png)", ""] if config.steps else []),
         "## How this was made",
         "",
         f"Training {seconds['training']:.0f} s of {seconds['total']:.0f} s in this run (less where it was continued). "

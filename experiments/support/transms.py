@@ -13,7 +13,7 @@ from experiments.support.images import scaled_psnr
 from experiments.support.upsampling import Case, evaluate, stacked
 from mpijax.datasets import CoarseMeasurement, fine_sigma
 from mpijax.datasets.phantoms.volumes import box_shares
-from mpijax.identification import fitted_matrix, fitted_rows
+from mpijax.identification import fitted_matrix
 from mpijax.physics import complex_normal
 
 REFINEMENT = 3
@@ -26,9 +26,6 @@ SWEEPS = 10
 RELATIVE_LAMBDA = 1e-3
 PENALTY = 1e-3
 """Weight of L1 and TV over the weight at which the true matrix' image vanishes; 0.95 of it L1 and 0.05 TV, as in the paper."""
-
-NOISELESS = 1e-5
-"""Noise over the largest entry that a fit is told where there is none."""
 
 CONCENTRATION = 50.0
 """[mmol(Fe)/L]"""
@@ -162,17 +159,6 @@ def fitted_simulator(case: Case) -> np.ndarray:
         truth.with_rows(coarse.reshape(len(coarse), -1), truth.grid.coarsen((scale, scale, 1))), scale
     )
     return np.asarray(fitted.grid.to_image(fitted.rows()))[:, 0]
-
-
-def fitted_line(case: Case) -> np.ndarray:
-    """Fine rows of a line fitted to all coarse rows, told geometry and noise (:func:`mpijax.identification.fitted_rows`)."""
-    coarse, sigma = case.sampled("box")
-    scale, truth = case.task.scale, case.truth
-    matrix = truth.with_rows(coarse.reshape(len(coarse), -1), truth.grid.coarsen((scale, scale, 1)))
-    level = (
-        NOISELESS * float(np.abs(coarse).max()) if sigma is None else np.asarray(sigma).reshape(matrix.values.shape[:2])
-    )
-    return np.asarray(truth.grid.to_image(fitted_rows(matrix, scale, sigma=level).system_matrix.rows()))[:, 0]
 
 
 def interpolation(matrices: Matrices) -> dict[str, dict[str, float]]:

@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 
 import mpijax as mj
 from experiments.support import transms_paper as paper
+from experiments.support.fitted import with_refusal
 from experiments.support.report import extent_of
 from experiments.support.run import csv_table, environment, markdown_table
 from experiments.support.transms import DATA_SNR_DB, PENALTY, REFINEMENT, RELATIVE_LAMBDA, SWEEPS
@@ -18,7 +19,6 @@ from mpijax.metrics import best_scale
 from mpijax.viz import plot_learning_curve, plot_reconstructions, plot_rows, save
 
 FITTED = "fitted simulator (inverse crime)"
-FITTED_ROWS = "fitted rows"
 HIDDEN = ("consistent-bicubic", "strided bicubic", FITTED)
 """Methods that the figures leave out, for room."""
 
@@ -73,7 +73,7 @@ def methods_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
 def _matrix_tables(
     scales: Mapping[int, Any], interpolation: Mapping[str, Mapping[str, float]], config: Any
 ) -> list[str]:
-    rows = []
+    rows, said = [], next(iter(scales.values()))["fitted"]
     for name in methods_of(r for result in scales.values() for r in result["matrices"]):
         row: dict[str, Any] = {"method": name}
         for scale, result in scales.items():
@@ -81,11 +81,13 @@ def _matrix_tables(
             printed = paper.SIMULATED.get(name)
             row[f"{scale}x, paper"] = "-" if printed is None else printed[1][paper.COLUMN[scale]]
         rows.append(row)
+    rows = with_refusal(rows, said)
     text = ["nRMSE [%], Table III of the paper beside ours.", "", markdown_table(rows), ""]
     text += ["Interpolation without noise:", "", markdown_table(_clean(interpolation)), ""]
     if config.slow:
         text += [
-            "Fitted rows are told the geometry of the scan, the noise and all rows of the matrix; networks one row and its noise. "
+            said,
+            "",
             f"Compressed sensing and the fitted simulator are run on the {config.image_matrices} matrices of the images only. The "
             "latter knows the physics that made the data: a bound, not a competitor.",
             "",
@@ -107,7 +109,7 @@ def _matrix_tables(
         {"network": name} | {f"{scale}x": f"{result['parameters'][name]:,}" for scale, result in scales.items()}
         for name in names
     ]
-    return [*text, "Weights:", "", markdown_table(counts), ""]
+    return [*text, "Weights:", "", markdown_table(counts), ""] if counts else text
 
 
 def _clean(interpolation: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:

@@ -129,7 +129,7 @@ def restore(
             together = chosen.whole(system_matrix, task, level * unit, dynamics=dynamics or "auto", progress=tell)
         evidence, said = job.together(together, unit), together.details
     else:
-        if dynamics is not None and tried.any() and (isinstance(identify, str) or (chosen.trained and trust)):
+        if dynamics is not None and tried.any():
             job, found, said = _identified(job, system_matrix, images, _cautious(noise, unit), dynamics)
         evidence = job.run(images, noise.sigma, tried)
     error, spread = np.full((2, len(unit)), np.nan)
@@ -307,14 +307,15 @@ def _known(
     positions = finite.all(axis=0)
     where = ""
     if not positions.all():
-        broken = np.flatnonzero(~finite.reshape(len(images) // slices, -1).all(axis=1))
-        which = "all rows" if len(broken) == len(images) // slices else row_names(matrix, broken)
+        rows = finite.reshape(len(images) // slices, -1)
+        broken, voxels = np.flatnonzero(~rows.all(axis=1)), np.flatnonzero(~rows.all(axis=0))
+        which = "all rows" if len(broken) == len(rows) else row_names(matrix, broken)
         where = (
-            f"{np.count_nonzero(~finite)} entries of the system matrix at {np.count_nonzero(~positions)} positions are NaN or "
-            f"infinite, in {which}"
+            f"{np.count_nonzero(~finite)} entries of the system matrix at {len(voxels)} positions are NaN or infinite, in {which}; "
+            f"the first is voxel {voxels[0]}, counted from 0, x fastest"
         )
     if where and not task.has_gaps:
-        raise ValueError(f"{where}; leave rows out, or fill positions: the task 'inpaint' fills them.")
+        raise ValueError(f"{where}. Leave rows out, or fill positions with the task 'inpaint' (--task inpaint).")
     known = task.known(images, positions, matrix.grid.shape[::-1])
     lost = np.count_nonzero(~known)
     if lost > known.size // 2:

@@ -9,6 +9,7 @@ import pytest
 
 import mpijax as mj
 from experiments import vrfnet_open_mpi
+from experiments.support import fitted
 from experiments.support.run import parse
 
 BINS = np.arange(4000, 4000 + 12 * 7, 7)
@@ -66,7 +67,7 @@ def data_root(tmp_path_factory):
 def test_trains_tests_and_reconstructs_from_files(data_root, tmp_path, capsys):
     config = replace(
         vrfnet_open_mpi.PRESETS["smoke"], data_root=data_root, run_dir=tmp_path / "run", steps=6, features=4, embed=8,
-        checkpoint_every=3, validate_every=3, log_every=3, progress=False,
+        checkpoint_every=3, validate_every=3, log_every=3, fitted_matrices=0, progress=False,
     )  # fmt: skip
     results = vrfnet_open_mpi.main(config)
     # 10 of 12 frequencies x 3 channels pass the SNR threshold in each calibration
@@ -84,6 +85,19 @@ def test_trains_tests_and_reconstructs_from_files(data_root, tmp_path, capsys):
     assert "| bicubic | 47.19 | 19.5 | 0.5 to 6.5 |" in text  # Table 4 of the paper, and what its error implies
     data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
     assert data["source"] == "open_mpi" and data["pairs"]["target"] == "noisy"
+
+
+def test_without_training_and_where_no_fit_is_possible(data_root, tmp_path, monkeypatch):
+    def refuse(case):
+        raise ValueError(f"{case.name} is no plane.")
+
+    monkeypatch.setattr(fitted, "fitted_rows", refuse)
+    config = replace(vrfnet_open_mpi.PRESETS["smoke"], data_root=data_root, run_dir=tmp_path / "run", steps=0)
+    results = vrfnet_open_mpi.main(config)
+    assert {"VRF-Net", fitted.FITTED_ROWS}.isdisjoint(r["method"] for r in results["matrices"])
+    text = (tmp_path / "run" / "report.md").read_text()
+    assert "Without VRF-Net." in text and "learning_curve" not in text
+    assert "| fitted rows, not possible: calibration 3 is no plane. | - | - |" in text
 
 
 def test_an_incomplete_copy_says_what_is_missing(data_root, tmp_path):

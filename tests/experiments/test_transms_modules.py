@@ -7,9 +7,11 @@ import jax
 import numpy as np
 import pytest
 
+import mpijax as mj
 from experiments import transms_inhouse_like, transms_open_mpi, transms_simulated
 from experiments.support import transms, transms_paper, transms_report
-from experiments.support.upsampling import evaluate, from_upsampler, stacked
+from experiments.support.fitted import FITTED_ROWS, INVERSE_CRIME, evaluate_fitted
+from experiments.support.upsampling import Case, evaluate, from_upsampler, stacked
 from mpijax.datasets import CoarseMeasurement, FieldFreeLineSet
 from mpijax.restoration import load_upsampler
 
@@ -34,6 +36,10 @@ def test_simulated_trains_compares_reconstructs_and_reports(tmp_path):
     for name in ("rows_4x", "images_4x", "learning_4x"):
         assert (tmp_path / "run" / "figures" / f"{name}.png").stat().st_size > 10_000
     assert json.loads((tmp_path / "run" / "results.json").read_text())["groups"] == results["groups"]
+    scales = {4: result | {"parameters": {}, "fitted": "not possible: a volume"}}
+    lines = transms_report._matrix_tables(scales, results["interpolation"], replace(config, networks=()))
+    text = "\n".join(lines)
+    assert "| fitted rows, not possible: a volume | - | - |" in text and "Weights" not in text
 
 
 def test_noise_of_30_db_adds_the_same_to_bicubic_at_every_scale():
@@ -70,8 +76,26 @@ def test_the_fitted_simulator_bounds_everything():
     case = transms.simulated_cases(matrices, CoarseMeasurement(4, sample="large"), 30.0, "coarse", 0)[0]
     bicubic = from_upsampler(load_upsampler("bicubic", 4))
     records, _ = evaluate([case], {"fitted": transms.fitted_simulator, "bicubic": bicubic})
-    errors = {r["method"]: r["nrmse"] for r in records}
+    rows, recovered, said = evaluate_fitted([case])
+    errors = {r["method"]: r["nrmse"] for r in records + rows}
     assert errors["fitted"] < 0.01 < 0.1 < errors["bicubic"]
+    assert errors[FITTED_ROWS] < 0.01 and recovered[FITTED_ROWS][0].shape == case.images.shape
+    assert "networks" in said and INVERSE_CRIME in said
+
+
+def test_where_rows_cannot_be_fitted_it_is_said_why():
+    scanner, sequence = mj.Scanner.create((-1.0, -1.0, 2.0)), mj.LissajousSequence.create((12e-3, 12e-3, 0.0))
+
+    def case(shape, **changes):
+        grid, bins = mj.Grid.create(shape, (0.02, 0.02, 0.02)), np.arange(6, 24, 3)
+        matrix = mj.simulate_system_matrix(scanner, sequence, mj.Particle.create(20e-9), grid, bins)
+        task, sigma = CoarseMeasurement(2), np.full(len(matrix.rows()), 1e-12, np.float32)
+        return Case("a", replace(matrix, **changes), sigma, task, jax.random.key(0))
+
+    for unfit, why in ((case((8, 8, 2)), "planes"), (case((8, 8, 1), scanner=None), "gradient")):
+        records, recovered, said = evaluate_fitted([unfit])
+        assert not records and not recovered and said.startswith("not possible: ") and why in said
+    assert evaluate_fitted([]) == ([], {}, "")
 
 
 def test_order_names_what_does_not_follow():

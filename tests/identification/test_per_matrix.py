@@ -169,6 +169,12 @@ def test_a_file_without_facts_is_named():
         facts_of(replace(matrix, sequence=None))
     with pytest.raises(MissingFactsError, match="gradient"):
         facts_of(replace(matrix, scanner=None))
+    two = replace(matrix, values=np.asarray(matrix.values)[:2], row_mask=None)
+    with pytest.raises(
+        MissingFactsError, match=r"2 channels, three coils .* the field /acquisition/receiver/_channels"
+    ):
+        facts_of(two)
+    facts_of(replace(two, channel_numbers=(0, 1)))
 
 
 def test_restore_takes_the_fitted_rows_and_a_fit_refuses_them():

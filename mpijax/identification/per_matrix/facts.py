@@ -127,7 +127,14 @@ def facts_of(
     try:
         coil = coils_of(matrix, matrix.scanner)[channel]
     except ValueError:
-        raise MissingFactsError(["which receive coil each channel is"]) from None
+        coils = matrix.scanner.receive_coils
+        count = "three coils along x, y and z" if coils is None else f"{len(coils)} coils"
+        raise MissingFactsError(
+            [
+                f"which receive coil each channel is ({matrix.n_channels} channels, {count}; write the number of each, from 0, "
+                "into the field /acquisition/receiver/_channels of the file, or give SystemMatrix.create its channels)"
+            ]
+        ) from None
     bins = np.asarray(matrix.frequency_indices)[position]
     return told(matrix.scanner, matrix.sequence, matrix.grid, sample), coil, bins
 
