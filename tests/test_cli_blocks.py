@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,58 @@ def test_a_relative_penalty_is_that_of_all_blocks(capsys, files, tmp_path):
     assert found.parameters["l1"] == pytest.approx(expected.parameters["l1"], rel=1e-5)
     assert found.parameters["relative"] == 1 and found.parameters["regularization"] == 1e-3
     assert np.abs(found.images[-1]).max() <= 1e-3 * np.abs(expected.images[0]).max()  # not relative to itself
+
+
+def with_zeros(files, folder, *places):
+    """The measurement with zeros at (frames, channels), and no background to subtract from them."""
+    made = folder / "zeros.mdf"
+    shutil.copy(files / "m.mdf", made)
+    with h5py.File(made, "a") as file:
+        data = file["/measurement/data"]
+        held = data[...] * np.r_[10.0 ** np.arange(FRAMES), np.ones(4)][:, None, None, None]
+        for frames, channels in places:
+            held[frames, :, channels] = 0
+        data[...] = held
+    return ["reconstruct", files / "sm.mdf", made, "--average-frames", "1", "--background", "none"]
+
+
+@pytest.mark.parametrize(
+    "solver, frames",
+    [
+        (["kaczmarz", "--sweeps", "3"], slice(0, 4)),
+        (["tikhonov"], slice(4, 6)),
+        (["admm", "--iterations", "20"], slice(0, 4)),
+    ],
+)
+def test_blocks_of_zeros_are_images_of_zeros(capsys, files, tmp_path, solver, frames):
+    words = with_zeros(files, tmp_path, (frames, slice(None)))
+    for out, block in (("blocks.mdf", "2"), ("whole.mdf", "7")):
+        status, text = run(capsys, *words, "-o", tmp_path / out, "--block", block, *solver)
+        assert status == 0 and "left out" not in text, text
+    found, expected = images(tmp_path / "blocks.mdf"), images(tmp_path / "whole.mdf")
+    assert not found[frames].any() and all(image.any() for image in np.delete(found, np.r_[frames], axis=0))
+    np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
+
+
+def test_a_channel_that_is_silent_in_one_block_is_used_in_all(capsys, files, tmp_path):
+    words = with_zeros(files, tmp_path, (slice(0, 2), 1), (slice(4, 6), 0))
+    for out, block in (("blocks.mdf", "2"), ("whole.mdf", "7")):
+        status, text = run(capsys, *words, "-o", tmp_path / out, "--block", block, "--sweeps", "3")
+        assert status == 0 and "left out" not in text, text
+    assert_close(images(tmp_path / "blocks.mdf"), images(tmp_path / "whole.mdf"))
+
+
+def test_a_channel_that_is_silent_in_all_blocks_is_left_out_once(capsys, files, tmp_path):
+    words = with_zeros(files, tmp_path, (slice(None), 1))
+    status, text = run(capsys, *words, "-o", tmp_path / "a.mdf", "--block", "2")
+    assert status == 0 and text.count("channel 1 of the measurement is zero in every row and is left out") == 1, text
+
+
+def test_a_scan_of_zeros_is_refused(capsys, files, tmp_path):
+    words = with_zeros(files, tmp_path, (slice(None), slice(None)))
+    status, text = run(capsys, *words, "-o", tmp_path / "a.mdf", "--block", "2")
+    assert status == 2 and "rows of the measurement are zero; nothing can be reconstructed" in text, text
+    assert os.listdir(tmp_path) == ["zeros.mdf"]
 
 
 def stop_after(monkeypatch, blocks, error):

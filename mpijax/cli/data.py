@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,8 @@ class Inputs:
     said: tuple[str, ...]
     origin: dict[str, Any]
     check: bool
+    heard: mj.Measurement | None
+    """One frame that is zero where all blocks are; None of one block."""
 
     def problem(self, rows: RowOptions, data: DataOptions, measurement: mj.Measurement | None = None) -> Problem:
         """The equations of one patch, or of all patches together, of a block; None = of the first one."""
@@ -154,6 +156,7 @@ class Inputs:
             "row_weights": None if rows.weights == "none" else rows.weights,
             "drift_components": data.drift_components,
             "check": self.check,
+            "scan": self.heard,
         }
         measurement = self.measurement if measurement is None else measurement
         if len(self.matrices) == 1:
@@ -271,12 +274,12 @@ def read_inputs(
             check=not data.force,
         )
 
-    measured = read(0)
+    measured, blocks = read(0), max(1, -(-images // block))
     return Inputs(
         [m for m in matrices if isinstance(m, mj.SystemMatrix)],
         measured,
         read,
-        max(1, -(-images // block)),
+        blocks,
         block,
         tuple(_title(chosen[i * average : (i + 1) * average]) for i in range(images)),
         float(selection.snr_threshold or 0.0),
@@ -301,7 +304,16 @@ def read_inputs(
             "measurementUuid": scan.uuid,
         },
         not data.force,
+        None if blocks == 1 else _heard(measured, map(read, range(1, blocks))),
     )
+
+
+def _heard(first: mj.Measurement, further: Iterator[mj.Measurement]) -> mj.Measurement:
+    """One frame of ones where any block is not zero; blocks are read until every channel of every period has been heard."""
+    heard = np.any(first.values, axis=0)
+    while not heard.any(axis=-1).all() and (block := next(further, None)) is not None:
+        heard |= np.any(block.values, axis=0)
+    return replace(first, values=heard[None].astype(np.complex64))
 
 
 def _periods(scan: mj.io.MDFInfo, patches: int, period: int | None) -> tuple[Any, int]:

@@ -1,7 +1,8 @@
-"""Data parallelism: the rows of a batch are shared out over devices, everything else lies whole on each of them."""
+"""Arrays over devices: one axis is shared out, as the rows of a batch, and everything else lies whole on each of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import jax
@@ -48,16 +49,36 @@ def each_device(function: Callable[..., Any], rows: NamedSharding, arguments: An
 
 
 def share_out(array: Any, rows: NamedSharding) -> jax.Array:
-    """An array over devices, filled up with zero rows to a multiple of their number.
+    """An array over devices, filled up with zeros to a multiple of their number.
+
+    Every device gets its share and no more from an array of the host, of which no copy is made.
 
     Args:
-        array: Any number of rows.
-        rows: How the leading axis is split.
+        array: Of any length.
+        rows: Which one axis is split, and how.
     """
-    axes = rows.spec[0] if isinstance(rows.spec[0], tuple) else (rows.spec[0],)
-    missing = -len(array) % int(np.prod([rows.mesh.shape[axis] for axis in axes]))
-    zeros = np.zeros((missing, *np.shape(array)[1:]), array.dtype)
-    return jax.device_put(np.concatenate([np.asarray(array), zeros]) if missing else array, rows)
+    missing = lacking(array.shape, rows)
+    if isinstance(array, jax.Array) and not any(missing):
+        return jax.device_put(array, rows)
+    host, dtype = np.asarray(array), jax.dtypes.canonicalize_dtype(array.dtype)
+    shape = tuple(np.add(host.shape, missing).tolist())
+
+    def share(index: Any) -> np.ndarray:
+        given = host[index]
+        widths = [
+            (0, len(range(*part.indices(size))) - length)
+            for part, size, length in zip(index, shape, given.shape, strict=True)
+        ]
+        return np.pad(given.astype(dtype, copy=False), widths)
+
+    return jax.make_array_from_callback(shape, rows, share)
+
+
+def lacking(shape: tuple[int, ...], rows: NamedSharding) -> list[int]:
+    """How many entries every axis of an array lacks to a multiple of the devices that it is split over."""
+    names = [axis if isinstance(axis, tuple) else (axis,) for axis in (*rows.spec, *[None] * len(shape))]
+    counts = [prod(rows.mesh.shape[name] for name in several if name is not None) for several in names]
+    return [-size % count for size, count in zip(shape, counts, strict=False)]
 
 
 def share_rows(batches: jax.tree_util.Partial, rows: NamedSharding) -> jax.tree_util.Partial:

@@ -117,7 +117,9 @@ def contrast_problem(
     first = parts[0]
     joint = replace(
         first,
-        matrix=jnp.concatenate([rows.matrix for rows in parts], axis=1),
+        matrix=(np if all(isinstance(rows.matrix, np.ndarray) for rows in parts) else jnp).concatenate(
+            [rows.matrix for rows in parts], axis=1
+        ),
         relative_std=first.relative_std if first.noise_std is None else first.noise_std,
         place=place,
         asked=len(common),

@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -50,6 +51,7 @@ class Rows:
         period: int | None,
         drift: bool,
         check: bool,
+        scan: Measurement | None = None,
     ) -> "Rows":
         """Subtract the background and take the rows of matching sides; see :meth:`Problem.create`."""
         if empty is not None:
@@ -62,7 +64,7 @@ class Rows:
         index = matrix.row_index()
         if not len(index.channel):
             raise ValueError("the matrix keeps no rows; select fewer restrictions.")
-        rows, data = jnp.asarray(native(matrix.rows())), jnp.asarray(native(measurement.rows(index, period)))
+        rows, data = _in_working_precision(matrix.rows()), jnp.asarray(native(measurement.rows(index, period)))
         check_finite("the system matrix", rows)
         check_data(data, len(rows))
         held = measurement.holds(index)
@@ -95,7 +97,8 @@ class Rows:
             len(rows),
         )
         taken = taken.keep(np.flatnonzero(held))
-        return taken.keep(_rows_of_silent_channels_left_out(taken.matrix, taken.data, index.channel[held]))
+        heard = taken.data if scan is None else scan.rows(index, period)[:, held]
+        return taken.keep(_rows_of_silent_channels_left_out(taken.matrix, heard, index.channel[held]))
 
     def keep(self, rows: np.ndarray) -> "Rows":
         """Some of the rows, by their positions."""
@@ -119,6 +122,13 @@ class Rows:
                 "row_weights = 'whitening' needs background frames in the matrix or in the measurement; there are none."
             )
         return whitening_weights(self.relative_std)
+
+
+def _in_working_precision(matrix: Matrix) -> Matrix:
+    """In the precision that jax works in; on the host if it lies there, because it can be larger than one device."""
+    if not isinstance(matrix, np.ndarray):
+        return jnp.asarray(matrix)
+    return native(matrix).astype(jax.dtypes.canonicalize_dtype(matrix.dtype), copy=False)
 
 
 def row_labels(matrix: SystemMatrix) -> np.ndarray:

@@ -74,6 +74,7 @@ def patch_problem(
     row_weights: str | Vector | None = None,
     drift_components: int = 0,
     check: bool = True,
+    scan: Measurement | None = None,
 ) -> Problem:
     """The joint least-squares problem of all patches: their rows below each other, their voxels on one lattice.
 
@@ -86,8 +87,8 @@ def patch_problem(
         positions: where the field-free point of every patch lies relative to where it lay when the one matrix was measured
             [m], (p, 3). The fields are taken to be the same around every position.
         periods: which period of a frame belongs to each patch; None = by the patches' numbers, else 0, 1, .., p - 1.
-        empty, row_weights, drift_components, check: see :meth:`Problem.create`; weights as an array cover the rows of all patches,
-            (m_1 + m_2 + .., ).
+        empty, row_weights, drift_components, check, scan: see :meth:`Problem.create`; weights as an array cover the rows of all
+            patches, (m_1 + m_2 + .., ).
 
     Returns:
         Problem on the union of the grids.
@@ -127,7 +128,7 @@ def patch_problem(
     grid, columns = _union([patch.grid for patch in patches])
     drift = drift_components > 0
     found = [
-        Rows.take(patch, measurement, empty=empty, period=period, drift=drift, check=check)
+        Rows.take(patch, measurement, empty=empty, period=period, drift=drift, check=check, scan=scan)
         for patch, period in zip(patches, chosen, strict=True)
     ]
     units = [float(patch.sample_unit) for patch in patches]
@@ -138,7 +139,7 @@ def patch_problem(
         joint[stop - len(rows.matrix) : stop, place] = np.asarray(rows.matrix) * (units[0] / own)
     noise = _joined([rows.noise_std for rows in found])
     stacked = Rows(
-        jnp.asarray(joint),
+        joint,
         jnp.concatenate([rows.data for rows in found], axis=1),
         noise,
         _joined([rows.relative_std for rows in found]) if all(p.noise_std is not None for p in patches) else noise,

@@ -6,7 +6,7 @@ import jax
 
 from mpijax.core.solution import Solution
 from mpijax.core.typing import Vector
-from mpijax.reconstruction.prepared import Sharding, frame_sharding, solve
+from mpijax.reconstruction.prepared import Sharding, data_sharding, solve
 from mpijax.reconstruction.problem import Problem
 from mpijax.reconstruction.solvers.registry import resolve
 from mpijax.reconstruction.solvers.settings import SolverChoice
@@ -48,7 +48,7 @@ def reconstruct(
         TypeError: an option that the solver does not have, no sharding.
     """
     solver = resolve(solver, options)
-    sharding = frame_sharding(sharding, solver)
+    sharding = data_sharding(sharding, solver)
     problem = Problem.create(
         system_matrix,
         measurement,

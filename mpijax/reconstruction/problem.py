@@ -54,6 +54,7 @@ class Problem:
         period: int | None = None,
         drift_components: int = 0,
         check: bool = True,
+        scan: Measurement | None = None,
     ) -> "Problem":
         """Check that a matrix and a measurement belong together and take the matrix's rows from both.
 
@@ -71,6 +72,8 @@ class Problem:
             drift_components: fit so many principal components of the background frames (the empty scan's, or else the
                 measurement's) beside the image. Their mean is subtracted where it has not been.
             check: refuse fields and receivers that differ; False takes both as they are, and records it.
+            scan: whose zeros say which channels of the measurement are left out, where that is a part of a longer scan: all of it,
+                background subtracted alike. Then every part has the same rows, and may be zero. None = the measurement itself.
 
         Raises:
             ValueError: matrix and data of different fields, sampling, frequencies, channels, angles, patches or
@@ -86,7 +89,7 @@ class Problem:
                 comparison, differing=(*comparison.differing, *(f"empty scan: {text}" for text in found))
             )
         drift = drift_components > 0
-        rows = Rows.take(matrix, measurement, empty=empty, period=period, drift=drift, check=check)
+        rows = Rows.take(matrix, measurement, empty=empty, period=period, drift=drift, check=check, scan=scan)
         return Problem.of(rows, matrix.grid, (matrix.sample_unit,), row_weights, drift_components, (comparison,))
 
     @staticmethod

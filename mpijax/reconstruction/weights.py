@@ -10,6 +10,9 @@ from mpijax.core.typing import Array, Float, Inexact, Shaped
 from mpijax.reconstruction.inputs import check_matrix, check_row_weights
 from mpijax.reconstruction.scaling import Scaled, normalize, number, scaled_rows, shift
 
+MOST_BYTES = 2**28
+"""Of a matrix on the host that are brought to the device at a time: it can be larger than the device."""
+
 
 def relative_lambda(
     matrix: Inexact[Array, "m n"], value: ArrayLike, row_weights: Shaped[Array, "..."] | None = None
@@ -81,7 +84,13 @@ def row_norm_weights(matrix: Inexact[Array, "m n"]) -> Float[jax.Array, " m"]:
     Raises:
         ValueError: a matrix of wrong shape.
     """
-    rows = normalize(jnp.asarray(check_matrix(matrix)), axis=1)
+    matrix = check_matrix(matrix)
+    parts = np.array_split(matrix, -(-matrix.nbytes // MOST_BYTES)) if isinstance(matrix, np.ndarray) else [matrix]
+    return jnp.concatenate([_row_norm_weights(jnp.asarray(part)) for part in parts])
+
+
+def _row_norm_weights(matrix):
+    rows = normalize(matrix, axis=1)
     energies = row_energies(rows.value)
     used = energies > 0
     return shift(jnp.where(used, 1 / jnp.sqrt(jnp.where(used, energies, 1)), 0), -rows.exponent[:, 0])

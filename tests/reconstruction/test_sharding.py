@@ -1,9 +1,9 @@
-"""Frames shared out over devices: four devices make the images that one makes. They need a process of their own."""
+"""Frames, or rows, shared out over devices: four devices make the images that one makes. They need a process of their own."""
 
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -12,7 +12,6 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 import mpijax as mj
-from mpijax.core.sharding import row_sharding
 from mpijax.reconstruction import PreparedSolver, Problem, reconstruct, solve
 
 ROOT = Path(__file__).parents[2]
@@ -70,17 +69,83 @@ np.testing.assert_allclose(own.value, reconstruct(matrix, data).value, rtol=1e-4
 """
 
 
-def test_four_devices_make_the_images_of_one():
+ROW_CASES = {
+    "tikhonov": {},
+    "tikhonov of complex images": {"constraint": None, "row_weights": "row_norm"},
+    "tikhonov beside a drift": {"drift_components": 2, "row_weights": "whitening"},
+    "admm": {"iterations": 40, "row_weights": "row_norm"},
+}
+
+
+def uneven():
+    """114 rows, which four devices do not share evenly, on the host."""
+    matrix, data = setting()
+    matrix = replace(matrix, values=np.asarray(matrix.values))
+    return matrix.select(max_frequency=float(np.asarray(matrix.frequencies)[-2])), data
+
+
+ROW_SCRIPT = """
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from mpijax.reconstruction import PreparedSolver, Problem, reconstruct
+from mpijax.reconstruction.solvers.tikhonov import minimizer as tikhonov
+from tests.reconstruction.test_sharding import ROW_CASES, uneven
+
+matrix, data = uneven()
+problem = Problem.create(matrix, data, row_weights="row_norm")
+assert isinstance(problem.matrix, np.ndarray) and problem.matrix.shape == (114, 30)
+explicit = NamedSharding(jax.make_mesh((4,), ("own",)), PartitionSpec(None, "own"))
+prepared = PreparedSolver.create(problem, "tikhonov", sharding=explicit)
+sizes = {shard.data.shape for array in jax.live_arrays() for shard in array.addressable_shards}
+assert (29, 30) in sizes and (2, 29, 30) in sizes and max(map(np.prod, sizes)) == 2 * 29 * 30, sizes
+_, factors = prepared.prepared
+assert [shard.data.shape for shard in factors.stacked.addressable_shards] == [(2, 29, 30)] * 4
+frames = jax.device_put(np.ones((2, 116), np.complex64), prepared.sharding)
+solving = tikhonov._solve.lower(factors, frames, 1e-6, 100).compile().as_text()
+gathered = [line for line in solving.splitlines() if "all-gather(" in line]
+assert "all-reduce(" in solving and not any("30]" in line.split("all-gather(")[0] for line in gathered), gathered
+_, factors = PreparedSolver.create(problem, "admm", sharding=explicit).prepared
+assert [shard.data.shape for shard in factors.parts.addressable_shards] == [(58, 30)] * 4
+np.testing.assert_array_equal(prepared(problem).value, prepared(Problem.create(matrix, data, row_weights="row_norm")).value)
+print("shared out")
+for name, options in ROW_CASES.items():
+    one = reconstruct(matrix, data, solver=name.split()[0], **options)
+    several = reconstruct(matrix, data, solver=name.split()[0], sharding="rows", **options)
+    scale = np.maximum(np.abs(one.value).max(axis=(1, 2, 3), keepdims=True), 1e-20)
+    np.testing.assert_allclose(several.value / scale, one.value / scale, atol=1e-5, err_msg=name)
+    for key, said in one.stats.items():
+        if hasattr(said, "shape"):
+            np.testing.assert_allclose(several.stats[key], said, rtol=1e-3, atol=1e-4, err_msg=f"{name}: {key}")
+    print("equal:", name)
+try:
+    reconstruct(matrix, data, solver="tikhonov", method="dual", sharding="rows")
+except ValueError as error:
+    print("refused:", error)
+"""
+
+
+def on_four_devices(script):
     environment = os.environ | {
         "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
     }
     made = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280
+        [sys.executable, "-c", script], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     assert made.returncode == 0, made.stderr[-3000:]
-    assert made.stdout.count("equal:") == len(CASES)
+    return made.stdout
+
+
+def test_four_devices_make_the_images_of_one():
+    assert on_four_devices(SCRIPT).count("equal:") == len(CASES)
+
+
+def test_four_devices_hold_a_quarter_of_the_rows_each():
+    said = on_four_devices(ROW_SCRIPT)
+    assert "shared out" in said and said.count("equal:") == len(ROW_CASES)
+    assert "method = 'dual' needs products of all rows" in said
 
 
 @dataclass(frozen=True)
@@ -101,13 +166,39 @@ def test_solvers_of_all_frames_together_are_refused(solver):
         reconstruct(matrix, data, solver=solver, sharding="all")
 
 
-@pytest.mark.parametrize("spec", [(), (None, "data")])
-def test_only_frames_are_split(spec):
+def test_solvers_that_go_row_by_row_are_refused():
     matrix, data = setting()
-    sharding = NamedSharding(row_sharding().mesh, PartitionSpec(*spec))
-    with pytest.raises(ValueError, match="splits the leading axis, the frames, and no other"):
+    for solver in ("kaczmarz", Together()):
+        with pytest.raises(ValueError, match=r"row_sums = True.*choose Tikhonov or Admm, or share out the frames"):
+            reconstruct(matrix, data, solver=solver, sharding="rows")
+
+
+def test_one_device_holds_all_rows():
+    matrix, data = uneven()
+    expected = reconstruct(matrix, data, solver="tikhonov").value
+    found = reconstruct(matrix, data, solver="tikhonov", sharding="rows").value
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.max(expected))
+
+
+def test_real_images_of_fewer_rows_than_voxels():
+    """The inverse is that of the rows, whose two parts are unknowns of one frame."""
+    matrix, data = setting()
+    matrix = matrix.select(max_frequency=float(np.asarray(matrix.frequencies)[5]))
+    assert 2 * len(matrix.rows()) < matrix.grid.size
+    found = reconstruct(matrix, data, solver="tikhonov").value
+    expected = reconstruct(matrix, data, solver="tikhonov", method="primal").value
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.max(expected))
+
+
+@pytest.mark.parametrize("spec", [(), ("data", "more"), (None, None, "data")])
+def test_either_frames_or_rows_are_split(spec):
+    matrix, data = setting()
+    sharding = NamedSharding(jax.make_mesh((1, 1), ("data", "more")), PartitionSpec(*spec))
+    with pytest.raises(
+        ValueError, match="splits the leading axis of the data, the frames, or the second one, the rows"
+    ):
         reconstruct(matrix, data, sharding=sharding)
-    with pytest.raises(TypeError, match="expected 'all' or a"):
+    with pytest.raises(TypeError, match="expected 'all' .* or a jax"):
         reconstruct(matrix, data, sharding="some")
 
 

@@ -4,6 +4,7 @@ A solver is any object with ``prepare(equations)``, what depends on the matrix a
 ``solve(prepared, data)``, which returns a ``Solution`` with x (frames, n) and what there is to say of it by name, as "residual".
 One with ``by_frame = True`` takes every frame for a problem of its own, to which frames of zeros beside it make no difference: its
 frames can be shared out over devices and come in blocks. One whose settings are relative to all frames has ``over_blocks`` besides.
+One with ``row_sums = True`` takes sums over rows alone, in compiled functions, so that each device can hold some of the rows.
 The files of settings import neither jax nor flax: ``check``, ``prepare`` and ``solve`` import what they need.
 """
 

@@ -32,7 +32,7 @@ class AdmmFactors:
     """What ``admm_factor`` prepares for many frames.
 
     Attributes:
-        parts: (k, n) real, weighted rows divided by 2^exponent: real parts, then imaginary parts.
+        parts: (k, n) real, weighted rows divided by 2^exponent: of every row the real part, then the imaginary part.
         gram: (n, n) parts^T parts.
         inverse: (n, n) (gram / rho + I + D^T D + sum K^T K)^-1, K of the further penalties.
         exponent: of a power of two just above the spectral norm of WA.
@@ -145,9 +145,17 @@ def _factor(matrix, row_weights, rho, *, image_shape, total_variation, bounded, 
     return AdmmFactors(parts, gram, inverse, exponent, rho, row_weights, image_shape, total_variation, *kind)
 
 
-def stack_parts(values: Any, axis: int = -1) -> jax.Array:
-    """Real parts, then imaginary parts, along an axis; of real values themselves."""
-    return jnp.concatenate([values.real, values.imag], axis) if jnp.iscomplexobj(values) else values
+def stack_parts(values: Any, axis: int = -1) -> Array:
+    """Real and imaginary part of every entry, beside each other along an axis; real values themselves.
+
+    In this order the parts of a row stay together, and on one device, where rows are shared out.
+    """
+    if not np.iscomplexobj(values):
+        return values
+    xp = np if isinstance(values, np.ndarray) else jnp
+    axis = axis % values.ndim
+    shape = (*values.shape[:axis], 2 * values.shape[axis], *values.shape[axis + 1 :])
+    return xp.stack([values.real, values.imag], axis + 1).reshape(shape)
 
 
 def unit_frames(data: Any, row_weights: Scaled | None, dtype: Any) -> Scaled:

@@ -327,8 +327,7 @@ def _check_feasible(factors, data, epsilon, stats, constraint):
     b = np.atleast_2d(np.asarray(data, np.complex128 if np.iscomplexobj(data) else np.float64))
     if factors.row_weights is not None:
         b = b * factors.row_weights.number()
-    if np.iscomplexobj(b):
-        b = np.concatenate([b.real, b.imag], axis=1)
+    b = np.asarray(stack_parts(b))
     norm = np.linalg.norm(b, axis=1)
     epsilon = np.broadcast_to(np.asarray(epsilon, np.float64), len(b))
     missed = np.flatnonzero(np.atleast_1d(stats["residual"]) * norm > 1.01 * epsilon + ROUNDING * norm)

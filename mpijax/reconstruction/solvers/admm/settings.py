@@ -60,6 +60,8 @@ class Admm(Regularized):
 
     by_frame = True
     """Every frame is a problem of its own; they share the relative lambda, rho and the last iteration."""
+    row_sums = True
+    """Rows enter sums alone."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.penalties, tuple | list):

@@ -54,12 +54,12 @@ class TikhonovFactors:
     """What ``tikhonov_factor`` prepares for many frames.
 
     Attributes:
-        stacked: (2m, n) real, weighted matrix divided by 2^exponent: real parts, then imaginary parts.
-        subspace: (2m, k) real, U of a low-rank compression, or None.
-        reduced: (2k, n) real, U^H A, or None.
+        stacked: (2, m, n) real, weighted matrix divided by 2^exponent: real parts and imaginary parts.
+        subspace: (2, m, k) real, U of a low-rank compression, or None.
+        reduced: (2, k, n) real, U^H A, or None.
         regularization: lambda of the scaled matrix.
         triangle: lower Cholesky factor of the normal matrix, or None.
-        inverse: of the normal matrix in place of its factor, real (k, k) or real over imaginary parts (2k, k), or None. Without
+        inverse: of the normal matrix in place of its factor, real (k, k) or real and imaginary parts (2, k, k), or None. Without
             either conjugate gradients are not preconditioned.
         scale: that the columns were divided by besides, (n,) or one.
         exponent: of the power of two that the matrix was divided by.
@@ -122,7 +122,7 @@ def tikhonov(
         data: b, complex (m,) or (frames, m).
         regularization: lambda >= 0 [unit of the matrix squared], absolute; ``relative_lambda`` converts. Or lambda_j > 0
             per voxel (n,), for the penalty sum_j lambda_j |x_j|^2.
-        method: "auto" is "primal" or "dual", whose normal matrix is the smaller.
+        method: "auto" is "primal" or "dual", whose normal matrix is the smaller; "primal" where devices hold some rows each.
         row_weights: diagonal of W (m,), real.
         constraint: "real" for the exact minimizer among real images, or None.
         tolerance: relative error of x at which a frame is done, as estimated with the factor or, for "cgnr", bounded by
@@ -186,6 +186,8 @@ def _prepared(matrix, regularization, method, row_weights, constraint, rank, key
     check_regularization(regularization, matrix.shape[1])
     check_row_weights(row_weights, matrix.shape[0])
     check_finite("matrix", matrix)
+    if shared_out(matrix) is not None:
+        method = _by_rows(method)
     _check_method(method, regularization, matrix.shape, constraint, rank, key)
     complex_rows = is_complex(matrix)
     matrix, _ = complex_pair(matrix, matrix)
@@ -201,6 +203,16 @@ def _prepared(matrix, regularization, method, row_weights, constraint, rank, key
     return _factor(
         scaled, weights, basis, method=method, constraint=constraint, complex_rows=complex_rows, invert=invert
     )
+
+
+def _by_rows(method):
+    """The method where devices hold some rows each: the normal matrix of the rows has products of all of them."""
+    if method == "dual":
+        raise ValueError(
+            "method = 'dual' needs products of all rows, and they are shared out over devices; use 'primal' or 'cgnr', or share "
+            "out the frames."
+        )
+    return "primal" if method == "auto" else method
 
 
 def _check_method(method, regularization, shape, constraint, rank, key):
@@ -246,7 +258,7 @@ def tikhonov_solve(
         ValueError: wrong shapes, NaN or infinite data, a tolerance that is not positive.
         TypeError: real data for a complex matrix, or the reverse.
     """
-    data = check_data(data, len(factors.stacked) // 2)
+    data = check_data(data, factors.stacked.shape[1])
     check_same_field(factors.complex_rows, data)
     if tolerance is None:
         tolerance = 8 * float(jnp.finfo(factors.stacked.dtype).eps)
@@ -269,7 +281,7 @@ def tikhonov_solve(
 
 def _join_rows(stacked):
     """A of [P; Q]."""
-    return lax.complex(*jnp.split(stacked, 2))
+    return lax.complex(*stacked)
 
 
 @jax.jit
@@ -300,8 +312,8 @@ def _factor(scaled, row_weights, basis, *, method, constraint, complex_rows, inv
         subspace = stack(basis)
         reduced = stack(join(apply_adjoint(stacked, split(basis.T), 2)).conj())  # U^H A = (A^H U)^H
     inner = stacked if reduced is None else reduced
-    rows = len(inner) // parts
-    dual = method == "dual" or (method in ("auto", "low_rank") and rows < inner.shape[1])
+    rows = 2 * inner.shape[1] // parts
+    dual = method == "dual" or (method in ("auto", "low_rank") and rows < inner.shape[2])
     if method != "cgnr":
         fixed = lax.stop_gradient(inner)
         normal = gram(fixed, dual=dual, parts=parts)
@@ -341,7 +353,7 @@ def _solve(factors, data, tolerance, max_iterations):
         stats = {"residual": jnp.full((len(x), 1, 1), jnp.nan), "normal_residual": jnp.full((len(x), 1, 1), jnp.nan)}
     stats = {name: value.reshape(data.shape[:-1]) for name, value in stats.items()}
     value = shift(join(x / factors.scale), frames.exponent - factors.exponent)
-    value = value.reshape(*data.shape[:-1], stacked.shape[1])
+    value = value.reshape(*data.shape[:-1], stacked.shape[2])
     return value, {**stats, "iterations": iterations}
 
 
@@ -362,8 +374,8 @@ def _preconditioner(factors):
     """What applies the inverse of the normal matrix to frames (frames, parts, k), or None."""
     if factors.inverse is None:
         return None if factors.triangle is None else partial(_precondition, factors.triangle)
-    if factors.inverse.shape[0] == factors.inverse.shape[1]:
-        return lambda s: matmul(s, factors.inverse)  # symmetric
+    if factors.inverse.ndim == 2:
+        return lambda s: matmul(s.reshape(len(s), -1), factors.inverse).reshape(s.shape)  # symmetric
     return partial(apply, factors.inverse)
 
 

@@ -1,9 +1,10 @@
 """Complex least squares in real arithmetic: stacked parts and their products.
 
-A complex matrix A = P + iQ is kept as [P; Q] (2m, n), so that a product is one real matrix product. Images are
-(frames, parts, n) with parts = 2 (real, imaginary) or 1 (real images only), data (frames, 2, m). With one part the
-products are those of the real matrix [P; Q], whose normal matrix is Re(A^H A): its minimizer is the exact one among
-real images.
+A complex matrix A = P + iQ is kept as [P; Q] (2, m, n), so that a product is one real matrix product, and so that the parts
+of a row stay together where rows are shared out over devices: the sums over rows are then sums over devices, and no device
+sees another's rows. Images are (frames, parts, n) with parts = 2 (real, imaginary) or 1 (real images only), data
+(frames, 2, m). With one part the products are those of the real matrix [P; Q], whose normal matrix is Re(A^H A): its
+minimizer is the exact one among real images.
 """
 
 from functools import partial
@@ -17,11 +18,12 @@ from mpijax.core.checks import is_concrete
 from mpijax.core.typing import Array, Complex, Float, Num
 
 matmul = partial(jnp.matmul, precision="highest")
+einsum = partial(jnp.einsum, precision="highest")
 
 
-def stack(matrix: Complex[Array, "m n"]) -> Float[jax.Array, "rows n"]:
+def stack(matrix: Complex[Array, "m n"]) -> Float[jax.Array, "2 m n"]:
     """[P; Q] of A = P + iQ."""
-    return jnp.concatenate([matrix.real, matrix.imag])
+    return jnp.stack([matrix.real, matrix.imag])
 
 
 def split(vectors: Complex[Array, "b k"]) -> Float[jax.Array, "b 2 k"]:
@@ -34,33 +36,36 @@ def join(vectors: Float[Array, "b parts k"]) -> Num[Array, "b k"]:
     return vectors[:, 0] if vectors.shape[1] == 1 else lax.complex(vectors[:, 0], vectors[:, 1])
 
 
-def apply(stacked: Float[Array, "rows n"], images: Float[Array, "b parts n"]) -> Float[jax.Array, "b 2 m"]:
+def apply(stacked: Float[Array, "2 m n"], images: Float[Array, "b parts n"]) -> Float[jax.Array, "b 2 m"]:
     """A x."""
-    frames, parts, n = images.shape
-    products = matmul(images.reshape(frames * parts, n), stacked.T).reshape(frames, parts, 2, -1)
-    if parts == 1:
+    products = einsum("bpn,cmn->bpcm", images, stacked)
+    if images.shape[1] == 1:
         return products[:, 0]
     return jnp.stack([products[:, 0, 0] - products[:, 1, 1], products[:, 1, 0] + products[:, 0, 1]], axis=1)
 
 
 def apply_adjoint(
-    stacked: Float[Array, "rows n"], data: Float[Array, "b 2 m"], parts: int
+    stacked: Float[Array, "2 m n"], data: Float[Array, "b 2 m"], parts: int
 ) -> Float[jax.Array, "b parts n"]:
     """A^H y; with one part its real part."""
     turned = jnp.stack([data[:, 1], -data[:, 0]], axis=1)
     rows = data[:, None] if parts == 1 else jnp.stack([data, turned], axis=1)
-    return matmul(rows.reshape(len(data) * parts, -1), stacked).reshape(len(data), parts, -1)
+    return einsum("bpcm,cmn->bpn", rows, stacked)
 
 
-def gram(stacked: Float[Array, "rows n"], *, dual: bool, parts: int) -> Num[jax.Array, "k k"]:
+def gram(stacked: Float[Array, "2 m n"], *, dual: bool, parts: int) -> Num[jax.Array, "k k"]:
     """A^H A (n, n) or, dual, A A^H (m, m); with one part [P; Q]^T [P; Q] (n, n) or [P; Q] [P; Q]^T (2m, 2m)."""
-    if parts == 1:
-        return matmul(stacked, stacked.T) if dual else matmul(stacked.T, stacked)
-    p, q = jnp.split(stacked, 2)
+    p, q = stacked
+    if dual and parts == 1:
+        flat = stacked.reshape(-1, stacked.shape[-1])
+        return matmul(flat, flat.T)
     if dual:
         real, imaginary = matmul(p, p.T) + matmul(q, q.T), matmul(q, p.T)
     else:
-        real, imaginary = matmul(stacked.T, stacked), matmul(p.T, q)
+        real = einsum("cmi,cmj->ij", stacked, stacked)
+        if parts == 1:
+            return real
+        imaginary = matmul(p.T, q)
     return lax.complex(real, imaginary - imaginary.T)
 
 

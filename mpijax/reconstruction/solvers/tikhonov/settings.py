@@ -34,6 +34,8 @@ class Tikhonov(Regularized):
 
     by_frame = True
     """Every frame is a problem of its own."""
+    row_sums = True
+    """Rows enter sums alone."""
 
     @property
     def is_random(self) -> bool:
