@@ -58,7 +58,7 @@ def main() -> None:
     print(
         f"{BATCH * REUSE / together.median:.0f} rows/s; refresh / ({REUSE} x step) = {share:.1%} on {jax.default_backend()}"
     )
-    ratios = [Ratio(f"{REUSE} steps against one refresh", 1 / share, 10)] if jax.default_backend() == "gpu" else []
+    ratios = [Ratio(f"{REUSE} steps against one refresh", 1 / share, 10 if jax.default_backend() == "gpu" else None)]
     report(f"Stream of rows, grids up to {size} x {size}", list(timings.values()), ratios, arguments.json)
 
 

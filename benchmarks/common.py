@@ -103,7 +103,7 @@ def report(title: str, timings: Sequence[Timing], ratios: Sequence[Ratio], path:
         console.print(table)
     for r in ratios:
         wanted = f" ({r.wanted})" if r.wanted else ""
-        console.print(f"{r.verdict:8} {r.name}: {r.measured}{wanted}", markup=False)
+        console.print(f"{r.verdict:8} {r.name}: {r.measured}{wanted}", markup=False, soft_wrap=True)
     if path is not None:
         result = {
             "title": title,
