@@ -50,7 +50,7 @@ class Ratio:
 
     @property
     def measured(self) -> str:
-        return f"{self.value:.3g}{self.unit}" if self.value < 100 else f"{self.value:,.0f}{self.unit}"
+        return f"{self.value:.4g}{self.unit}" if self.value < 1000 else f"{self.value:,.0f}{self.unit}"
 
     @property
     def wanted(self) -> str:

@@ -1,7 +1,7 @@
 """Measure the page of costs again: ``python -m benchmarks.cost [--rounds 5] [--page docs/cost.md] [--note TEXT]``.
 
 Runs ``benchmarks.scaling``, ``benchmarks.reconstruction_scaling`` and ``benchmarks.devices``, draws the page's figures beside it
-and replaces its tables, which stand between comments of these names. ``--note`` is said above the tables, such as "beside other work".
+and replaces its tables, which stand between comments of these names. ``--note`` is said above the tables ("beside other work").
 """
 
 import argparse
