@@ -54,7 +54,7 @@ def tables(panels: Panels) -> str:
             lines += ["", f"| {quantity} | {' | '.join(f'{size:,}' for size in sizes)} | exponent |"]
             lines.append("|---" * (len(sizes) + 2) + "|")
             lines += [
-                f"| {name} | {' | '.join(f'{1e3 * s:.3g} ms' if s < 1 else f'{s:.3g} s' for s in seconds)} "
+                f"| {name} | {' | '.join(f'{1e3 * s:.3g} ms' if s < 0.9995 else f'{s:.3g} s' for s in seconds)} "
                 f"| {exponent(own, seconds):.2f} |"
                 for name, (own, seconds) in curves.items()
                 if tuple(own) == sizes
