@@ -1,6 +1,7 @@
 # make demo  : environment, installation and the main job (minutes on two cores)
 # make test  : environment, installation and the tests
 # make quick : the tests of the packages that compile little, without those marked slow (minutes less than all)
+# make bench : the benchmarks, and one table of what they measured and what is wanted in runs/benchmarks.md (20 minutes on two quiet cores)
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -24,19 +25,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-bench
-	$(BIN)/python -m benchmarks.bench_simulate
-	$(BIN)/python -m benchmarks.bench_anisotropy
-	$(BIN)/python -m benchmarks.bench_separable
-	$(BIN)/python -m benchmarks.bench_phase_nodes
-	$(BIN)/python -m benchmarks.bench_coils
-	$(BIN)/python -m benchmarks.bench_dynamics
-	$(BIN)/python -m benchmarks.bench_kaczmarz
-	$(BIN)/python -m benchmarks.bench_tikhonov
-	$(BIN)/python -m benchmarks.bench_admm
-	$(BIN)/python -m benchmarks.bench_streaming
-	$(BIN)/python -m benchmarks.bench_stream
-	$(BIN)/python -m benchmarks.bench_mamba
-	$(BIN)/python -m benchmarks.bench_startup
+	$(BIN)/python -m benchmarks.all --out runs/benchmarks.md
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mpijax needs Python 3.11 or later; set PYTHON=python3.11")'

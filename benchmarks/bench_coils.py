@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import magpylib
 import numpy as np
 
-from benchmarks.common import Target, interleave, options, ratio, report
+from benchmarks.common import Ratio, interleave, options, ratio, report
 from mpijax.physics import loop_field, polyline_field, segments_field
 
 RADIUS, SEGMENTS = 50e-3, 256
@@ -43,12 +43,12 @@ def main() -> None:
         assert error < bound, f"{name} differs from {peer} by {error:.1e} of the peak; allowed {bound:.0e}"
         print(f"{name}: largest difference {error:.1e} of the peak")
     loop, circle_, segments, midpoints, polyline_ = (timings[name] for name in candidates)
-    targets = [
-        Target("loop against magpylib Circle", ratio(circle_, loop), 3),
-        Target(f"{SEGMENTS} segments against magpylib Polyline", ratio(polyline_, segments), 50),
-        Target(f"{SEGMENTS} midpoints against magpylib Polyline", ratio(polyline_, midpoints), 50),
+    ratios = [
+        Ratio("loop against magpylib Circle", ratio(circle_, loop), 3),
+        Ratio(f"{SEGMENTS} segments against magpylib Polyline", ratio(polyline_, segments), 50),
+        Ratio(f"{SEGMENTS} midpoints against magpylib Polyline", ratio(polyline_, midpoints), 50),
     ]
-    report("Coil fields at 35,937 points", list(timings.values()), targets, arguments.json)
+    report("Coil fields at 35,937 points", list(timings.values()), ratios, arguments.json)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.common import Target, interleave, options, ratio, report
+from benchmarks.common import Ratio, interleave, options, ratio, report
 from mpijax import models
 from mpijax.models.blocks.selective_scan import selective_scan
 from mpijax.training import split
@@ -73,18 +73,18 @@ def main():
     print(f"memory of the forward pass: {temporary(forward, weights, image):.0f} MiB")
     for name, function in gradients.items():
         print(f"memory of the scan {name} with gradients: {temporary(function, *values):.0f} MiB")
-    targets = [
-        Target("a forward pass in 3 s", SECONDS / timings["forward, 64 x 64"].median, 1.0),
-        Target(
+    ratios = [
+        Ratio("a forward pass, 64 x 64", timings["forward, 64 x 64"].median, most=SECONDS, unit=" s"),
+        Ratio(
             "scan step by step against associative",
             ratio(timings["scan associative"], timings["scan step by step"]),
         ),
-        Target(
+        Ratio(
             "the same with gradients",
             ratio(timings["scan associative, gradients"], timings["scan step by step, gradients"]),
         ),
     ]
-    report("MPI-Mamba", list(timings.values()), targets, arguments.json)
+    report("MPI-Mamba", list(timings.values()), ratios, arguments.json)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.common import Target, interleave, options, ratio, report
+from benchmarks.common import Ratio, interleave, options, ratio, report
 from mpijax.models.siren import PureSiren, sine
 from mpijax.reconstruction.solvers.neural.field import cell_points
 
@@ -117,11 +117,11 @@ def compare(args):
         f"sine and cosine of {x.size:,} numbers, jnp.sin": partial(jax.jit(lambda x: jax.jvp(jnp.sin, (x,), (x,))), x),
     }
     timings = list(interleave(candidates, args.rounds).values())
-    targets_met = [
-        Target("steps of s = 3, PyTorch / mpijax", ratio(timings[1], timings[0])),
-        Target("mix of s = 1 .. 5, PyTorch / mpijax", ratio(timings[3], timings[2])),
+    ratios = [
+        Ratio("steps of s = 3, PyTorch / mpijax", ratio(timings[1], timings[0])),
+        Ratio("mix of s = 1 .. 5, PyTorch / mpijax", ratio(timings[3], timings[2])),
     ]
-    report(f"SIREN {args.width} wide, {SIZE} x {SIZE} voxels, {ROWS} rows", timings, targets_met, args.json)
+    report(f"SIREN {args.width} wide, {SIZE} x {SIZE} voxels, {ROWS} rows", timings, ratios, args.json)
     for name, count, timing in (("s = 3", args.steps, timings[:2]), ("mix", 5, timings[2:4])):
         print(
             f"iterations per second, {name}: mpijax {count / timing[0].median:.1f}, PyTorch {count / timing[1].median:.1f}"

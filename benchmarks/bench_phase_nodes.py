@@ -7,7 +7,7 @@ bins. The relative error of 20 and 24 nodes per axis is printed by mixing order:
 import jax
 import numpy as np
 
-from benchmarks.common import Target, interleave, options, ratio, report
+from benchmarks.common import Ratio, interleave, options, ratio, report
 from mpijax.datasets import RestorationPrior
 from mpijax.datasets.reservoir import candidate_bins
 from mpijax.system import simulate_rows
@@ -42,8 +42,8 @@ def main() -> None:
                 f"largest modulus over the matrix's {np.median(largest[part]):.1e}"
             )
         assert np.median(error[order < 9]) < 1e-4
-    targets = [Target(f"{other.name} against the samples", ratio(samples, other)) for other in others]
-    report("Rows of a 3-D calibration", list(timings.values()), targets, arguments.json)
+    ratios = [Ratio(f"{other.name} against the samples", ratio(samples, other)) for other in others]
+    report("Rows of a 3-D calibration", list(timings.values()), ratios, arguments.json)
 
 
 if __name__ == "__main__":

@@ -8,16 +8,22 @@ the anisotropic one (immobilized, K = 3500 J/m^3) are vectorized Gauss-Legendre 
 """
 
 from collections.abc import Callable
+from unittest import mock
 
 import jax
 import numpy as np
 
 import mpijax as mj
 from benchmarks.bench_anisotropy import numpy_legendre
-from benchmarks.common import Target, Timing, interleave, options, ratio, report
+from benchmarks.common import Ratio, Timing, interleave, options, ratio, report
+from mpijax.datasets import RestorationPrior
+from mpijax.datasets.reservoir import candidate_bins
+from mpijax.system import Setup, simulate_rows
 from tests.reference.anisotropy import published_series
 
 GRADIENT, AMPLITUDE, DIAMETER = (-1.0, -1.0, 2.0), (12e-3, 12e-3, 0.0), 20e-9
+LINEAR = 0.8
+"""Time per voxel of a small grid over that of a large one from which the cost counts as linear: at most 1.25 times as much."""
 
 
 def numpy_moments(positions: np.ndarray, drive: np.ndarray, beta: float) -> np.ndarray:
@@ -30,7 +36,7 @@ def numpy_moments(positions: np.ndarray, drive: np.ndarray, beta: float) -> np.n
     return np.fft.rfft(xi * ratio_, axis=-1).transpose(1, 2, 0)
 
 
-def langevin(rounds: int) -> tuple[list[Timing], list[Target]]:
+def langevin(rounds: int) -> tuple[list[Timing], list[Ratio]]:
     grid = mj.Grid.create((29, 29, 1), (29e-3, 29e-3, 1e-3))
     scanner = mj.Scanner.create(GRADIENT)
     sequence = mj.LissajousSequence.create(AMPLITUDE)
@@ -60,15 +66,15 @@ def langevin(rounds: int) -> tuple[list[Timing], list[Target]]:
     error = np.abs(np.asarray(ours()) - want).max() / np.abs(want).max()
     assert error < 1e-5, f"mpijax differs from the loop by {error:.1e} of the peak"
     print(f"largest difference {error:.1e} of the peak")
-    targets = [
-        Target("against the loop over positions", ratio(plain, jax_), 20),
-        Target("against the plain engine", ratio(unfolded, jax_), 2.2),
-        Target("against cache-sized blocks", ratio(blocks, jax_), 1),
+    ratios = [
+        Ratio("against the loop over positions", ratio(plain, jax_), 20),
+        Ratio("against the plain engine", ratio(unfolded, jax_), 2.2),
+        Ratio("against cache-sized blocks", ratio(blocks, jax_), 1),
     ]
-    return list(timings.values()), targets
+    return list(timings.values()), ratios
 
 
-def others(rounds: int) -> tuple[list[Timing], list[Target]]:
+def others(rounds: int) -> tuple[list[Timing], list[Ratio]]:
     """Against the plain engine: larger planes, anisotropic particles, a volume."""
     planar, volume = (mj.LissajousSequence.create(amplitude) for amplitude in (AMPLITUDE, (12e-3, 12e-3, 12e-3)))
     langevin_ = mj.Particle.create(DIAMETER)
@@ -86,16 +92,42 @@ def others(rounds: int) -> tuple[list[Timing], list[Target]]:
 
     candidates = {f"{name}, {engine}": call(name, engine) for name in cases for engine in ("time", "plain")}
     timings = interleave(candidates, rounds)
-    targets = [
-        Target(f"{name} against the plain engine", ratio(timings[f"{name}, plain"], timings[f"{name}, time"]), 1.0)
+    ratios = [
+        Ratio(f"{name} against the plain engine", ratio(timings[f"{name}, plain"], timings[f"{name}, time"]), 1.0)
         for name in cases
     ]
     small, large = (timings[f"Langevin {n} x {n}, time"] for n in (29, 128))
-    targets.append(Target("time per voxel, 29 x 29 over 128 x 128", ratio(small, large, 128**2 / 29**2), 1.0))
-    return list(timings.values()), targets
+    ratios.append(Ratio("time per voxel, 29 x 29 over 128 x 128", ratio(small, large, 128**2 / 29**2), LINEAR))
+    return list(timings.values()), ratios
 
 
-def anisotropic(rounds: int) -> tuple[list[Timing], list[Target]]:
+def stream(rounds: int) -> tuple[list[Timing], list[Ratio]]:
+    """Rows as training draws them, everything traced, against the same program without its one symmetry."""
+    timings, ratios = [], []
+    for model in ("langevin", "fluid"):
+        setup, _ = RestorationPrior(2, model, size_range=(32, 32)).draw_accepted(jax.random.key(1))
+        shape = nx, ny, nz = tuple(int(n) for n in setup.extent)
+        bins = candidate_bins(setup.sequence)[:128]
+
+        def compiled(setup: Setup = setup, shape: tuple = shape, bins: np.ndarray = bins) -> Callable[[Setup], object]:
+            return jax.jit(lambda setup: simulate_rows(setup, shape, bins)[0]).lower(setup).compile()
+
+        ours = compiled()
+        with mock.patch("mpijax.system.simulate.even_in_time", return_value=False):
+            plain = compiled()
+        candidates = {
+            f"rows for training, {model}": lambda ours=ours, setup=setup: ours(setup),
+            f"rows for training, {model}, plain": lambda plain=plain, setup=setup: plain(setup),
+        }
+        timed = interleave(candidates, rounds)
+        fast, slow = timed.values()
+        timings += [fast, slow]
+        name = f"rows for training, {model}, {nx} x {ny} x {nz}, against the plain engine"
+        ratios.append(Ratio(name, ratio(slow, fast), 1.0))
+    return timings, ratios
+
+
+def anisotropic(rounds: int) -> tuple[list[Timing], list[Ratio]]:
     grid = mj.Grid.create((29, 29, 1), (29e-3, 29e-3, 1e-3))
     scanner, sequence = mj.Scanner.create(GRADIENT), mj.LissajousSequence.create(AMPLITUDE)
     axis = np.array([1.0, -2.0, 2.0]) / 3
@@ -143,20 +175,21 @@ def anisotropic(rounds: int) -> tuple[list[Timing], list[Target]]:
         error = np.abs(got - want[..., : got.shape[-1]]).max() / np.abs(want).max()
         assert error < bound, f"{name} differs from mpijax in float64 by {error:.1e} of the peak"
         print(f"{name} differs from mpijax in float64 by {error:.1e} of the peak")
-    targets = [
-        Target("float64 against the literal series", ratio(literal, double, 841 / series_count), 50),
-        Target("float32 against the literal series", ratio(literal, single, 841 / series_count), 50),
-        Target("float64 against NumPy Gauss-Legendre", ratio(legendre, double, 841 / legendre_count), 10),
-        Target("float32 against NumPy Gauss-Legendre", ratio(legendre, single, 841 / legendre_count), 40),
+    ratios = [
+        Ratio("float64 against the literal series", ratio(literal, double, 841 / series_count), 50),
+        Ratio("float32 against the literal series", ratio(literal, single, 841 / series_count), 50),
+        Ratio("float64 against NumPy Gauss-Legendre", ratio(legendre, double, 841 / legendre_count), 10),
+        Ratio("float32 against NumPy Gauss-Legendre", ratio(legendre, single, 841 / legendre_count), 40),
     ]
-    return list(timings.values()), targets
+    return list(timings.values()), ratios
 
 
 def main() -> None:
     arguments = options(__doc__).parse_args()
     report("2-D Langevin system matrix, 841 x 1632 x 3", *langevin(arguments.rounds), arguments.json)
-    report("Symmetries against the plain engine", *others(arguments.rounds))
-    report("2-D anisotropic system matrix, 841 x 1632 x 3", *anisotropic(arguments.rounds))
+    report("Symmetries against the plain engine", *others(arguments.rounds), arguments.json)
+    report("Rows for training against the plain engine", *stream(arguments.rounds), arguments.json)
+    report("2-D anisotropic system matrix, 841 x 1632 x 3", *anisotropic(arguments.rounds), arguments.json)
 
 
 if __name__ == "__main__":

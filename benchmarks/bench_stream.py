@@ -8,7 +8,7 @@ a new matrix every 8 steps. A third candidate takes those 8 steps and the refres
 import jax
 
 import mpijax as mj
-from benchmarks.common import Target, interleave, options, report
+from benchmarks.common import Ratio, interleave, options, report
 from mpijax.datasets import Bucket, RandomCorruption, RestorationPrior, RowStream
 from mpijax.rows import Upsample
 from mpijax.training import TrainConfig, adam, init_state, make_train_step, split
@@ -58,8 +58,8 @@ def main() -> None:
     print(
         f"{BATCH * REUSE / together.median:.0f} rows/s; refresh / ({REUSE} x step) = {share:.1%} on {jax.default_backend()}"
     )
-    targets = [Target(f"{REUSE} steps against one refresh", 1 / share, 10)] if jax.default_backend() == "gpu" else []
-    report(f"Stream of rows, grids up to {size} x {size}", list(timings.values()), targets, arguments.json)
+    ratios = [Ratio(f"{REUSE} steps against one refresh", 1 / share, 10 if jax.default_backend() == "gpu" else None)]
+    report(f"Stream of rows, grids up to {size} x {size}", list(timings.values()), ratios, arguments.json)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.common import Target, interleave, options, ratio, report
+from benchmarks.common import Ratio, interleave, options, ratio, report
 from mpijax import models
 from mpijax.training.state import by_path, init_state, split
 from mpijax.training.step import make_train_step
@@ -117,7 +117,7 @@ def compare(args):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as JAX does by default
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     must = 1 / SLOWER if jax.default_backend() == "cpu" else None
-    timings, targets = [], []
+    timings, ratios = [], []
     for name in args.only or NETWORKS:
         divisor, config = NETWORKS[name]
         rows = draw(args.batch // divisor, config["scale"])
@@ -129,11 +129,11 @@ def compare(args):
         timed = interleave({f"{label}, mpijax": ours, f"{label}, PyTorch": peer}, args.rounds)
         mine, theirs = timed.values()
         timings += [mine, theirs]
-        targets += [
-            Target(f"{label}, PyTorch / mpijax", ratio(theirs, mine), must),
-            Target(f"{label}, PyTorch / mpijax, quickest of each", theirs.min / mine.min, must),
+        ratios += [
+            Ratio(f"{label}, PyTorch / mpijax", ratio(theirs, mine), must),
+            Ratio(f"{label}, PyTorch / mpijax, quickest of each", theirs.min / mine.min, must),
         ]
-    report(f"Training step, fine rows {SIDE} x {SIDE}", timings, targets, args.json)
+    report(f"Training step, fine rows {SIDE} x {SIDE}", timings, ratios, args.json)
     return True
 
 

@@ -7,7 +7,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +39,31 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Target:
-    """A ratio peer / ours (per unit of work) that must be reached; None = it is only said."""
+class Ratio:
+    """A value measured in this run and what is wanted of it: at least, at most, or nothing (it is only said)."""
 
-    text: str
-    ratio: float
-    must: float | None = None
+    name: str
+    value: float
+    least: float | None = None
+    most: float | None = None
+    unit: str = "x"
 
     @property
-    def met(self) -> bool | None:
-        return None if self.must is None else self.ratio >= self.must
+    def measured(self) -> str:
+        return f"{self.value:.4g}{self.unit}" if self.value < 1000 else f"{self.value:,.0f}{self.unit}"
+
+    @property
+    def wanted(self) -> str:
+        limits = ("at least", self.least), ("at most", self.most)
+        return ", ".join(f"{word} {limit:,.4g}{self.unit}" for word, limit in limits if limit is not None)
+
+    @property
+    def verdict(self) -> str:
+        """ "met", "NOT MET" or, where nothing is wanted, ""."""
+        if not self.wanted:
+            return ""
+        enough = self.least is None or self.value >= self.least
+        return "met" if enough and (self.most is None or self.value <= self.most) else "NOT MET"
 
 
 def interleave(candidates: Mapping[str, Callable[[], Any]], rounds: int = 9) -> dict[str, Timing]:
@@ -74,33 +89,31 @@ def options(description: str | None) -> argparse.ArgumentParser:
     """The options every benchmark has."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds per candidate")
-    parser.add_argument("--json", type=Path, help="file to write the result to")
+    parser.add_argument("--json", type=Path, help="file to append the results to, a line per table")
     return parser
 
 
-def report(title: str, timings: Sequence[Timing], targets: Sequence[Target], path: Path | None = None) -> None:
-    """Print the table and the targets; write the same as JSON if a path is given."""
+def report(title: str, timings: Sequence[Timing], ratios: Sequence[Ratio], path: Path | None = None) -> None:
+    """Print the table and the ratios; append the same to a file, as a line of JSON, if a path is given."""
     console = Console(width=max(100, Console().width))
-    table = Table("candidate", "median ms", "min ms", "first call s", "compile s", title=title)
-    for t in timings:
-        table.add_row(t.name, f"{1e3 * t.median:.2f}", f"{1e3 * t.min:.2f}", f"{t.first:.2f}", f"{t.compile:.2f}")
-    console.print(table)
-    for target in targets:
-        verdict = {True: "met", False: "NOT MET", None: ""}[target.met]
-        wanted = "" if target.must is None else f" (at least {target.must:g}x)"
-        console.print(f"{verdict:8} {target.text}: {target.ratio:.2f}x{wanted}", markup=False)
+    if timings:
+        table = Table("candidate", "median ms", "min ms", "first call s", "compile s", title=title)
+        for t in timings:
+            table.add_row(t.name, f"{1e3 * t.median:.2f}", f"{1e3 * t.min:.2f}", f"{t.first:.2f}", f"{t.compile:.2f}")
+        console.print(table)
+    for r in ratios:
+        wanted = f" ({r.wanted})" if r.wanted else ""
+        console.print(f"{r.verdict:8} {r.name}: {r.measured}{wanted}", markup=False, soft_wrap=True)
     if path is not None:
         result = {
             "title": title,
             "machine": machine(),
-            "timings": [
-                {"name": t.name, "median": t.median, "min": t.min, "first": t.first, "rounds": t.rounds}
-                for t in timings
-            ],
-            "targets": [{"text": t.text, "ratio": t.ratio, "must": t.must, "met": t.met} for t in targets],
+            "timings": [{"name": t.name, "first": t.first, "rounds": t.rounds} for t in timings],
+            "ratios": [asdict(r) for r in ratios],
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=1) + "\n")
+        with path.open("a") as file:
+            file.write(json.dumps(result) + "\n")
 
 
 def machine() -> dict[str, Any]:

@@ -5,7 +5,6 @@ three sweeps or a hundred iterations, one frame unless frames grow. The exponent
 of every curve stands in its legend: 1 is linear.
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,10 +13,9 @@ from typing import Any
 import jax.numpy as jnp
 
 from benchmarks.bench_kaczmarz import SWEEPS, problem
-from benchmarks.scaling import curve
-from benchmarks.scaling_figure import plot_scaling
+from benchmarks.scaling import curve, show
+from benchmarks.scaling_figure import Panels
 from mpijax.reconstruction import admm_factor, admm_solve, kaczmarz_factor, kaczmarz_solve, relative_lambda
-from mpijax.viz import save
 
 ITERATIONS = 100
 CASES = {
@@ -38,11 +36,8 @@ SOLVERS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 """name -> (factor(matrix, voxels), solve(factors, frames)); another solver is another line."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--figure", type=Path, default=Path("runs/reconstruction_scaling.png"))
-    arguments = parser.parse_args()
+def measure(rounds: int) -> Panels:
+    """Least time of all rounds."""
     panels: dict[str, dict[str, tuple[list[int], list[float]]]] = {}
     for axis, (quantity, cases) in enumerate(CASES.items()):
         problems = {case[axis]: (*map(jnp.asarray, problem(*case)), case[1]) for case in cases}
@@ -51,21 +46,16 @@ def main() -> None:
             prepared = {size: factor(matrix, voxels) for size, (matrix, _, voxels) in problems.items()}
             if quantity != "frames":
                 factoring = {size: partial(factor, matrix, voxels) for size, (matrix, _, voxels) in problems.items()}
-                panels[quantity][f"{name} factor"] = curve(factoring, arguments.rounds)
-            solving = {
-                size: partial(_image, solve, prepared[size], frames) for size, (_, frames, _) in problems.items()
-            }
-            panels[quantity][f"{name} solve"] = curve(solving, arguments.rounds)
-    for panel, curves in panels.items():
-        for name, (sizes, seconds) in curves.items():
-            print(panel, name, ", ".join(f"{s}: {1e3 * t:.1f} ms" for s, t in zip(sizes, seconds, strict=True)))
-    save(plot_scaling(panels), arguments.figure)
-    print(f"wrote {arguments.figure}")
+                panels[quantity][f"{name} factor"] = curve(factoring, rounds)
+            solving = {size: partial(image, solve, prepared[size], frames) for size, (_, frames, _) in problems.items()}
+            panels[quantity][f"{name} solve"] = curve(solving, rounds)
+    return panels
 
 
-def _image(solve: Callable[..., Any], factors: Any, frames: Any) -> Any:
+def image(solve: Callable[..., Any], factors: Any, frames: Any) -> Any:
+    """What is timed."""
     return solve(factors, frames).value
 
 
 if __name__ == "__main__":
-    main()
+    show(__doc__, measure, Path("runs/reconstruction_scaling.png"))

@@ -14,7 +14,7 @@ import numpy as np
 
 import mpijax as mj
 from benchmarks.common import interleave
-from benchmarks.scaling_figure import plot_scaling
+from benchmarks.scaling_figure import Panels, plot_scaling, tables
 from mpijax.viz import save
 
 SCANNER = mj.Scanner.create((-1.0, -1.0, 2.0))
@@ -38,12 +38,8 @@ def curve(cases: dict[int, Callable[[], Any]], rounds: int) -> tuple[list[int], 
     return list(cases), [timing.min for timing in timings.values()]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--figure", type=Path, default=Path("runs/scaling.png"))
-    arguments = parser.parse_args()
-    rounds = arguments.rounds
+def measure(rounds: int) -> Panels:
+    """Least time of all rounds."""
     two = mj.LissajousSequence.create((12e-3, 12e-3, 0))
     three = mj.LissajousSequence.create((12e-3, 12e-3, 12e-3))
     orders = np.abs(three.mixing_orders(16)).sum(1)
@@ -71,12 +67,20 @@ def main() -> None:
     spread = {n: np.linspace(0, 816, n).astype(int) for n in (51, 102, 204, 408, 817)}
     cases = {3 * n: matrix(langevin, two, plane(32), bins) for n, bins in spread.items()}
     panels["rows"]["2-D, Langevin, 32 x 32"] = curve(cases, rounds)
-    for panel, curves in panels.items():
-        for name, (sizes, seconds) in curves.items():
-            print(panel, name, ", ".join(f"{s}: {1e3 * t:.1f} ms" for s, t in zip(sizes, seconds, strict=True)))
+    return panels
+
+
+def show(description: str | None, measure: Callable[[int], Panels], figure: Path) -> None:
+    """The command of a benchmark of costs: measure, print the tables, draw."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--figure", type=Path, default=figure)
+    arguments = parser.parse_args()
+    panels = measure(arguments.rounds)
+    print(tables(panels))
     save(plot_scaling(panels), arguments.figure)
     print(f"wrote {arguments.figure}")
 
 
 if __name__ == "__main__":
-    main()
+    show(__doc__, measure, Path("runs/scaling.png"))

@@ -1,4 +1,4 @@
-"""Cost over problem size."""
+"""Cost over problem size, drawn and as tables."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,13 +8,16 @@ from matplotlib.ticker import NullFormatter
 
 from mpijax.viz.style import COLORS, MARKERS, new_figure, styled
 
+Panels = Mapping[str, Mapping[str, tuple[Sequence[int], Sequence[float]]]]
+"""quantity ("voxels") -> name of a curve -> (sizes, seconds)."""
+
 
 @styled
-def plot_scaling(panels: Mapping[str, Mapping[str, tuple[Sequence[int], Sequence[float]]]]) -> Figure:
+def plot_scaling(panels: Panels) -> Figure:
     """Measured times over sizes on logarithmic axes, one panel per quantity, with the exponent of each curve's upper half.
 
     Args:
-        panels: quantity ("voxels") -> name of a curve -> (sizes, seconds).
+        panels: what was measured.
 
     Returns:
         The figure; a dashed line of slope 1 stands in every panel.
@@ -41,6 +44,22 @@ def plot_scaling(panels: Mapping[str, Mapping[str, tuple[Sequence[int], Sequence
         low, high = axes.get_ylim()
         axes.set_ylim(low, high * (high / low) ** 0.45)
     return figure
+
+
+def tables(panels: Panels) -> str:
+    """Markdown tables in milliseconds; curves of a panel stand in one table where they have the same sizes."""
+    lines = []
+    for quantity, curves in panels.items():
+        for sizes in dict.fromkeys(tuple(sizes) for sizes, _ in curves.values()):
+            lines += ["", f"| {quantity} | {' | '.join(f'{size:,}' for size in sizes)} | exponent |"]
+            lines.append("|---" * (len(sizes) + 2) + "|")
+            lines += [
+                f"| {name} | {' | '.join(f'{1e3 * s:.3g} ms' if s < 0.9995 else f'{s:.3g} s' for s in seconds)} "
+                f"| {exponent(own, seconds):.2f} |"
+                for name, (own, seconds) in curves.items()
+                if tuple(own) == sizes
+            ]
+    return "\n".join(lines[1:]) + "\n"
 
 
 def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:

@@ -1,0 +1,108 @@
+"""Benchmarks one after another, each in a process of its own, and one table of what was measured and what is wanted.
+
+``python -m benchmarks.all [--only NAME ...] [--out FILE]``, as ``make bench`` does: some 20 minutes on two quiet cores. A ratio
+that is NOT MET is no error. A benchmark that fails, or takes more than 15 minutes, is a row that says so, and the exit status is 1.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.common import Ratio
+
+RUNS = {
+    "simulate": "benchmarks.bench_simulate --rounds 7",
+    "anisotropy": "benchmarks.bench_anisotropy --rounds 5",
+    "separable": "benchmarks.bench_separable --rounds 3",
+    "phase_nodes": "benchmarks.bench_phase_nodes --rounds 3",
+    "coils": "benchmarks.bench_coils --rounds 5",
+    "dynamics": "benchmarks.bench_dynamics --rounds 3",
+    "kaczmarz": "benchmarks.bench_kaczmarz --rounds 9",
+    "kaczmarz_3d": "benchmarks.bench_kaczmarz --rounds 3 --voxels 6859",
+    "tikhonov": "benchmarks.bench_tikhonov --rounds 7 --voxels 841",
+    "tikhonov_3d": "benchmarks.bench_tikhonov --rounds 3 --voxels 6859",
+    "admm": "benchmarks.bench_admm --rounds 3",
+    "streaming": "benchmarks.bench_streaming --frames 100",
+    "stream": "benchmarks.bench_stream --rounds 5",
+    "mamba": "benchmarks.bench_mamba --rounds 3",
+    "super_resolution": "benchmarks.bench_super_resolution --rounds 3",
+    "startup": "benchmarks.bench_startup --rounds 5",
+    "memory": "benchmarks.bench_memory",
+}
+"""name -> module and its arguments."""
+
+LIMIT = 900
+"""What one benchmark may take [s]."""
+
+COLUMNS = "benchmark", "what", "measured", "wanted", ""
+
+
+def run(name: str, folder: Path) -> tuple[list[tuple[str, ...]], dict[str, Any]]:
+    """Rows of :data:`COLUMNS` of one benchmark, and the machine as it says (empty if it said nothing)."""
+    path = folder / f"{name}.jsonl"
+    failure = ""
+    try:
+        status = subprocess.run(
+            [sys.executable, "-m", *RUNS[name].split(), "--json", str(path)], timeout=LIMIT
+        ).returncode
+        failure = f"exit status {status}" if status else ""
+    except subprocess.TimeoutExpired:
+        failure = f"stopped after {LIMIT} s"
+    reports = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows = []
+    for report in reports:
+        ratios = [Ratio(**fields) for fields in report["ratios"]]
+        titles = [report["title"], *[""] * len(ratios)]
+        rows += [(t, r.name, r.measured, r.wanted, r.verdict) for t, r in zip(titles, ratios, strict=False)]
+    if failure or not rows:
+        rows.append((name, RUNS[name], failure or "no result", "", "FAILED"))
+    return rows, reports[0]["machine"] if reports else {}
+
+
+def markdown(rows: list[tuple[str, ...]], caption: str) -> str:
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
+    return f"{caption}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=list(RUNS), metavar="NAME", help=f"of {', '.join(RUNS)}")
+    parser.add_argument("--out", type=Path, help="file to write the table to, as Markdown")
+    arguments = parser.parse_args()
+    names = arguments.only or list(RUNS)
+    load, began, console = os.getloadavg()[0], time.monotonic(), Console(width=160)
+    rows: list[tuple[str, ...]] = []
+    machine: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for k, name in enumerate(names, 1):
+            start = time.monotonic()
+            console.rule(f"{k} of {len(names)}: {name}")
+            more, found = run(name, Path(folder))
+            rows, machine = rows + more, machine or found
+            console.print(f"{name} took {time.monotonic() - start:.0f} s")
+    verdicts = [row[-1] for row in rows]
+    counts = ", ".join(f"{verdicts.count(word)} {word}" for word in ("met", "NOT MET", "FAILED"))
+    where = "".join(f", {word} {machine[word]}" for word in ("device", "cores", "jax", "python") if word in machine)
+    caption = f"{counts}; {(time.monotonic() - began) / 60:.0f} minutes{where}, load before {load:.1f}"
+    table = Table(*COLUMNS, title="Measured in this run")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print(caption)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(markdown(rows, caption))
+    sys.exit(1 if "FAILED" in verdicts else 0)
+
+
+if __name__ == "__main__":
+    main()
