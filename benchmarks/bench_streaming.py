@@ -69,7 +69,8 @@ def main() -> None:
             rate = len(seconds) / seconds.sum()
             cells = *(f"{1e3 * t:.2f}" for t in (median, high, most)), f"{rate:.0f}", f"{PERIOD / median:.1f}"
             table.add_row(str(voxels), str(rows), str(sweeps), str(together), *cells)
-            name = f"{voxels:,} voxels, {rows:,} rows, {sweeps} sweeps, per frame, {together} together"
+            how = f"{together} together" if together > 1 else "alone"
+            name = f"{voxels:,} voxels, {rows:,} rows, {sweeps} sweeps, per frame, {how}"
             wanted = WANTED if (voxels, rows, sweeps, together) == (19**3, 3000, 3, 8) else None
             ratios.append(Ratio(name, 1e3 * float(median), most=wanted, unit=" ms"))
     Console(width=100).print(table)
