@@ -1,5 +1,8 @@
 """Row weights and the scale of the regularization parameter."""
 
+from collections.abc import Iterator
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +11,10 @@ from jax.typing import ArrayLike
 from mpijax.core.checks import check_number, check_scalar, is_concrete
 from mpijax.core.typing import Array, Float, Inexact, Shaped
 from mpijax.reconstruction.inputs import check_matrix, check_row_weights
-from mpijax.reconstruction.scaling import Scaled, normalize, number, scaled_rows, shift
+from mpijax.reconstruction.scaling import Scaled, common_exponent, normalize, number, scaled_rows, shift
 
-MOST_BYTES = 2**28
-"""Of a matrix on the host that are brought to the device at a time: it can be larger than the device."""
+LARGE, PART = 2**28, 2**23
+"""Bytes from which on a matrix of the host is prepared part by part, so that few copies of it are made, and of a part."""
 
 
 def relative_lambda(
@@ -57,14 +60,38 @@ def relative_regularization(
     """Checked relative parameters, one or one per voxel, in the unit of the matrix squared, whatever that unit is."""
     matrix = check_matrix(matrix)
     check_row_weights(row_weights, matrix.shape[0])
-    return _relative(matrix, number(value, matrix.dtype), number(row_weights, matrix.dtype))
+    energies = [jax.block_until_ready(_energy(*part)) for part in parts(matrix, number(row_weights, matrix.dtype))]
+    return _relative(number(value, matrix.dtype), energies, matrix.shape[1])
 
 
 @jax.jit
-def _relative(matrix, value, row_weights):
+def _energy(matrix, row_weights):
+    """|W A|^2."""
     rows = scaled_rows(matrix, row_weights)
-    energy = jnp.sum(row_energies(rows.value))
-    return Scaled(value.value * energy / matrix.shape[1], value.exponent + 2 * rows.exponent)
+    return Scaled(jnp.sum(row_energies(rows.value)), 2 * rows.exponent)
+
+
+@partial(jax.jit, static_argnames="voxels")
+def _relative(value, energies, voxels):
+    exponent = common_exponent(*energies)
+    energy = sum(part.within(exponent) for part in energies)
+    return Scaled(value.value * energy / voxels, value.exponent + exponent)
+
+
+def parts(
+    matrix: Inexact[Array, "m n"], weights: Scaled | None = None, multiple: int = 1
+) -> Iterator[tuple[Inexact[Array, "r n"], Scaled | None]]:
+    """Rows that are prepared together, and their weights: a ``multiple`` of so many of a large matrix on the host, else all.
+
+    Wait for the result of each before the next: all parts would be copied to the device at once.
+    """
+    if not isinstance(matrix, np.ndarray) or matrix.nbytes < LARGE:
+        yield matrix, weights
+        return
+    count = max(1, PART // (matrix[:1].nbytes * multiple)) * multiple
+    for first in range(0, len(matrix), count):
+        rows = slice(first, first + count)
+        yield matrix[rows], None if weights is None else Scaled(weights.value[rows], weights.exponent)
 
 
 def row_energies(matrix: Inexact[Array, "m n"]) -> Float[jax.Array, " m"]:
@@ -85,8 +112,7 @@ def row_norm_weights(matrix: Inexact[Array, "m n"]) -> Float[jax.Array, " m"]:
         ValueError: a matrix of wrong shape.
     """
     matrix = check_matrix(matrix)
-    parts = np.array_split(matrix, -(-matrix.nbytes // MOST_BYTES)) if isinstance(matrix, np.ndarray) else [matrix]
-    return jnp.concatenate([_row_norm_weights(jnp.asarray(part)) for part in parts])
+    return jnp.concatenate([jax.block_until_ready(_row_norm_weights(jnp.asarray(part))) for part, _ in parts(matrix)])
 
 
 def _row_norm_weights(matrix):

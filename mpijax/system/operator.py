@@ -78,7 +78,7 @@ class RowOperator:
 
     def rows(self) -> Complex[Array, "m n"]:
         """The kept rows as a matrix (m, n), channel-major, frequency fastest: the row order of Kaczmarz."""
-        if self.row_mask is None:
+        if self.row_mask is None or (is_concrete(self.row_mask) and np.all(self.row_mask)):  # without a copy
             return self.values.reshape(-1, self.values.shape[-1])
         return self.values[self.kept_rows()]
 

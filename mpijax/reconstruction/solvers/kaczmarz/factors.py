@@ -43,6 +43,7 @@ from mpijax.reconstruction.inputs import (
     is_complex,
 )
 from mpijax.reconstruction.scaling import Scaled, number, power_of_two, scaled_rows, shift
+from mpijax.reconstruction.weights import LARGE, parts
 
 DEFAULT_BLOCK_SIZE = 128
 _LEAF = 16  # triangles up to here are inverted row by row, larger ones put together from halves
@@ -111,12 +112,16 @@ def kaczmarz_factor(
     order = check_row_order(row_order, matrix.shape[0])
     block_size = DEFAULT_BLOCK_SIZE if block_size is None else block_size
     check_count("block_size", block_size, static=True)
-    complex_matrix, _ = complex_pair(matrix, matrix)
-    weights = number(row_weights, complex_matrix.dtype)
-    blocks, inverses, scalar, voxel_scale, exponent, peak = _factor(
-        complex_matrix, number(regularization, complex_matrix.dtype), weights, order, block_size=block_size
-    )
-    check_energy(complex_matrix, peak)
+    dtype = jnp.result_type(matrix, jnp.complex64)
+    weights, lambda_ = number(row_weights, dtype), number(regularization, dtype)
+    if order is None and isinstance(matrix, np.ndarray) and matrix.nbytes >= LARGE:
+        blocks, inverses, scalar, voxel_scale, exponent, peak = _factor_by_parts(matrix, lambda_, weights, block_size)
+    else:
+        complex_matrix, _ = complex_pair(matrix, matrix)
+        blocks, inverses, scalar, voxel_scale, exponent, peak = _factor(
+            complex_matrix, lambda_, weights, order, block_size=block_size
+        )
+    check_energy(matrix, peak)
     return KaczmarzFactors(
         *(blocks, inverses, scalar, voxel_scale, exponent, weights, order),
         n_rows=matrix.shape[0],
@@ -146,8 +151,40 @@ def _factor(matrix, regularization, row_weights, row_order, *, block_size):
             row_weights = Scaled(row_weights.value[row_order], row_weights.exponent)
     matrix = scaled_rows(matrix, row_weights)
     scalar, voxel_scale = split_regularization(regularization, matrix.exponent)
-    blocks, inverses, peak = prepare(matrix.value, scalar, voxel_scale, block_size)
+    blocks, inverses, peak = prepare(matrix.value, scalar, voxel_scale, *division(len(matrix.value), block_size))
     return blocks, inverses, scalar, voxel_scale, matrix.exponent, peak
+
+
+def _factor_by_parts(matrix, regularization, row_weights, block_size):
+    """The same of a large matrix on the host; beside it and its blocks memory holds one part."""
+    count, size = division(len(matrix), block_size)
+    exponent = jnp.max(jnp.stack([jax.block_until_ready(_exponent(*part)) for part in parts(matrix, row_weights)]))
+    scalar, voxel_scale = split_regularization(regularization, exponent)
+    blocks = jnp.zeros((count, 2 * size, matrix.shape[1]), scalar.dtype)
+    first, inverses, peaks = 0, [], []
+    for rows, weights in parts(matrix, row_weights, size):
+        found, inverse, peak = _part(rows, weights, exponent, scalar, voxel_scale, size=size)
+        blocks, first = jax.block_until_ready(_write(blocks, found, first)), first + len(found)
+        inverses.append(inverse)
+        peaks.append(peak)
+    return blocks, jnp.concatenate(inverses), scalar, voxel_scale, exponent, jnp.max(jnp.stack(peaks))
+
+
+@jax.jit
+def _exponent(rows, row_weights):
+    return scaled_rows(rows, row_weights).exponent
+
+
+@partial(jax.jit, static_argnames="size")
+def _part(rows, row_weights, exponent, scalar, voxel_scale, *, size):
+    rows = scaled_rows(rows.astype(jnp.result_type(rows, jnp.complex64)), row_weights)
+    return prepare(rows.within(exponent), scalar, voxel_scale, ceil(len(rows.value) / size), size)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _write(blocks, found, first):
+    """Blocks with some of them written in place."""
+    return lax.dynamic_update_slice_in_dim(blocks, found, first, 0)
 
 
 def split_regularization(regularization, exponent):
@@ -161,10 +198,8 @@ def split_regularization(regularization, exponent):
     return shift(one, regularization.exponent - 2 * exponent), 1 / regularization.value
 
 
-def prepare(matrix, regularization, voxel_scale, block_size):
+def prepare(matrix, regularization, voxel_scale, count, size):
     """Blocks and inverses (see ``KaczmarzFactors``) of a complex matrix, and its largest row energy."""
-    count = ceil(len(matrix) / block_size)
-    size = ceil(len(matrix) / count)
     blocks = jnp.concatenate([to_blocks(matrix.real, count, size), to_blocks(matrix.imag, count, size)], axis=1)
 
     def products(block):
@@ -181,6 +216,12 @@ def prepare(matrix, regularization, voxel_scale, block_size):
     inverse = _lower_inverse(jnp.tril(gram, -1) / scale + pivot[:, :, None] * jnp.eye(size, dtype=blocks.dtype))
     inverse = jnp.where(used[:, :, None] & used[:, None, :], inverse, 0)
     return blocks, jnp.concatenate([inverse.real, inverse.imag], axis=1) / scale, peak
+
+
+def division(rows, block_size):
+    """How many blocks of at most ``block_size`` rows there are, and how many rows each has."""
+    count = ceil(rows / block_size)
+    return count, ceil(rows / count)
 
 
 def to_blocks(rows, count, size):

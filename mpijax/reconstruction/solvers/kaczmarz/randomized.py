@@ -19,7 +19,7 @@ from mpijax.reconstruction.solvers.kaczmarz.blocks import (
     sweep_blocks,
     unpack,
 )
-from mpijax.reconstruction.solvers.kaczmarz.factors import prepare, split_regularization, to_blocks
+from mpijax.reconstruction.solvers.kaczmarz.factors import division, prepare, split_regularization, to_blocks
 from mpijax.reconstruction.weights import row_energies
 
 FRACTION = 0.15
@@ -57,7 +57,7 @@ def solve_randomized(
     def sweep(k, state):
         x, v = state
         rows = draw_rows(jax.random.fold_in(key, k), energies)
-        blocks, inverses, _ = prepare(matrix[rows], regularization, voxel_scale, block_size)
+        blocks, inverses, _ = prepare(matrix[rows], regularization, voxel_scale, *division(len(rows), block_size))
         count, size = ceil(len(rows) / block_size), inverses.shape[-1]
         rhs, known = to_blocks(columns[rows], count, size), to_blocks(v[rows], count, size)
         x, known = sweep_blocks(blocks, inverses, regularization, voxel_scale, rhs, x, known)
