@@ -59,7 +59,7 @@ class Config:
         competitor_steps: in place of the recipe's.
         compressed_sensing: whether calibration at random positions is among the methods; the slowest by far.
         test_matrices: how many matrices are simulated to test on.
-        fitted_matrices: how many of the test matrices one particle is fitted to as well, half a minute each; 0 = none.
+        fitted_matrices: how many of the test matrices, the first, one particle is fitted to as well, a minute each; 0 = none.
         snr_threshold: rows below it are left out.
         position_seconds: calibration time of one position: 1,000 averages of a 0.65 ms period and a robot move [s].
         seed: of weights, data and noise.
@@ -85,7 +85,7 @@ class Config:
     competitor_steps: int | None = None
     compressed_sensing: bool = False
     test_matrices: int = 9
-    fitted_matrices: int = 9
+    fitted_matrices: int = 3
     snr_threshold: float = 10.0
     position_seconds: float = 1.65
     seed: int = 0
@@ -117,7 +117,7 @@ PRESETS = {
         validate_every=60,
         log_every=20,
         test_matrices=2,
-        fitted_matrices=1,
+        fitted_matrices=0,
     ),
 }
 

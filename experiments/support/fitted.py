@@ -63,7 +63,7 @@ def evaluate_fitted(
     except ValueError as error:
         return [], {}, f"not possible: {error}"
     crime = [] if cases[0].measured else [INVERSE_CRIME]
-    return records, recovered, " ".join([TOLD, *crime, f"Matrices fitted: {len(cases)}."])
+    return records, recovered, " ".join([TOLD, *crime, f"Matrices fitted: the first {len(cases)}."])
 
 
 def with_refusal(table: list[dict[str, Any]], said: str) -> list[dict[str, Any]]:

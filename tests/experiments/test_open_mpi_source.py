@@ -67,7 +67,7 @@ def data_root(tmp_path_factory):
 def test_trains_tests_and_reconstructs_from_files(data_root, tmp_path, capsys):
     config = replace(
         vrfnet_open_mpi.PRESETS["smoke"], data_root=data_root, run_dir=tmp_path / "run", steps=6, features=4, embed=8,
-        checkpoint_every=3, validate_every=3, log_every=3, fitted_matrices=0, progress=False,
+        checkpoint_every=3, validate_every=3, log_every=3, progress=False,
     )  # fmt: skip
     results = vrfnet_open_mpi.main(config)
     # 10 of 12 frequencies x 3 channels pass the SNR threshold in each calibration
@@ -92,7 +92,9 @@ def test_without_training_and_where_no_fit_is_possible(data_root, tmp_path, monk
         raise ValueError(f"{case.name} is no plane.")
 
     monkeypatch.setattr(fitted, "fitted_rows", refuse)
-    config = replace(vrfnet_open_mpi.PRESETS["smoke"], data_root=data_root, run_dir=tmp_path / "run", steps=0)
+    config = replace(
+        vrfnet_open_mpi.PRESETS["smoke"], data_root=data_root, run_dir=tmp_path / "run", steps=0, fitted_matrices=1
+    )
     results = vrfnet_open_mpi.main(config)
     assert {"VRF-Net", fitted.FITTED_ROWS}.isdisjoint(r["method"] for r in results["matrices"])
     text = (tmp_path / "run" / "report.md").read_text()

@@ -18,7 +18,7 @@ from experiments.vrfnet_open_mpi import PRESETS
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = [
     "--preset", "smoke", "--features", "4", "--embed", "8", "--steps", "20", "--test-matrices", "1", "--checkpoint-every", "4",
-    "--validate-every", "8", "--log-every", "2", "--fitted-matrices", "0", "--no-progress",
+    "--validate-every", "8", "--log-every", "2", "--no-progress",
 ]  # fmt: skip
 
 
