@@ -79,7 +79,7 @@ def compare(args):
     # the peers' problem in the same units, prepared once
     scale, parts = np.exp2(np.float32(factors.exponent)), np.asarray(factors.parts)
     unit = np.exp2(np.ceil(np.log2(np.linalg.norm(frames, axis=1)))).astype(np.float32)[:, None, None]
-    back = np.concatenate([frames.real, frames.imag], axis=1) @ parts / unit[:, 0]
+    back = np.stack([frames.real, frames.imag], -1).reshape(len(frames), -1) @ parts / unit[:, 0]
     lam = weight / scale / unit
     n = parts.shape[1]
     smooth = np.eye(n, dtype=np.float32) + np.asarray(factors.operator.matrix())
