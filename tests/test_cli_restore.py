@@ -154,6 +154,11 @@ def test_a_measurement_is_no_calibration_and_the_input_is_kept(capsys, calibrati
     assert status == 2 and "would be overwritten" in text, text
 
 
+def test_dynamics_without_an_identification_are_refused(capsys, calibration, tmp_path):
+    status, text = run(capsys, "restore", calibration, "-o", tmp_path / "x.mdf", "--no-identify", "--dynamics", "neel")
+    assert status == 2 and "--no-identify leaves it out; drop one" in text and not (tmp_path / "x.mdf").exists(), text
+
+
 def test_upsampling_a_field_free_line_by_a_fit(capsys, calibration, tmp_path):
     """A line's file carries what the fit needs; one that does not say its gradient is refused in one line."""
     grid = mj.Grid.create((8, 8, 1), (32e-3, 32e-3, 1e-3))

@@ -82,6 +82,10 @@ def restore(
     check_range("snr_threshold", snr_threshold, 0, float("inf"), "")
     check_choice("background", background, ("auto", "none", "mean", "interpolate"))
     check_choice("dynamics", dynamics, DYNAMICS)
+    if dynamics != "auto" and not identify:
+        raise ValueError(
+            f"--dynamics {dynamics} asks for an identification, and --no-identify leaves it out; drop one."
+        )
     picture = output.with_suffix(".png") if figure is None else figure
     table = output.with_name(f"{output.stem}-left.tsv")
     figure_format(picture)

@@ -9,6 +9,8 @@ import numpy as np
 from mpijax.core.typing import Array, Bool, Complex, Float, Int
 from mpijax.identification.per_matrix import Guides, Identified, MissingFactsError, facts_of, identify_rows
 from mpijax.identification.per_matrix.facts import POINT_SAMPLE, box_sample
+from mpijax.identification.per_matrix.identify import NoParticleError
+from mpijax.identification.problem import FITTED_TEXT
 from mpijax.restoration.guides import Estimator
 from mpijax.restoration.method import Method
 from mpijax.rows.inpainting import wiener_inpaint
@@ -89,9 +91,13 @@ def identified_rows(
     """Fit one particle to a matrix and simulate its rows on the grid of the answer; arguments as of :func:`guided`.
 
     Raises:
-        NotIdentifiedError: the calibration does not say enough of itself, too few rows lie above the noise, or the fitted
-            particle cannot be simulated everywhere.
+        NotIdentifiedError: the calibration does not say enough of itself or was restored by a fit, too few rows lie above the
+            noise, or no particle can be simulated everywhere.
     """
+    if FITTED_TEXT in (matrix.header.restoration or ""):
+        raise NotIdentifiedError(
+            f"the matrix was restored {FITTED_TEXT}, which another fit would find again; take the measured one"
+        )
     try:
         told, coil, bins = facts_of(matrix, _sample(matrix.grid, task))
     except MissingFactsError as error:
@@ -100,9 +106,12 @@ def identified_rows(
     rows = np.flatnonzero(power > LEAST_POWER)
     if len(rows) < LEAST_ROWS:
         raise NotIdentifiedError(f"fewer than {LEAST_ROWS} rows lie well above the noise")
-    found = identify_rows(
-        told, values[rows], known, sigma[rows], coil[rows], bins[rows], dynamics=dynamics, progress=progress
-    )
+    try:
+        found = identify_rows(
+            told, values[rows], known, sigma[rows], coil[rows], bins[rows], dynamics=dynamics, progress=progress
+        )
+    except NoParticleError as error:
+        raise NotIdentifiedError(str(error)) from None
     progress("simulating the fitted rows")
     fine = found.guides(coil, bins, np.asarray(task.grid(matrix.grid).positions, np.float32))
     if not np.isfinite(fine.rows).all():

@@ -7,13 +7,17 @@ import pytest
 
 import mpijax as mj
 from mpijax.identification.per_matrix import MissingFactsError, facts_of, identify_rows, told
+from mpijax.identification.per_matrix.identify import NoParticleError
 from mpijax.identification.per_matrix.match import Rows, imperfect, n_coil_numbers
 from mpijax.identification.per_matrix.numbers import names_of
 from mpijax.identification.per_matrix.rows import Physics, value_and_slopes
 from mpijax.identification.per_matrix.starts import dictionary
+from mpijax.identification.problem import FITTED_TEXT
 from mpijax.restoration.apply import _cautious
+from mpijax.restoration.guided import NotIdentifiedError, identified_rows
 from mpijax.restoration.guides import Estimator
 from mpijax.restoration.noise import RowNoise
+from mpijax.restoration.record import recorded
 
 GRID = mj.Grid.create((10, 9, 1), (24e-3, 22e-3, 1e-3))
 SEQUENCE = mj.LissajousSequence.create(amplitude=(10e-3, 11e-3, 0.0), active=(True, True, False))
@@ -206,6 +210,39 @@ def test_rows_of_two_tracers_are_doubted_and_no_fact_is_called_suspect(monkeypat
     assert found.chi2 > 2 and found.suspects == []
     text = found.describe()
     assert text.startswith("doubt") and "several tracers" in text and "+-" not in text
+
+
+def test_what_chi2_says_is_said_on_both_sides(wrong_file):
+    *_, found = wrong_file
+    deviation = found.freedom**-0.5
+    assert deviation < 0.03 and "strained" not in found.describe() and "overstated" not in found.describe()
+    strained = replace(found, chi2=1.15).describe()
+    assert f"chi^2 is {0.15 / deviation:.0f} standard deviations above one" in strained and "second tracer" in strained
+    overstated = replace(found, chi2=0.25).describe()
+    assert "noise     overstated by a factor of about 2:" in overstated and "+-" not in overstated
+    few = replace(found, chi2=1.15, freedom=50.0).describe()  # of so few nothing can be said
+    assert "strained" not in few
+
+
+def test_a_matrix_that_a_fit_restored_is_not_identified_again():
+    _, matrix = measured(scanner())
+    again = recorded(matrix, f"denoised by fitted {FITTED_TEXT}")
+    sigma = np.full(len(np.asarray(again.rows())), NOISE)
+    known = np.ones(GRID.size, bool)
+    with pytest.raises(NotIdentifiedError, match="another fit would find again; take the measured one"):
+        identified_rows(again, mj.Denoise(), np.asarray(again.rows()), known, sigma, dynamics="auto", progress=print)
+
+
+def test_where_no_particle_can_be_simulated_rows_are_restored_one_by_one(monkeypatch):
+    _, matrix = measured(scanner())
+
+    def nothing(*_, **__):
+        raise NoParticleError("in equilibrium")
+
+    monkeypatch.setattr("mpijax.restoration.guided.identify_rows", nothing)
+    sigma, known = np.full(len(np.asarray(matrix.rows())), NOISE), np.ones(GRID.size, bool)
+    with pytest.raises(NotIdentifiedError, match="no particle of the dictionary can be simulated in equilibrium"):
+        identified_rows(matrix, mj.Denoise(), np.asarray(matrix.rows()), known, sigma, dynamics="auto", progress=print)
 
 
 def test_an_identification_that_cannot_be_asked_for_is_named():

@@ -28,6 +28,9 @@ POOR = 1.3
 """chi^2 per degree of freedom from which on the fit is said not to explain the rows: no fact is then called suspect, and no number
 has an error."""
 
+NOTICED, LEAST_NOTICED = 4.0, 0.1
+"""Standard deviations, and least share, by which chi^2 per degree of freedom differs from one where that is said."""
+
 MUCH_TALK = 0.5
 """Cross talk from which on the order of the channels is doubted."""
 
@@ -71,7 +74,7 @@ class Identified:
         physics: equilibrium or Neel rotation.
         numbers: all numbers, those of the coils last, in standard deviations of their priors; free: those that were fitted.
         curvature: normal equations at the minimum, without the prior.
-        chi2: sum |residual|^2/sigma^2 per degree of freedom; equilibrium_chi2: the same of the best equilibrium.
+        chi2: sum |residual|^2/sigma^2 per degree of freedom; freedom: how many, complex; equilibrium_chi2: of the best equilibrium.
         rows: kept rows that were fitted; voxels: positions that were.
         seconds: that it took.
     """
@@ -84,6 +87,7 @@ class Identified:
     free: Bool[np.ndarray, " p"]
     curvature: Float[np.ndarray, "p p"]
     chi2: float
+    freedom: float
     equilibrium_chi2: float
     rows: Int[np.ndarray, " k"]
     voxels: int
@@ -160,7 +164,7 @@ class Identified:
 
     def describe(self) -> str:
         """Particle, uncertainties, what the file says wrongly, and chi^2, as text."""
-        particle, stds = self.particle, {} if self.chi2 > POOR else self.stds
+        particle, stds = self.particle, {} if self.chi2 > POOR or self._beyond < 0 else self.stds
         diameter, constant = float(particle.core_diameter) * 1e9, float(particle.anisotropy_constant) / 1e3
         where = ""
         if particle.spatial_modulation is not None:
@@ -194,12 +198,27 @@ class Identified:
             f"chi^2     {self.chi2:.3f} per degree of freedom, of {len(self.rows)} rows at {self.voxels} positions"
             + (f" (equilibrium: {self.equilibrium_chi2:.3f})" if self.physics.relaxes else "")
         )
+        if self._beyond < 0:
+            lines.append(
+                f"noise     overstated by a factor of about {self.chi2**-0.5:.2g}: the rows differ from the fit by less than it"
+            )
+        elif 0 < self._beyond and self.chi2 <= POOR:
+            lines.append(
+                f"strained  chi^2 is {self._beyond:.0f} standard deviations above one: physics that is nearly this, a second "
+                "tracer, or noise that is understated; the numbers are off by more than their errors"
+            )
         lines += [f"suspect   {text}: more than the file may be wrong by" for text in self.suspects]
         if talk > MUCH_TALK:
             lines.append(f"suspect   which channel is which coil: cross talk of {talk:.0%}")
         if self.chi2 <= POOR:
             return "\n".join([*lines, LAST_WORD])
         return "\n".join([DOUBT, *lines])
+
+    @property
+    def _beyond(self) -> float:
+        """By how many standard deviations chi^2 differs from one, 0 where that says nothing."""
+        off = (self.chi2 - 1) * float(np.sqrt(self.freedom))
+        return off if abs(off) > NOTICED and abs(self.chi2 - 1) > LEAST_NOTICED else 0.0
 
     @property
     def _moved(self) -> Moved:

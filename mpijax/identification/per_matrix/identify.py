@@ -46,6 +46,15 @@ BETTER = 0.5
 Progress = Callable[[str], Any]
 
 
+class NoParticleError(ValueError):
+    """No particle can be simulated in the fields of a calibration."""
+
+    def __init__(self, how: str):
+        super().__init__(
+            f"no particle of the dictionary can be simulated {how} in the fields of this calibration; check its facts"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Reached:
     """Where a search ended."""
@@ -100,7 +109,8 @@ def identify_rows(
         progress: told what is being done.
 
     Raises:
-        ValueError: other dynamics, or nothing can be simulated.
+        ValueError: other dynamics.
+        NoParticleError: nothing can be simulated.
 
     Source: this project; variable projection after Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973) 413.
     """
@@ -120,13 +130,13 @@ def identify_rows(
     finalists = sorted(found, key=lambda each: each.match.total)[:FINALISTS]
     found = _searches(finalists, told, few, points[voxels], physics, names, STEPS, progress)
     if not found:
-        raise ValueError(
-            "no particle of the dictionary can be simulated in the fields of this calibration; check its facts."
-        )
+        raise NoParticleError("in equilibrium")
     best = min(found, key=lambda each: each.match.total)
     equilibrium = best.chi2
     if dynamics == "neel" or (dynamics == "auto" and not best.explained):
         late = _neel(told, rows, points, progress)
+        if dynamics == "neel" and not late:
+            raise NoParticleError("with Neel rotation")
         chosen_late = min(late, key=lambda each: each.chi2, default=best)
         if dynamics == "neel" or chosen_late.chi2 - 1 < BETTER * (best.chi2 - 1):
             best = chosen_late
@@ -135,7 +145,7 @@ def identify_rows(
     return Identified(
         told=told, start=best.start, names=best.names, physics=best.physics, numbers=at.numbers,
         free=_free(best.names, best.start, len(at.numbers) - len(best.names)), curvature=at.curvature,
-        chi2=best.chi2, equilibrium_chi2=equilibrium,
+        chi2=best.chi2, freedom=best.freedom, equilibrium_chi2=equilibrium,
         rows=chosen, voxels=min(most, int(np.count_nonzero(known))), seconds=time.perf_counter() - began,
     )  # fmt: skip
 
