@@ -186,7 +186,7 @@ def _spectrum(matrix, data, row_weights, *, constraint):
     unit = common_exponent(data)
     scaled, rows = lax.stop_gradient((matrix.value, data.within(unit)))
     if constraint == "real":  # the real matrix [P; Q] as a complex one without imaginary part
-        scaled, rows = stack(scaled).reshape(-1, scaled.shape[1]), split(rows).reshape(len(rows), -1)
+        scaled, rows = stack(scaled), split(rows).swapaxes(1, 2).reshape(len(rows), -1)
     wide = scaled.shape[0] < scaled.shape[1]
     basis, triangle = jnp.linalg.qr(scaled.T.conj() if wide else scaled)
     u, s, _ = jnp.linalg.svd(triangle.T.conj() if wide else triangle, full_matrices=False)

@@ -100,7 +100,7 @@ prepared = PreparedSolver.create(problem, "tikhonov", sharding=explicit)
 sizes = {shard.data.shape for array in jax.live_arrays() for shard in array.addressable_shards}
 assert (29, 30) in sizes and (2, 29, 30) in sizes and max(map(np.prod, sizes)) == 2 * 29 * 30, sizes
 _, factors = prepared.prepared
-assert [shard.data.shape for shard in factors.stacked.addressable_shards] == [(2, 29, 30)] * 4
+assert [shard.data.shape for shard in factors.stacked.addressable_shards] == [(58, 30)] * 4
 frames = jax.device_put(np.ones((2, 116), np.complex64), prepared.sharding)
 solving = tikhonov._solve.lower(factors, frames, 1e-6, 100).compile().as_text()
 gathered = [line for line in solving.splitlines() if "all-gather(" in line]

@@ -26,7 +26,7 @@ Map = Callable[[jax.Array], jax.Array]
 
 
 def solve_augmented(
-    stacked: Float[Array, "2 m n"],
+    stacked: Float[Array, "rows n"],
     regularization: Float[Array, ""],
     data: Float[Array, "b 2 m"],
     precondition: Map | None,
@@ -69,7 +69,7 @@ def solve_augmented(
         max_iterations=max_iterations,
     )
 
-    rows, voxels = stacked.shape[1:]
+    rows, voxels = len(stacked) // 2, stacked.shape[1]
 
     def pair(vectors):
         y, x = jnp.split(vectors, [2 * rows], axis=1)
@@ -97,7 +97,7 @@ def solve_augmented(
 
 
 def solve_unrefined(
-    stacked: Float[Array, "2 m n"],
+    stacked: Float[Array, "rows n"],
     regularization: Float[Array, ""],
     data: Float[Array, "b 2 m"],
     inverse: Map,

@@ -133,12 +133,12 @@ def _orthonormal(columns):
     return jnp.linalg.qr(columns)[0]
 
 
-def _products(stacked: Float[Array, "2 m n"], vectors: Float[Array, "k n"]) -> Complex[Array, "m k"]:
+def _products(stacked: Float[Array, "rows n"], vectors: Float[Array, "k n"]) -> Complex[Array, "m k"]:
     """A times real vectors, as columns."""
     return join(apply(stacked, vectors[:, None])).T
 
 
-def _adjoint_products(stacked: Float[Array, "2 m n"], columns: Complex[Array, "m k"]) -> Complex[Array, "n k"]:
+def _adjoint_products(stacked: Float[Array, "rows n"], columns: Complex[Array, "m k"]) -> Complex[Array, "n k"]:
     """A^H times complex columns."""
     return join(apply_adjoint(stacked, split(columns.T), 2)).T
 

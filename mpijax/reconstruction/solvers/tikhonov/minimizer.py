@@ -40,6 +40,7 @@ from mpijax.reconstruction.solvers.tikhonov.normal_equations import (
     split,
     squares,
     stack,
+    unstack,
 )
 
 MOST_CONDITION = 1e6
@@ -54,12 +55,12 @@ class TikhonovFactors:
     """What ``tikhonov_factor`` prepares for many frames.
 
     Attributes:
-        stacked: (2, m, n) real, weighted matrix divided by 2^exponent: real parts and imaginary parts.
-        subspace: (2, m, k) real, U of a low-rank compression, or None.
-        reduced: (2, k, n) real, U^H A, or None.
+        stacked: (2m, n) real, weighted matrix divided by 2^exponent: of every row the real and the imaginary part.
+        subspace: (2m, k) real, U of a low-rank compression, or None.
+        reduced: (2k, n) real, U^H A, or None.
         regularization: lambda of the scaled matrix.
         triangle: lower Cholesky factor of the normal matrix, or None.
-        inverse: of the normal matrix in place of its factor, real (k, k) or real and imaginary parts (2, k, k), or None. Without
+        inverse: of the normal matrix in place of its factor, real (k, k) or in real parts (2k, k), or None. Without
             either conjugate gradients are not preconditioned.
         scale: that the columns were divided by besides, (n,) or one.
         exponent: of the power of two that the matrix was divided by.
@@ -258,7 +259,7 @@ def tikhonov_solve(
         ValueError: wrong shapes, NaN or infinite data, a tolerance that is not positive.
         TypeError: real data for a complex matrix, or the reverse.
     """
-    data = check_data(data, factors.stacked.shape[1])
+    data = check_data(data, len(factors.stacked) // 2)
     check_same_field(factors.complex_rows, data)
     if tolerance is None:
         tolerance = 8 * float(jnp.finfo(factors.stacked.dtype).eps)
@@ -281,7 +282,7 @@ def tikhonov_solve(
 
 def _join_rows(stacked):
     """A of [P; Q]."""
-    return lax.complex(*stacked)
+    return lax.complex(*unstack(stacked))
 
 
 @jax.jit
@@ -312,8 +313,8 @@ def _factor(scaled, row_weights, basis, *, method, constraint, complex_rows, inv
         subspace = stack(basis)
         reduced = stack(join(apply_adjoint(stacked, split(basis.T), 2)).conj())  # U^H A = (A^H U)^H
     inner = stacked if reduced is None else reduced
-    rows = 2 * inner.shape[1] // parts
-    dual = method == "dual" or (method in ("auto", "low_rank") and rows < inner.shape[2])
+    rows = len(inner) // parts
+    dual = method == "dual" or (method in ("auto", "low_rank") and rows < inner.shape[1])
     if method != "cgnr":
         fixed = lax.stop_gradient(inner)
         normal = gram(fixed, dual=dual, parts=parts)
@@ -353,7 +354,7 @@ def _solve(factors, data, tolerance, max_iterations):
         stats = {"residual": jnp.full((len(x), 1, 1), jnp.nan), "normal_residual": jnp.full((len(x), 1, 1), jnp.nan)}
     stats = {name: value.reshape(data.shape[:-1]) for name, value in stats.items()}
     value = shift(join(x / factors.scale), frames.exponent - factors.exponent)
-    value = value.reshape(*data.shape[:-1], stacked.shape[2])
+    value = value.reshape(*data.shape[:-1], stacked.shape[1])
     return value, {**stats, "iterations": iterations}
 
 
@@ -374,7 +375,7 @@ def _preconditioner(factors):
     """What applies the inverse of the normal matrix to frames (frames, parts, k), or None."""
     if factors.inverse is None:
         return None if factors.triangle is None else partial(_precondition, factors.triangle)
-    if factors.inverse.ndim == 2:
+    if factors.inverse.shape[0] == factors.inverse.shape[1]:
         return lambda s: matmul(s.reshape(len(s), -1), factors.inverse).reshape(s.shape)  # symmetric
     return partial(apply, factors.inverse)
 
