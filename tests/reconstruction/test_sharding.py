@@ -98,7 +98,7 @@ assert isinstance(problem.matrix, np.ndarray) and problem.matrix.shape == (114, 
 explicit = NamedSharding(jax.make_mesh((4,), ("own",)), PartitionSpec(None, "own"))
 prepared = PreparedSolver.create(problem, "tikhonov", sharding=explicit)
 sizes = {shard.data.shape for array in jax.live_arrays() for shard in array.addressable_shards}
-assert (29, 30) in sizes and (2, 29, 30) in sizes and max(map(np.prod, sizes)) == 2 * 29 * 30, sizes
+assert (29, 30) in sizes and (58, 30) in sizes and max(map(np.prod, sizes)) == 2 * 29 * 30, sizes
 _, factors = prepared.prepared
 assert [shard.data.shape for shard in factors.stacked.addressable_shards] == [(58, 30)] * 4
 frames = jax.device_put(np.ones((2, 116), np.complex64), prepared.sharding)
@@ -116,7 +116,9 @@ for name, options in ROW_CASES.items():
     np.testing.assert_allclose(several.value / scale, one.value / scale, atol=1e-5, err_msg=name)
     for key, said in one.stats.items():
         if hasattr(said, "shape"):
-            np.testing.assert_allclose(several.stats[key], said, rtol=1e-3, atol=1e-4, err_msg=f"{name}: {key}")
+            # sums over devices round in another order, which can decide whether one more iteration is made
+            near = {"atol": 1} if key == "iterations" else {"rtol": 1e-3, "atol": 1e-4}
+            np.testing.assert_allclose(several.stats[key], said, **near, err_msg=f"{name}: {key}")
     print("equal:", name)
 try:
     reconstruct(matrix, data, solver="tikhonov", method="dual", sharding="rows")
