@@ -155,15 +155,9 @@ def test_a_measurement_is_no_calibration_and_the_input_is_kept(capsys, calibrati
 
 
 def test_dynamics_without_an_identification_are_refused(capsys, calibration, tmp_path):
-    status, text = run(
-        capsys,
-        "restore",
-        calibration,
-        "-o",
-        tmp_path / "x.mdf",
-        *"--task denoise --no-identify --dynamics neel".split(),
-    )
-    assert status == 2 and "--no-identify leaves it out; drop one" in text and not (tmp_path / "x.mdf").exists(), text
+    out, options = tmp_path / "x.mdf", ["--task", "denoise", "--no-identify", "--dynamics", "neel"]
+    status, text = run(capsys, "restore", calibration, "-o", out, *options)
+    assert status == 2 and "--no-identify leaves it out; drop one" in text and not out.exists(), text
 
 
 def test_upsampling_a_field_free_line_by_a_fit(capsys, calibration, tmp_path):
