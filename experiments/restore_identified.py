@@ -200,9 +200,8 @@ def measured(
     if task in ("complete", "upsample"):
         seen = tuple(slice(None, None, scale) for _ in inside)
         grid, seen_rows = every_nth(grid, scale), images[:, *seen]
-        inside = tuple(
-            slice(scale * (n - 1) + 1) for n in seen_rows.shape[1:]
-        )  # as far as the measured positions reach
+        # as far as the measured positions reach
+        inside = tuple(slice(scale * (n - 1) + 1) for n in seen_rows.shape[1:])
         clean, known = clean[:, *inside], np.zeros(clean.shape[1:], bool)[inside]
         known[seen] = True
     matrix = calibration(told, grid, channel[order], bins[order], seen_rows[order].reshape(len(index), -1))

@@ -78,6 +78,11 @@ def _relative(value, energies, voxels):
     return Scaled(value.value * energy / voxels, value.exponent + exponent)
 
 
+def is_large(matrix: Inexact[Array, "m n"]) -> bool:
+    """Whether a matrix lies on the host and is so large that it is prepared part by part."""
+    return isinstance(matrix, np.ndarray) and matrix.nbytes >= LARGE
+
+
 def parts(
     matrix: Inexact[Array, "m n"], weights: Scaled | None = None, multiple: int = 1
 ) -> Iterator[tuple[Inexact[Array, "r n"], Scaled | None]]:
@@ -85,7 +90,7 @@ def parts(
 
     Wait for the result of each before the next: all parts would be copied to the device at once.
     """
-    if not isinstance(matrix, np.ndarray) or matrix.nbytes < LARGE:
+    if not is_large(matrix):
         yield matrix, weights
         return
     count = max(1, PART // (matrix[:1].nbytes * multiple)) * multiple

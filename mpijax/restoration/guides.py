@@ -41,7 +41,6 @@ class Estimator:
             guide has the root mean square of the row's signal.
         gram: of the guides of every row over the positions ``known``, (m, g, g).
         variances: v (2 g,), of s, d_k, i s, i d_k.
-        misfit: mean over the rows of (|y - L|^2/sigma^2 + div L)/N - 1, what no guide explains, over the noise.
     """
 
     seen: Complex[np.ndarray, "m g n"]
@@ -49,7 +48,6 @@ class Estimator:
     known: Bool[np.ndarray, " n"]
     gram: Complex[np.ndarray, "m g g"]
     variances: Float[np.ndarray, " a"]
-    misfit: float = 0.0
 
     @staticmethod
     def learned(
@@ -73,9 +71,7 @@ class Estimator:
         power = np.sum(np.abs(values * known) ** 2, axis=1) / sigma**2
         teachers = np.argsort(-power, kind="stable")[:TEACHERS]
         equations = one._equations(teachers, values[teachers], known, sigma[teachers])
-        one = replace(one, variances=_variances(*equations))
-        left, *_ = one._left(teachers, values[teachers], known, sigma[teachers])
-        return replace(one, misfit=float(np.mean(left)))
+        return replace(one, variances=_variances(*equations))
 
     def estimate(
         self,
@@ -102,11 +98,13 @@ class Estimator:
         """What a network is told of rows ``numbers``, on the grid that they are measured on, in their unit.
 
         Real and imaginary parts of the estimate L and of the fitted row with one factor, the standard deviation that is expected of
-        L, and root mean squares of what L leaves beyond the noise, of the row and of all rows (over their noise, times this one's).
+        L, and root mean squares of what L leaves beyond the noise, of the row and of all that are given (over their noise, times
+        this one's).
 
         Source: this project; what :class:`mpijax.models.guided_unet.GuidedUNet` takes.
         """
-        left, estimate, covariance = self._left(numbers, values, known, sigma)
+        estimate = self.estimate(numbers, values, known, sigma)[1]
+        covariance = self._covariance(self._equations(numbers, values, known, sigma)[0])
         size = covariance.shape[1] // 2
         mixed = covariance[:, size:, :size]
         moments = covariance[:, :size, :size] + covariance[:, size:, size:] + 1j * (mixed - mixed.swapaxes(1, 2))
@@ -115,30 +113,25 @@ class Estimator:
         row = basis[:, 0]
         power = np.sum(np.abs(row * known) ** 2, axis=1)
         fitted = (np.sum(np.conj(row) * values * known, axis=1) / np.maximum(power, TINY))[:, None] * row
-        beyond = np.sqrt(np.maximum([left, np.full(len(left), self.misfit)], 0)) * sigma
+        residual = np.sum(np.abs((values - estimate) * known) ** 2, axis=1, dtype=np.float64)
+        kept = self._kept(covariance)
+        left = (residual / np.asarray(sigma, float) ** 2 + kept) / np.count_nonzero(known) - 1
+        beyond = np.sqrt(np.maximum([left, np.full(len(left), left.mean())], 0)) * sigma
         told = [estimate.real, estimate.imag, fitted.real, fitted.imag, np.sqrt(np.maximum(spread, 0))]
         told += [np.broadcast_to(each[:, None], spread.shape) for each in beyond]
         return np.stack(told, -1).astype(np.float32)
-
-    def _left(
-        self, numbers: np.ndarray, values: np.ndarray, known: np.ndarray, sigma: np.ndarray
-    ) -> tuple[Float[np.ndarray, " b"], Complex[np.ndarray, "b n"], Float[np.ndarray, "b a a"]]:
-        """What the estimate leaves of each row beyond the noise, over its power per voxel; the estimate; covariance of c."""
-        normal, right = self._equations(numbers, values, known, sigma)
-        covariance = np.linalg.inv(normal + np.diag(1 / self.variances))
-        found = np.einsum("bkl,bl->bk", covariance, right)
-        size = found.shape[1] // 2
-        seen = ((found[:, :size] + 1j * found[:, size:]).astype(np.complex64)[:, None] @ self.seen[numbers])[:, 0]
-        residual = np.sum(np.abs((values - seen) * known) ** 2, axis=1, dtype=np.float64)
-        kept = np.sum(1 - np.einsum("bkk->bk", covariance) / self.variances, axis=1)
-        return (residual / np.asarray(sigma, float) ** 2 + kept) / np.count_nonzero(known) - 1, seen, covariance
 
     def divergence(
         self, numbers: Int[np.ndarray, " b"], values: Complex[np.ndarray, "b n"], sigma: Float[np.ndarray, " b"]
     ) -> Float[np.ndarray, " b"]:
         """Trace of what estimates rows at their measured positions, sum_k (1 - C_kk/v_k), C the covariance of c."""
-        normal, _ = self._equations(numbers, values, self.known, sigma)
-        covariance = np.linalg.inv(normal + np.diag(1 / self.variances))
+        return self._kept(self._covariance(self._equations(numbers, values, self.known, sigma)[0]))
+
+    def _covariance(self, normal: Float[np.ndarray, "b a a"]) -> Float[np.ndarray, "b a a"]:
+        return np.linalg.inv(normal + np.diag(1 / self.variances))
+
+    def _kept(self, covariance: Float[np.ndarray, "b a a"]) -> Float[np.ndarray, " b"]:
+        """Sum_k (1 - C_kk/v_k)."""
         return np.asarray(np.sum(1 - np.einsum("bkk->bk", covariance) / self.variances, axis=1))
 
     def _equations(

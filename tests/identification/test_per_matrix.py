@@ -233,7 +233,7 @@ def test_a_matrix_that_a_fit_restored_is_not_identified_again():
         identified_rows(again, mj.Denoise(), np.asarray(again.rows()), known, sigma, dynamics="auto", progress=print)
 
 
-def test_where_no_particle_can_be_simulated_rows_are_restored_one_by_one(monkeypatch):
+def test_where_no_particle_can_be_simulated_nothing_is_identified(monkeypatch):
     _, matrix = measured(scanner())
 
     def nothing(*_, **__):

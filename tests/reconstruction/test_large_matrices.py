@@ -17,7 +17,6 @@ def by_parts(monkeypatch):
 
     def switch():
         monkeypatch.setattr(weights, "LARGE", 1)
-        monkeypatch.setattr(factors, "LARGE", 1)
         monkeypatch.setattr(weights, "PART", 2 * BLOCK * VOXELS * 8)
 
     return switch

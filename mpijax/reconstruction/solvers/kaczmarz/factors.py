@@ -43,7 +43,7 @@ from mpijax.reconstruction.inputs import (
     is_complex,
 )
 from mpijax.reconstruction.scaling import Scaled, number, power_of_two, scaled_rows, shift
-from mpijax.reconstruction.weights import LARGE, parts
+from mpijax.reconstruction.weights import is_large, parts
 
 DEFAULT_BLOCK_SIZE = 128
 _LEAF = 16  # triangles up to here are inverted row by row, larger ones put together from halves
@@ -114,7 +114,7 @@ def kaczmarz_factor(
     check_count("block_size", block_size, static=True)
     dtype = jnp.result_type(matrix, jnp.complex64)
     weights, lambda_ = number(row_weights, dtype), number(regularization, dtype)
-    if order is None and isinstance(matrix, np.ndarray) and matrix.nbytes >= LARGE:
+    if order is None and is_large(matrix):
         blocks, inverses, scalar, voxel_scale, exponent, peak = _factor_by_parts(matrix, lambda_, weights, block_size)
     else:
         complex_matrix, _ = complex_pair(matrix, matrix)
