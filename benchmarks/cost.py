@@ -10,17 +10,10 @@ from pathlib import Path
 
 from benchmarks import devices, reconstruction_scaling, scaling
 from benchmarks.common import machine
-from benchmarks.scaling_figure import plot_scaling, tables
+from benchmarks.scaling_figure import plot_scaling, replaced, tables
 from mpijax.viz import save
 
 DRAWN = {"scaling": scaling.measure, "reconstruction_scaling": reconstruction_scaling.measure}
-
-
-def replaced(page: str, name: str, text: str) -> str:
-    """The page with the text between its comments ``<!-- name -->`` and ``<!-- end of name -->``."""
-    before, rest = page.split(f"<!-- {name} -->\n")
-    _, after = rest.split(f"<!-- end of {name} -->\n")
-    return f"{before}<!-- {name} -->\n{text}<!-- end of {name} -->\n{after}"
 
 
 def main() -> None:

@@ -66,3 +66,10 @@ def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
     """Slope of log time over log size, fitted to the upper half of the sizes (at least two)."""
     half = min(len(sizes) // 2, len(sizes) - 2)
     return float(np.polyfit(np.log(sizes[half:]), np.log(seconds[half:]), 1)[0])
+
+
+def replaced(page: str, name: str, text: str) -> str:
+    """The page with the text between its comments ``<!-- name -->`` and ``<!-- end of name -->``."""
+    before, rest = page.split(f"<!-- {name} -->\n")
+    _, after = rest.split(f"<!-- end of {name} -->\n")
+    return f"{before}<!-- {name} -->\n{text}<!-- end of {name} -->\n{after}"

@@ -7,8 +7,7 @@ import pytest
 
 from benchmarks import all as every
 from benchmarks.common import Ratio, Timing, report
-from benchmarks.cost import replaced
-from benchmarks.scaling_figure import tables
+from benchmarks.scaling_figure import replaced, tables
 
 FAKE = """
 import json, sys
