@@ -267,7 +267,8 @@ def methods_of(config: Config, dimensions: int = 2) -> dict[str, dict[str, Any]]
     """By name: how ``mpijax.restore`` is called."""
     found: dict[str, dict[str, Any]]
     if config.task == "upsample":
-        found = {"spline": {"method": "spline", "trust": False}, "identified": {"method": "fitted", "identify": True}}
+        found = {name: {"method": name, "trust": False} for name in ("spline", "filtered-spline")}
+        found["identified"] = {"method": "fitted", "identify": True}
         if config.scale == 2:
             shipped = network("upsample", dimensions, None)
             found |= {"row by row": {"method": shipped, "identify": False}, "default": {"method": shipped}}

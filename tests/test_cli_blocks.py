@@ -232,6 +232,9 @@ def test_averages_and_other_formats(capsys, files, tmp_path, whole):
         (["--devices", "99"], "devices = 99; this process has 1 (cpu)"),
         (["--devices", "some"], "devices = some"),
         (["--block", "0"], "block = 0"),
+        (["--split", "rows", "--method", "tikhonov"], "split = 'rows' needs devices"),
+        (["--split", "rows", "--devices", "all"], "choose Tikhonov or Admm, or share out the frames"),
+        (["--split", "columns", "--devices", "all"], "split = 'columns'"),
         (["--devices", "all", "--method", "neural"], "leave out sharding"),
     ],
 )
@@ -271,6 +274,10 @@ def test_four_devices_killed_and_continued(files, tmp_path, whole):
         command = [sys.executable, *program, *map(str, words(files, out, "--block", "3", "--devices", "all"))]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
+    for name, split in (("rows", ["--devices", "all", "--split", "rows"]), ("alone", [])):
+        command = ["reconstruct", files / "sm.mdf", files / "m.mdf", "-o", tmp_path / f"{name}.mdf", "tikhonov", *split]
+        subprocess.run([sys.executable, "-m", "mpijax.cli", *map(str, command)], env=environment, check=True)
+    assert_close(images(tmp_path / "rows.mdf"), images(tmp_path / "alone.mdf"))
     killed, plain = start(["-c", KILLED], tmp_path / "a.mdf"), start(["-m", "mpijax.cli"], tmp_path / "b.mdf")
     killed.communicate(timeout=200)
     assert killed.returncode == -signal.SIGKILL

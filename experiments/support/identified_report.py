@@ -31,7 +31,8 @@ def report(results: Results, task: str, half: str) -> str:
         psnr = {method: [np.asarray(m["psnr"][method]) for m in matrices] for method in everywhere}
         line = {"family": name, "truth": kind(name), "matrices": len(matrices)}
         line |= {method: f"{np.mean(np.concatenate(each)):.1f}" for method, each in psnr.items()}
-        for other in [method for method in ("row by row", "other network", "wiener", "spline") if method in psnr]:
+        others = ("row by row", "other network", "wiener", "spline", "filtered-spline")
+        for other in [method for method in others if method in psnr]:
             mean, low, high = difference(psnr["identified"], psnr[other])
             line[f"- {other}"] = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
         line["methods"] = methods(matrices)
@@ -67,7 +68,9 @@ def harmed(
 ) -> dict[str, Any]:
     """How many rows changed, and how many of those lost more than 1 dB on the classical method."""
     changed = np.concatenate([np.asarray(m["changed"], bool) for m in matrices])
-    gain = np.concatenate(psnr["identified"]) - np.concatenate(psnr["wiener" if "wiener" in psnr else "spline"])
+    gain = np.concatenate(psnr["identified"]) - np.concatenate(
+        psnr["wiener" if "wiener" in psnr else "filtered-spline"]
+    )
     lost = np.count_nonzero(changed & (gain < -1))
     return {
         "family": name,

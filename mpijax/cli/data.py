@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding
+from jax.sharding import NamedSharding, PartitionSpec
 
 import mpijax as mj
 from mpijax.cli.paths import by, check_input
@@ -96,21 +96,32 @@ class BlockOptions:
     """How many frames are solved together, and on what.
 
     Attributes:
-        devices: devices that the frames are shared out over: all, or how many; not given = one.
+        devices: devices to use: all, or how many; not given = one.
+        split: what the devices share: the frames, or the rows of a matrix larger than one of them (tikhonov and admm).
         block: images solved and written at a time; not given = 64 MB of measured data, 512 at most.
     """
 
     devices: str | None = None
+    split: str = "frames"
     block: int | None = None
 
     def sharding(self) -> NamedSharding | None:
-        """Of the frames over the devices.
+        """Of the data (frames, rows) over the devices.
 
         Raises:
-            ValueError: no devices, or more than there are.
+            ValueError: no devices, or more than there are, or none to share rows.
         """
         if self.block is not None:
             check_count("block", self.block)
+        check_choice("split", self.split, ("frames", "rows"))
+        frames = self._frames()
+        if self.split == "frames":
+            return frames
+        if frames is None:
+            raise ValueError("split = 'rows' needs devices that share them; give --devices all, or how many.")
+        return NamedSharding(frames.mesh, PartitionSpec(None, *frames.spec))
+
+    def _frames(self) -> NamedSharding | None:
         if self.devices in (None, "all"):
             return None if self.devices is None else row_sharding()
         found = jax.devices()

@@ -116,6 +116,7 @@ def reconstruct(
             "rows": asdict(rows),
             "data": asdict(replace(data, empty=None)),
             "devices": devices,
+            "split": blocks.split,
             "block": found.block,
             **dict(zip(("system matrix", "measurement", "empty scan"), map(_identity, inputs), strict=False)),
         }

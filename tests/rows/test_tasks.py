@@ -156,6 +156,21 @@ def test_a_callable_restores_rows_and_is_named():
         mj.restore(matrix, Denoise(), method="wiener", model="wiener")
 
 
+def test_splines_through_filtered_rows_beat_splines_where_there_is_noise():
+    x, y = np.meshgrid(np.linspace(0, np.pi, 24), np.linspace(0, np.pi, 20))
+    truth = (np.cos(x) + 1j * np.cos(2 * y) + np.cos(x) * np.cos(y))[None]
+    methods, known = Upsample(2, "stride").classical(), np.ones((10, 12), bool)
+    noise = np.random.default_rng(0).normal(size=(2, 8, 10, 12))
+    for level in (0.0, 0.3):
+        seen = truth[:, ::2, ::2] + level * (noise[0] + 1j * noise[1])
+        sigma = np.full(len(seen), level * np.sqrt(2))
+        plain, filtered = (
+            np.asarray(methods[name](seen, known, known, sigma)) for name in ("spline", "filtered-spline")
+        )
+        errors = [np.linalg.norm((each - truth)[:, :-1, :-1]) for each in (plain, filtered)]
+        assert plain.shape == filtered.shape and errors[1] < 0.6 * errors[0] if level else np.allclose(plain, filtered)
+
+
 def test_what_is_not_believed_of_a_callable_is_filled_by_the_stand_in():
     matrix = noisy(smooth_matrix((12, 12, 1), empty=0), 0.05, frames=30)
     holes = np.zeros((12, 12), bool)

@@ -9,6 +9,7 @@ import numpy as np
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Bool, Complex, Float
 from mpijax.rows.degradation import degrade, degraded_noise_std
+from mpijax.rows.filters import dct_filter
 from mpijax.rows.linear import consistent_bicubic
 from mpijax.rows.resampling import bicubic
 from mpijax.rows.splines import spline_upsample
@@ -66,11 +67,14 @@ class Upsample(Task):
             "bicubic": lambda rows, known, inside, sigma: bicubic(rows, scale, sampling=sampling),
             "consistent-bicubic": lambda rows, known, inside, sigma: consistent_bicubic(rows, scale),
             "spline": lambda rows, known, inside, sigma: spline_upsample(rows, scale),
+            "filtered-spline": lambda rows, known, inside, sigma: spline_upsample(
+                dct_filter(rows, sigma, rule="garrote"), scale
+            ),
         }
 
     def settled(self, method: str) -> "Upsample":
         """With the sampling that a classical method is made for, where none is given."""
-        made_for = {"consistent-bicubic": "box", "spline": "stride"}.get(method)
+        made_for = {"consistent-bicubic": "box", "spline": "stride", "filtered-spline": "stride"}.get(method)
         if made_for and self.sampling not in (None, made_for):
             what = {"box": "block means", "stride": "a small sample at every n-th position"}[made_for]
             raise ValueError(f"sampling = {self.sampling!r}; {method} is defined for {made_for!r} ({what}).")
