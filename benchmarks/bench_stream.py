@@ -5,6 +5,8 @@
 a new matrix every 8 steps. A third candidate takes those 8 steps and the refresh together, as training does.
 """
 
+from typing import Any
+
 import jax
 
 import mpijax as mj
@@ -25,7 +27,11 @@ def main() -> None:
     prior = RestorationPrior(size_range=(8, size))
     task = RandomCorruption((Upsample(2, "stride"),))
     bucket = Bucket((size, size, 1), low=(8, 8, 1))
-    stream = RowStream(prior, task.pair, [bucket], key=jax.random.key(0), batch_size=BATCH, reuse=REUSE)
+
+    def pair(*drawn: Any) -> dict[str, jax.Array]:
+        return {name: value for name, value in task.pair(*drawn).items() if name in ("input", "target")}
+
+    stream = RowStream(prior, pair, [bucket], key=jax.random.key(0), batch_size=BATCH, reuse=REUSE)
     model = mj.models.create("vrfnet", scale=2, input_shape=(size // 2, size // 2), features=arguments.features, rngs=0)
     network, weights = split(model)
     optimizer = adam(TrainConfig(steps=100))
