@@ -36,6 +36,7 @@ from .mdf.reconstruction import read_reconstruction as read_reconstruction
 from .mdf.reconstruction import write_reconstruction as write_reconstruction
 from .mdf.write import write_measurement as write_measurement
 from .mdf.write import write_system_matrix as write_system_matrix
+from .nifti import read_nifti as read_nifti
 from .nifti import write_nifti as write_nifti
 from .open_mpi import OpenMPIDataset as OpenMPIDataset
 from .snr import add_snr as add_snr
