@@ -1,3 +1,4 @@
+from . import arrays as arrays
 from . import background as background
 from . import errors as errors
 from . import field_points as field_points
