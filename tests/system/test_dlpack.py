@@ -53,3 +53,13 @@ def test_torch_comes_in_and_goes_out():
     back = torch.from_dlpack(made @ np.ones(6))
     torch.testing.assert_close(back, values.sum(-1).reshape(-1))
     assert torch.from_dlpack(made.values).data_ptr() == values.data_ptr()
+
+
+def test_arrays_on_a_device_stay_there(monkeypatch):
+    class OnDevice(Foreign):
+        def __dlpack_device__(self):
+            return 2, 0  # CUDA
+
+    there = OnDevice(np.arange(3.0))
+    monkeypatch.setattr("jax.numpy.from_dlpack", lambda value: ("taken by JAX", value))
+    assert as_array(there) == ("taken by JAX", there)
