@@ -28,5 +28,8 @@ def test_the_page_runs():
         assert names["row"].dims == ("y", "x") and names["profile"].shape == (12,)
     if "x_hat" in names:
         assert tuple(names["x_hat"].shape) == (1, 1, 10, 12)
+        rows = np.asarray(names["matrix"].rows())
+        largest = np.linalg.norm(np.vstack([rows.real, rows.imag]), 2) / np.linalg.norm(rows)
+        np.testing.assert_allclose(names["norm"], largest**2, rtol=1e-2)
     if "y" in names and "deepinv" in ran:
         assert tuple(names["y"].shape) == (1, 2, *names["data_shape"])
