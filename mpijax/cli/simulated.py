@@ -22,7 +22,7 @@ def simulate(
     """Simulate a calibration and write it as MDF; what is not given is the preset's.
 
     Args:
-        preset: 2d, 2d-fluid, 2d-immobilized, 2d-neel, 2d-brown, 3d, line, spectrometer or spectrometer-neel.
+        preset: 2d, 2d-fluid, 2d-immobilized, 2d-neel, 2d-brown, 3d, line, line-buaa, spectrometer or spectrometer-neel.
         output: MDF file to write.
         scanner: in place of the preset's numbers.
         peak_snr: SNR of the strongest row; sets the white noise.
@@ -38,7 +38,7 @@ def simulate(
         noisy = mj.add_noise(matrix, sigma, key=jax.random.key(seed), background_frames=background_frames)
         mj.io.write_system_matrix(output, noisy)
     channels, frequencies, _ = matrix.values.shape
-    of = "angles" if matrix.angles is not None else "channels"
+    of = "channels" if matrix.angles is None else "angles" if len(chosen.line.focus) == 1 else "positions and angles"
     print(f"wrote {output}: {channels} {of} x {frequencies} frequencies x {by(matrix.grid.shape)} voxels")
 
 

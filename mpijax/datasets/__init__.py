@@ -19,6 +19,10 @@ from mpijax.datasets.fixed_sets import FixedRows as FixedRows
 from mpijax.datasets.fixed_sets import FixedSet as FixedSet
 from mpijax.datasets.fixed_sets import read_set as read_set
 from mpijax.datasets.fixed_sets import write_set as write_set
+from mpijax.datasets.harmonic_images import FFLMPIData as FFLMPIData
+from mpijax.datasets.harmonic_images import FFLMPISample as FFLMPISample
+from mpijax.datasets.harmonic_images import MixPS as MixPS
+from mpijax.datasets.harmonic_images import MixPSSample as MixPSSample
 from mpijax.datasets.imperfections import Imperfections as Imperfections
 from mpijax.datasets.measured import frequency_ranks as frequency_ranks
 from mpijax.datasets.measured import measured_images as measured_images
@@ -27,6 +31,7 @@ from mpijax.datasets.measurements import phantom_on as phantom_on
 from mpijax.datasets.measurements import simulate_measurement as simulate_measurement
 from mpijax.datasets.mixture import MatrixPool as MatrixPool
 from mpijax.datasets.mixture import Mixture as Mixture
+from mpijax.datasets.mpi_mnist import MPIMNIST as MPIMNIST
 from mpijax.datasets.open_mpi import OPEN_MPI_PROTOCOLS as OPEN_MPI_PROTOCOLS
 from mpijax.datasets.open_mpi import OpenMPIPool as OpenMPIPool
 from mpijax.datasets.open_mpi import WhitenedCalibration as WhitenedCalibration

@@ -20,8 +20,26 @@ from mpijax.system import (
     simulate_field_free_line,
     simulate_system_matrix,
 )
+from mpijax.system.field_free_line import HARMONICS
 
 MAGNETITE = 474e3
+
+
+@dataclass(frozen=True)
+class LineScan:
+    """How a field-free line is driven, turned and moved.
+
+    Attributes:
+        frequency: of the drive field [Hz].
+        angles: that the line is turned by [rad].
+        harmonics: of the drive frequency.
+        focus: fields along the drive field [T] that move the line to one position after another, measured at every angle.
+    """
+
+    frequency: float = 23.2e3
+    angles: tuple[float, ...] = tuple(line_angles().tolist())
+    harmonics: tuple[int, ...] = HARMONICS
+    focus: tuple[float, ...] = (0.0,)
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,7 @@ class Preset:
         shape, fov: voxels and field of view [m].
         concentration: of the sample [mmol(Fe)/L].
         max_order: keep frequencies of at most this mixing order; None = all.
+        line: frequency, angles and positions of a field-free line.
     """
 
     summary: str
@@ -56,6 +75,7 @@ class Preset:
     fov: tuple[float, float, float] = (30e-3, 30e-3, 1e-3)
     concentration: float = 100.0
     max_order: int | None = None
+    line: LineScan = LineScan()
 
     @property
     def grid(self) -> Grid:
@@ -106,10 +126,7 @@ class Preset:
             dynamics=self.dynamics,
         )
         if self.kind == "line":
-            line, drive = Scanner.field_free_line(self.gradient[0]), line_sequence(self.amplitude[2])
-            return simulate_field_free_line(
-                line, drive, particle, grid, angles=line_angles(), concentration=self.concentration
-            )
+            return self._of_line(particle, grid)
         spectrometer = self.kind == "spectrometer"
         scanner = Scanner.spectrometer() if spectrometer else Scanner.create(self.gradient)
         sequence = LissajousSequence.create(self.amplitude)
@@ -119,6 +136,27 @@ class Preset:
                 1:
             ]  # without 0 Hz
         return simulate_system_matrix(scanner, sequence, particle, grid, bins, concentration=self.concentration)
+
+    def _of_line(self, particle: Particle, grid: Grid) -> SystemMatrix:
+        """Rows of every position of the line, position by position; a matrix of several positions records no scanner."""
+        resting, scan = Scanner.field_free_line(self.gradient[0]), self.line
+        drive = line_sequence(self.amplitude[2], scan.frequency)
+        matrices = [
+            simulate_field_free_line(
+                replace(resting, offset_field=np.array([0.0, 0.0, field])),
+                drive,
+                particle,
+                grid,
+                angles=np.asarray(scan.angles),
+                harmonics=scan.harmonics,
+                concentration=self.concentration,
+            )
+            for field in scan.focus
+        ]
+        if len(matrices) == 1:
+            return matrices[0]
+        values = np.concatenate([matrix.values for matrix in matrices])
+        return replace(matrices[0], values=values, angles=np.tile(scan.angles, len(matrices)), scanner=None)
 
     def _check(self) -> None:
         """Refuse numbers that this kind of scanner would ignore."""
@@ -174,6 +212,24 @@ PRESETS = {
         saturation_magnetization=437676.0,
         temperature=300.0,
         fov=(32e-3, 32e-3, 1e-3),
+    ),
+    "line-buaa": Preset(
+        "open-sided field-free line of FFL-MPI-Data: 4 mT at 3 kHz, 25 positions by a focus field of 15 mT, 31 angles",
+        kind="line",
+        gradient=(1.5, 0.0, -1.5),
+        amplitude=(0.0, 0.0, 4e-3),
+        core_diameter=70e-9,  # with 30 kA/m the particles of the authors' simulation, for Synomag of 70 nm
+        saturation_magnetization=3e4,
+        temperature=293.15,
+        shape=(49, 49, 1),
+        fov=(20e-3, 20e-3, 1e-3),
+        concentration=179.0,  # 10 mg(Fe)/mL
+        line=LineScan(
+            frequency=3e3,
+            angles=tuple(np.deg2rad(np.arange(0.0, 181.0, 6.0)).tolist()),
+            harmonics=(2, 3, 4, 5, 6, 7),
+            focus=tuple(np.linspace(-15e-3, 15e-3, 25).tolist()),
+        ),
     ),
     "spectrometer": Preset(
         "gradient-free spectrometer, one voxel, 1-D excitation",

@@ -1,3 +1,4 @@
+from . import arrays as arrays
 from . import background as background
 from . import errors as errors
 from . import field_points as field_points
@@ -36,6 +37,7 @@ from .mdf.reconstruction import read_reconstruction as read_reconstruction
 from .mdf.reconstruction import write_reconstruction as write_reconstruction
 from .mdf.write import write_measurement as write_measurement
 from .mdf.write import write_system_matrix as write_system_matrix
+from .nifti import read_nifti as read_nifti
 from .nifti import write_nifti as write_nifti
 from .open_mpi import OpenMPIDataset as OpenMPIDataset
 from .snr import add_snr as add_snr

@@ -1,3 +1,4 @@
+from . import bridges as bridges
 from . import compatible as compatible
 from . import contrasts as contrasts
 from . import deconvolution as deconvolution
@@ -18,6 +19,8 @@ from . import scan as scan
 from . import solvers as solvers
 from . import stats as stats
 from . import weights as weights
+from .bridges import deepinv_physics as deepinv_physics
+from .bridges import linear_pair as linear_pair
 from .compatible import check_compatible as check_compatible
 from .contrasts import contrast_problem as contrast_problem
 from .contrasts import reconstruct_contrasts as reconstruct_contrasts

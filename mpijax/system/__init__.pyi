@@ -4,6 +4,7 @@ from . import engines as engines
 from . import facts as facts
 from . import field_free_line as field_free_line
 from . import grid as grid
+from . import labeled as labeled
 from . import leakage as leakage
 from . import leaves as leaves
 from . import matrix as matrix

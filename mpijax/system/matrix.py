@@ -19,6 +19,7 @@ from mpijax.system.facts.row_index import RowIndex as RowIndex
 from mpijax.system.facts.select import RowSelection
 from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.grid import Grid
+from mpijax.system.labeled import axis, data_array, space
 from mpijax.system.leaves import as_array
 from mpijax.system.model import ParticleModel
 from mpijax.system.operator import RowOperator
@@ -320,6 +321,35 @@ class SystemMatrix(RowOperator):
     def images(self) -> Complex[Array, "c f z y x"]:
         """All rows as images (c, f, nz, ny, nx)."""
         return self.grid.to_image(self.values)
+
+    def to_xarray(self) -> Any:
+        """All rows as an xarray.DataArray on the host, (channel, frequency, z, y, x) with axes in Hz and m.
+
+        Beside the axes it carries the bin, and SNR, angle and whether a row is kept, where the matrix has them; its attributes
+        hold the unit, the sampling and the sample.
+
+        Raises:
+            ImportError: xarray is not installed.
+        """
+        rows = ("channel", "frequency")
+        coords = {
+            "channel": ("channel", list(self.channels)),
+            "frequency": axis("frequency", self.frequencies, "Hz"),
+            "bin": ("frequency", np.asarray(self.frequency_indices)),
+            **space(self.grid),
+            "snr": None if self.snr is None else (rows, np.asarray(self.snr)),
+            "kept": None if self.row_mask is None else (rows, np.asarray(self.row_mask)),
+            "angle": None if self.angles is None else axis("channel", self.angles, "rad"),
+        }
+        attrs = {
+            "units": self.header.unit,
+            "n_samples": self.n_samples,
+            "bandwidth_Hz": float(self.bandwidth),
+            "sample_concentration_mmol_L": float(self.sample_concentration),
+            "sample_volume_m3": float(self.sample_volume),
+            "patch": self.patch,
+        }
+        return data_array("system_matrix", self.images(), (*rows, "z", "y", "x"), coords, attrs)
 
     def crop(self, shape: tuple[int, int, int]) -> "SystemMatrix":
         """The central part of the grid with ``shape`` (nx, ny, nz) voxels; an odd excess loses the voxel at the far end.

@@ -17,6 +17,7 @@ from mpijax.system.facts.header import Header, header_of, stating
 from mpijax.system.facts.identity import check_numbers, matched_positions
 from mpijax.system.facts.row_index import Indexed, RowIndex, bin_positions, check_angles, index_like, row_places
 from mpijax.system.facts.spectrum import spectrum_of
+from mpijax.system.labeled import axis, data_array
 from mpijax.system.leaves import as_array
 from mpijax.system.regrid import linear_weights
 from mpijax.system.scanner import Scanner
@@ -171,6 +172,23 @@ class Measurement:
     def acquisitions(self) -> list[Acquisition]:
         """What the scan says of its fields and receiver, period by period."""
         return [acquisition(self, period) for period in range(self.values.shape[1])]
+
+    def to_xarray(self) -> Any:
+        """The spectra as an xarray.DataArray on the host, (frame, period, channel, frequency) with frequencies in Hz.
+
+        Raises:
+            ImportError: xarray is not installed.
+        """
+        coords = {
+            "period": ("period", list(self.periods)),
+            "channel": ("channel", list(self.channels)),
+            "frequency": axis("frequency", self.frequencies, "Hz"),
+            "bin": ("frequency", np.asarray(self.frequency_indices)),
+            "held": None if self.row_mask is None else (("channel", "frequency"), np.asarray(self.row_mask)),
+            "angle": None if self.angles is None else axis("channel", self.angles, "rad"),
+        }
+        attrs = {"units": self.header.unit, "n_samples": self.n_samples, "bandwidth_Hz": float(self.bandwidth)}
+        return data_array("measurement", self.values, ("frame", "period", "channel", "frequency"), coords, attrs)
 
     def average(self, *, frames: int = 1, periods: int = 1) -> "Measurement":
         """The mean over so many consecutive frames and periods; an incomplete rest is dropped.

@@ -19,6 +19,7 @@ from mpijax.io.mdf.positions import voxel_order
 from mpijax.io.mdf.write import check_readable, header_fields, identity_fields, write_fields, writing
 from mpijax.system.facts.header import nested
 from mpijax.system.grid import Grid
+from mpijax.system.labeled import data_array, space
 from mpijax.system.measurement import Measurement
 
 UNIT = "mmol(Fe)/L"
@@ -94,6 +95,19 @@ class Reconstruction:
     def unit(self) -> str:
         """Unit of the images; empty where a file does not say."""
         return str(self.parameters.get("unit", ""))
+
+    def to_xarray(self) -> Any:
+        """The images as an xarray.DataArray, (frame, [contrast,] z, y, x) with axes in m.
+
+        The overscan mask is a coordinate; how the images were made is in the attributes, the unit among them as ``units``.
+
+        Raises:
+            ImportError: xarray is not installed.
+        """
+        dims = ("frame", "contrast", "z", "y", "x") if np.ndim(self.images) == 5 else ("frame", "z", "y", "x")
+        overscan = None if self.overscan is None else (("z", "y", "x"), np.asarray(self.overscan))
+        attrs = {name: item for name, item in self.parameters.items() if name != "unit"} | {"units": self.unit or None}
+        return data_array("concentration", self.images, dims, space(self.grid) | {"overscan": overscan}, attrs)
 
 
 def write_reconstruction(path: str | Path, reconstruction: Reconstruction) -> None:

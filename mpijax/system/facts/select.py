@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from mpijax.core.checks import check_count, check_range, check_scalar
+from mpijax.core.checks import MOST_PRINTED, check_count, check_range, check_scalar
 from mpijax.core.typing import HostScalar, IntVector, Mask, Matrix, Numbers, Scalar, Vector
 from mpijax.physics.sequences import mixing_orders
 from mpijax.system.facts.identity import chosen_positions
@@ -152,7 +152,10 @@ class RowSelection:
                 "mixing orders up to {}": self.max_mixing_order,
             }
             asked = [text.format(limit) for text, limit in limits.items() if limit is not None]
-            asked.append(f"channels {', '.join(str(matrix.channels[i]) for i in kept_channels) or 'none'}")
+            numbers = ", ".join(str(matrix.channels[i]) for i in kept_channels) or "none"
+            asked.append(
+                f"{len(kept_channels)} channels" if len(kept_channels) > MOST_PRINTED else f"channels {numbers}"
+            )
             raise ValueError(
                 f"the selection keeps no row: {', '.join(asked)}; the matrix spans {np.nanmin(frequencies):g} to "
                 f"{np.nanmax(frequencies):g} Hz."
