@@ -15,7 +15,7 @@ from mpijax.core.checks import check_count
 HEARTBEAT = 30
 """Seconds of silence after which JAX takes a process for dead and ends the others."""
 
-FAREWELL = 1.0
+FAREWELL = 5.0
 """Seconds by which the first process, whose end ends the others, leaves them time to say why they stop."""
 
 Devices = int | Literal["all"] | None
@@ -94,6 +94,8 @@ def _join(
             raise ValueError(
                 f"process = {process} of {processes} processes; count from 0 to {processes - 1}, each number once."
             )
+        if processes > 1:
+            print(f"process {process} of {processes}: waiting for the others at {coordinator}", file=sys.stderr, flush=True)
     jax.config.update("jax_enable_preemption_service", False)  # it takes SIGTERM and ends nothing
     try:
         jax.distributed.initialize(

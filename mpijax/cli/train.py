@@ -104,6 +104,8 @@ def train(
         **{k: v for k, v in given.items() if v is not None},
     )
     extra = _options(options)
+    for file in files:  # before the others wait for this process
+        one_patch(file)
     with processes.joined(distributed, coordinator, n_processes, process, devices) as say:
         shared = processes.sharding(devices)
         if source in PRIORS or source in SCANNERS:

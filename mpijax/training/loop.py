@@ -80,8 +80,8 @@ def fit(
         Weights, state and metrics.
 
     Raises:
-        ValueError: The run directory holds a different run or damaged checkpoints only, or batches do not fit the recipe, the
-            network, the devices or the processes.
+        ValueError: The run directory holds a different run or damaged checkpoints only, batches do not fit the recipe, the
+            network, the devices or the processes, or these are told of different runs.
         FloatingPointError: Loss or gradient became NaN or infinite.
         CheckpointError: A checkpoint could not be written; the previous one is intact.
     """
@@ -95,6 +95,7 @@ def fit(
 
     directory = Path(run_dir)
     description = run.describe(model.config, config, key, data)
+    processes.check_agreed(description)
     processes.on_first(lambda: run.claim(directory, description))
     step_fn = _compiled_step(network, config)
     state = init_state(weights, adam(config))

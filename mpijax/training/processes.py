@@ -4,6 +4,7 @@ Every function here is called by all processes in the same order; with one proce
 """
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -72,6 +73,25 @@ def on_first(action: Callable[[], Any]) -> Any:
     if "error" in heard:
         raise RuntimeError(f"the first process stopped: {heard['error']}")
     return heard["value"]
+
+
+def check_agreed(description: Any) -> None:
+    """Refuse processes that are not told the same.
+
+    Args:
+        description: plain values (JSON).
+
+    Raises:
+        ValueError: on all of them, where one has another description.
+    """
+    if jax.process_count() == 1:
+        return
+    digest = np.frombuffer(hashlib.sha256(json.dumps(description, sort_keys=True).encode()).digest(), np.uint8)
+    if np.any(np.asarray(_largest(digest)) != 255 - np.asarray(_largest(255 - digest))):
+        raise ValueError(
+            "the processes would train different runs: network, recipe, random key or data of one differ from those of another. "
+            "Start all of them with the same options and files."
+        )
 
 
 def any_process(flag: bool) -> jax.Array:

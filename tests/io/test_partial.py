@@ -78,7 +78,27 @@ def test_nan_is_refused(tmp_path, source):
 def test_two_processes_do_not_write_one_file(tmp_path, source):
     out = tmp_path / "a.mdf"
     partial = begin(out, source, {"a": 1})
-    script = "import sys; from mpijax.io import PartialReconstruction as P; P.found(sys.argv[1], {'a': 1})"
-    made = subprocess.run([sys.executable, "-c", script, str(out)], capture_output=True, text=True, timeout=200)
-    partial.close()
-    assert made.returncode == 1 and "is being written by another process" in made.stderr, made.stderr[-2000:]
+    script = """
+import sys
+import mpijax as mj
+from mpijax.io import PartialReconstruction as P
+first = mj.io.read_reconstruction(sys.argv[2])
+for start in (lambda: P.found(sys.argv[1], {"a": 1}), lambda: P.begin(sys.argv[1], first, 5, {"a": 1})):
+    try:
+        start()
+    except OSError as error:
+        print(error)
+"""
+    mj.io.write(tmp_path / "first.mdf", source)
+    command = [sys.executable, "-c", script, str(out), str(tmp_path / "first.mdf")]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert made.stdout.count("is being written by another process") == 2, (made.stdout, made.stderr[-2000:])
+    partial.write(np.asarray(source.images), {})
+    partial.finish()  # whose file the other process has left alone
+    np.testing.assert_array_equal(mj.io.read_reconstruction(out).images, source.images)
+
+
+def test_the_rest_of_a_killed_beginning_is_replaced(tmp_path, source):
+    (tmp_path / "a.mdf.partial").write_bytes(b"killed before it was complete")
+    begin(tmp_path / "a.mdf", source).close()
+    assert PartialReconstruction.found(tmp_path / "a.mdf", {"lambda": 1.0, "rows": {"channels": (0, 1)}}).done == 0

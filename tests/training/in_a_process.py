@@ -77,6 +77,10 @@ def whole(folder, rows):
                 train(folder / "refused", shared, config=replace(RECIPE, batch_size=size))
             except ValueError as error:
                 print(f"refused: {error}")
+        try:
+            train(folder / "refused", rows, config=replace(RECIPE, seed=jax.process_index()))
+        except ValueError as error:
+            print(f"refused: {error}")
     name = "alone" if rows is None else "whole"
     result = train(folder / name, rows)
     leaves = {f"leaf{i}": leaf for i, leaf in enumerate(jax.tree.leaves((result.state, result.weights)))}

@@ -102,6 +102,7 @@ def test_rows_that_the_processes_do_not_share_are_refused_in_words(ends):
         assert "refused: this is one of 2 processes" in out and "row_sharding() to fit or restoration.train" in out
         assert "refused: batch_size = 3 rows cannot be shared equally by 2 devices" in out
         assert "refused: sharding has devices of 1 of 2 processes" in out
+        assert "refused: the processes would train different runs" in out
     assert not (folder / "refused").exists()
 
 

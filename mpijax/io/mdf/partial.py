@@ -31,15 +31,10 @@ class PartialReconstruction:
         total: frames in the end.
     """
 
-    def __init__(self, output: Path, record: Mapping[str, Any]):
+    def __init__(self, output: Path, record: Mapping[str, Any], file: h5py.File | None = None):
         self.output, self.path, self._record_path = _names(output)
         self._record = dict(record)
-        try:
-            self._file = h5py.File(self.path, "r+")
-        except BlockingIOError:
-            raise OSError(errno.EAGAIN, "is being written by another process", str(self.path)) from None
-        except OSError as error:
-            raise OSError(errno.EIO, f"cannot be opened ({error}); delete it to start anew", str(self.path)) from None
+        self._file = _opened(self.path) if file is None else file
         self._data = self._file[DATA]
         self.total = len(self._data)
 
@@ -63,22 +58,25 @@ class PartialReconstruction:
         one = stored(np.asarray(first.images[:1]), first.grid.size)
         if shutil.disk_usage(path.parent).free < 1.01 * total * one.nbytes:
             raise OSError(errno.ENOSPC, f"the disk has no room for {total} frames; nothing was written", str(output))
-        record_path.unlink(missing_ok=True)
         header = FrozenMapping({**first.metadata, "/acquisition/numFrames": total})
         allocated = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         allocated.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         allocated.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        if path.exists() and not record_path.exists():
+            _remove_rest(path)
+        record = {"settings": settings, "done": 0, "said": {}}
+        file = _opened(path, "x")
         try:
-            with h5py.File(path, "w") as file:
-                write_fields(file, reconstruction_fields(replace(first, metadata=header)))
-                file.create_dataset(DATA, (total, *one.shape[1:]), one.dtype, dcpl=allocated)
-                check_readable(file, output)
+            write_fields(file, reconstruction_fields(replace(first, metadata=header)))
+            file.create_dataset(DATA, (total, *one.shape[1:]), one.dtype, dcpl=allocated)
+            check_readable(file, output)
+            file.flush()
+            write_text(record_path, json.dumps(record))
         except BaseException:
+            file.close()
             path.unlink(missing_ok=True)
             raise
-        record = {"settings": settings, "done": 0, "said": {}}
-        write_text(record_path, json.dumps(record))
-        return PartialReconstruction(output, record)
+        return PartialReconstruction(output, record, file)
 
     @staticmethod
     def found(output: str | Path, settings: Mapping[str, Any]) -> "PartialReconstruction | None":
@@ -144,6 +142,26 @@ class PartialReconstruction:
     def close(self) -> None:
         """Leave the file as it is, for a later process."""
         self._file.close()
+
+
+def _opened(path: Path, mode: str = "r+") -> h5py.File:
+    """A partial file, which stays locked while it is open: a second process must not touch it."""
+    try:
+        return h5py.File(path, mode)
+    except (BlockingIOError, FileExistsError):
+        raise OSError(errno.EAGAIN, "is being written by another process", str(path)) from None
+    except OSError as error:
+        raise OSError(errno.EIO, f"cannot be opened ({error}); delete it to start anew", str(path)) from None
+
+
+def _remove_rest(path: Path) -> None:
+    """Remove what a process left that was killed before there was a record; raise where one is at work on it."""
+    try:
+        _opened(path).close()
+    except OSError as error:
+        if error.errno == errno.EAGAIN:
+            raise
+    path.unlink(missing_ok=True)
 
 
 def partial_path(output: Path) -> Path:
