@@ -95,7 +95,11 @@ def _join(
                 f"process = {process} of {processes} processes; count from 0 to {processes - 1}, each number once."
             )
         if processes > 1:
-            print(f"process {process} of {processes}: waiting for the others at {coordinator}", file=sys.stderr, flush=True)
+            print(
+                f"process {process} of {processes}: waiting for the others at {coordinator}",
+                file=sys.stderr,
+                flush=True,
+            )
     jax.config.update("jax_enable_preemption_service", False)  # it takes SIGTERM and ends nothing
     try:
         jax.distributed.initialize(

@@ -85,10 +85,12 @@ def uneven():
 
 
 ROW_SCRIPT = """
+from dataclasses import replace
+
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from mpijax.reconstruction import PreparedSolver, Problem, reconstruct
+from mpijax.reconstruction import PreparedSolver, Problem, reconstruct, solve
 from mpijax.reconstruction.solvers.tikhonov import minimizer as tikhonov
 from tests.reconstruction.test_sharding import ROW_CASES, uneven
 
@@ -120,6 +122,14 @@ for name, options in ROW_CASES.items():
             near = {"atol": 1} if key == "iterations" else {"rtol": 1e-3, "atol": 1e-4}
             np.testing.assert_allclose(several.stats[key], said, **near, err_msg=f"{name}: {key}")
     print("equal:", name)
+problem = Problem.create(matrix, data)
+order = np.random.default_rng(1).permutation(len(problem.matrix))
+permuted = replace(problem, matrix=np.asarray(problem.matrix)[order], data=np.asarray(problem.data)[:, order])
+one, again = (np.asarray(solve(each, "admm", iterations=300).value) for each in (problem, permuted))
+several = np.asarray(solve(problem, "admm", iterations=300, sharding="rows").value)
+moved, differing = (np.max(np.abs(x - one)) for x in (again, several))
+assert 0 < differing < 4 * moved, (differing, moved)
+print("ADMM at its default strengths:", differing, "and", moved)
 try:
     reconstruct(matrix, data, solver="tikhonov", method="dual", sharding="rows")
 except ValueError as error:
