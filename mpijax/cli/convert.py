@@ -14,7 +14,7 @@ import mpijax as mj
 from mpijax.cli.data import RowOptions
 from mpijax.cli.paths import Output, by, check_input, check_outputs
 from mpijax.core.checks import check_count
-from mpijax.io.formats import FALLBACK, writer
+from mpijax.io.formats import FALLBACK, FORMATS, Format, writer
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,7 @@ def convert(
     check_count("average_frames", average_frames)
     chosen = None if frames is None else _chosen(frames)
     with Console(stderr=True).status(f"reading {file}"), _as_file(file, matlab) as source:
-        data: Any = None
-        form = writer(output, mj.io.Reconstruction)
+        form = _format(output, mj.io.read_info(source))
         if form.name != FALLBACK:
             if rows != ROWS or frames is not None or average_frames != 1 or compress is not None:
                 raise ValueError(
@@ -141,6 +140,20 @@ def convert(
         )
 
 
+def _format(output: Path, info: mj.io.MDFInfo) -> Format:
+    """The format that the name of the output says.
+
+    Raises:
+        ValueError: one that does not hold what the file does.
+    """
+    kind = mj.SystemMatrix if info.is_calibration else mj.Measurement if info.data_shape else mj.io.Reconstruction
+    form = writer(output, kind)
+    named = [name for name, other in FORMATS.items() if other().recognizes(output)]
+    if named and form.name not in named:
+        raise ValueError(f"{output}: a {kind.__name__} is not written as {named[0]}; give a name that ends in .mdf.")
+    return form
+
+
 @contextlib.contextmanager
 def _as_file(file: Path, matlab: MatlabOptions) -> Any:
     """The file, or what a MATLAB file holds as one that can be read."""
@@ -150,7 +163,10 @@ def _as_file(file: Path, matlab: MatlabOptions) -> Any:
     with tempfile.TemporaryDirectory(prefix="mpijax") as folder:
         path = Path(folder) / f"{file.stem}.mdf"
         mj.io.write(path, matlab.read(file))
-        yield path
+        try:
+            yield path
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(path), str(file))) from None
 
 
 def _numbers(name: str, text: str) -> list[int]:

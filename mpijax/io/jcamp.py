@@ -28,7 +28,7 @@ def read_parameters(path: Path) -> dict[str, tuple[str, ...]]:
 def _words(value: str) -> tuple[str, ...]:
     value = value.strip(" \t\n") + "\n"
     sizes = _SIZES.match(value)
-    body = (value[sizes.end() :] if sizes else value).strip()
+    body = (sizes and value[sizes.end() :].strip()) or value.strip()
     if body.startswith("<"):
         return tuple(item.strip() for item in re.findall(r"<([^>]*)>", body))
     if body.startswith("("):

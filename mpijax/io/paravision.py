@@ -64,7 +64,7 @@ class _Parameters:
             found = np.array([np.nan])
         if not np.isfinite(found).all() or (count is not None and len(found) != count):
             expected = "numbers are" if count is None else "one number is" if count == 1 else f"{count} numbers are"
-            raise MDFError(f"{self.path}: ##${name} = {' '.join(words)[:80]}; {expected} expected.")
+            raise MDFError(f"{self.path}: ##${name} = {_short(words)}; {expected} expected.")
         return found
 
     def number(self, name: str, default: float | None = None) -> float:
@@ -171,6 +171,10 @@ def _header(found: _Parameters) -> dict[str, Any]:
     return fields
 
 
+def _short(words: tuple[str, ...]) -> str:
+    return " ".join(" ".join(words).split())[:80]
+
+
 def _time(text: str | None) -> str | None:
     """2015-01-02T03:04:05,678+0100 as the time without its zone."""
     return text and text.partition("+")[0].replace(",", ".")
@@ -198,7 +202,7 @@ def _write_raw(
     one, size = channels * samples * kind.itemsize, path.stat().st_size
     jobs = found.texts("ACQ_jobs")
     if len(jobs) < 8 or not jobs[7].isdecimal():
-        raise MDFError(f"{found.path}: ##$ACQ_jobs = {', '.join(jobs)[:80]}; its eighth field is the number of scans.")
+        raise MDFError(f"{found.path}: ##$ACQ_jobs = {_short(jobs)}; its eighth field is the number of scans.")
     if size != one * int(jobs[7]):
         raise MDFError(
             f"{path} has {size} bytes; {int(jobs[7])} scans of {channels} receivers and {samples} samples of {kind.itemsize} bytes "

@@ -95,10 +95,11 @@ def test_a_calibration_keeps_its_values_and_background(tmp_path, fast):
         for before, after in zip(
             io.read_system_matrix(path, **options), io.read_system_matrix(tmp_path / "a.mdf", **options), strict=True
         ):
-            for name in ("values", "background", "frequencies", "snr", "transfer_function"):
+            for name in ("values", "background", "frequencies", "transfer_function"):
                 np.testing.assert_array_equal(getattr(before, name), getattr(after, name), name)
             assert before.patch == after.patch and before.metadata == after.metadata
     assert io.read_info(tmp_path / "a.mdf").calibration.order == "xyz"
+    np.testing.assert_array_equal(after.snr, io.open_system_matrix(path).with_snr().snr)
     selection = mj.RowSelection(snr_threshold=1.2, channels=[1])
     io.convert(path, tmp_path / "b.mdf", selection=selection)
     before, after = (
@@ -127,6 +128,10 @@ def test_compressed_rows_come_back(tmp_path):
     np.testing.assert_allclose(done.errors, error.ravel(), rtol=1e-2, atol=1e-6)
     np.testing.assert_array_equal(io.read_system_matrix(tmp_path / "c.mdf").values, found.values)
     assert done.shape == (1, 1, 5, 24 + 3)
+    io.convert(tmp_path / "c.mdf", tmp_path / "plain.mdf")
+    for name in ("values", "background", "snr"):
+        whole = matrix.background if name == "background" else getattr(found, name)
+        np.testing.assert_array_equal(getattr(io.read_system_matrix(tmp_path / "plain.mdf"), name), whole)
     io.write_system_matrix(tmp_path / "all.mdf", matrix, compress=1.0)
     np.testing.assert_allclose(io.read_system_matrix(tmp_path / "all.mdf").values, matrix.values, atol=1e-6)
     with h5py.File(tmp_path / "c.mdf") as file:
@@ -205,5 +210,7 @@ def test_mistakes_are_one_sentence(tmp_path, capsys):
     refused("there is no file", tmp_path / "none.mdf")
     refused("above 0, up to 1", matrix, "--compress", "7")
     refused("harmonics are multiples of --base-frequency", matrix, "--variable", "S", "--harmonics", "1:3")
+    status, text = run(capsys, "convert", matrix, "-o", tmp_path / "no.nii")
+    assert status == 2 and "a SystemMatrix is not written as nifti; give a name that ends in .mdf" in text
     status, text = run(capsys, "convert", matrix, "-o", matrix)
     assert status == 2 and "is read and would be overwritten" in text
