@@ -87,9 +87,9 @@ def convert(
     """Write a file of any format that is read, or a part of it, as MDF 2.1.0.
 
     A calibration is written as spectra [J, C, K, N] in physical units, voxels sorted, background frames behind them, its transfer
-    function beside them and not applied; an SNR that is missing is computed from background frames. A measurement keeps its samples or spectra, their type and scale, and all background
-    frames; rows can be chosen, and frames averaged, of spectra only, which are then made. The header goes with it; what MDF 2.1
-    demands and the file lacks is written as unknown.
+    function beside them and not applied; an SNR that is missing is computed from background frames. A measurement keeps its samples
+    or spectra, their type and scale, and all background frames; rows can be chosen, and frames averaged, of spectra only, which are
+    then made. The header goes with it; what MDF 2.1 demands and the file lacks is written as unknown.
 
     Args:
         path: the file or folder.
