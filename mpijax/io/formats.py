@@ -96,13 +96,18 @@ def register_format(kind: Any) -> Any:
 
 
 def reader(path: str | Path) -> Format:
-    """The format of a file or folder: the first that finds its own in it, else MDF, which says what is wrong with it.
+    """The format of a file or folder: the first that finds its own in it, or else recognizes its name, or else MDF.
+
+    MDF, and a format that is right by name only, then say what is wrong with the file.
 
     Raises:
         ValueError: a format that is not read.
     """
     path = Path(path)
-    found = _first(lambda form: form.holds(path)) if path.exists() else FORMATS[FALLBACK]()
+    found = (
+        (_first(lambda form: form.holds(path)) or _first(lambda form: form.recognizes(path))) if path.exists() else None
+    )
+    found = found or FORMATS[FALLBACK]()
     if not found.reads:
         raise ValueError(f"{path} is a file of the format {found.name}, which is written and not read.")
     return found
@@ -110,7 +115,7 @@ def reader(path: str | Path) -> Format:
 
 def writer(path: str | Path, kind: type) -> Format:
     """The format in which containers of this type are written under this name: the first that recognizes it, else MDF."""
-    return _first(lambda form: form.recognizes(Path(path)) and kind in form.writes)
+    return _first(lambda form: form.recognizes(Path(path)) and kind in form.writes) or FORMATS[FALLBACK]()
 
 
 def read(path: str | Path) -> Any:
@@ -145,12 +150,12 @@ def write(path: str | Path, data: Any) -> None:
     writer(path, type(data)).write(Path(path), data)
 
 
-def _first(fits: Callable[[Format], bool]) -> Format:
-    """The first format that fits, else MDF; those of installed packages are looked for only where none of mpijax's own does."""
+def _first(fits: Callable[[Format], bool]) -> Format | None:
+    """The first format that fits; those of installed packages are looked for only where none of mpijax's own does."""
     for outside in (False, True):
         for point in entry_points(group=GROUP) if outside else ():
             register_format(point.load())
         found = next((form for form in (kind() for kind in FORMATS.values()) if fits(form)), None)
         if found is not None:
             return found
-    return FORMATS[FALLBACK]()
+    return None

@@ -6,6 +6,7 @@ import pytest
 
 import mpijax as mj
 from mpijax import io
+from mpijax.io import formats
 from mpijax.io.formats import reader
 from tests.io.mdf_files import BANDWIDTH, K, V, calibration, measurement, random_complex
 from tests.io.test_mdf_first import calibration as first_calibration
@@ -176,18 +177,25 @@ def test_the_first_generation_becomes_the_second(tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("ignore:.*untested")
-def test_what_a_file_holds_decides(tmp_path):
+def test_what_a_file_holds_decides(tmp_path, monkeypatch):
     matrix = calibration(tmp_path / "matrix.dat", random_complex(0, 1, 2, K, N))
     old = first_calibration(tmp_path / "old.nii", random_complex(0, 2, 33, 24))
     (tmp_path / "a.mdf").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
     (tmp_path / "b.mdf").write_bytes(bytes(344) + b"n+1\0")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "acqp").write_text("##END=\n")
-    named = {"matrix.dat": "mdf", "old.nii": "mdf1", "a.mdf": "matlab", "folder": "paravision"}
+    named = {"matrix.dat": "mdf", "old.nii": "mdf1", "a.mdf": "matlab", "b.mdf": "nifti", "folder": "paravision"}
     assert {name: reader(tmp_path / name).name for name in named} == named
     assert io.read(matrix).values.shape == (2, K, N) and io.read(old).values.shape == (2, 33, 24)
-    with pytest.raises(ValueError, match="b.mdf is a file of the format nifti, which is written and not read"):
-        io.read(tmp_path / "b.mdf")
+    named = {"a.nii": "nifti", "a.mat": "matlab", "a.h5": "mdf"}
+    for name in named:  # nothing in it tells
+        (tmp_path / name).write_text("nothing")
+    assert {name: reader(tmp_path / name).name for name in named} == named
+    monkeypatch.setattr(formats, "FORMATS", formats.FORMATS.copy())
+    io.register_format(type("Poster", (io.Format,), {"name": "poster", "suffixes": (".poster",)}))
+    (tmp_path / "a.poster").touch()
+    with pytest.raises(ValueError, match="a.poster is a file of the format poster, which is written and not read"):
+        io.read(tmp_path / "a.poster")
     with pytest.raises(ValueError, match="folder is a ParaVision folder without the file method"):
         io.read(tmp_path / "folder")
 
