@@ -68,9 +68,14 @@ def test_it_goes_through_the_command_line(outside, capsys):
     words = ["--min-frequency", "0"]
     commands = (
         (["info", matrix], "system matrix, MDF"),
+        (["convert", matrix, "-o", outside / "rows.mdf", "--min-frequency", "100"], "system matrix 1 x 1 x 23 x 12"),
         (["inspect", matrix, "-o", outside / "look.png"], "wrote"),
         (["reconstruct", matrix, scan, "-o", outside / "image.toy", *words], "1 frames of 4 x 3 x 1 voxels"),
         (["reconstruct", matrix, scan, "-o", outside / "image.mdf", *words], "1 frames of 4 x 3 x 1 voxels"),
+    )
+    commands += (
+        (["convert", outside / "image.mdf", "-o", outside / "again.toy"], "Reconstruction as toy"),
+        (["convert", outside / "image.mdf", "-o", outside / "image.nii"], "Reconstruction as nifti"),
     )
     for command, expected in commands:
         status, text = run(capsys, *command)
