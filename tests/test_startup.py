@@ -136,7 +136,11 @@ def test_info_loads_neither_jax_nor_matplotlib(tmp_path):
         fov, center = (file[f"/calibration/{name}"][()] for name in ("fieldOfView", "fieldOfViewCenter"))
         x = center[0] - fov[0] / 2 + (np.arange(size[0]) + 0.5) * fov[0] / size[0]
         file["/calibration/positions"] = np.stack([x, np.full_like(x, center[1]), np.full_like(x, center[2])], -1)
-    for path in (HEADSCANNER, sorted_by_positions):
+    first = tmp_path / "first.mdf"
+    with h5py.File(first, "w") as file:
+        file["/version"], file["/acquisition/drivefield/averages"] = "1.0.5", 1
+        file["/measurement/dataTD"] = np.zeros((2, 3, 16))
+    for path in (HEADSCANNER, sorted_by_positions, first):
         found = loaded_by("info", path)
         assert "h5py" in found and not {"jax", "matplotlib", "scipy"} & found
 

@@ -1,4 +1,4 @@
-"""The command line: ``mpijax info | inspect | simulate | measure | reconstruct | fit | train | restore``.
+"""The command line: ``mpijax info | inspect | convert | simulate | measure | reconstruct | fit | train | restore``.
 
 Units of the lab are used here and only here: mT, mm, nm, kHz.
 """
@@ -20,6 +20,10 @@ COMMANDS = {
     "inspect": (
         "look",
         "Draw the first look at a calibration: SNR over frequency and mixing order, strongest rows, background drift.",
+    ),
+    "convert": (
+        "convert",
+        "Write a file of any known format, or a part of it, as MDF 2.1 or in another format that is written.",
     ),
     "simulate": ("simulated", "Simulate a calibration and write it as MDF; what is not given is the preset's."),
     "measure": (

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
+from mpijax.io.formats import FALLBACK, reader
+
 Output = Annotated[Path, arg(aliases=["-o"])]
 
 
@@ -25,9 +27,11 @@ def check_output(path: Path) -> None:
 
 
 def check_input(path: Path) -> None:
-    """Raise ValueError for a folder."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; give the name of an MDF file.")
+    """Raise ValueError for a folder, unless it is one that is read as a file."""
+    if path.is_dir() and reader(path).name == FALLBACK:
+        raise ValueError(
+            f"{path} is a folder; give the name of an MDF file, or of a folder of ParaVision (acqp, method, ..)."
+        )
 
 
 def check_outputs(outputs: list[Path], inputs: list[Path]) -> None:

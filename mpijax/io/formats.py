@@ -1,6 +1,7 @@
 """File formats: each a class that says what it reads and writes, known here by name; other packages add theirs."""
 
 import pkgutil
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
@@ -45,8 +46,12 @@ class Format:
     writes: ClassVar[tuple[type, ...]] = ()
 
     def recognizes(self, path: Path) -> bool:
-        """Whether a file, which need not be there yet, is of this format."""
+        """Whether a file, which need not be there yet, is of this format by its name."""
         return str(path).lower().endswith(self.suffixes)
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file or folder that is there is of this format: by what it holds, or else by its name."""
+        return self.recognizes(path)
 
     def check(self, path: Path) -> None:
         """Raise, before anything is computed, what :meth:`write` would raise for lack of a package, say."""
@@ -58,6 +63,20 @@ class Format:
     def write(self, path: Path, data: Any) -> None:
         """Write one of ``writes``; an existing file is replaced only once the new one is complete."""
         raise NotImplementedError
+
+    def as_mdf(self, path: Path, target: Path) -> None:
+        """Write what a file holds as MDF 2, of which single rows and frames are then read; by way of :meth:`read`."""
+        from mpijax.io.hdf5_open import reading  # noqa: PLC0415  (it loads h5py)
+
+        fallback = FORMATS[FALLBACK]()
+        with reading(path, f"as {self.name}"):
+            data = self.read(path)
+        if type(data) not in fallback.writes:
+            raise TypeError(
+                f"format {self.name!r} read {path} as {type(data).__name__}; a SystemMatrix, Measurement or Reconstruction is "
+                "expected."
+            )
+        fallback.write(target, data)
 
 
 def register_format(kind: Any) -> Any:
@@ -77,20 +96,34 @@ def register_format(kind: Any) -> Any:
 
 
 def reader(path: str | Path) -> Format:
-    """The format that reads a file: the first that recognizes it, else MDF, which says what is wrong with it."""
-    return _first(Path(path), [kind for kind in _known(Path(path)) if kind.reads])
+    """The format of a file or folder: the first that finds its own in it, or else recognizes its name, or else MDF.
+
+    MDF, and a format that is right by name only, then say what is wrong with the file.
+
+    Raises:
+        ValueError: a format that is not read.
+    """
+    path = Path(path)
+    found = (
+        (_first(lambda form: form.holds(path)) or _first(lambda form: form.recognizes(path))) if path.exists() else None
+    )
+    found = found or FORMATS[FALLBACK]()
+    if not found.reads:
+        raise ValueError(f"{path} is a file of the format {found.name}, which is written and not read.")
+    return found
 
 
 def writer(path: str | Path, kind: type) -> Format:
     """The format in which containers of this type are written under this name: the first that recognizes it, else MDF."""
-    return _first(Path(path), [known for known in _known(Path(path)) if kind in known.writes])
+    return _first(lambda form: form.recognizes(Path(path)) and kind in form.writes) or FORMATS[FALLBACK]()
 
 
 def read(path: str | Path) -> Any:
     """Read a file of any known format, whatever it holds.
 
     Args:
-        path: the file; :func:`read_system_matrix` and :func:`read_measurement` read any format too, and take options.
+        path: the file or folder, whose format is found by what it holds; :func:`read_system_matrix` and :func:`read_measurement`
+            read any format too, and take options.
 
     Returns:
         SystemMatrix, Measurement or Reconstruction.
@@ -117,13 +150,12 @@ def write(path: str | Path, data: Any) -> None:
     writer(path, type(data)).write(Path(path), data)
 
 
-def _first(path: Path, kinds: list[type[Format]]) -> Format:
-    return next((form for form in (kind() for kind in kinds) if form.recognizes(path)), FORMATS[FALLBACK]())
-
-
-def _known(path: Path) -> list[type[Format]]:
-    """All formats; those of installed packages are looked for only where the name of the file is of none of mpijax's own."""
-    if not any(kind().recognizes(path) for kind in FORMATS.values()):
-        for point in entry_points(group=GROUP):
+def _first(fits: Callable[[Format], bool]) -> Format | None:
+    """The first format that fits; those of installed packages are looked for only where none of mpijax's own does."""
+    for outside in (False, True):
+        for point in entry_points(group=GROUP) if outside else ():
             register_format(point.load())
-    return list(FORMATS.values())
+        found = next((form for form in (kind() for kind in FORMATS.values()) if fits(form)), None)
+        if found is not None:
+            return found
+    return None

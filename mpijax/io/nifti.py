@@ -1,6 +1,8 @@
 """Images of other modalities and for their viewers: NIfTI-1, read and written with nibabel."""
 
 import gzip
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ else:  # it loads jax, and this module is there wherever a file is read
     Reconstruction = Any
 
 SUFFIXES = (".nii", ".nii.gz")
+GZIP = b"\x1f\x8b"
 METRES = {"meter": 1.0, "mm": 1e-3, "micron": 1e-6, "unknown": 1e-3}
 """Length of NIfTI's units; a file without one is in millimetres, as viewers take it."""
 OBLIQUE = 1e-3
@@ -34,6 +37,17 @@ class NIfTI(Format):
     suffixes = SUFFIXES
     reads = True
     writes = Containers("mpijax.io.mdf.reconstruction:Reconstruction")
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file has the magic number of NIfTI-1 or 2, compressed or not."""
+        if not path.is_file():
+            return False
+        with open(path, "rb") as file:
+            head = file.read(2**12)
+        if head.startswith(GZIP):
+            with suppress(zlib.error):
+                head = zlib.decompressobj(wbits=31).decompress(head, 348)
+        return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
 
     def check(self, path: Path) -> None:
         """Raise ImportError where nibabel is not installed."""

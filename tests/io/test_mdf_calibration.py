@@ -380,8 +380,8 @@ def test_one_clear_error_each(tmp_path):
     refused("not MDF", tmp_path / "other.h5")
     with pytest.raises(FileNotFoundError, match="no file"):
         read(tmp_path / "nowhere.mdf")
-    calibration(tmp_path / "a.mdf", data, version="1.0.5")
-    refused("MDF 1 file")
+    calibration(tmp_path / "a.mdf", data, version="1.0.5")  # which it is not: its data are those of MDF 2
+    assert read(tmp_path / "a.mdf").values.shape == (2, K, N)
     calibration(tmp_path / "a.mdf", data, calibration__method=None, calibration__size=None)
     refused("without a calibration")
     calibration(tmp_path / "a.mdf", data, size=(3, 2, 3))

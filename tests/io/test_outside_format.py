@@ -21,6 +21,9 @@ class Toy(mj.io.Format):
     reads = True
     writes = (mj.io.Reconstruction,)
 
+    def holds(self, path):
+        return self.recognizes(path) or path.is_file() and path.read_bytes()[:2] == b"PK"
+
     def read(self, path):
         with np.load(path) as held:
             if "shape" in held:
@@ -65,9 +68,14 @@ def test_it_goes_through_the_command_line(outside, capsys):
     words = ["--min-frequency", "0"]
     commands = (
         (["info", matrix], "system matrix, MDF"),
+        (["convert", matrix, "-o", outside / "rows.mdf", "--min-frequency", "100"], "system matrix 1 x 1 x 23 x 12"),
         (["inspect", matrix, "-o", outside / "look.png"], "wrote"),
         (["reconstruct", matrix, scan, "-o", outside / "image.toy", *words], "1 frames of 4 x 3 x 1 voxels"),
         (["reconstruct", matrix, scan, "-o", outside / "image.mdf", *words], "1 frames of 4 x 3 x 1 voxels"),
+    )
+    commands += (
+        (["convert", outside / "image.mdf", "-o", outside / "again.toy"], "Reconstruction as toy"),
+        (["convert", outside / "image.mdf", "-o", outside / "image.nii"], "Reconstruction as nifti"),
     )
     for command, expected in commands:
         status, text = run(capsys, *command)
@@ -85,6 +93,8 @@ def test_it_goes_through_the_door_of_every_file(outside):
     np.testing.assert_array_equal(read.values, held.values[:, 10:])
     data = mj.io.read_measurement(outside / "scan.toy")
     np.testing.assert_array_equal(data.values, mj.io.read(outside / "scan.toy").values)
+    (outside / "matrix.bin").write_bytes((outside / "matrix.toy").read_bytes())
+    np.testing.assert_array_equal(mj.io.read(outside / "matrix.bin").values, held.values)  # by what it holds
     mj.io.write(outside / "matrix.mdf", held)
     again = mj.io.read(outside / "matrix.mdf")
     assert isinstance(again, mj.SystemMatrix) and np.array_equal(again.values, held.values)

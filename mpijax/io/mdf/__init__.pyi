@@ -1,4 +1,7 @@
+from . import compress as compress
+from . import convert as convert
 from . import fields as fields
+from . import first as first
 from . import format as format
 from . import groups as groups
 from . import header as header
@@ -11,4 +14,5 @@ from . import read as read
 from . import reconstruction as reconstruction
 from . import rows as rows
 from . import shapes as shapes
+from . import store as store
 from . import write as write

@@ -79,6 +79,8 @@ CHANNELS = "/acquisition/receiver/_channels"
 PERIODS = "/acquisition/_periods"
 FREQUENCIES = "/acquisition/receiver/_frequencies"
 FREQUENCIES_UNKNOWN = "/acquisition/receiver/_frequenciesUnknown"
+ACQUIRED = "/measurement/_acquired"
+"""When each frame was measured, counted from 0, of a file that lacks frames in between."""
 PARAMETERS = "/reconstruction/_parameters"
 
 DRIVE = "/acquisition/drivefield"

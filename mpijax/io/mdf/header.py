@@ -23,7 +23,9 @@ from mpijax.io.hdf5 import (
     texts,
 )
 from mpijax.io.mdf.fields import (
+    ACQUIRED,
     ANGLES,
+    ASSUMED,
     CALIBRATION_OPTIONAL,
     CHANNELS,
     CONDITIONAL,
@@ -35,6 +37,7 @@ from mpijax.io.mdf.fields import (
     PERIODS,
     ROW_MASK,
 )
+from mpijax.io.mdf.first import REMARK as FIRST
 from mpijax.io.mdf.groups import read_calibration, read_group, read_reconstruction_info, read_tracer
 from mpijax.io.mdf.info import CalibrationInfo, MDFInfo
 from mpijax.io.mdf.opened import open_mdf
@@ -60,7 +63,7 @@ FLAGS = tuple(
 
 
 def read_info(path: str | Path) -> MDFInfo:
-    """Read the header of an MDF 2 file; the data stay on disk.
+    """Read the header of an MDF file, or of what another format holds; the data stay on disk.
 
     Missing flags of /measurement count as 0, numAverages as 1, a missing isBackgroundFrame as no background frame, and
     counts are taken from the shape of the data where their field is missing.
@@ -73,7 +76,7 @@ def read_info(path: str | Path) -> MDFInfo:
 
     Raises:
         FileNotFoundError: there is no such file.
-        MDFError: not HDF5, not MDF, MDF 1, or a header that contradicts the data.
+        MDFError: not HDF5, not MDF, or a header that contradicts the data.
     """
     with open_mdf(path) as file:
         return parse_info(file, Path(path))
@@ -82,7 +85,7 @@ def read_info(path: str | Path) -> MDFInfo:
 def parse_info(file: h5py.File, path: Path) -> MDFInfo:
     """The header of an open file; see :func:`read_info`."""
     version = _version(file, path)
-    remarks: list[str] = []
+    remarks = [FIRST] if version.startswith(("0", "1")) and ASSUMED in file else []
     flags = {name: flag(file, *_spellings(f"/measurement/{name}")) for name in FLAGS}
     data = _data(file, path, flags, remarks)
     shape = () if data is None else data.shape
@@ -210,11 +213,6 @@ def _spellings(path: str) -> tuple[str, ...]:
 
 def _version(file: h5py.File, path: Path) -> str:
     version = text(file, "/version")
-    old = any(dataset(file, name) for name in ("/measurement/dataFD", "/measurement/dataTD", "/calibration/dataFD"))
-    if (version or "2").startswith(("1", "0")) or old:
-        raise MDFError(
-            f"{path} is an MDF 1 file ({(version or 'no version')[:20]}), which is not read; convert it to MDF 2.1 first."
-        )
     if not (is_group(file, "/measurement") or is_group(file, "/acquisition")):
         raise MDFError(f"{path} is HDF5 but not MDF: it has neither /measurement nor /acquisition.")
     return version or "unknown"
@@ -342,6 +340,9 @@ def _frames(
     else:
         known = not (flags["isFramePermutation"] or flags["isSparsityTransformed"])
         acquisition = np.arange(len(mask)) if known else None
+    acquired = array(file, ACQUIRED, dtype=np.int64)
+    if acquired is not None and acquired.shape == mask.shape and len(np.unique(acquired)) == len(mask):
+        acquisition = acquired
     if acquisition is None:
         remarks.append("when each frame was measured is not known, so the background cannot be interpolated")
     return mask, acquisition

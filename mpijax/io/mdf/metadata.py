@@ -9,6 +9,7 @@ import numpy as np
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import LARGEST, small_value, walk
 from mpijax.io.mdf.fields import (
+    ACQUIRED,
     ANGLES,
     ASSUMED,
     BY_PERIOD,
@@ -40,7 +41,7 @@ CALIBRATION = ("/calibration/method", "/calibration/deltaSampleSize")
 DRIVE = tuple(
     f"/acquisition/drivefield/{name}" for name in ("baseFrequency", "cycle", "divider", "numChannels", "waveform")
 )
-_OWN = (ANGLES, CHANNELS, PERIODS, ROW_MASK, FREQUENCIES, FREQUENCIES_UNKNOWN)
+_OWN = (ACQUIRED, ANGLES, CHANNELS, PERIODS, ROW_MASK, FREQUENCIES, FREQUENCIES_UNKNOWN)
 
 
 def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[str, Any]:

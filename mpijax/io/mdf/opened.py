@@ -1,4 +1,4 @@
-"""Opening a file as MDF whatever its format: what is not MDF is kept as MDF while it is used."""
+"""Opening a file as MDF whatever its format: what is not MDF 2 is kept as such while it is used."""
 
 import functools
 import tempfile
@@ -9,36 +9,40 @@ from typing import Any, cast
 
 import h5py
 
-from mpijax.io.formats import FALLBACK, FORMATS, reader
-from mpijax.io.hdf5_open import open_hdf5, reading
+from mpijax.io.errors import MDFError
+from mpijax.io.formats import FALLBACK, reader
+from mpijax.io.hdf5_open import open_hdf5
 
 
 @contextmanager
 def open_mdf(path: str | Path) -> Iterator[h5py.File]:
-    """Open a file for reading, as HDF5 under the paths of MDF. See :func:`open_hdf5` for what it raises.
+    """Open a file for reading, as HDF5 under the paths of MDF 2. See :func:`open_hdf5` for what it raises.
 
-    A file of another format is read by it and written as MDF to a temporary folder, once for all uses of it.
+    A file or folder of another format is written as MDF to a temporary folder, once for all uses of it.
     """
     path = Path(path)
     form = reader(path)
-    if form.name != FALLBACK and path.is_file():
-        stat, kind = path.stat(), cast(Hashable, type(form))
-        folder = _as_mdf(path.absolute(), kind, stat.st_mtime_ns, stat.st_size)
-        with open_hdf5(Path(folder.name) / path.name) as file:
-            yield file
-    else:
+    if form.name == FALLBACK:
         with open_hdf5(path) as file:
             yield file
+        return
+    folder = _as_mdf(path.absolute(), cast(Hashable, type(form)), _state(path))
+    copy = Path(folder.name) / path.name
+    try:
+        with open_hdf5(copy) as file:
+            yield file
+    except MDFError as error:
+        raise MDFError(str(error).replace(str(copy), str(path))) from None
+
+
+def _state(path: Path) -> tuple[Hashable, ...]:
+    """What changes where a file, or one in a folder, does."""
+    files = [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file())
+    return tuple((item.name, item.stat().st_mtime_ns, item.stat().st_size) for item in files)
 
 
 @functools.lru_cache(maxsize=4)
-def _as_mdf(path: Path, kind: Any, _time: int, _size: int) -> "tempfile.TemporaryDirectory[str]":
+def _as_mdf(path: Path, kind: Any, _state: Hashable) -> "tempfile.TemporaryDirectory[str]":
     folder = tempfile.TemporaryDirectory(prefix="mpijax")
-    with reading(path, f"as {kind.name}"):
-        data = kind().read(path)
-    if type(data) not in FORMATS[FALLBACK].writes:
-        raise TypeError(
-            f"format {kind.name!r} read {path} as {type(data).__name__}; a SystemMatrix, Measurement or Reconstruction is expected."
-        )
-    FORMATS[FALLBACK]().write(Path(folder.name) / path.name, data)
+    kind().as_mdf(path, Path(folder.name) / path.name)
     return folder

@@ -157,7 +157,7 @@ class SystemMatrixFile:
         corrects = wants_correction(info, apply_transfer_function)
         with open_mdf(info.path) as file:
             check_rows(file, info, self.channel_positions, self.bins, self.row_mask)
-            values, frames = _read_columns(file, self, (foreground, empty))
+            values, frames = read_columns(file, self, (foreground, empty))
             transfer = transfer_function(file, info)
             metadata = read_metadata(file, info, calibration=True)
         bad = np.count_nonzero(~np.isfinite(frames).all((0, 1)))
@@ -272,12 +272,12 @@ def frame_columns(info: MDFInfo) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(~info.is_background_frame)[info.voxel_frames], np.flatnonzero(info.is_background_frame)
 
 
-def _read_columns(file: h5py.File, source: SystemMatrixFile, wanted: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """The kept rows at some frames each, (c, f, frames)."""
+def read_columns(file: h5py.File, source: SystemMatrixFile, wanted: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """The kept rows at some stored frames each, (c, f, frames)."""
     if np.any(np.diff(source.bins) < 0):
         order = np.argsort(source.bins)
         back = np.argsort(order)
-        return tuple(a[:, back] for a in _read_columns(file, replace(source, bins=source.bins[order]), wanted))
+        return tuple(a[:, back] for a in read_columns(file, replace(source, bins=source.bins[order]), wanted))
     shape = (source.n_channels, len(source.bins))
     found = tuple(np.empty((*shape, len(columns)), complex_dtype(source.info)) for columns in wanted)
     # where each stored frame goes, so that a block of frames is placed without looking at the others
@@ -315,7 +315,7 @@ def _row_blocks(file: h5py.File, source: SystemMatrixFile, foreground: np.ndarra
     step = max(1, SLAB_BYTES // (source.info.n_frames * complex_dtype(source.info).itemsize))
     for first in range(0, len(source.bins), step):
         part = slice(first, min(first + step, len(source.bins)))
-        values, frames = _read_columns(file, replace(source, bins=source.bins[part]), (foreground, empty))
+        values, frames = read_columns(file, replace(source, bins=source.bins[part]), (foreground, empty))
         block: Block = (part, values[0], frames[0])
         yield block
 

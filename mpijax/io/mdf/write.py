@@ -15,6 +15,7 @@ import numpy as np
 from mpijax.core.checks import check_finite
 from mpijax.core.files import atomic_path
 from mpijax.io.errors import MDFError
+from mpijax.io.mdf.compress import INDICES, KIND, TRANSFORM, compressed, kept_coefficients
 from mpijax.io.mdf.fields import (
     ANGLES,
     BY_PERIOD,
@@ -30,6 +31,7 @@ from mpijax.io.mdf.fields import (
 )
 from mpijax.io.mdf.header import FLAGS, bin_frequencies, parse_info
 from mpijax.io.mdf.metadata import check_metadata
+from mpijax.io.mdf.store import write_fields as write_fields
 from mpijax.io.snr import add_snr
 from mpijax.system.facts import acquisition
 from mpijax.system.matrix import SystemMatrix
@@ -42,7 +44,7 @@ IN_MEMORY_BYTES = 2**30
 _TRACER_TEXTS = ("batch", "name", "solute", "vendor", "injectionTime")
 
 
-def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
+def write_system_matrix(path: str | Path, system_matrix: SystemMatrix, *, compress: float | None = None) -> None:
     """Write a system matrix as an MDF 2.1.0 calibration; :func:`read_system_matrix` returns every value bit for bit.
 
     Rows are stored in the fast-frame layout [1, C, K, N], foreground in voxel order (x fastest), then background. A
@@ -54,6 +56,8 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
     Args:
         path: where to; an existing file is replaced only once the new one is complete.
         system_matrix: the matrix, on a host or a device.
+        compress: fraction of the coefficients of each row's cosine transform that is kept, the largest ones: 0.01 makes a file of
+            a hundredth, whose rows are read back with an error (:func:`mpijax.io.mdf.compress.compressed`). None = every value.
 
     Raises:
         ValueError: metadata under a path that MDF does not have or of a type it cannot hold, NaN in background frames, or
@@ -89,13 +93,13 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix) -> None:
     fields |= _frame_fields(n, e)
     fields["/measurement/isFastFrameAxis"] = 1
     c, f, _ = matrix.values.shape
-    with writing(path, matrix.values.dtype.itemsize * c * f * (n + e)) as file:
+    kept = n if compress is None else kept_coefficients(compress, n)
+    with writing(path, matrix.values.dtype.itemsize * c * f * (kept + e)) as file:
         write_fields(file, fields)
-        data = file.create_dataset("/measurement/data", (1, c, f, n + e), matrix.values.dtype)
+        rows = RowWriter(file, (1, c, f), (n, e), grid.shape, matrix.values.dtype, compress)
         for channel in range(c):
-            data[0, channel, :, :n] = np.asarray(matrix.values[channel])
-            if matrix.background is not None and e:
-                data[0, channel, :, n:] = np.asarray(matrix.background[:, channel]).T
+            empty = None if matrix.background is None else np.asarray(matrix.background[:, channel]).T
+            rows.write((0, channel, slice(0, f)), np.asarray(matrix.values[channel]), empty)
         check_readable(file, path)
 
 
@@ -133,6 +137,54 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
         if e:
             data[frames:] = np.asarray(measurement.background)
         check_readable(file, path)
+
+
+class RowWriter:
+    """The data of a calibration that is being written, [J, C, K, N], row by row, foreground before background.
+
+    Args:
+        file: where to, its fields written.
+        rows: periods, channels and frequencies.
+        frames: voxels and background frames.
+        size: of the grid, (nx, ny, nz).
+        dtype: complex.
+        compress: as for :func:`write_system_matrix`.
+
+    Attributes:
+        errors: of the rows by compression, relative to the norm of each, in the order of writing.
+    """
+
+    def __init__(
+        self,
+        file: h5py.File,
+        rows: tuple[int, int, int],
+        frames: tuple[int, int],
+        size: tuple[int, int, int],
+        dtype: Any,
+        compress: float | None = None,
+    ):
+        self.errors: list[np.ndarray] = []
+        self._shape = size[::-1]
+        self._kept, empty = frames[0], frames[1]
+        self._indices = None
+        if compress is not None:
+            self._kept = kept_coefficients(compress, frames[0])
+            for name in ("/measurement/isSparsityTransformed", "/measurement/isBackgroundFrame"):
+                del file[name]
+            mask = np.arange(self._kept + empty) >= self._kept
+            flags = {"/measurement/isSparsityTransformed": 1, "/measurement/isBackgroundFrame": mask, KIND: TRANSFORM}
+            write_fields(file, flags)
+            self._indices = file.create_dataset(INDICES, (*rows, self._kept), np.int32)
+        self._data = file.create_dataset("/measurement/data", (*rows, self._kept + empty), dtype)
+
+    def write(self, place: tuple[int, int, slice], values: np.ndarray, background: np.ndarray | None) -> None:
+        """Write rows of one period and channel: values (f, n), background frames (f, e)."""
+        if self._indices is not None:
+            values, self._indices[place], errors = compressed(values, self._shape, self._kept)
+            self.errors.append(errors)
+        self._data[(*place, slice(0, self._kept))] = values
+        if background is not None and background.shape[-1]:
+            self._data[(*place, slice(self._kept, None))] = background
 
 
 def identity_fields() -> dict[str, Any]:
@@ -194,7 +246,7 @@ def header_fields(source: SystemMatrix | Measurement, n_periods: int) -> dict[st
         "/measurement/isFourierTransformed": 1,
         "/measurement/isTransferFunctionCorrected": int(source.transfer_function_corrected),
     }
-    return fields | _frequency_fields(source)
+    return fields | frequency_fields(source)
 
 
 def acquisition_metadata(matrix: SystemMatrix) -> dict[str, Any]:
@@ -214,7 +266,7 @@ def _identity_fields(source: SystemMatrix | Measurement, periods: tuple[int, ...
     return {path: np.asarray(item) for path, item in known.items() if item is not None}
 
 
-def _frequency_fields(source: SystemMatrix | Measurement) -> dict[str, Any]:
+def frequency_fields(source: Any) -> dict[str, Any]:
     """The selection, counted from 1, and the frequencies where they are not k 2 bandwidth / V to the last bit."""
     fields: dict[str, Any] = {}
     indices = np.asarray(source.frequency_indices).astype(np.int64)
@@ -292,20 +344,3 @@ def check_readable(file: h5py.File, path: str | Path) -> None:
     except MDFError as error:
         said = str(error).replace(file.filename, "it").replace(str(path), "it")
         raise MDFError(f"{path} is not written, for it could not be read again: {said}") from None
-
-
-def write_fields(file: h5py.File, fields: Mapping[str, Any]) -> None:
-    """Write a flat dict of MDF paths; texts, numbers and arrays of them."""
-    for path, item in fields.items():
-        try:
-            array = np.asarray(item)
-            kind = np.asarray(array.tolist()).dtype.kind  # texts may come as an array of objects
-        except ValueError:
-            kind = "O"
-        if kind == "U":
-            file.create_dataset(path, data=array.astype(object), dtype=h5py.string_dtype())
-        elif kind in "biufc":
-            flag = kind == "b" or path.startswith(("/measurement/is", "/experiment/is"))
-            file.create_dataset(path, data=array.astype(np.int8) if flag else array)
-        else:
-            raise MDFError(f"{path} = {item!r} cannot be written; MDF holds texts, numbers and arrays of them.")
