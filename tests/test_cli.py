@@ -242,7 +242,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
             "Perhaps you meant: --peak-snr FLOAT. See mpijax simulate",
         ),
         (["simulat", "2d"], "Available subcommands: info, inspect, convert, simulate,"),
-        ([], "{info, inspect, convert, simulate, measure, reconstruct, fit, train, restore}. See mpijax --help."),
+        ([], "{info, inspect, convert, simulate, measure, reconstruct, fit, spectrum, train, restore}. See mpijax --help."),
         (["info", "ROOT"], "is a folder"),
         (["inspect", "ROOT"], "is a folder"),
     ],

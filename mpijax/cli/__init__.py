@@ -1,4 +1,4 @@
-"""The command line: ``mpijax info | inspect | convert | simulate | measure | reconstruct | fit | train | restore``.
+"""The command line: ``mpijax info | inspect | convert | simulate | measure | reconstruct | fit | spectrum | train | restore``.
 
 Units of the lab are used here and only here: mT, mm, nm, kHz.
 """
@@ -37,6 +37,10 @@ COMMANDS = {
     "fit": (
         "fit",
         "Fit particles, selection field and receive chain to a calibration; write the fitted simulation on any grid.",
+    ),
+    "spectrum": (
+        "spectrum",
+        "Say what the harmonics of a point sample are, its hysteresis loop and point-spread function; draw them.",
     ),
     "train": (
         "train",

@@ -121,7 +121,7 @@ def fit(
     _check_match(system_matrix, scanner, sequence)
     model = model.with_dynamics(dynamics) if dynamics is not None else model
     box = search_box(free, bounds, scanner, model, system_matrix.grid)
-    model = _prepared(model, box, scanner, sequence, system_matrix.grid)
+    model = prepared(model, box, scanner, sequence, system_matrix.grid)
     problem = _problem(system_matrix, scanner, sequence, model, box, weights, gains, subvoxels)
     first = box.to_unit(np.asarray(box.start))
     others = qmc.Halton(len(box.names), scramble=False).random(starts)[1:]
@@ -151,7 +151,7 @@ def _hold(problem: Problem, best: Search, iterations: int) -> tuple[Problem, Sea
         best = _search(problem, np.where(held > 0, start, np.asarray(best.unit)), iterations)
 
 
-def _prepared(particle: Particle, box: Box, scanner: Scanner, sequence: LissajousSequence, grid: Grid) -> Particle:
+def prepared(particle: Particle, box: Box, scanner: Scanner, sequence: LissajousSequence, grid: Grid) -> Particle:
     """The first guess with what its dynamics compute once, for all that lies between the bounds."""
     if particle.dynamics is None:
         return particle

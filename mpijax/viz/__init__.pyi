@@ -8,6 +8,7 @@ from . import l_curve as l_curve
 from . import restored as restored
 from . import rows as rows
 from . import slices as slices
+from . import spectrum as spectrum
 from . import style as style
 from .curves import plot_background_drift as plot_background_drift
 from .curves import plot_learning_curve as plot_learning_curve
@@ -21,5 +22,6 @@ from .restored import plot_restored as plot_restored
 from .rows import complex_to_rgb as complex_to_rgb
 from .rows import plot_rows as plot_rows
 from .slices import plot_slices as plot_slices
+from .spectrum import plot_spectrum as plot_spectrum
 from .style import figure_format as figure_format
 from .style import save as save
