@@ -42,7 +42,7 @@ def _compiled_programs_are_let_go():
 
 @pytest.fixture(scope="module")
 def optimized():
-    """Programs of the module are optimized: where they run many times, that saves more time than it costs."""
+    """Programs of the module are optimized: where one runs hundreds of times, that saves more time than it costs."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", False)
     yield

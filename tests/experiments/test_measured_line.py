@@ -11,7 +11,6 @@ from experiments.measured_line import Config, interpolated, main, null_correlati
 from experiments.support import line_dynamics
 from tests import DATA
 
-pytestmark = pytest.mark.usefixtures("optimized")
 FILE = DATA / "hamburg_headscanner_2018" / "systemMatrixNew.h5"
 
 
