@@ -7,10 +7,12 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # several test processes on few cores: the threads of NumPy's BLAS wait for each other (a 0.05 s QR took 26 s)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# programs of tests run once, on small arrays: their time is the compiler's, and these settings shorten it;
-# processes that tests start inherit them
+# programs of most tests run once, on small arrays: their time is the compiler's, and these settings shorten it (the
+# fixture ``optimized`` is for the others); processes that tests start inherit them
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
-os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}"
+os.environ["XLA_FLAGS"] = (
+    f"--xla_cpu_use_fusion_emitters=false --xla_llvm_disable_expensive_passes=true {os.environ.get('XLA_FLAGS', '')}"
+)
 # what takes long to compile is compiled once for all test processes, and for the next run
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "xla")
@@ -36,3 +38,12 @@ def _compiled_programs_are_let_go():
     if maps.exists() and maps.read_text().count("\n") > MANY_MAPS:
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture(scope="module")
+def optimized():
+    """Programs of the module are optimized: where one runs hundreds of times, that saves more time than it costs."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

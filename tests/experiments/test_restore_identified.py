@@ -9,6 +9,8 @@ import mpijax as mj
 from experiments.restore_identified import Config, every_nth, main
 from experiments.support.identified_report import difference, harmed, kind
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 
 def test_a_matrix_in_the_fits_model_is_compared_once(tmp_path):
     config = Config(families=("equilibrium",), half="development", matrices=1, run_dir=tmp_path)

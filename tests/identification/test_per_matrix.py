@@ -19,6 +19,8 @@ from mpijax.restoration.guides import Estimator
 from mpijax.restoration.noise import RowNoise
 from mpijax.restoration.record import recorded
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 GRID = mj.Grid.create((10, 9, 1), (24e-3, 22e-3, 1e-3))
 SEQUENCE = mj.LissajousSequence.create(amplitude=(10e-3, 11e-3, 0.0), active=(True, True, False))
 PARTICLE = mj.Particle.create(21e-9, anisotropy_constant=3e3, spatial_modulation=0.7)
@@ -76,7 +78,7 @@ def test_slopes_are_those_of_finite_differences(fluid, relaxes):
     names = names_of(facts, relaxes)
     kind = [each for each in dictionary() if bool(each.fluid) is fluid]
     start = max(kind, key=lambda each: float(each.anisotropy_constant))
-    points, bins = facts.points[:12], BINS[:4]
+    points, bins = facts.points[:12], BINS
     t = 0.3 * np.random.default_rng(0).standard_normal(len(names))
     value, slopes = value_and_slopes(t, facts, start, points, bins, physics, names)
     chosen = ["core_diameter", "spatial_modulation" if fluid else "easy_axis_1", "shift_x", "turn_z", "field_4"]
@@ -194,9 +196,13 @@ def test_restore_takes_the_fitted_rows_and_a_fit_refuses_them():
         mj.fit(together.value)
 
 
-def test_rows_of_two_tracers_are_doubted_and_no_fact_is_called_suspect(monkeypatch):
+def one_start_of_a_kind(monkeypatch):
     for name in ("FLUID_STARTS", "IMMOBILIZED_STARTS", "FINALISTS"):
         monkeypatch.setattr(f"mpijax.identification.per_matrix.identify.{name}", 1)
+
+
+def test_rows_of_two_tracers_are_doubted_and_no_fact_is_called_suspect(monkeypatch):
+    one_start_of_a_kind(monkeypatch)
     _, one = measured(scanner(), noise=0.03)
     _, other = measured(
         scanner(), particle=mj.Particle.create(16e-9, anisotropy_constant=6e3, easy_axis=(1, 1, 0)), noise=0.03
@@ -261,7 +267,8 @@ def test_a_row_that_thinks_itself_clean_does_not_rule_the_fit():
 
 
 @pytest.mark.parametrize("wrong", [0.5, 2.0])
-def test_with_a_wrong_sigma_no_fitted_row_is_believed(wrong):
+def test_with_a_wrong_sigma_no_fitted_row_is_believed(wrong, monkeypatch):
+    one_start_of_a_kind(monkeypatch)
     clean, matrix = measured(scanner())
     sigma = np.full(len(clean), wrong * NOISE)
     try:

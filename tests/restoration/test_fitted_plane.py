@@ -13,6 +13,8 @@ from mpijax.identification.per_matrix.rows import Physics, value_and_slopes
 from mpijax.identification.per_matrix.starts import dictionary
 from mpijax.rows.degradation import degrade
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 NOISE = 0.02
 SCANNER = mj.Scanner.create(gradient=(-0.9, -1.1, 2.0))
 SEQUENCE = mj.LissajousSequence.create(amplitude=(10e-3, 11e-3, 0.0), active=(True, True, False))
