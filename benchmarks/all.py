@@ -36,6 +36,7 @@ RUNS = {
     "mamba": "benchmarks.bench_mamba --rounds 3",
     "super_resolution": "benchmarks.bench_super_resolution --rounds 2",
     "startup": "benchmarks.bench_startup --rounds 5",
+    "batch": "benchmarks.bench_batch --rounds 3",
     "memory": "benchmarks.bench_memory",
 }
 """name -> module and its arguments."""

@@ -15,7 +15,10 @@ from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.patches import FancyArrowPatch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOORS = "core metrics physics system io models reconstruction identification rows datasets training restoration viz cli".split()
+FLOORS = (
+    "core metrics physics system io models reconstruction identification rows datasets training restoration".split()
+)
+FLOORS += "plans viz cli".split()
 
 
 def files(floor: str) -> list[Path]:
@@ -27,10 +30,10 @@ def imported(path: Path) -> set[str]:
     """Floors that a file imports from."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        names = (
-            [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", [])]
-        )
-        for name in names if isinstance(node, ast.Import | ast.ImportFrom) else []:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+        for name in names:
             head = name.split(".")
             if head[0] == "mpijax" and len(head) > 1:
                 found.add(head[1])

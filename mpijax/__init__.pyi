@@ -8,6 +8,7 @@ from . import io as io
 from . import metrics as metrics
 from . import models as models
 from . import physics as physics
+from . import plans as plans
 from . import reconstruction as reconstruction
 from . import restoration as restoration
 from . import rows as rows

@@ -242,7 +242,10 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
             "Perhaps you meant: --peak-snr FLOAT. See mpijax simulate",
         ),
         (["simulat", "2d"], "Available subcommands: info, inspect, convert, simulate,"),
-        ([], "{info, inspect, convert, simulate, measure, reconstruct, fit, spectrum, train, restore}. See mpijax --help."),
+        (
+            [],
+            "{info, inspect, convert, simulate, measure, reconstruct, plan, fit, spectrum, train, restore}. See mpijax --help.",
+        ),
         (["info", "ROOT"], "is a folder"),
         (["inspect", "ROOT"], "is a folder"),
     ],
@@ -260,6 +263,6 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, files, tmp_path, argum
 def test_help_names_every_command():
     done = subprocess.run([sys.executable, "-m", "mpijax.cli", "--help"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0
-    for name in ("info", "inspect", "simulate", "measure", "reconstruct", "fit", "train", "restore"):
+    for name in ("info", "inspect", "simulate", "measure", "reconstruct", "plan", "fit", "train", "restore"):
         assert name in done.stdout
     assert done.stderr == "" and done.stdout.count("\n") > 10

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ORDER = [
     "core", "metrics", "physics", "system", "io", "models", "reconstruction", "identification", "rows", "datasets", "training",
-    "restoration", "viz", "cli",
+    "restoration", "plans", "viz", "cli",
 ]  # fmt: skip
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / "mpijax").rglob("*.py"))

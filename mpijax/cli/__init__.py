@@ -1,4 +1,4 @@
-"""The command line: ``mpijax info | inspect | convert | simulate | measure | reconstruct | fit | spectrum | train | restore``.
+"""The commands: ``mpijax info | inspect | convert | simulate | measure | reconstruct | plan | fit | spectrum | train | restore``.
 
 Units of the lab are used here and only here: mT, mm, nm, kHz.
 """
@@ -6,12 +6,12 @@ Units of the lab are used here and only here: mT, mm, nm, kHz.
 import functools
 import importlib
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+from mpijax.cli import failures
 from mpijax.cli.cache import use_cache
 from mpijax.cli.parser import parse
 
@@ -34,6 +34,10 @@ COMMANDS = {
         "images",
         "Reconstruct a measurement; write the images [mmol(Fe)/L] and a picture of them.",
     ),
+    "plan": (
+        "planned",
+        "Say by which plan an image was made; mpijax reconstruct --plan takes it for other measurements.",
+    ),
     "fit": (
         "fit",
         "Fit particles, selection field and receive chain to a calibration; write the fitted simulation on any grid.",
@@ -53,6 +57,9 @@ COMMANDS = {
 }
 """Name -> module of the command, and the first line of its docstring: the help names all and imports none."""
 
+PLANNED = ("simulate", "reconstruct", "restore")
+"""Commands that take a plan."""
+
 
 def main() -> None:
     """Entry point; every expected failure, and every warning, is one line on standard error."""
@@ -68,12 +75,8 @@ def main() -> None:
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except MemoryError as error:
-        print(f"error: not enough memory ({error}); choose fewer voxels (--shape) or frequencies.", file=sys.stderr)
-        sys.exit(2)
-    except (ValueError, TypeError, OSError, FloatingPointError, RuntimeError, ImportError) as error:
-        text = re.sub(r"\[Errno \d+\] ", "", str(error))
-        print(f"error: {text}", file=sys.stderr)
+    except failures.EXPECTED as error:
+        print(f"error: {failures.text(error)}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -84,11 +87,17 @@ def _commands(words: list[str]) -> tuple[list[Callable[..., None]], list[str]]:
     if asked is not None:
         use_cache()
         commands[asked] = getattr(importlib.import_module(f"mpijax.cli.{COMMANDS[asked][0]}"), asked)
-    if asked == "reconstruct":
-        from mpijax.cli.solvers import choose, with_options
+    if asked in PLANNED:
+        from mpijax.cli import planned
 
-        words, solver = choose(words) if words[0] == asked else (words, choose(())[1])
-        commands[asked] = with_options(commands[asked], solver)
+        ours = words[0] == asked
+        plan = planned.planned(words) if ours else None
+        kinds: dict[str, Any] = {}
+        if asked == "reconstruct":
+            from mpijax.cli.solvers import choose
+
+            words, kinds["solver"] = choose(words, getattr(plan, "solver", None)) if ours else (words, choose(())[1])
+        commands[asked] = planned.with_defaults(commands[asked], planned.defaults(plan), **kinds)
     return list(commands.values()), words
 
 

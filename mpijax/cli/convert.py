@@ -11,10 +11,10 @@ from rich.console import Console
 from tyro.conf import Positional, Suppress
 
 import mpijax as mj
-from mpijax.cli.data import RowOptions
-from mpijax.cli.paths import Output, by, check_input, check_outputs
+from mpijax.cli.paths import Output, by, check_outputs
 from mpijax.core.checks import check_count
-from mpijax.io.formats import FALLBACK, FORMATS, Format, writer
+from mpijax.io.formats import FALLBACK, FORMATS, Format, check_input, writer
+from mpijax.plans.options import RowOptions
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def convert(
             mj.io.write(output, data)
             print(f"wrote {output}: {type(data).__name__} as {form.name}")
             return
-        selection = rows.selection(source) if rows != ROWS else None
+        selection = rows.selection(mj.io.read_info(source)) if rows != ROWS else None
         done = mj.io.convert(
             source, output, selection=selection, frames=chosen, average_frames=average_frames, compress=compress
         )

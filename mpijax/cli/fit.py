@@ -9,8 +9,8 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.options import one_patch
 from mpijax.cli.paths import by, check_output
+from mpijax.plans.one_patch import one_patch
 
 
 def fit(

@@ -6,7 +6,8 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.paths import check_input, check_output
+from mpijax.cli.paths import check_output
+from mpijax.io.formats import check_input
 
 
 def info(file: Positional[Path]) -> None:

@@ -6,8 +6,6 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from mpijax.io.formats import FALLBACK, reader
-
 Output = Annotated[Path, arg(aliases=["-o"])]
 
 
@@ -24,14 +22,6 @@ def check_output(path: Path) -> None:
         tempfile.TemporaryDirectory(prefix=".mpijax", dir=folder).cleanup()
     except OSError as error:
         raise ValueError(f"{path} cannot be written: nothing can be made in {folder} ({error.strerror}).") from None
-
-
-def check_input(path: Path) -> None:
-    """Raise ValueError for a folder, unless it is one that is read as a file."""
-    if path.is_dir() and reader(path).name == FALLBACK:
-        raise ValueError(
-            f"{path} is a folder; give the name of an MDF file, or of a folder of ParaVision (acqp, method, ..)."
-        )
 
 
 def check_outputs(outputs: list[Path], inputs: list[Path]) -> None:

@@ -2,17 +2,15 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.options import one_patch
 from mpijax.cli.paths import Output, by, check_outputs
-from mpijax.core.checks import check_choice, check_range
 from mpijax.core.files import write_text
-from mpijax.identification.per_matrix.identify import DYNAMICS
+from mpijax.plans import RestorePlan
 from mpijax.restoration.record import (
     Restored,
     averages_gained,
@@ -22,7 +20,6 @@ from mpijax.restoration.record import (
     methods_text,
     row_list,
 )
-from mpijax.rows.tasks import task_of
 
 
 def restore(
@@ -42,6 +39,8 @@ def restore(
     dynamics: str = "auto",
     figure: Path | None = None,
     draw: bool = True,
+    plan: Path | None = None,
+    save_plan: Path | None = None,
 ) -> None:
     """Restore a calibration and write it as MDF: remove noise, fill missing positions, or make the grid finer.
 
@@ -75,31 +74,35 @@ def restore(
         dynamics: of that particle: auto (equilibrium; Neel rotation where that fails), equilibrium or neel.
         figure: picture of rows before and after; not given = the output's name with .png.
         draw: whether to draw it.
+        plan: a file of an earlier --save-plan, which stands for the options that are not given.
+        save_plan: write everything that decides the result, without the names of the files, as TOML.
     """
     from mpijax.viz import figure_format, plot_restored, save
 
-    wanted = task_of(task, scale=scale, sampling=sampling, missing=_positions(missing))
-    check_range("snr_threshold", snr_threshold, 0, float("inf"), "")
-    check_choice("background", background, ("auto", "none", "mean", "interpolate"))
-    check_choice("dynamics", dynamics, DYNAMICS)
-    if dynamics != "auto" and not identify:
-        raise ValueError(
-            f"--dynamics {dynamics} asks for an identification, and --no-identify leaves it out; drop one."
-        )
+    chosen = RestorePlan(
+        task,
+        method,
+        scale,
+        sampling,
+        missing,
+        noise_std,
+        background,
+        snr_threshold,
+        min_frequency,
+        trust,
+        identify,
+        dynamics,
+    )
+    wanted = chosen.chosen()
+    chosen.check()
     picture = output.with_suffix(".png") if figure is None else figure
     table = output.with_name(f"{output.stem}-left.tsv")
     figure_format(picture)
-    check_outputs([output, *([picture] if draw else []), table], [file])
-    source = one_patch(file)
-    if background == "auto":
-        background = "mean" if source.info.n_background_frames else "none"
-    source = source.select(snr_threshold=snr_threshold or None, min_frequency=min_frequency * 1e3 or None)
-    matrix = source.read(background=background)
+    plans = [path for path in (save_plan,) if path is not None]
+    check_outputs([output, *([picture] if draw else []), table, *plans], [file])
+    matrix = chosen.matrix(file)
     start = time.perf_counter()
-    fitted: bool | str = dynamics if identify and dynamics != "auto" else identify
-    solution = mj.restore(
-        matrix, wanted, method=method, noise_std=noise_std, trust=trust, progress=True, identify=fitted
-    )
+    solution = chosen.restore(matrix, progress=True)
     seconds = time.perf_counter() - start
     mj.io.write_system_matrix(output, solution.value)
     stats, restored = solution.stats, solution.value
@@ -124,22 +127,9 @@ def restore(
     if draw:
         save(plot_restored(matrix, restored, stats), picture)
         print(f"wrote {picture}: rows before and after")
-
-
-def _positions(missing: str | None) -> Any:
-    """What ``--missing`` names: None, "auto", or the content of a file."""
-    if missing in (None, "auto"):
-        return missing
-    path = Path(str(missing))
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; --missing takes auto or a file with positions.")
-    try:
-        return np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, np.int64, ndmin=1)
-    except (ValueError, EOFError, UnicodeDecodeError):
-        raise ValueError(
-            f"{path} cannot be read; --missing takes a .npy file with a mask or voxel numbers, or a text file with one voxel "
-            "number per line."
-        ) from None
+    if save_plan is not None:
+        chosen.save(save_plan)
+        print(f"wrote {save_plan}: the plan")
 
 
 def _rows(stats: Restored) -> list[str]:

@@ -1,14 +1,18 @@
 """``mpijax simulate`` and ``mpijax measure``: files to play with, without a scanner."""
 
+from pathlib import Path
+
 import jax
 from rich.console import Console
 from tyro.conf import Positional
 
 import mpijax as mj
-from mpijax.cli.options import AS_PRESET, ScannerOptions
-from mpijax.cli.paths import Output, by, check_output
+from mpijax.cli.paths import Output, by, check_output, check_outputs
 from mpijax.core.checks import check_range
 from mpijax.datasets.measurements import phantom_on, simulate_measurement
+from mpijax.plans import ScannerOptions, SimulatePlan
+
+AS_PRESET = ScannerOptions()
 
 
 def simulate(
@@ -18,6 +22,8 @@ def simulate(
     peak_snr: float = 1000.0,
     background_frames: int = 20,
     seed: int = 0,
+    plan: Path | None = None,
+    save_plan: Path | None = None,
 ) -> None:
     """Simulate a calibration and write it as MDF; what is not given is the preset's.
 
@@ -28,17 +34,21 @@ def simulate(
         peak_snr: SNR of the strongest row; sets the white noise.
         background_frames: empty frames to record.
         seed: of the noise.
+        plan: a file of an earlier --save-plan, which stands for the options that are not given.
+        save_plan: write everything that decides the calibration as TOML.
     """
-    check_range("peak_snr", peak_snr, 1e-3, 1e12, "")
-    check_output(output)
-    chosen = scanner.preset(preset)
-    with Console(stderr=True).status(f"simulating {chosen.summary}"):
+    chosen = SimulatePlan(preset, scanner, peak_snr, background_frames, seed)
+    chosen.check()
+    check_outputs([output] if save_plan is None else [output, save_plan], [])
+    scan = chosen.chosen()
+    with Console(stderr=True).status(f"simulating {scan.summary}"):
         matrix = chosen.simulate()
-        sigma = mj.datasets.noise_for_peak_snr(matrix, peak_snr)
-        noisy = mj.add_noise(matrix, sigma, key=jax.random.key(seed), background_frames=background_frames)
-        mj.io.write_system_matrix(output, noisy)
+        mj.io.write_system_matrix(output, matrix)
+    if save_plan is not None:
+        chosen.save(save_plan)
+        print(f"wrote {save_plan}: the plan")
     channels, frequencies, _ = matrix.values.shape
-    of = "channels" if matrix.angles is None else "angles" if len(chosen.line.focus) == 1 else "positions and angles"
+    of = "channels" if matrix.angles is None else "angles" if len(scan.line.focus) == 1 else "positions and angles"
     print(f"wrote {output}: {channels} {of} x {frequencies} frequencies x {by(matrix.grid.shape)} voxels")
 
 

@@ -3,24 +3,21 @@
 The solver's word may stand anywhere behind ``reconstruct``, and so may its options; ``--method admm`` is the same.
 """
 
-import functools
-import inspect
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, make_dataclass, replace
-from types import NoneType
-from typing import Annotated, Any, ClassVar, Union, get_args, get_type_hints
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from typing import Annotated, Any, ClassVar
 
-import jax
 import tyro
 
+from mpijax.plans.fields import plain_fields
+from mpijax.plans.solvers import NO_CHOICES, name_of
 from mpijax.reconstruction.solvers.registry import known_solvers, solver_class, solver_names
 
 DEFAULT = "kaczmarz"
 COMPARED = ("kaczmarz", "tikhonov", "admm")
 ALIASES = {"regularization": "lambda", "steps": "iterations"}
 OLD = {"--absolute": "--no-relative", "--no-absolute": "--relative"}
-SCALARS = (bool, int, float, str, NoneType)
 
 
 @dataclass(frozen=True)
@@ -28,11 +25,13 @@ class Asked:
     """The solvers that were asked for; what is parsed are the fields of a subclass that :func:`choose` makes."""
 
     classes: ClassVar[dict[str, Any]] = {}
+    planned: ClassVar[Any] = None
+    """The solver of a plan."""
     given: ClassVar[frozenset[str]] = frozenset()
     """Fields that are named on the command line, by ``ALIASES`` too."""
 
-    def solvers(self, seed: int) -> dict[str, Any]:
-        """Solvers by name, the chosen one last, each with what was given of its fields.
+    def solvers(self) -> dict[str, Any]:
+        """Solvers by name, the chosen one last, each with what was given of its fields, the planned one also with the plan's.
 
         Raises:
             ValueError: a value that a solver refuses, or that plays no part beside the others.
@@ -40,27 +39,27 @@ class Asked:
         made = {}
         for name, cls in self.classes.items():
             own = {f.name for f in fields(cls)}
-            values = {known: getattr(self, known) for known in self.given & own}
+            values = planned_values(self.planned) if type(self.planned) is cls else {}
+            values |= {known: getattr(self, known) for known in self.given & own}
             for known, alias in ALIASES.items():  # --iterations is of one solver, the steps of another
-                if known in own - values.keys() and alias in self.given:
+                if known in own - self.given and alias in self.given:
                     values[known] = getattr(self, alias)
             made[name] = cls(**values)
             getattr(made[name], "check", lambda: None)()
-            extra = {"key": jax.random.key(seed)} if "key" in own and getattr(made[name], "is_random", True) else {}
-            made[name] = replace(made[name], **extra, **({"progress": True} if "progress" in own else {}))
         for known in self.given:
             kept = [getattr(solver, known) for solver in made.values() if hasattr(solver, known)]
             if getattr(self, known) is not None and all(item is None for item in kept):
-                others = " and ".join(sorted(self.given - {known}))
+                others = " and ".join(sorted(self.given - {known})) or "what the plan says"
                 raise ValueError(f"{ALIASES.get(known, known)} plays no part beside {others}; leave one of them out.")
         return made
 
 
-def choose(words: Sequence[str]) -> tuple[list[str], type[Asked]]:
+def choose(words: Sequence[str], planned: Any = None) -> tuple[list[str], type[Asked]]:
     """The words of ``reconstruct`` without the solver's, and the type that the solver's options are parsed into.
 
     Args:
         words: of the command line, the command first.
+        planned: the solver of a plan; where no other is named, its fields are those that are not given.
 
     Raises:
         ValueError: an unknown solver, or an option of another one.
@@ -68,7 +67,7 @@ def choose(words: Sequence[str]) -> tuple[list[str], type[Asked]]:
     """
     words, names = [OLD.get(word, word) for word in words], solver_names()
     place = next((i for i in range(1, len(words)) if words[i] in names and not _is_value(words, i)), None)
-    chosen = DEFAULT
+    chosen = DEFAULT if planned is None else name_of(planned)
     if place is not None:
         chosen = words.pop(place)
     elif "--method" in words[:-1]:
@@ -86,41 +85,14 @@ def choose(words: Sequence[str]) -> tuple[list[str], type[Asked]]:
     compared = [name for name in COMPARED if name != chosen] if "--compare" in words else []
     classes = {name: solver_class(name) for name in (*compared, chosen)}
     given = {_name(word) for word in words if word.startswith("--")}
-    asked = _options(classes, chosen, given)
+    asked = _options(classes, chosen, given, planned)
     if place is not None and {"-h", "--help"} & set(words[place:]):
         tyro.cli(asked, prog=f"mpijax reconstruct SYSTEM_MATRIX MEASUREMENT --output PATH {chosen}", args=["--help"])
     _check_owner(given, classes)
     return words, asked
 
 
-def with_options(command: Callable[..., None], asked: type[Asked]) -> Callable[..., None]:
-    """The command with that type of its argument ``solver``."""
-
-    @functools.wraps(command)
-    def typed(*args: Any, **options: Any) -> None:
-        command(*args, **options)
-
-    known = inspect.signature(command).parameters.values()
-    parts = [part.replace(annotation=asked) if part.name == "solver" else part for part in known]
-    typed.__signature__ = inspect.Signature(parts)  # type: ignore[attr-defined]
-    typed.__annotations__ = command.__annotations__ | {"solver": asked}
-    del typed.__wrapped__  # whose annotation would be taken
-    return typed
-
-
-def record(name: str, solver: Any, seed: int) -> dict[str, Any]:
-    """A solver's settings for the file that is written: text, numbers and truth values by name; None where one plays no part."""
-    values, renamed = asdict(solver), {"method": f"{name}_method"} | getattr(solver, "RECORDED", {})
-    values.pop("progress", None)
-    if values.get("regularization", 0) is None:
-        values["relative"] = None
-    if "constraint" in values:
-        values["constraint"] = values["constraint"] or "none"
-    plain = {_camel(renamed.get(key, key)): item for key, item in values.items() if isinstance(item, SCALARS)}
-    return {"method": name, **plain, "seed": seed if values.get("key") is not None else None}
-
-
-def _options(classes: dict[str, Any], chosen: str, given: set[str]) -> type[Asked]:
+def _options(classes: dict[str, Any], chosen: str, given: set[str], planned: Any) -> type[Asked]:
     """The fields of the chosen class, then further ones of those that it is compared with, as far as words can hold them."""
     parts: dict[str, Any] = {}
     for cls in (classes[chosen], *classes.values()):
@@ -135,25 +107,15 @@ def _options(classes: dict[str, Any], chosen: str, given: set[str]) -> type[Aske
     ]
     backwards = {alias: name for name, alias in ALIASES.items() if name in parts and f"--{alias}" in aliases.values()}
     named = frozenset(backwards.get(name, name) for name in given) & parts.keys()
-    made = make_dataclass(
-        "Asked", kinds, bases=(Asked,), namespace={"classes": classes, "given": named}, frozen=True, kw_only=True
-    )
+    facts = {"classes": classes, "given": named, "planned": planned}
+    made = make_dataclass("Asked", kinds, bases=(Asked,), namespace=facts, frozen=True, kw_only=True)
     made.__doc__ = re.sub(r"``|:\w+:`([^`]*)`", lambda found: found[1] or "", classes[chosen].__doc__ or chosen)
     return made
 
 
-def plain_fields(cls: Any) -> dict[str, Any]:
-    """The fields of a solver that the command line can hold, and their types without what it cannot."""
-    found = {}
-    for name, hint in get_type_hints(cls).items():
-        kinds = [kind for kind in get_args(hint) or (hint,) if kind is not Any]
-        if (
-            name in cls.__dataclass_fields__
-            and kinds not in ([], [NoneType])
-            and all(kind in SCALARS for kind in kinds)
-        ):
-            found[name] = Union[tuple(kinds)]  # noqa: UP007
-    return found
+def planned_values(solver: Any) -> dict[str, Any]:
+    """The fields of a plan's solver that are choices."""
+    return {name: getattr(solver, name) for name in plain_fields(type(solver)) if name not in NO_CHOICES}
 
 
 def _is_value(words: list[str], i: int) -> bool:
@@ -162,7 +124,7 @@ def _is_value(words: list[str], i: int) -> bool:
     return before.startswith("-") and "=" not in before and before not in FLAGS and not before.startswith("--no-")
 
 
-FLAGS = {"--compare", "--force", "--correct-leakage", "--transfer-function"} | {
+FLAGS = {"--compare", "--force", "--overwrite", "--correct-leakage", "--transfer-function"} | {
     f"--{name.replace('_', '-')}"
     for cls in known_solvers().values()
     for name, kind in plain_fields(cls).items()
@@ -189,8 +151,3 @@ def _check_owner(given: set[str], classes: dict[str, Any]) -> None:
 
 def _name(word: str) -> str:
     return word.lstrip("-").partition("=")[0].replace("-", "_").removeprefix("no_")
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(map(str.capitalize, rest))

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.options import one_patch
-from mpijax.cli.paths import check_input, check_outputs
+from mpijax.cli.paths import check_outputs
+from mpijax.io.formats import check_input
+from mpijax.plans.one_patch import one_patch
 
 
 def spectrum(

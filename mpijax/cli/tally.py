@@ -9,9 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mpijax as mj
-
-STRENGTHS = ("lambda", "l1", "tv", "epsilon")
-"""What a solver's stats say of its penalty."""
+from mpijax.plans.reconstruct import STRENGTHS
 
 
 @dataclass
@@ -71,10 +69,15 @@ def print_table(tallies: dict[str, Tally], grid: mj.Grid) -> None:
         )
     Console().print(table)
     print("seconds include compilation")
+    warn_unconverged(tallies)
+
+
+def warn_unconverged(tallies: dict[str, Tally], of: str = "") -> None:
+    """One line on standard error for every method that stopped before it had converged."""
     for name, tally in tallies.items():
         if tally.unconverged:
             print(
-                f"warning: {name} has not converged for {tally.unconverged} of {tally.images} images after {tally.iterations} "
+                f"warning: {of}{name} has not converged for {tally.unconverged} of {tally.images} images after {tally.iterations} "
                 "iterations; raise --iterations or the penalty.",
                 file=sys.stderr,
             )

@@ -10,8 +10,9 @@ from tyro.conf import Positional, arg
 
 import mpijax as mj
 from mpijax.cli import processes
-from mpijax.cli.options import GeometryOptions, one_patch
 from mpijax.core.checks import check_choice
+from mpijax.plans.one_patch import one_patch
+from mpijax.plans.scanner import GeometryOptions
 
 AS_PRESET = GeometryOptions()
 

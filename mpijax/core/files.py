@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -37,6 +38,12 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def identity(path: Path) -> dict[str, Any]:
+    """What tells one file, and one content of it, from another without reading it."""
+    stat = path.stat()
+    return {"name": path.name, "bytes": stat.st_size, "modified": stat.st_mtime_ns}
 
 
 def _umask() -> int:

@@ -150,6 +150,14 @@ def write(path: str | Path, data: Any) -> None:
     writer(path, type(data)).write(Path(path), data)
 
 
+def check_input(path: Path) -> None:
+    """Raise ValueError for a folder, unless it is one that is read as a file."""
+    if path.is_dir() and reader(path).name == FALLBACK:
+        raise ValueError(
+            f"{path} is a folder; give the name of an MDF file, or of a folder of ParaVision (acqp, method, ..)."
+        )
+
+
 def _first(fits: Callable[[Format], bool]) -> Format | None:
     """The first format that fits; those of installed packages are looked for only where none of mpijax's own does."""
     for outside in (False, True):

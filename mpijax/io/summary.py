@@ -1,6 +1,7 @@
 """An MDF header as text, in the units of the lab: mT, mm, kHz."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -137,7 +138,12 @@ def _reconstruction(images: ReconstructionInfo) -> list[str]:
     for name, values in (("field of view", images.fov), ("center", images.center)):
         if values is not None:
             lines.append(f"{name} {_vector(values * 1e3)} mm")
-    return lines + [f"{name} {item}" for name, item in images.parameters.items()]
+    return lines + [f"{name} {_one_line(item)}" for name, item in images.parameters.items()]
+
+
+def _one_line(item: Any) -> Any:
+    """A parameter, of a longer text how long it is."""
+    return f"of {len(item.splitlines())} lines" if isinstance(item, str) and "\n" in item else item
 
 
 def _vector(values: np.ndarray) -> str:

@@ -45,7 +45,7 @@ def test_python_and_the_command_line_have_the_same_defaults(scan):
     for name, expected in strengths.items():
         plain = solver_class(name)()
         asked = choose(["reconstruct", name])[1]
-        assert asked().solvers(0) == {name: plain} and plain.regularization == expected
+        assert asked().solvers() == {name: plain} and plain.regularization == expected
         given = reconstruct(*scan, solver=name, regularization=expected, sweeps=10).value
         np.testing.assert_array_equal(given, reconstruct(*scan, solver=name).value)
     assert solver_class("kaczmarz")().sweeps == 10

@@ -12,7 +12,8 @@ import pytest
 from scipy.optimize import nnls
 
 import mpijax as mj
-from mpijax.cli.solvers import choose, record
+from mpijax.cli.solvers import choose
+from mpijax.plans.solvers import record
 from mpijax.reconstruction import (
     L1,
     TV,

@@ -27,6 +27,11 @@ for solver in (Kaczmarz(regularization=0.05), Tikhonov(), Admm(l1=0.5)):
     assert_type(solution, mj.Solution[SolverStats, jax.Array])
 assert_type(mj.reconstruction.kaczmarz(matrix.rows(), np.ones(matrix.rows().shape[0]), 1e-3).stats, dict[str, Any])
 
+plan = mj.plans.ReconstructPlan(rows=mj.plans.RowOptions(max_order=12), solver=Kaczmarz(sweeps=3))
+assert_type(mj.plans.ReconstructPlan.load("plan.toml"), mj.plans.ReconstructPlan)
+assert_type(mj.plans.load("plan.toml"), mj.plans.Plan)
+assert_type(plan.inputs("sm.mdf", "m.mdf").problem(), mj.reconstruction.Problem)
+
 fitted = mj.fit(matrix, free=("core_diameter",))
 assert_type(fitted.particle, mj.Particle)
 assert_type(fitted.values, dict[str, float])

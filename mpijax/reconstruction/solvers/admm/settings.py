@@ -63,6 +63,11 @@ class Admm(Regularized):
     row_sums = True
     """Rows enter sums alone."""
 
+    @property
+    def needs_noise(self) -> bool:
+        """Whether the images depend on what the noise of a measurement is said to be."""
+        return isinstance(self.epsilon, str)
+
     def __post_init__(self) -> None:
         if not isinstance(self.penalties, tuple | list):
             raise ValueError(f"penalties = {self.penalties}; give them in a tuple, a single one as (penalty,).")

@@ -1,11 +1,8 @@
-"""Options that several commands share, and the calibration that they read."""
+"""What is chosen of a preset, in units of the lab."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import mpijax as mj
-from mpijax.cli.paths import check_input
 from mpijax.datasets import presets
 
 
@@ -88,15 +85,3 @@ class ScannerOptions(GeometryOptions):
             "spatial_modulation": self.modulation,
             "concentration": self.concentration,
         }
-
-
-AS_PRESET = ScannerOptions()
-
-
-def one_patch(file: Path) -> mj.io.SystemMatrixFile:
-    """Open a calibration of one period."""
-    check_input(file)
-    source = mj.io.open_system_matrix(file)
-    if source.info.n_periods > 1:
-        raise ValueError(f"{file} holds {source.info.n_periods} periods (patches); this command takes files of one.")
-    return source

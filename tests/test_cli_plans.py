@@ -1,0 +1,244 @@
+"""Plans and batches of the command line: what is written once is made again, and many measurements cost one preparation."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mpijax as mj
+from mpijax.plans import DataOptions, ReconstructPlan, RestorePlan, SimulatePlan
+from mpijax.reconstruction import Admm, Kaczmarz, PreparedSolver
+from tests.test_cli import run
+from tests.test_cli_reconstruct import changed
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "plans.md"
+SHAPE = ["--shape", "6", "5", "1", "--diameter", "22"]
+OPTIONS = {
+    "kaczmarz": ["--lambda", "0.1", "--sweeps", "3", "--constraint", "none", "--row-order", "randomized", "--seed", "5",
+                 "--max-order", "14", "--weights", "whitening", "--frames", "1:4", "--average-frames", "1"],
+    "tikhonov": ["--lambda", "1e-12", "--absolute", "--channels", "0", "1", "--empty", "empty.mdf", "--min-frequency", "90.3"],
+    "admm": ["--epsilon", "0.02", "--constraint", "none", "--tv", "0.7", "--iterations", "30", "--drift-components", "1"],
+    "neural": ["--steps", "8", "--width", "8", "--depth", "1", "--held-out", "None", "--seed", "3", "--force"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A calibration, three measurements, an empty scan, and what is no measurement."""
+    folder = tmp_path_factory.mktemp("plans")
+    commands = [
+        ["simulate", "2d", "-o", "sm.mdf", *SHAPE, "--background-frames", "4"],
+        ["measure", "2d", "empty", "-o", "empty.mdf", *SHAPE, "--frames", "3"],
+    ]
+    for seed, phantom in enumerate(("snake", "dots", "spiral")):
+        frames = ["--frames", "4", "--background-frames", "3", "--peak-snr", "5", "--seed", str(seed)]
+        commands.append(["measure", "2d", phantom, "-o", f"{phantom}.mdf", *SHAPE, *frames])
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        for command in commands:
+            sys.argv = ["mpijax", *command]
+            mj.cli.main()
+    finally:
+        os.chdir(before)
+    (folder / "broken.mdf").write_text("no file of a scanner")
+    return folder
+
+
+@pytest.fixture
+def here(files, tmp_path, monkeypatch):
+    """The files, in a folder to work in."""
+    for path in files.iterdir():
+        shutil.copy2(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def images(path):
+    return mj.io.read_reconstruction(path).images
+
+
+def ran(capsys, *words):
+    status, text = run(capsys, *words)
+    assert status == 0, text
+    return text
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_image_becomes_a_plan_and_the_plan_the_same_image(capsys, here, name):
+    words = [name, *OPTIONS[name]]
+    ran(capsys, "reconstruct", "sm.mdf", "snake.mdf", "-o", "a.mdf", *words, "--save-plan", "a.toml")
+    (here / "other").mkdir()
+    ran(capsys, "plan", "a.mdf", "-o", "other/b.toml")
+    assert mj.plans.load("other/b.toml") == mj.plans.load("a.toml")
+    text = ran(capsys, "reconstruct", "--plan", "other/b.toml", "sm.mdf", "snake.mdf", "-o", "b.mdf")
+    assert images("a.mdf").tobytes() == images("b.mdf").tobytes(), text
+    ran(capsys, "plan", "b.mdf", "-o", "other/c.toml")
+    assert (here / "other/c.toml").read_bytes() == (here / "other/b.toml").read_bytes()
+    made = mj.plans.load("a.toml").reconstruct("sm.mdf", "snake.mdf")
+    assert np.asarray(made.images).tobytes() == images("a.mdf").tobytes()
+
+
+def test_options_beside_a_plan_come_first(capsys, here):
+    ReconstructPlan(data=DataOptions(average_frames=2), solver=Kaczmarz(0.5, sweeps=2), seed=4).save("plan.toml")
+    words = ["reconstruct", "--plan", "plan.toml", "sm.mdf", "snake.mdf"]
+    ran(capsys, *words, "-o", "a.mdf", "--sweeps", "4", "--average-frames", "None", "--save-plan", "b.toml")
+    assert mj.plans.load("b.toml") == ReconstructPlan(solver=Kaczmarz(0.5, sweeps=4), seed=4)
+    ran(capsys, *words, "-o", "b.mdf", "admm", "--iterations", "9", "--save-plan", "c.toml")
+    assert mj.plans.load("c.toml").solver == Admm(iterations=9)
+    ReconstructPlan(solver=Admm(epsilon="noise")).save("noise.toml")
+    words[2] = "noise.toml"
+    status, text = run(capsys, *words, "-o", "c.mdf", "--lambda", "1e-3")
+    assert status == 2 and "lambda plays no part beside what the plan says" in text
+    RestorePlan("denoise").save("restore.toml")
+    words[2] = "restore.toml"
+    status, text = run(capsys, *words, "-o", "c.mdf")
+    assert status == 2 and 'a plan of the kind "restore"; give it to mpijax restore' in text
+    assert not (here / "c.mdf").exists()
+
+
+def test_images_without_a_plan_are_refused(capsys, here):
+    ran(capsys, "reconstruct", "sm.mdf", "snake.mdf", "-o", "a.mdf", "--sweeps", "1")
+    changed("a.mdf", "old.mdf", reconstruction___parameters__plan=None)
+    changed("a.mdf", "odd.mdf", reconstruction___parameters__plan='kind = "reconstruct"\nversion = 9\n')
+    for name, says in (("old.mdf", "records no plan"), ("odd.mdf", "version 1"), ("sm.mdf", "holds no reconstruction")):
+        status, text = run(capsys, "plan", name, "-o", "p.toml")
+        assert status == 2 and name in text and says in text and text.count("\n") == 1, text
+    assert not (here / "p.toml").exists()
+    assert 'name = "kaczmarz"' in ran(capsys, "plan", "a.mdf")
+    assert re.search(r"  plan of \d+ lines", ran(capsys, "info", "a.mdf"))
+
+
+def test_a_simulation_is_made_again(capsys, here):
+    options = ["--peak-snr", "50", "--seed", "8", "--fov", "21.3", "20", "1", "--background-frames", "2"]
+    ran(capsys, "simulate", "2d", *SHAPE, *options, "-o", "a.mdf", "--save-plan", "a.toml")
+    assert mj.plans.load("a.toml").scanner.fov == (21.3, 20.0, 1.0)
+    ran(capsys, "simulate", "--plan", "a.toml", "-o", "b.mdf")
+    ran(capsys, "simulate", "--plan", "a.toml", "-o", "c.mdf", "--seed", "9")
+    one, two, three = (mj.io.read_system_matrix(f"{name}.mdf").values for name in "abc")
+    assert one.tobytes() == two.tobytes() != three.tobytes()
+    assert np.asarray(SimulatePlan.load("a.toml").simulate().values).shape == one.shape
+
+
+def test_a_restoration_is_made_again(capsys, here):
+    np.savetxt("missing.txt", [3, 7], "%d")
+    words = [
+        "--task",
+        "inpaint",
+        "--method",
+        "biharmonic",
+        "--missing",
+        "missing.txt",
+        "--no-identify",
+        "--no-trust",
+        "--no-draw",
+    ]
+    ran(capsys, "restore", "sm.mdf", "-o", "a.mdf", *words, "--min-frequency", "100", "--save-plan", "a.toml")
+    plan = RestorePlan.load("a.toml")
+    assert plan.missing == str(here / "missing.txt") and plan.method == "biharmonic" and not plan.identify
+    ran(capsys, "restore", "sm.mdf", "-o", "b.mdf", "--plan", "a.toml", "--no-draw")
+    one, two = (mj.io.read_system_matrix(f"{name}.mdf").values for name in "ab")
+    assert one.tobytes() == two.tobytes()
+    assert np.asarray(plan.restore(plan.matrix("sm.mdf")).value.values).tobytes() == one.tobytes()
+
+
+BATCH = ["reconstruct", "sm.mdf", "snake.mdf", "dots.mdf", "spiral.mdf", "-o", "out/", "--sweeps", "3"]
+
+
+def test_a_batch_makes_what_single_commands_make_and_prepares_once(capsys, here, monkeypatch):
+    prepared = []
+    create = PreparedSolver.create
+    monkeypatch.setattr(PreparedSolver, "create", lambda *a, **k: prepared.append(a) or create(*a, **k))
+    read = mj.io.read_system_matrix
+    monkeypatch.setattr(
+        "mpijax.plans.inputs.read_system_matrix", lambda *a, **k: prepared.append("SM") or read(*a, **k)
+    )
+    text = ran(capsys, *BATCH, "--save-plan", "plan.toml")
+    assert len(prepared) == 2 and "out: 3 written of 3 measurements" in text
+    assert mj.plans.load("plan.toml").solver == Kaczmarz(sweeps=3)
+    assert sorted(os.listdir("out")) == sorted(
+        f"{n}.{end}" for n in ("snake", "dots", "spiral") for end in ("mdf", "png")
+    )
+    for name in ("snake", "dots", "spiral"):
+        ran(capsys, "reconstruct", "--plan", "plan.toml", "sm.mdf", f"{name}.mdf", "-o", "one.mdf")
+        assert images("one.mdf").tobytes() == images(f"out/{name}.mdf").tobytes()
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [
+        ["admm", "--epsilon", "noise", "--constraint", "none", "--iterations", "20"],
+        ["tikhonov", "--weights", "whitening", "--drift-components", "1"],
+    ],
+)
+def test_what_depends_on_a_measurement_is_prepared_for_each(capsys, here, solver):
+    ran(capsys, "reconstruct", "sm.mdf", "snake.mdf", "dots.mdf", "-o", "out", *solver)
+    ran(capsys, "reconstruct", "sm.mdf", "dots.mdf", "-o", "one.mdf", *solver)
+    assert images("one.mdf").tobytes() == images("out/dots.mdf").tobytes()
+
+
+def test_one_failure_does_not_stop_the_rest_and_what_is_there_is_left_out(capsys, here):
+    words = [*BATCH[:3], "broken.mdf", "absent.mdf", *BATCH[3:]]
+    status, text = run(capsys, *words)
+    assert status == 1 and text.count("error: ") == 2 and "3 written, 2 FAILED of 5" in text, text
+    assert "error: broken.mdf: " in text and "error: absent.mdf: " in text
+    times = {path: path.stat().st_mtime_ns for path in (here / "out").iterdir()}
+    assert len(times) == 6
+    text = ran(capsys, *BATCH)
+    assert "3 there before of 3" in text and all(path.stat().st_mtime_ns == then for path, then in times.items())
+    (here / "out/dots.png").unlink()
+    assert "1 written, 2 there before of 3" in ran(capsys, *BATCH)
+    os.utime("spiral.mdf", (1, 1))
+    shutil.copy2("snake.mdf", "out/snake.mdf")
+    status, text = run(capsys, *BATCH)
+    assert status == 1 and "1 there before, 2 FAILED of 3" in text, text
+    assert "out/spiral.mdf is there, made otherwise: of another measurement. --overwrite makes it anew." in text
+    assert "out/snake.mdf holds no reconstruction" in text
+    status, text = run(capsys, *BATCH[:-1], "2")
+    assert status == 1 and "out/dots.mdf is there, made otherwise: with sweeps = 3." in text, text
+    assert "3 written of 3" in ran(capsys, *BATCH[:-1], "2", "--overwrite")
+    assert "3 there before of 3" in ran(capsys, *BATCH[:-1], "2")
+
+
+def test_a_batch_that_is_interrupted_leaves_nothing_half_written(capsys, here, monkeypatch):
+    made = []
+    write = mj.io.write
+
+    def interrupted(path, data):
+        made.append(path)
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        write(path, data)
+
+    monkeypatch.setattr(mj.io, "write", interrupted)
+    status, text = run(capsys, *BATCH)
+    assert status == 130 and "stopped: 1 of 3 are written" in text, text
+    assert sorted(os.listdir("out")) == ["snake.mdf", "snake.png"]
+    assert "2 written, 1 there before of 3" in ran(capsys, *BATCH)
+
+
+def test_a_batch_of_many_frames_is_written_in_blocks(capsys, here):
+    words = ["--average-frames", "1", "--block", "3", "--sweeps", "2"]
+    ran(capsys, "reconstruct", "sm.mdf", "snake.mdf", "dots.mdf", "-o", "out", *words)
+    ran(capsys, "reconstruct", "sm.mdf", "dots.mdf", "-o", "one.mdf", *words)
+    assert images("out/dots.mdf").shape[0] == 4
+    assert images("one.mdf").tobytes() == images("out/dots.mdf").tobytes()
+
+
+def test_a_bad_matrix_fails_once(capsys, here):
+    status, text = run(capsys, "reconstruct", "snake.mdf", "dots.mdf", "spiral.mdf", "-o", "out")
+    assert status == 2 and text.count("error:") == 1 and "holds no calibration" in text and not (here / "out").exists()
+    status, text = run(capsys, *BATCH, "--snr-threshold", "1e9")
+    assert status == 2 and text.count("error:") == 1 and "keeps no row" in text and not (here / "out").exists()
+
+
+def test_the_page_runs(here):
+    snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    names = {}
+    exec(snippets[0], names)
+    image, picture = np.asarray(names["image"].images), np.asarray(names["picture"].images)
+    assert image.tobytes() == picture.tobytes()  # the last strength is the default one
