@@ -2,11 +2,12 @@
 # make test  : environment, installation and the tests
 # make quick : the tests of the packages that compile little, without those marked slow (minutes less than all)
 # make bench : the benchmarks, and one table of what they measured and what is wanted in runs/benchmarks.md (20 minutes on two quiet cores)
+# make docs  : the site in docs/_build/html; a warning is an error (minutes)
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test quick lint bench clean
+.PHONY: demo test quick lint bench docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m experiments.vrfnet_open_mpi --preset quick --run-dir runs/demo
@@ -27,6 +28,9 @@ lint: $(VENV)/.installed-test
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.all --out runs/benchmarks.md
 
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mpijax needs Python 3.11 or later; set PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
@@ -41,4 +45,4 @@ $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) docs/_build docs/generated build dist *.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache

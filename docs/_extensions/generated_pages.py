@@ -1,0 +1,82 @@
+"""Pages that are made of the code: the command line from its parser, the reference from what each package makes public."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from mpijax.cli import COMMANDS
+
+GENERATED = Path(__file__).resolve().parent.parent / "generated"
+
+PACKAGES = {
+    "mpijax": "Containers, simulation, restoration and identification: what stands at the top",
+    "mpijax.physics": "Physics of MPI as functions of arrays",
+    "mpijax.system": "Particles, scanners, sequences, grids, system matrices",
+    "mpijax.io": "Files",
+    "mpijax.reconstruction": "Images from measurements",
+    "mpijax.restoration": "Restored system matrices",
+    "mpijax.identification": "Particles and scanners fitted to what was measured",
+    "mpijax.rows": "Rows: tasks, filters, splines",
+    "mpijax.models": "Networks",
+    "mpijax.datasets": "Training data, phantoms, public sets",
+    "mpijax.training": "Training",
+    "mpijax.metrics": "Metrics",
+    "mpijax.viz": "Figures",
+}
+"""Public packages and what they are for, by task."""
+
+
+def public(module: Any) -> list[str]:
+    """Public names of a package that are no packages themselves."""
+    names = getattr(module, "__all__", None) or [name for name in dir(module) if not name.startswith("_")]
+    found = {name: getattr(module, name) for name in names if not name.startswith("_")}
+    kept = [name for name, value in found.items() if not isinstance(value, type(sys)) and _ours(value)]
+    return sorted(kept, key=str.lower)
+
+
+def _ours(value: Any) -> bool:
+    return getattr(value, "__module__", "mpijax").partition(".")[0] == "mpijax" if callable(value) else False
+
+
+def write_reference(app: Any, config: Any) -> None:
+    GENERATED.mkdir(exist_ok=True)
+    top = set(public(importlib.import_module("mpijax")))
+    for name, title in PACKAGES.items():
+        names = public(importlib.import_module(name))
+        shared = [] if name == "mpijax" else [each for each in names if each in top]
+        text = f"# {name}\n{title}.\n\n" + _table(
+            [f"{name}.{each}" for each in names if each not in shared], "   :toctree: api\n"
+        )
+        if shared:
+            text += "\nAlso at the top level:\n\n" + _table([f"mpijax.{each}" for each in shared])
+        (GENERATED / f"{_page(name)}.md").write_text(text)
+    pages = "\n".join(map(_page, PACKAGES))
+    (GENERATED / "api.md").write_text(f"# Python, by task\n\n```{{toctree}}\n:maxdepth: 1\n\n{pages}\n```\n")
+
+
+def _page(package: str) -> str:
+    return package.replace(".", "_")
+
+
+def _table(names: list[str], option: str = "") -> str:
+    listed = "".join(f"   ~{name}\n" for name in names)
+    return f"```{{eval-rst}}\n.. autosummary::\n{option}   :nosignatures:\n\n{listed}```\n"
+
+
+def write_commands(app: Any, config: Any) -> None:
+    parts = ["# The command line\nWhat `mpijax COMMAND --help` says, of every command.\n"]
+    environment = os.environ | {"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb"}
+    for name, (_, says) in COMMANDS.items():
+        command = [sys.executable, "-m", "mpijax.cli", name, "--help"]
+        text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        parts.append(f"## mpijax {name}\n{says}\n\n```text\n{text.rstrip()}\n```\n")
+    (GENERATED / "commands.md").write_text("\n".join(parts))
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("config-inited", write_reference)
+    app.connect("config-inited", write_commands)
+    return {"parallel_read_safe": True}

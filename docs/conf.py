@@ -1,0 +1,59 @@
+"""Configuration of the site: ``make docs`` builds it with warnings as errors."""
+
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["EAGER_IMPORT"] = "1"  # every public name is looked at
+
+project, author = "mpijax", "the mpijax developers"
+project_copyright = author
+release = version = metadata.version("mpijax")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "plain_docstrings",
+    "repository_links",
+    "generated_pages",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "_extensions", "_templates"]
+nitpicky = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "mpijax"
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 4
+
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
+autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_member_order = "bysource"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_attr_annotations = False  # the docstring says type and shape
+napoleon_custom_sections = [("Source", "notes_style"), ("Memory", "notes_style")]
+suppress_warnings = ["myst.header", "ref.python"]
