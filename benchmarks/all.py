@@ -37,6 +37,7 @@ RUNS = {
     "super_resolution": "benchmarks.bench_super_resolution --rounds 2",
     "startup": "benchmarks.bench_startup --rounds 5",
     "batch": "benchmarks.bench_batch --rounds 3",
+    "view": "benchmarks.bench_view --rounds 9",
     "memory": "benchmarks.bench_memory",
 }
 """name -> module and its arguments."""

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     "core metrics physics system io models reconstruction identification rows datasets training restoration".split()
 )
-FLOORS += "plans viz cli".split()
+FLOORS += "plans viz view cli".split()
 
 
 def files(floor: str) -> list[Path]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 ORDER = [
     "core", "metrics", "physics", "system", "io", "models", "reconstruction", "identification", "rows", "datasets", "training",
-    "restoration", "plans", "viz", "cli",
+    "restoration", "plans", "viz", "view", "cli",
 ]  # fmt: skip
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / "mpijax").rglob("*.py"))
-OWNERS = {"h5py": {"io"}, "matplotlib": {"viz"}, "orbax": {"training"}}
+OWNERS = {"h5py": {"io"}, "matplotlib": {"viz"}, "orbax": {"training"}, "bokeh": {"view"}}
 
 
 def imports(path):

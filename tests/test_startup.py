@@ -122,7 +122,7 @@ def test_checks_need_no_jax():
 
 def test_help_loads_no_command():
     found = loaded_by("--help")
-    assert "tyro" in found and not {"jax", "matplotlib", "h5py", "mpijax.cli.look"} & found
+    assert "tyro" in found and not {"jax", "matplotlib", "h5py", "bokeh", "mpijax.cli.look"} & found
 
 
 def test_info_loads_neither_jax_nor_matplotlib(tmp_path):

@@ -1,4 +1,4 @@
-"""The commands: ``mpijax info | inspect | convert | simulate | measure | reconstruct | plan | fit | spectrum | train | restore``.
+"""Commands: ``mpijax info | inspect | view | convert | simulate | measure | reconstruct | plan | fit | spectrum | train | restore``
 
 Units of the lab are used here and only here: mT, mm, nm, kHz.
 """
@@ -20,6 +20,10 @@ COMMANDS = {
     "inspect": (
         "look",
         "Draw the first look at a calibration: SNR over frequency and mixing order, strongest rows, background drift.",
+    ),
+    "view": (
+        "view",
+        "Look at a calibration and at measurements in the browser, and reconstruct while a slider moves.",
     ),
     "convert": (
         "convert",

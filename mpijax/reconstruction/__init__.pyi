@@ -54,6 +54,7 @@ from .solvers.denoised import plug_and_play as plug_and_play
 from .solvers.kaczmarz.blocks import kaczmarz_solve as kaczmarz_solve
 from .solvers.kaczmarz.factors import KaczmarzFactors as KaczmarzFactors
 from .solvers.kaczmarz.factors import kaczmarz_factor as kaczmarz_factor
+from .solvers.kaczmarz.factors import kaczmarz_refactor as kaczmarz_refactor
 from .solvers.kaczmarz.rows import kaczmarz as kaczmarz
 from .solvers.kaczmarz.rows import kaczmarz_rows as kaczmarz_rows
 from .solvers.kaczmarz.settings import Kaczmarz as Kaczmarz

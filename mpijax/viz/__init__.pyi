@@ -1,5 +1,6 @@
 from . import channels as channels
 from . import curves as curves
+from . import film as film
 from . import gallery as gallery
 from . import image_table as image_table
 from . import images as images
@@ -13,6 +14,7 @@ from . import style as style
 from .curves import plot_background_drift as plot_background_drift
 from .curves import plot_learning_curve as plot_learning_curve
 from .curves import plot_snr as plot_snr
+from .film import save_film as save_film
 from .gallery import plot_gallery as plot_gallery
 from .image_table import plot_image_table as plot_image_table
 from .images import plot_reconstructions as plot_reconstructions

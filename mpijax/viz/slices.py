@@ -8,7 +8,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpijax.core.typing import Array, Float
+from mpijax.core.typing import Array, Float, Shaped
 from mpijax.system import Grid
 from mpijax.viz.style import limits, new_figure, styled
 
@@ -54,11 +54,11 @@ def plot_slices(
             raise ValueError(
                 f"image {name!r} has shape {image.shape}; a grid of shape {grid.shape} has {grid.shape[::-1]}."
             )
-    edges = _edges(grid)
+    edges = edges_mm(grid)
     first = next(iter(panels.values()))
     z, y, x = np.unravel_index(np.argmax(np.where(np.isfinite(first), first, -np.inf)), grid.shape[::-1])
     voxel = (int(x), int(y), int(z))
-    planes = PLANES if min(grid.shape) > 1 else (_plane_of(grid.shape),)
+    planes = planes_of(grid)
     size = np.array([high - low for low, high in edges])
     scale = PANEL / max(size[list(plane)].max() for plane in planes)
     heights = [max(scale * size[v], LEAST) for _, v in planes]
@@ -71,8 +71,7 @@ def plot_slices(
         table[0, column].set_title(name)
         for row, (h, v) in enumerate(planes):
             axes = table[row, column]
-            normal = 3 - h - v
-            cut = np.take(image, voxel[normal], axis=2 - normal)  # (v, h): the axes of an image are z, y, x
+            cut = cut_plane(image, (h, v), voxel)
             settings: dict[str, Any] = {"origin": "lower", "extent": (*edges[h], *edges[v]), "cmap": "viridis"}
             drawn = axes.imshow(cut, vmin=0, vmax=high if high > 0 else 1, **settings)
             axes.tick_params(labelleft=column == 0, length=2)
@@ -90,20 +89,31 @@ def plot_slices(
     return figure
 
 
-def _edges(grid: Grid) -> list[tuple[float, float]]:
-    """Outer edges of the grid along x, y, z [mm]."""
+def edges_mm(grid: Grid) -> list[tuple[float, float]]:
+    """Outer edges of a grid along x, y, z [mm]."""
     fov, center = 1e3 * np.asarray(grid.fov, np.float64), 1e3 * np.asarray(grid.center, np.float64)
     return [(float(c - f / 2), float(c + f / 2)) for c, f in zip(center, fov, strict=True)]
 
 
 def _center(grid: Grid, voxel: tuple[int, int, int], axis: int) -> float:
-    low, high = _edges(grid)[axis]
+    low, high = edges_mm(grid)[axis]
     return low + (voxel[axis] + 0.5) * (high - low) / grid.shape[axis]
 
 
-def _plane_of(shape: tuple[int, int, int]) -> tuple[int, int]:
-    """The plane of a grid that is one voxel thick: its two longest axes."""
-    return tuple(sorted(sorted(range(3), key=lambda axis: -shape[axis])[:2]))  # type: ignore[return-value]
+def planes_of(grid: Grid) -> tuple[tuple[int, int], ...]:
+    """Axes of the planes that a grid is cut along: all three, or the two longest axes of a grid that is one voxel thick."""
+    if min(grid.shape) > 1:
+        return PLANES
+    longest = sorted(range(3), key=lambda axis: -grid.shape[axis])
+    return ((min(longest[:2]), max(longest[:2])),)
+
+
+def cut_plane(
+    image: Shaped[Array, "z y x"], plane: tuple[int, int], voxel: tuple[int, int, int]
+) -> Shaped[Array, "v h"]:
+    """The slice of an image through a voxel (x, y, z) along two axes, the second one first."""
+    normal = 3 - sum(plane)
+    return np.take(image, voxel[normal], axis=2 - normal)  # the axes of an image are z, y, x
 
 
 def _scale_bar(axes: Axes, edges: tuple[float, float]) -> None:

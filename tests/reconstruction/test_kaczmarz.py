@@ -8,6 +8,7 @@ import pytest
 from mpijax.reconstruction import (
     kaczmarz,
     kaczmarz_factor,
+    kaczmarz_refactor,
     kaczmarz_rows,
     kaczmarz_solve,
     relative_lambda,
@@ -202,3 +203,16 @@ def test_single_precision_follows_the_inputs(magnitude):
     slope = jax.grad(loss)(jnp.float32(1))
     with_double = jax.grad(lambda s: jnp.sum(kaczmarz(MATRIX * s, DATA, LAM).value))(1.0)
     np.testing.assert_allclose(slope, with_double, rtol=1e-3)
+
+
+def test_another_lambda_from_the_same_rows():
+    factors = kaczmarz_refactor(kaczmarz_factor(MATRIX, 0.3, block_size=4), 0.02)
+    expected = kaczmarz_factor(MATRIX, 0.02, block_size=4)
+    for name in ("blocks", "inverses", "regularization"):
+        np.testing.assert_allclose(getattr(factors, name), getattr(expected, name), rtol=1e-5, atol=1e-6)
+    per_voxel = np.full(MATRIX.shape[1], 0.3)
+    for first, second in ((per_voxel, 0.1), (0.1, per_voxel)):
+        with pytest.raises(ValueError, match="per voxel; prepare the matrix anew"):
+            kaczmarz_refactor(kaczmarz_factor(MATRIX, first, block_size=4), second)
+    with pytest.raises(ValueError, match="regularization"):
+        kaczmarz_refactor(factors, -1.0)

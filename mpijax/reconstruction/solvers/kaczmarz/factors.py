@@ -22,6 +22,7 @@ The weighted matrix is divided by a power of two (see ``scaling``), and lambda b
 Complex numbers are kept as stacked real and imaginary parts, so that a product with a block is one real matrix product.
 """
 
+from dataclasses import replace
 from functools import partial
 from math import ceil
 
@@ -129,6 +130,30 @@ def kaczmarz_factor(
     )
 
 
+def kaczmarz_refactor(factors: KaczmarzFactors, regularization: ArrayLike | Scaled) -> KaczmarzFactors:
+    """The factors of the same rows for another lambda: only the triangles are made anew, as while a slider moves.
+
+    Args:
+        factors: of one lambda for all voxels.
+        regularization: lambda >= 0 [unit of the matrix squared], one number.
+
+    Raises:
+        ValueError: a negative lambda, or one per voxel here or in the factors.
+    """
+    check_regularization(regularization, factors.blocks.shape[2])
+    lambda_ = number(regularization, factors.blocks.dtype)
+    if factors.voxel_scale is not None or lambda_.value.ndim:
+        raise ValueError("regularization is given per voxel; prepare the matrix anew with kaczmarz_factor.")
+    inverses, scalar = _refactor(factors.blocks, lambda_, factors.exponent)
+    return replace(factors, inverses=inverses, regularization=scalar)
+
+
+@jax.jit
+def _refactor(blocks, regularization, exponent):
+    scalar, _ = split_regularization(regularization, exponent)
+    return _inverses(blocks, scalar, None)[0], scalar
+
+
 def check_energy(matrix: Matrix, peak: Scalar) -> None:
     """Raise ValueError if the largest row energy of a scaled matrix, where it is known, is zero, infinite or NaN."""
     if not is_concrete(peak):
@@ -201,6 +226,12 @@ def split_regularization(regularization, exponent):
 def prepare(matrix, regularization, voxel_scale, count, size):
     """Blocks and inverses (see ``KaczmarzFactors``) of a complex matrix, and its largest row energy."""
     blocks = jnp.concatenate([to_blocks(matrix.real, count, size), to_blocks(matrix.imag, count, size)], axis=1)
+    return blocks, *_inverses(blocks, regularization, voxel_scale)
+
+
+def _inverses(blocks, regularization, voxel_scale):
+    """Inverses (see ``KaczmarzFactors``) of blocks, and their largest row energy."""
+    size = blocks.shape[1] // 2
 
     def products(block):
         return _matmul(block if voxel_scale is None else block * voxel_scale, block.T)
@@ -215,7 +246,7 @@ def prepare(matrix, regularization, voxel_scale, count, size):
     pivot = jnp.where(used, (energy + regularization) / scale, 1)
     inverse = _lower_inverse(jnp.tril(gram, -1) / scale + pivot[:, :, None] * jnp.eye(size, dtype=blocks.dtype))
     inverse = jnp.where(used[:, :, None] & used[:, None, :], inverse, 0)
-    return blocks, jnp.concatenate([inverse.real, inverse.imag], axis=1) / scale, peak
+    return jnp.concatenate([inverse.real, inverse.imag], axis=1) / scale, peak
 
 
 def division(rows, block_size):

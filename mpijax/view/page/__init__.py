@@ -1,0 +1,1 @@
+"""The page: one file per tab, each made of Bokeh's widgets around a state."""

@@ -1,0 +1,103 @@
+"""The server of the page: this machine only, a secret in the address, no other origin, nothing fetched from elsewhere."""
+
+import errno
+import hmac
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from bokeh.application import Application
+from bokeh.application.handlers.function import FunctionHandler
+from bokeh.document import Document
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
+from bokeh.server.util import bind_sockets
+from bokeh.settings import settings
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
+from tornado.ioloop import IOLoop
+from tornado.web import RequestHandler
+
+HOST = "127.0.0.1"
+
+
+class Forbidden(RequestHandler):
+    """The answer to whoever does not know the token, or comes from another page: 403, whatever was asked."""
+
+    def prepare(self) -> None:
+        """Answer before any method of HTTP is looked at."""
+        self.set_status(403)
+        self.finish("This address lacks the token that mpijax view printed.\n")
+
+
+class PrivateTornado(BokehTornado):
+    """Bokeh's application behind a path that nobody can guess; pages, scripts and web sockets all lie below it."""
+
+    def __init__(self, application: Application, token: str, port: int):
+        self.token, self.hosts = token, {f"{name}:{port}" for name in (HOST, "localhost")}
+        super().__init__(
+            {"/": application}, prefix=f"/{token}", extra_websocket_origins=sorted(self.hosts), include_headers=[]
+        )
+
+    def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
+        """The handler of a request that may come in, :class:`Forbidden` of any other."""
+        if not self.allows(request):
+            return self.get_handler_delegate(request, Forbidden)
+        return super().find_handler(request, **options)
+
+    def allows(self, request: HTTPServerRequest) -> bool:
+        """Whether a request names this host, comes from no other origin, and knows the token."""
+        origin = request.headers.get("Origin")
+        given = request.path.split("/")[1] if request.path.startswith("/") else ""
+        return (
+            request.host in self.hosts
+            and (origin is None or origin in {f"http://{host}" for host in self.hosts})
+            and hmac.compare_digest(given.encode(), self.token.encode())
+        )
+
+
+class ViewServer:
+    """A running server.
+
+    Args:
+        build: fills a new document, once for every time that the page is opened.
+        port: to listen at; None = a free one.
+
+    Attributes:
+        address: of the page, token included.
+
+    Raises:
+        ValueError: the port is in use, or may not be listened at.
+    """
+
+    def __init__(self, build: Callable[[Document], None], port: int | None = None):
+        settings.resources = "inline"
+        for name in ("tornado.access", "bokeh"):  # a closed page and a browser that asks for an icon are no news
+            logging.getLogger(name).setLevel(logging.ERROR)
+        try:
+            sockets, number = bind_sockets(HOST, port or 0)
+        except OSError as error:
+            why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened at ({error.strerror})"
+            raise ValueError(f"port {port} {why}; leave out --port for a free one, or give another.") from None
+        token = secrets.token_urlsafe(24)
+        self.loop = IOLoop.current()
+        application = PrivateTornado(Application(FunctionHandler(build)), token, number)
+        http = HTTPServer(application)
+        http.add_sockets(sockets)
+        self._server = BaseServer(self.loop, application, http)
+        self._server.start()
+        self.address = f"http://{HOST}:{number}/{token}/"
+
+    def run(self) -> None:
+        """Serve until Ctrl-C, or until :meth:`stop` is called on the loop."""
+        try:
+            self.loop.start()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._server.stop()
+
+    def stop(self) -> None:
+        """End :meth:`run`; to be called from any thread."""
+        self.loop.add_callback(self.loop.stop)

@@ -1,0 +1,1 @@
+"""What is shown, without anything that draws: one file per tab."""

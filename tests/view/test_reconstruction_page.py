@@ -1,0 +1,102 @@
+"""The tab of reconstructions without a browser: its widgets make the plan, and what cannot be is one sentence."""
+
+import numpy as np
+import pytest
+
+import mpijax as mj
+from mpijax.plans import ReconstructPlan
+from tests.view.files import write_folder
+from tests.view.session import OwnPage
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("view")
+    matrix = write_folder(folder)
+    other = mj.LissajousSequence.create((9e-3, 12e-3, 0), n_samples=400)
+    measured = mj.Measurement.create(
+        np.ones((1, 1, 3, 150), np.complex64), matrix.frequencies, sequence=other, scanner=matrix.scanner, n_samples=400,
+        bandwidth=matrix.bandwidth, frequency_indices=matrix.frequency_indices,
+    )  # fmt: skip
+    mj.io.write_measurement(folder / "other.mdf", measured)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    page = OwnPage([folder / "sm.mdf", folder / "m.mdf", folder / "other.mdf"])
+    page.enter("Reconstruction")
+    return page
+
+
+def state(page):
+    return page.page.tabs["Reconstruction"].state
+
+
+def test_widgets_make_the_plan(page):
+    page.titled("solver").value = "tikhonov"
+    page.titled("constraint").value = "none"
+    page.titled("least SNR").value = 5.0
+    page.titled("mixing order ≤").value = 12
+    page.titled("from / kHz").value = 20
+    page.titled("to / kHz").value = 200
+    page.titled("row weights").value = "row_norm"
+    page.titled("frames (5 or 0:100)").value = "1:5"
+    page.titled("average (0 = all)").value = 2
+    page.models("CheckboxButtonGroup")[0].active = [0, 1]
+    plan = state(page).plan
+    assert type(plan.solver).__name__ == "Tikhonov" and plan.solver.constraint is None
+    rows = plan.rows
+    assert (rows.snr_threshold, rows.max_order, rows.min_frequency, rows.max_frequency) == (5.0, 12, 20.0, 200.0)
+    assert rows.channels == (0, 1) and rows.weights == "row_norm"
+    assert (plan.data.frames, plan.data.average_frames) == ("1:5", 2)
+    assert page.titled("image").end == 1 and not page.labeled("▶ film").disabled
+    page.labeled("▶ film").active = True
+    page.page.tabs["Reconstruction"]._advance()
+    assert state(page).frame == 1
+    page.labeled("▶ film").active = False
+
+
+def test_the_image_follows_the_slider_and_the_history_leads_back(page):
+    slider = page.document.get_model_by_name("lambda")
+    before = len(state(page).history)
+    for value in (-3.0, -2.5, -1.0):  # faster than images can follow
+        slider.value = value
+    page.catch_up()
+    assert "λ = 0.1</b>" in page.texts and len(state(page).history) == before
+    slider.trigger("value_throttled", None, -1.0)
+    assert len(state(page).history) == before + 1
+    (table,) = page.models("DataTable")
+    assert table.source.data["λ"][0] == "0.1"
+    slider.value = 0.5
+    page.catch_up()
+    table.source.selected.indices = [0]
+    assert state(page).lam == pytest.approx(0.1) and slider.value == pytest.approx(-1.0)
+
+
+def test_what_cannot_be_is_one_sentence_and_the_plan_stays(page, folder):
+    plan = state(page).plan
+    page.titled("frames (5 or 0:100)").value = "seven"
+    assert "frames = 'seven'" in page.texts and state(page).plan == plan
+    page.titled("frames (5 or 0:100)").value = ""
+    page.titled("average (0 = all)").value = 0
+    assert "frames =" not in page.texts
+    page.titled("measurement").value = "1"
+    assert "drive" in page.texts and state(page).measurement == folder / "m.mdf"
+    page.titled("measurement").value = "0"
+    assert "drive" not in page.texts
+
+
+def test_nothing_is_written_but_where_it_is_said(page, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page.titled("write to (without suffix)").value = " "
+    page.press("MDF")
+    assert "no name is given" in page.texts and not list(tmp_path.iterdir())
+    page.titled("write to (without suffix)").value = str(tmp_path / "image")
+    for label in ("MDF", "plan", "PNG"):
+        page.press(label)
+        assert f"wrote {tmp_path / 'image'}." in page.texts
+    assert {path.name for path in tmp_path.iterdir()} == {"image.mdf", "image.toml", "image.png"}
+    plan = ReconstructPlan.load(tmp_path / "image.toml")
+    again = plan.reconstruct(folder / "sm.mdf", folder / "m.mdf")
+    np.testing.assert_array_equal(again.images, mj.io.read_reconstruction(tmp_path / "image.mdf").images)

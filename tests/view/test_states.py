@@ -1,0 +1,118 @@
+"""What is shown of rows, of the SNR and of a measurement, without a page."""
+
+import numpy as np
+import pytest
+
+import mpijax as mj
+from mpijax.view.state.matrix import MatrixView
+from mpijax.view.state.measurement import MeasurementView
+from mpijax.view.state.rows import RowsState
+from mpijax.view.state.snr import SnrState
+from tests.view.files import write_folder, write_matrix, write_measurement
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("view")
+    write_folder(folder)
+    return folder
+
+
+def test_rows_are_stepped_through_in_their_order(folder):
+    state = RowsState(MatrixView(folder / "sm.mdf"))
+    first = state.matrix.ranked()[0]
+    assert (state.channel, state.position) == tuple(first) and state.rank() == 0
+    state.step(-1)
+    assert state.rank() == 0
+    state.step(10**6)
+    assert state.rank() == len(state.sequence()) - 1
+    state.order, state.channel, state.position = "frequency", 2, 20
+    state.step(3)
+    assert (state.channel, state.position) == (2, 23)
+    state.order = "color"
+    with pytest.raises(ValueError, match="order = 'color'"):
+        state.step(1)
+
+
+def test_the_title_says_which_row_it_is(folder):
+    state = RowsState(MatrixView(folder / "sm.mdf"))
+    state.channel = 1
+    state.go_to_orders((1, 0, 0))
+    assert state.title.startswith("receive y, 24.51 kHz, (1, 0, 0), SNR ")
+    state.go_to_frequency(26.1e3)
+    assert "26.04 kHz, (0, 1, 0)" in state.title
+
+
+def test_two_matrices_are_compared_row_by_row(folder, tmp_path):
+    before, after = (MatrixView(folder / f"{name}.mdf") for name in ("sm", "restored"))
+    state = RowsState(before, after)
+    found = state.comparison()
+    assert list(found.images) == ["sm.mdf", "restored.mdf", "difference"]
+    np.testing.assert_allclose(
+        found.images["difference"], found.images["sm.mdf"] - found.images["restored.mdf"], atol=1e-12
+    )
+    assert found.says.startswith("rms of the difference: ")
+    write_matrix(tmp_path / "fine.mdf", shape=(9, 5, 1))
+    found = RowsState(before, MatrixView(tmp_path / "fine.mdf")).comparison()
+    assert len(found.images) == 2 and "no difference is shown: the grids are 7 x 5 x 1 and 9 x 5 x 1" in found.says
+    matrix = mj.io.read_system_matrix(folder / "sm.mdf")
+    mj.io.write_system_matrix(tmp_path / "part.mdf", matrix.select(min_frequency=80e3))
+    state = RowsState(before, MatrixView(tmp_path / "part.mdf"))
+    state.position = 0
+    found = state.comparison()
+    assert list(found.images) == ["sm.mdf"] and "part.mdf holds no row of channel" in found.says
+
+
+def test_a_tap_moves_the_cut_and_the_profile_goes_through_it(folder):
+    state = RowsState(MatrixView(folder / "sm.mdf"))
+    assert state.voxel_at((0, 1), -11.9, 9.9) == (0, 4, 0)
+    assert state.voxel_at((0, 1), 99.0, 0.0) == (6, 2, 0)
+    image = state.image()
+    state.axis = 1
+    places, line = state.profile(image)
+    np.testing.assert_allclose(places, [-8, -4, 0, 4, 8])
+    np.testing.assert_array_equal(line, image[0, :, 6])
+
+
+def test_snr_points_and_what_a_threshold_keeps(folder):
+    state = SnrState(MatrixView(folder / "sm.mdf"))
+    strength = state.matrix.strength
+    points = state.points()
+    assert sum(len(p.position) for p in points) == 450
+    np.testing.assert_array_equal(points[2].strength, strength[2, points[2].position])
+    orders = state.matrix.orders[points[0].position]
+    np.testing.assert_array_equal(points[0].order, np.abs(orders).sum(axis=1))
+    state.threshold = float(np.median(strength))
+    kept = state.kept()
+    assert sum(n for n, _ in kept.values()) == np.count_nonzero(strength >= state.threshold)
+    low, high = state.decades()
+    assert 10**low <= strength.min() and strength.max() <= 10**high
+
+
+def test_a_measurement_in_time_and_frequency(folder):
+    view = MeasurementView(folder / "m.mdf")
+    assert view.frames == 6 and view.background
+    view.frame, view.channel = 3, 1
+    whole = mj.io.read_measurement(folder / "m.mdf", background="mean")
+    np.testing.assert_allclose(view.spectrum(), np.asarray(whole.values)[3, 0, 1], rtol=1e-6)
+    time, signal = view.signal()
+    assert len(time) == 400 and time[1] == pytest.approx(1e3 / (2 * view.info.bandwidth))
+    np.testing.assert_allclose(np.fft.rfft(signal)[1:151], view.spectrum(), rtol=1e-4, atol=1e-9)
+    frames, frequencies, level = view.spectrogram()
+    assert level.shape == (6, 150) == (len(frames), len(frequencies)) and level.max() == 0
+    assert np.all(np.diff(level[:, 5]) > 0)  # the dot grows
+    view.background = False
+    assert np.abs(view.spectrum() - np.asarray(whole.values)[3, 0, 1]).max() > 0.5e-7
+
+
+def test_an_empty_scan_is_the_background(folder, tmp_path):
+    matrix = mj.io.read_system_matrix(folder / "sm.mdf")
+    write_measurement(tmp_path / "empty.mdf", matrix, frames=1)
+    view = MeasurementView(folder / "m.mdf", tmp_path / "empty.mdf")
+    expected = mj.io.read_measurement(folder / "m.mdf", empty_scan=tmp_path / "empty.mdf")
+    np.testing.assert_allclose(view.spectrum(), np.asarray(expected.values)[0, 0, 0], rtol=1e-6)
+
+
+def test_a_calibration_is_no_measurement(folder):
+    with pytest.raises(mj.io.MDFError, match="is a calibration; a measurement is expected"):
+        MeasurementView(folder / "sm.mdf")
