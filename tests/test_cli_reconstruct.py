@@ -370,7 +370,7 @@ def test_nifti_without_nibabel_is_refused_before_anything_is_read(capsys, files,
         "--nifti",
         tmp_path / "a.nii",
     )
-    assert status == 2 and text == "error: writing NIfTI needs nibabel; install it with pip install 'mpijax[nifti]'.\n"
+    assert status == 2 and text == "error: NIfTI needs nibabel; install it with pip install 'mpijax[nifti]'.\n"
     assert os.listdir(tmp_path) == []
 
 

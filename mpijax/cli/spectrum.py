@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 import mpijax as mj
 from mpijax.cli.paths import check_outputs
 from mpijax.io.formats import check_input
+from mpijax.plans.inputs import empty_scan
 from mpijax.plans.one_patch import one_patch
 
 
@@ -78,5 +79,8 @@ def _read(file: Path, empty: Path | None) -> mj.Measurement | mj.SystemMatrix:
         if empty is not None:
             raise ValueError(f"{file} is a calibration; an empty scan is subtracted from measurements only.")
         return one_patch(file).read()
+    if empty is not None:
+        check_input(empty)
+        empty_scan(empty, info)
     own = empty is None and bool(info.is_background_frame.any())
     return mj.io.read_measurement(file, background="mean" if own else "none", empty_scan=empty)

@@ -68,6 +68,13 @@ def check_scalar(name: str, value: Any) -> None:
         raise ValueError(f"{name} has shape {np.shape(value)}; expected one number. Use jax.vmap for several.")
 
 
+def check_seed(value: Any) -> None:
+    """Raise ValueError if a value is no seed of a random key: a whole number from 0, below 2^32."""
+    check_count("seed", value, 0)
+    if value >= 2**32:
+        raise ValueError(f"seed = {value}; expected a whole number from 0 to {2**32 - 1}.")
+
+
 def check_count(name: str, value: Any, low: int = 1, *, static: bool = False) -> None:
     """Raise ValueError if a value is not a whole number of at least ``low``; truth values and floats are none.
 

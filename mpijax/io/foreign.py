@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from mpijax.io.errors import MDFError
 from mpijax.io.formats import Format, register_format
 
 
@@ -50,7 +51,7 @@ class Matlab(Format):
         """Refuse with the names of the variables: which of them is what is not known."""
         from mpijax.io.matlab import variables
 
-        raise ValueError(
+        raise MDFError(
             f"{path} is a MATLAB file, which does not say what its variables are: {variables(path)}. Say it: mpijax convert "
             f"{path.name} -o OUT.mdf --variable NAME --axes '...', or mj.io.read_matlab."
         )

@@ -173,7 +173,7 @@ def read_inputs(
     scan = read_info(measurement)
     if scan.is_calibration:
         raise ValueError(f"{measurement} is a calibration; the measurement is the second file.")
-    empty = None if data.empty is None else _empty_scan(data.empty, scan)
+    empty = None if data.empty is None else empty_scan(data.empty, scan)
     periods, averaged = _periods(scan, patches, data.period)
     rows, selection, matrix = calibration.rows, calibration.selection, calibration.info
     frames = _frames(data.frames)
@@ -290,8 +290,12 @@ def _background(info: MDFInfo, choice: str) -> str:
     return "mean" if has else "none"
 
 
-def _empty_scan(path: Path, scan: MDFInfo) -> MDFInfo:
-    """The header of an empty scan, which must be another measurement."""
+def empty_scan(path: Path, scan: MDFInfo) -> MDFInfo:
+    """The header of an empty scan.
+
+    Raises:
+        ValueError: it is a calibration, or the measurement itself.
+    """
     info = read_info(path)
     if info.is_calibration:
         raise ValueError(f"{path} is a calibration; an empty scan is a measurement without iron.")

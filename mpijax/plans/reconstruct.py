@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mpijax.core.checks import check_seed
 from mpijax.core.solution import Solution
 from mpijax.io import MDFInfo, Reconstruction, read_info
 from mpijax.plans.fields import check_plain, nearest
@@ -53,6 +54,7 @@ class ReconstructPlan(Plan):
     def __post_init__(self) -> None:
         object.__setattr__(self, "solver", resolve(self.solver, {}))
         name_of(self.solver)
+        check_seed(self.seed)
         if getattr(self.solver, "key", None) is not None:
             raise ValueError("solver.key is given; a plan has a seed instead, ReconstructPlan(solver=..., seed=0).")
         check_plain("solver", self.solver)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import jax
 
-from mpijax.core.checks import check_range
+from mpijax.core.checks import check_range, check_seed
 from mpijax.datasets import noise_for_peak_snr
 from mpijax.datasets.presets import Preset
 from mpijax.plans.plan import Plan
@@ -34,6 +34,7 @@ class SimulatePlan(Plan):
 
     def check(self) -> None:
         """Raise ValueError for choices that cannot be."""
+        check_seed(self.seed)
         check_range("peak_snr", self.peak_snr, 1e-3, 1e12, "")
         self.chosen()
 

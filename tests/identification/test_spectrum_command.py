@@ -68,6 +68,8 @@ def test_bad_input_writes_nothing(capsys, file, tmp_path):
         ([tmp_path / "two.mdf"], "--axis x"),
         ([tmp_path / "two.mdf", "--axis", "z"], "is not driven"),
         ([tmp_path / "two.mdf", "--empty", file], "empty scan is subtracted from measurements only"),
+        ([file, "--empty", file], "is the measurement itself"),
+        ([file, "--empty", tmp_path / "two.mdf"], "an empty scan is a measurement without iron"),
         ([file, "--gradient", "0"], "gradient = 0"),
         ([file, "--channel", "7"], "channel 7"),
         ([file, "--first-harmonic", "0"], "first = 0"),

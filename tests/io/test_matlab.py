@@ -108,6 +108,12 @@ def test_measured_real_files():
         io.read_matlab(path, "S", "frame frequency")
 
 
+def test_a_file_without_a_word_of_its_variables(tmp_path, capsys):
+    path = version_5(tmp_path / "v5.mat", **{f"variable{i}": np.ones((3, 2)) for i in range(9)})
+    status, text = run(capsys, "convert", path, "-o", tmp_path / "x.mdf")
+    assert status == 2 and text.endswith("or mj.io.read_matlab.\n") and "damaged" not in text, text
+
+
 @pytest.mark.parametrize("write", [version_5, version_73])
 def test_mistakes_are_one_sentence(tmp_path, write):
     path = write(tmp_path / "s.mat", S=random_complex(0, F, 6, dtype="c16"), f=np.array([[1e3, 2e3, 3.3e3, 4e3]]))

@@ -133,6 +133,8 @@ HEAD = 'kind = "reconstruct"\nversion = 1\n'
         ('kind = "restore"\nversion = 1', "task is not given"),
         ('kind = "restore"\nversion = 1\ntask = "denoise"', 'takes plans of the kind "reconstruct"'),
         (HEAD + "sead = 1", "sead is not known; did you mean seed?"),
+        (HEAD + "seed = -1", "seed = -1; expected a whole number"),
+        (HEAD + f"seed = {10**20}", "expected a whole number from 0 to 4294967295"),
         (HEAD + "seed = 1.5", "seed = 1.5; expected a whole number"),
         (HEAD + "seed = true", "seed = True; expected a whole number"),
         (HEAD + "rows = 3", "expected a table, [rows]"),

@@ -100,6 +100,8 @@ def test_history_keeps_one_image_per_plan_and_returns_to_it(state):
     state.keep(state.show())
     assert len(state.history) == 2
     state.return_to(state.history[0])
+    state.keep(state.show())  # the first plan again, behind another one
+    assert len(state.history) == 2 and state.history[-1].plan == first.plan
     np.testing.assert_array_equal(state.show().image, first.image)
 
 

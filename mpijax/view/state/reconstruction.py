@@ -31,7 +31,7 @@ LAMBDAS = (-7.0, 2.0)
 UNIT = "mmol(Fe)/L"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shown:
     """One image and how it came about.
 
