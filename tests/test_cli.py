@@ -241,10 +241,10 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
             ["simulate", "2d", "-o", "OUT", "--peak-snrr", "9"],
             "Perhaps you meant: --peak-snr FLOAT. See mpijax simulate",
         ),
-        (["simulat", "2d"], "Available subcommands: info, inspect, convert, simulate,"),
+        (["simulat", "2d"], "Available subcommands: info, inspect, view, convert, simulate,"),
         (
             [],
-            "{info, inspect, convert, simulate, measure, reconstruct, plan, fit, spectrum, train, restore}. See mpijax --help.",
+            "{info, inspect, view, convert, simulate, measure, reconstruct, plan, fit, spectrum, train, restore}. See mpijax --help.",
         ),
         (["info", "ROOT"], "is a folder"),
         (["inspect", "ROOT"], "is a folder"),
