@@ -244,7 +244,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["simulat", "2d"], "Available subcommands: info, inspect, view, convert, simulate,"),
         (
             [],
-            "{info, inspect, view, convert, simulate, measure, reconstruct, plan, fit, spectrum, train, restore}. See mpijax --help.",
+            "{info, inspect, view, convert, simulate, measure, reconstruct, plan, fit, spectrum, train, restore}. See mpijax",
         ),
         (["info", "ROOT"], "is a folder"),
         (["inspect", "ROOT"], "is a folder"),
