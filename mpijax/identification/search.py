@@ -123,10 +123,8 @@ def fit(
     box = search_box(free, bounds, scanner, model, system_matrix.grid)
     model = prepared(model, box, scanner, sequence, system_matrix.grid)
     problem = _problem(system_matrix, scanner, sequence, model, box, weights, gains, subvoxels)
-    first = box.to_unit(np.asarray(box.start))
-    others = qmc.Halton(len(box.names), scramble=False).random(starts)[1:]
     with jax.enable_x64(True):
-        searches = [_search(problem, unit, iterations) for unit in np.concatenate([first[None], others])]
+        searches = searches_from(problem, box, starts, iterations)
         best = min(searches, key=lambda search: float(search.cost))
         if not np.isfinite(best.cost):
             raise ValueError(
@@ -166,8 +164,15 @@ def prepared(particle: Particle, box: Box, scanner: Scanner, sequence: Lissajous
 
 
 @partial(jax.jit, static_argnames="iterations")
-def _search(problem: Problem, unit: Vector, iterations: int) -> Search:
+def _search(problem: Any, unit: Vector, iterations: int) -> Search:
     return levenberg_marquardt(problem.residual, jnp.asarray(unit), iterations)
+
+
+def searches_from(problem: Any, box: Box, starts: int, iterations: int) -> list[Search]:
+    """Searches from the start of the box and from points spread over it (Halton's)."""
+    first = box.to_unit(np.asarray(box.start))
+    others = qmc.Halton(len(box.names), scramble=False).random(starts)[1:]
+    return [_search(problem, unit, iterations) for unit in np.concatenate([first[None], others])]
 
 
 @jax.jit

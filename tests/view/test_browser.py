@@ -8,20 +8,12 @@ import mpijax as mj
 from mpijax.plans import ReconstructPlan
 from mpijax.view.state.matrix import MatrixView
 from tests.view import browser
-from tests.view.files import write_folder
 from tests.view.session import served
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(browser.missing()), reason=browser.missing() or "there is a browser"),
 ]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("view")
-    write_folder(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,7 @@ from mpijax.plans import ReconstructPlan
 from mpijax.reconstruction import PreparedSolver, Tikhonov
 from mpijax.view.state.reconstruction import ReconstructionState
 from mpijax.view.state.spectrum import Spectrum
-from tests.view.files import write_folder, write_measurement
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("view")
-    write_folder(folder)
-    return folder
+from tests.view.files import write_measurement
 
 
 @pytest.fixture

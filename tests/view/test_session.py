@@ -21,17 +21,9 @@ from tornado.websocket import websocket_connect
 
 from mpijax.io import MDFError
 from mpijax.view.page.document import Opened, Page
-from tests.view.files import write_folder
 from tests.view.session import OwnPage, Widgets, served
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("view")
-    write_folder(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,7 @@ from mpijax.view.state.matrix import MatrixView
 from mpijax.view.state.measurement import MeasurementView
 from mpijax.view.state.rows import RowsState
 from mpijax.view.state.snr import SnrState
-from tests.view.files import write_folder, write_matrix, write_measurement
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("view")
-    write_folder(folder)
-    return folder
+from tests.view.files import write_matrix, write_measurement
 
 
 def test_rows_are_stepped_through_in_their_order(folder):

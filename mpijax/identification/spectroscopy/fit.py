@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import qmc
 
 from mpijax.core.checks import check_count
 from mpijax.core.pytree import pytree, static
 from mpijax.core.record import Record
 from mpijax.core.typing import Array, Complex, Float, HostArray, HostScalar, IntVector, Matrix, Vector
-from mpijax.identification.least_squares import Search, levenberg_marquardt
+from mpijax.identification.least_squares import Search
 from mpijax.identification.parameters import Box, apply, own_numbers, search_box
-from mpijax.identification.search import prepared
+from mpijax.identification.search import prepared, searches_from
 from mpijax.identification.spectroscopy.harmonics import Spectrum
 from mpijax.identification.spectroscopy.loop import Loop, loop_of
 from mpijax.system import Brown, Grid, LissajousSequence, Neel, Particle, Scanner, moment_spectrum
@@ -189,11 +187,6 @@ class _Problem:
         return jnp.concatenate([jnp.real(distance), jnp.imag(distance)])
 
 
-@partial(jax.jit, static_argnames="iterations")
-def _search(problem: _Problem, unit: Vector, iterations: int) -> Search:
-    return levenberg_marquardt(problem.residual, jnp.asarray(unit), iterations)
-
-
 @jax.jit
 def _model(problem: _Problem, unit: Vector) -> Complex[Array, " k"]:
     return problem.model(unit)
@@ -245,11 +238,8 @@ def _fit(name: str, model: Candidate, spectrum: Spectrum, starts: int, iteration
     norm = float(np.linalg.norm(weights[orders - 1] * np.abs(measured)))
     problem = _problem(model, spectrum, weights / norm)
     box = problem.box
-    first = box.to_unit(np.asarray(box.start))
-    others = qmc.Halton(len(box.names), scramble=False).random(starts)[1:]
     with jax.enable_x64(True):
-        searches = [_search(problem, unit, iterations) for unit in np.concatenate([first[None], others])]
-        best = min(searches, key=lambda search: float(search.cost))
+        best = min(searches_from(problem, box, starts, iterations), key=lambda search: float(search.cost))
         if not np.isfinite(best.cost):
             raise ValueError(
                 f"{name}: no starting point can be simulated in a field of {1e3 * spectrum.amplitude:g} mT; give another candidate."

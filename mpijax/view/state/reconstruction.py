@@ -124,10 +124,8 @@ class ReconstructionState:
 
     def keep(self, shown: Shown) -> None:
         """Put an image into the history, in place of one by the same plan of the same frame."""
-        same = [
-            s for s in self.history if (s.plan, s.measurement, s.frame) == (shown.plan, shown.measurement, shown.frame)
-        ]
-        self.history = [s for s in self.history if s not in same][-99:] + [shown]
+        key = shown.plan, shown.measurement, shown.frame
+        self.history = [s for s in self.history if (s.plan, s.measurement, s.frame) != key][-99:] + [shown]
 
     def return_to(self, shown: Shown) -> None:
         """The plan, file and frame of an image of the history."""
