@@ -23,9 +23,10 @@ extensions = [
     "plain_docstrings",
     "repository_links",
     "generated_pages",
+    "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_extensions", "_templates"]
+exclude_patterns = ["_build", "_extensions", "_templates", "gallery"]
 nitpicky = False
 
 html_theme = "pydata_sphinx_theme"
@@ -57,3 +58,20 @@ napoleon_use_ivar = True
 napoleon_attr_annotations = False  # the docstring says type and shape
 napoleon_custom_sections = [("Source", "notes_style"), ("Memory", "notes_style")]
 suppress_warnings = ["myst.header", "ref.python"]
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "generated/gallery",
+    "filename_pattern": r"\.py$",
+    "image_scrapers": ("gallery_figures.save_figures",),
+    "reset_modules": (),
+    "capture_repr": (),
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "abort_on_example_error": True,
+    "doc_module": ("mpijax",),
+    "backreferences_dir": "generated/backreferences",
+    "download_all_examples": True,
+    "parallel": 2,
+}

@@ -134,8 +134,8 @@ class RowSelection:
         if self.snr_threshold:
             if matrix.snr is None:
                 raise ValueError(
-                    "snr_threshold is given but the matrix has no SNR; it needs a file with /calibration/snr or background "
-                    "frames, or SystemMatrix.create(..., snr=...)."
+                    "snr_threshold is given but the matrix has no SNR; it comes from a file's /calibration/snr, from background "
+                    "frames by mpijax.io.add_snr(matrix), or from SystemMatrix.create(..., snr=...)."
                 )
             snr = np.asarray(matrix.snr)[kept_channels]
             mask &= snr >= self.snr_threshold
