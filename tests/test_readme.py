@@ -5,15 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
-import mpijax as mj
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_ten_lines_recover_the_two_points():
-    first, _ = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def snippet(page):
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     names = {}
-    exec(first, names)
+    exec(code, names)
+    return names
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_ten_lines_recover_the_two_points():
+    names = snippet("README.md")
     picture, image = np.asarray(names["picture"]), names["image"]
     assert picture.shape == (1, 20, 20)
     strongest = np.argsort(picture.reshape(-1))[-2:]
@@ -22,15 +29,8 @@ def test_ten_lines_recover_the_two_points():
     assert len(rows) > 100 and float(np.min(names["matrix"].frequencies)) >= 80e3
 
 
-def test_the_physics_snippet(capsys):
-    _, second = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    names = {
-        "mj": mj,
-        "scanner": mj.Scanner.create((-1.0, -1.0, 2.0)),
-        "sequence": mj.LissajousSequence.create((12e-3, 12e-3, 0.0)),
-        "grid": mj.Grid.create((8, 8, 1), (24e-3, 24e-3, 1e-3)),
-    }
-    exec(second, names)
+def test_the_snippet_of_the_simulation(capsys):
+    names = snippet("docs/simulation.md")
     assert names["line"].values.shape == (60, 8, 64)
     assert "core_diameter" in capsys.readouterr().out
     assert abs(names["fitted"].values["core_diameter"] - 24e-9) < 0.05e-9
