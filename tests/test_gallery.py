@@ -1,0 +1,39 @@
+"""The gallery: every script is short and ends in a picture; the quick ones run here, all when the site is built."""
+
+import ast
+import runpy
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+GALLERY = Path(__file__).resolve().parent.parent / "docs" / "gallery"
+SCRIPTS = sorted(GALLERY.glob("*.py"))
+QUICK = ["01_first_image"]
+
+
+def test_there_are_twenty_examples():
+    assert len(SCRIPTS) >= 20
+    assert [int(path.name[:2]) for path in SCRIPTS] == list(range(1, len(SCRIPTS) + 1))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_an_example_is_short_says_what_it_shows_and_ends_in_a_picture(path):
+    text = path.read_text()
+    assert 20 <= len(text.splitlines()) <= 60
+    tree = ast.parse(text)
+    title, underline, says = ast.get_docstring(tree).split("\n", 2)
+    assert underline == "=" * len(title) and says.strip()
+    assert ast.unparse(tree.body[-1]) == "figure"
+    for node in ast.walk(tree):  # public names alone
+        names = [node.attr] if isinstance(node, ast.Attribute) else []
+        names += (node.module or "").split(".") if isinstance(node, ast.ImportFrom) else []
+        assert not any(name.startswith("_") for name in names), names
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_quick_example_draws(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(GALLERY / f"{name}.py"))
+    pictures = [matplotlib.image.imread(path) for path in tmp_path.glob("*.png")]
+    assert pictures and all(picture.std() > 0.05 for picture in pictures)
