@@ -162,7 +162,7 @@ def fit_solid_harmonics(
         TypeError: under jit.
 
     Source: Boberg, Knopp, Moeddel, Unique compact representation of magnetic fields using truncated solid harmonic expansions,
-        European Journal of Applied Mathematics; there the coefficients are sums over a spherical t-design, which for t >= 2 L
+        European J. Appl. Math. 36 (2025) 1012; there the coefficients are sums over a spherical t-design, which for t >= 2 L
         is what least squares gives.
     """
     if not is_concrete((points, field)):
