@@ -35,8 +35,12 @@ class Page(HTMLParser):
 
 
 def dead(root: Path) -> list[str]:
-    """Faults of all links, anchors and images between the pages of a folder, in the order of the pages."""
-    pages = {path: Page(path) for path in sorted(root.rglob("*.html"))}
+    """Faults of all links, anchors and images between the pages of a folder, in the order of the pages.
+
+    What lies in ``_static`` are the theme's templates, no pages.
+    """
+    found = sorted(path for path in root.rglob("*.html") if "_static" not in path.relative_to(root).parts)
+    pages = {path: Page(path) for path in found}
     faults = []
     for path, page in pages.items():
         for address in dict.fromkeys(page.addresses):

@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "plain_docstrings",
     "bibliography_links",
+    "source_back_links",
     "repository_links",
     "generated_pages",
     "benchmark_tables",

@@ -40,7 +40,9 @@ def public(module: Any) -> list[str]:
 
 
 def _ours(value: Any) -> bool:
-    return getattr(value, "__module__", "mpijax").partition(".")[0] == "mpijax" if callable(value) else False
+    """Whether it is a function or class of mpijax, and not the helper that old names forward with."""
+    module = getattr(value, "__module__", "mpijax")
+    return callable(value) and module.partition(".")[0] == "mpijax" and module != "mpijax.core.moved"
 
 
 def write(path: Path, text: str) -> None:

@@ -58,6 +58,7 @@ def test_labels_are_distinct():
     assert len(labels) == len(set(labels)) > 60
 
 
+@pytest.mark.slow
 def test_every_source_of_a_public_name_is_in_the_bibliography():
     sources = {}
     for name in check_site.public_names():

@@ -24,6 +24,12 @@ def test_a_sound_site_has_no_faults(site):
     assert check_site.dead(site) == []
 
 
+def test_templates_of_the_theme_are_no_pages(site):
+    (site / "_static").mkdir()
+    (site / "_static" / "macros.html").write_text('<link href="{{ pathto() }}">')
+    assert check_site.dead(site) == []
+
+
 @pytest.mark.parametrize(
     ("link", "fault"),
     [
@@ -56,9 +62,11 @@ def test_public_names_need_a_docstring_and_a_page(site, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_public_names_are_those_of_the_reference():
     names = check_site.public_names()
     assert {"mpijax.SystemMatrix", "mpijax.metrics.psnr"} <= set(names) and len(names) == len(set(names))
+    assert not [name for name in names if name.endswith(".forward")]  # what old names are forwarded with
 
 
 def test_the_command_says_what_it_needs(tmp_path):
