@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -117,13 +118,15 @@ def report(title: str, timings: Sequence[Timing], ratios: Sequence[Ratio], path:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers belong to."""
+    """What the numbers belong to; memory in GB."""
     return {
         "device": jax.devices()[0].device_kind,
         "platform": jax.default_backend(),
         "cores": os.cpu_count(),
+        "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9,
         "load": os.getloadavg()[0],
         "jax": jax.__version__,
+        "numpy": np.__version__,
         "python": platform.python_version(),
     }
 

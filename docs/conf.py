@@ -21,12 +21,16 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "plain_docstrings",
+    "bibliography_links",
+    "source_back_links",
     "repository_links",
     "generated_pages",
+    "benchmark_tables",
+    "model_zoo",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_extensions", "_templates", "gallery"]
+exclude_patterns = ["_build", "_extensions", "_templates", "gallery", "generated/parts"]
 nitpicky = False
 
 html_theme = "pydata_sphinx_theme"

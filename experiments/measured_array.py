@@ -1,14 +1,14 @@
 """A measured system matrix of a gradient-free receive-coil array: files, images, and what a simulated network does there.
 
-Data: S.mat (40 equations x 8 x 8 pixels), b1.mat and b2.mat (measured phantoms), MATLAB v7.3, MIT licence, BUAALGH
+Data: S.mat (40 equations x 8 x 8 pixels), b1.mat and b2.mat (measured phantoms), MATLAB v7.3, MIT license, BUAALGH
 ISBI-2026-MPI-Encoding-Array; not part of the project. The frequencies of the rows are not documented, and the MDF files
 written here say so.
 
 Command:  python -m experiments.measured_array --root DIR [--model RUN] [--run-dir DIR]
 
 Reconstruction as published with the data: rows interpolated bilinearly from 8 x 8 to 15 x 15, Kaczmarz with a relative lambda of
-5e-4, 300 sweeps, real and non-negative, rows not normalised (normalised, the noisy even harmonics dominate). Expected: a relative
-residual of about 3 %, one blob each, top left and centre. With ``--model`` (a run directory of ``vrfnet_open_mpi`` at scale 2)
+5e-4, 300 sweeps, real and non-negative, rows not normalized (normalized, the noisy even harmonics dominate). Expected: a relative
+residual of about 3 %, one blob each, top left and center. With ``--model`` (a run directory of ``vrfnet_open_mpi`` at scale 2)
 the rows are averaged over 2 x 2 pixels and recovered by the network and by interpolation.
 
 What `mpijax restore --task upsample` makes of the array is scored at measured pixels that are hidden from it, those between every
@@ -117,7 +117,7 @@ def reconstruct(matrix: mj.SystemMatrix, data: mj.Measurement) -> tuple[np.ndarr
     """Image (y, x) on 15 x 15 pixels and the relative residual |Sc - u|/|u|."""
     fine = matrix.regrid(
         mj.Grid.create((15, 15, 1), (7.5e-3, 7.5e-3, 1e-3))
-    )  # centres on those of the 8 x 8 pixels and between
+    )  # centers on those of the 8 x 8 pixels and between
     solution = mj.reconstruction.reconstruct(fine, data, regularization=RELATIVE_LAMBDA, sweeps=SWEEPS)
     image = np.asarray(solution.value)[0, 0]
     samples = image.reshape(-1) / float(fine.to_concentration(np.ones(1))[0])

@@ -1,6 +1,6 @@
 """Three measured line calibrations of a head-sized scanner: what a fitted simulator explains, and which particle model does.
 
-Data: systemMatrixNew.h5 (3 lines of 9 positions, 10 mm apart; drive field 5 mT at 25.699 kHz; MIT licence,
+Data: systemMatrixNew.h5 (3 lines of 9 positions, 10 mm apart; drive field 5 mT at 25.699 kHz; MIT license,
 MagneticParticleImaging MPIMeasurements.jl); not part of the project.
 
 Command:  python -m experiments.measured_line --file FILE [--run-dir DIR]

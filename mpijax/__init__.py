@@ -1,6 +1,6 @@
 """mpijax: simulate, learn and reconstruct Magnetic Particle Imaging with JAX.
 
-Importing it changes nothing: no precision switch, no device query. All lengths are in metres, fields in tesla.
+Importing it changes nothing: no precision switch, no device query. All lengths are in meters, fields in tesla.
 """
 
 from importlib.metadata import PackageNotFoundError, version

@@ -10,6 +10,8 @@ from typing import Any
 from mpijax.cli import COMMANDS
 
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
+PARTS = GENERATED / "parts"
+"""Tables that pages include; no pages themselves."""
 
 PACKAGES = {
     "mpijax": "Containers, simulation, restoration and identification: what stands at the top",
@@ -38,11 +40,24 @@ def public(module: Any) -> list[str]:
 
 
 def _ours(value: Any) -> bool:
-    return getattr(value, "__module__", "mpijax").partition(".")[0] == "mpijax" if callable(value) else False
+    """Whether it is a function or class of mpijax, and not the helper that old names forward with."""
+    module = getattr(value, "__module__", "mpijax")
+    return callable(value) and module.partition(".")[0] == "mpijax" and module != "mpijax.core.moved"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file unless it holds the text: what did not change is not read again by the next build."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
 
 
 def write_reference(app: Any, config: Any) -> None:
-    GENERATED.mkdir(exist_ok=True)
     top = set(public(importlib.import_module("mpijax")))
     for name, title in PACKAGES.items():
         names = public(importlib.import_module(name))
@@ -52,9 +67,9 @@ def write_reference(app: Any, config: Any) -> None:
         )
         if shared:
             text += "\nAlso at the top level:\n\n" + _table([f"mpijax.{each}" for each in shared])
-        (GENERATED / f"{_page(name)}.md").write_text(text)
+        write(GENERATED / f"{_page(name)}.md", text)
     pages = "\n".join(map(_page, PACKAGES))
-    (GENERATED / "api.md").write_text(f"# Python, by task\n\n```{{toctree}}\n:maxdepth: 1\n\n{pages}\n```\n")
+    write(GENERATED / "api.md", f"# Python, by task\n\n```{{toctree}}\n:maxdepth: 1\n\n{pages}\n```\n")
 
 
 def _page(package: str) -> str:
@@ -73,7 +88,7 @@ def write_commands(app: Any, config: Any) -> None:
         command = [sys.executable, "-m", "mpijax.cli", name, "--help"]
         text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
         parts.append(f"## mpijax {name}\n{says}\n\n```text\n{text.rstrip()}\n```\n")
-    (GENERATED / "commands.md").write_text("\n".join(parts))
+    write(GENERATED / "commands.md", "\n".join(parts))
 
 
 def setup(app: Any) -> dict[str, bool]:

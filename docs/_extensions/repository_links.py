@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from generated_pages import write
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
 PAGES = {
@@ -45,10 +47,9 @@ def lead_links(app: Any, name: str, content: list[str]) -> None:
 
 
 def copy_pages(app: Any, config: Any) -> None:
-    (DOCS / "generated").mkdir(exist_ok=True)
     for name, title in PAGES.items():
         page = DOCS / "generated" / f"{title}.md"
-        page.write_text(led((ROOT / name).read_text(), (ROOT / name).parent, page))
+        write(page, led((ROOT / name).read_text(encoding="utf-8"), (ROOT / name).parent, page))
 
 
 def setup(app: Any) -> dict[str, bool]:

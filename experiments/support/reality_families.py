@@ -73,7 +73,7 @@ MEASURED = 1e-3 * np.array(
 )
 """Terms of degree 2 and 3 of a measured gradient field [T], in the order of `mpijax.physics.harmonics.solid_harmonics`, positions
 in units of the ball: fitted without curl to the 36 points of Gradient_2Tpm.h5 (MagneticParticleImaging/MPISphericalHarmonics.jl,
-MIT licence; `mj.system.fit_solid_harmonics(points, field, 3, curl_free=True)`)."""
+MIT license; `mj.system.fit_solid_harmonics(points, field, 3, curl_free=True)`)."""
 
 
 @pytree

@@ -2,7 +2,7 @@
 
 White noise is that of `experiments.support.restoration_eval`. The background follows the positions in raster order: a Gaussian
 correlation of neighbors of `NEIGHBORS` positions with a share `DRIFT` of drift of 1/f power, fitted to the measured background
-images of a field-free-line scanner (noise_k_2 .. 7 of BUAALGH/FFL-MPI-Data, MIT licence; their correlation at one and two
+images of a field-free-line scanner (noise_k_2 .. 7 of BUAALGH/FFL-MPI-Data, MIT license; their correlation at one and two
 positions is 0.71 and 0.19, the fit's 0.71 and 0.27; they may have been interpolated before they were published). Methods are told
 its sigma.
 """

@@ -178,7 +178,7 @@ def open_mpi_source(root: Path, task: CoarseMeasurement, snr_threshold: float, s
         + " Rows are cropped to 32 x 32 voxels, those of calibration 3 to a multiple of the scale.",
         tests=[_measured_case(test, measured, seed, 1)],
         apart={
-            "calibration 8: same session and tracer as 9 and 10, a neighbouring patch": [
+            "calibration 8: same session and tracer as 9 and 10, a neighboring patch": [
                 _measured_case(neighbor, measured, seed, 1)
             ]
         },

@@ -18,7 +18,7 @@ def capped_map(fn: Callable[[Any], Any], items: Any, chunk: int, out_axis: int =
     """Apply ``fn`` to chunks of the leading axis of ``items`` one after another and join the results along ``out_axis``.
 
     ``fn`` maps a tree with leading axis ``chunk`` to a tree that has this axis at ``out_axis``. The items are padded to whole
-    chunks by repeating the last one, so the body compiles once; each chunk is rematerialised under reverse mode, so that
+    chunks by repeating the last one, so the body compiles once; each chunk is rematerialized under reverse mode, so that
     gradients need the memory of one chunk as well.
 
     Args:

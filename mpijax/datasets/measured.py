@@ -54,9 +54,9 @@ def frequency_ranks(matrix: SystemMatrix) -> Int[np.ndarray, " m"]:
 def split_rows(
     images: Num[np.ndarray, "p ..."], block: int = 16, every: int = 10, limit: int = 512, row: np.ndarray | None = None
 ) -> tuple[Num[np.ndarray, "a ..."], Num[np.ndarray, "b ..."]]:
-    """Split a pool of images, or what belongs to them, into training and validation rows by whole blocks of neighbours.
+    """Split a pool of images, or what belongs to them, into training and validation rows by whole blocks of neighbors.
 
-    Neighbouring frequencies look alike, so that single rows drawn at random would leak; every ``every``-th block of
+    Neighboring frequencies look alike, so that single rows drawn at random would leak; every ``every``-th block of
     ``block`` rows is held out, with all images of these rows. Fewer than ``every`` blocks hold out their last tenth of rows.
 
     Args:

@@ -62,7 +62,7 @@ def fit(
     ===================== ======== =========================================================================================
 
     Default bounds: diameter 5 to 60 nm (30 with anisotropy or dynamics), spread 0.01 to 0.5, anisotropy 10 to 1e4 J/m^3,
-    gradient a quarter to four times the guess, field-free point within half of the longest side around the grid's centre,
+    gradient a quarter to four times the guess, field-free point within half of the longest side around the grid's center,
     angle +-45 degrees, damping 0.03 to 1, time scale 0.1 to 10, viscosity and shell as the gradient.
 
     **What the rows determine.** The bounds are the prior, uniform in the scale of the search. A parameter whose posterior, from the

@@ -44,7 +44,7 @@ def read_field_points(path: str | Path, *, directions: Float[Array, "n 3"] | Non
             tables); refused where the file holds positions.
 
     Returns:
-        FieldPoints in metres and tesla, for :func:`mpijax.fit_solid_harmonics`.
+        FieldPoints in meters and tesla, for :func:`mpijax.fit_solid_harmonics`.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -20,8 +20,8 @@ else:  # it loads jax, and this module is there wherever a file is read
 
 SUFFIXES = (".nii", ".nii.gz")
 GZIP = b"\x1f\x8b"
-METRES = {"meter": 1.0, "mm": 1e-3, "micron": 1e-6, "unknown": 1e-3}
-"""Length of NIfTI's units; a file without one is in millimetres, as viewers take it."""
+METERS = {"meter": 1.0, "mm": 1e-3, "micron": 1e-6, "unknown": 1e-3}
+"""Length of NIfTI's units; a file without one is in millimeters, as viewers take it."""
 OBLIQUE = 1e-3
 """Largest part of an affine beside its diagonal, in units of the smallest voxel, that is taken for rounding."""
 
@@ -148,7 +148,7 @@ def read_nifti(path: str | Path) -> Reconstruction:
         raise ValueError(
             f"{path} holds {data.dtype} data of shape {data.shape}; expected real (x, y, z[, frames[, contrasts]])."
         )
-    affine = METRES[image.header.get_xyzt_units()[0]] * image.affine
+    affine = METERS[image.header.get_xyzt_units()[0]] * image.affine
     voxel = np.diagonal(affine)[:3]
     if np.abs(affine[:3, :3] - np.diag(voxel)).max() > OBLIQUE * np.abs(voxel).min():
         raise ValueError(f"{path} is oblique to the scanner's axes; resample it to a grid along x, y and z first.")

@@ -158,7 +158,7 @@ def _header(found: _Parameters) -> dict[str, Any]:
         ("/study/number", "VisuStudyNumber", 1),
         ("/experiment/number", "VisuExperimentNumber", 1),
         ("/tracer/concentration", "PVM_MPI_TracerConcentration", 1.0),
-        ("/tracer/volume", "PVM_MPI_TracerVolume", 1e-6),  # microlitres
+        ("/tracer/volume", "PVM_MPI_TracerVolume", 1e-6),  # microliters
     ):
         if found.words.get(parameter):
             fields[name] = type(factor)(found.number(parameter)) * factor

@@ -1,4 +1,4 @@
-"""Measured transfer functions: HDF5 files of MPIFiles and Touchstone files of a network analyser."""
+"""Measured transfer functions: HDF5 files of MPIFiles and Touchstone files of a network analyzer."""
 
 import warnings
 from pathlib import Path
@@ -44,7 +44,7 @@ def read_transfer_function(path: str | Path) -> TransferFunction:
 
 
 def _without_unknown_constant(path: Path, frequencies: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Without the sample at 0 Hz where it is NaN: a network analyser and an AC-coupled chain have none."""
+    """Without the sample at 0 Hz where it is NaN: a network analyzer and an AC-coupled chain have none."""
     if frequencies.shape != values.shape[-1:]:
         return frequencies, values
     unknown = (frequencies == 0) & ~np.isfinite(values).reshape(-1, values.shape[-1]).all(0)

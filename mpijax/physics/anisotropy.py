@@ -60,7 +60,7 @@ def anisotropic_moment(
     Raises:
         ValueError: an axis of zero length, or what ``axial_moment`` refuses.
 
-    Source: Maass et al., equilibrium model with uniaxial anisotropy; simulated-data restoration paper, eqs. 3 to 5.
+    Source: Maass et al., IEEE Trans. Comput. Imaging 10 (2024) 1588; restoration paper, eqs. 3 to 5.
     """
     xi, easy_axis = jnp.asarray(xi), jnp.asarray(easy_axis)
     length = jnp.linalg.norm(easy_axis, axis=-1, keepdims=True)
@@ -121,7 +121,7 @@ def axial_moment(
     Raises:
         ValueError: a concrete alpha that the method or alpha_max excludes, or an order below 1.
 
-    Source: mixture: Gaussian (Hubbard-Stratonovich) identity; series: Maass et al., by ratios of consecutive terms.
+    Source: mixture: Gaussian (Hubbard-Stratonovich) identity; series: Maass et al. (2024), by ratios of consecutive terms.
     """
     chosen = _resolve(method, alpha, float(alpha_max), order)
     dtype = jnp.result_type(u, w, alpha, float)

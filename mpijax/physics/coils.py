@@ -53,7 +53,7 @@ def loop_field(
     Args:
         points: positions [m], (n, 3).
         radius: R [m].
-        center: centre of the loop [m], (3,).
+        center: center of the loop [m], (3,).
         normal: direction of the axis, right-handed to the current, any length, (3,).
         current: I [A].
 
@@ -163,7 +163,7 @@ def _sum_segments(segment: Callable[..., tuple[Any, Any, Any]], points: Any, ver
             f"vertices has {vertices.shape[0]} points; a polyline needs at least 2 (a closed one repeats the first)."
         )
     n = points.shape[0]
-    # an odd number of points is neither vectorised nor split over threads on CPU (7 times slower): pad to whole vectors
+    # an odd number of points is neither vectorized nor split over threads on CPU (7 times slower): pad to whole vectors
     x, y, z = jnp.concatenate([points, jnp.broadcast_to(points[-1:], (-n % 64, 3))]).T
 
     @jax.checkpoint

@@ -1,4 +1,4 @@
-"""Langevin model: the equilibrium magnetisation of non-interacting, isotropic particles."""
+"""Langevin model: the equilibrium magnetization of non-interacting, isotropic particles."""
 
 import jax
 import jax.numpy as jnp

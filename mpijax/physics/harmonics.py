@@ -1,6 +1,6 @@
 """Real regular solid harmonics: the harmonic polynomials that expand a source-free magnetic field.
 
-Z_lm is Schmidt semi-normalised, Z_l0 = r^l P_l(cos theta) and, for m > 0, sqrt(2 (l-m)!/(l+m)!) r^l P_l^m(cos theta) times
+Z_lm is Schmidt semi-normalized, Z_l0 = r^l P_l(cos theta) and, for m > 0, sqrt(2 (l-m)!/(l+m)!) r^l P_l^m(cos theta) times
 cos(m phi) (order m) or sin(m phi) (order -m), without the Condon-Shortley sign: Z_10 = z, Z_11 = x, Z_1-1 = y. Harmonic
 (l, m) stands at index l^2 + l + m, so degree L has (L + 1)^2 of them.
 """

@@ -179,14 +179,14 @@ def align_to_lattice(matrix: SystemMatrix, grid: Grid) -> SystemMatrix:
 
 def _patches(matrices: SystemMatrix | Sequence[SystemMatrix], positions: Numbers | None) -> list[SystemMatrix]:
     if isinstance(matrices, SystemMatrix) != (positions is not None):
-        raise ValueError("give one matrix with positions= (patches, 3) in metres, or a sequence of matrices without.")
+        raise ValueError("give one matrix with positions= (patches, 3) in meters, or a sequence of matrices without.")
     if not isinstance(matrices, SystemMatrix):
         if not len(matrices):
             raise ValueError("matrices is empty; give one per patch.")
         return list(matrices)
     positions = np.asarray(positions, float)
     if positions.ndim != 2 or positions.shape[1] != 3 or not len(positions):
-        raise ValueError(f"positions has shape {positions.shape}; expected (patches, 3) in metres.")
+        raise ValueError(f"positions has shape {positions.shape}; expected (patches, 3) in meters.")
     check_finite("positions", positions)
     return [replace(matrices, patch=None)] * len(positions)
 

@@ -19,7 +19,7 @@ ROW_FLOOR = 1e-5
 def present_rows(values: Complex[Array, "c f n"], floor: float = ROW_FLOOR) -> Bool[jax.Array, "c f"]:
     """Rows that hold signal and not rounding noise: max|s_k| >= floor * max over all rows; can be traced.
 
-    Normalised to maximum 1, an empty row would be an image of noise. Channels without signal fail as a whole.
+    Normalized to maximum 1, an empty row would be an image of noise. Channels without signal fail as a whole.
 
     Args:
         values: rows of one matrix, the strongest among them.

@@ -12,7 +12,7 @@ from mpijax.core.pytree import pytree
 from mpijax.core.typing import Array, Float, Matrix, Numbers, Scalar, Vector, Vector3
 from mpijax.physics.coils import loop_field, segments_field
 
-METRES = "Lengths are in metres."
+METERS = "Lengths are in meters."
 
 
 @runtime_checkable
@@ -47,11 +47,11 @@ class LoopCoil:
         return loop_field(points, self.radius, jnp.asarray(self.center), jnp.asarray(self.normal))
 
     def check(self, name: str) -> None:
-        """Raise ValueError where concrete values cannot be a loop in metres."""
-        check_range(f"{name}.radius", self.radius, 1e-4, 10.0, "m", METRES)
+        """Raise ValueError where concrete values cannot be a loop in meters."""
+        check_range(f"{name}.radius", self.radius, 1e-4, 10.0, "m", METERS)
         check_scalar(f"{name}.radius", self.radius)
         check_shape(f"{name}.center", self.center, (3,))
-        check_range(f"{name}.center", self.center, -10.0, 10.0, "m", METRES)
+        check_range(f"{name}.center", self.center, -10.0, 10.0, "m", METERS)
         check_shape(f"{name}.normal", self.normal, (3,))
         check_finite(f"{name}.normal", self.normal)
         if is_concrete(self.normal) and not np.any(np.asarray(self.normal)):
@@ -69,13 +69,13 @@ class PolylineCoil:
         return segments_field(points, jnp.asarray(self.vertices))
 
     def check(self, name: str) -> None:
-        """Raise ValueError where concrete values cannot be corners in metres."""
+        """Raise ValueError where concrete values cannot be corners in meters."""
         shape = np.shape(self.vertices)
         if len(shape) != 2 or shape[0] < 2 or shape[1] != 3:
             raise ValueError(
                 f"{name}.vertices has shape {shape}; expected (segments + 1, 3) with at least one segment."
             )
-        check_range(f"{name}.vertices", self.vertices, -10.0, 10.0, "m", METRES)
+        check_range(f"{name}.vertices", self.vertices, -10.0, 10.0, "m", METERS)
 
 
 @pytree

@@ -12,14 +12,14 @@ from mpijax.system.leaves import as_leaf
 
 @pytree
 class Grid:
-    """A regular, cell-centred grid, x the fastest axis. Make it with :meth:`create`.
+    """A regular, cell-centered grid, x the fastest axis. Make it with :meth:`create`.
 
     Voxel i of an axis with n voxels sits at center - fov/2 + fov/n (i + 1/2), the convention of MDF.
 
     Attributes:
         shape: (nx, ny, nz), static.
         fov: field of view [m], (3,).
-        center: centre of the field of view [m], (3,).
+        center: center of the field of view [m], (3,).
     """
 
     shape: tuple[int, int, int] = static()
@@ -33,10 +33,10 @@ class Grid:
         Args:
             shape: voxels per axis (nx, ny, nz); a 2-D grid has nz = 1.
             fov: field of view [m], (3,), positive also along an axis of one voxel (its thickness).
-            center: centre [m], (3,).
+            center: center [m], (3,).
 
         Raises:
-            ValueError: a shape that is not three positive integers, or a field of view that is not positive metres.
+            ValueError: a shape that is not three positive integers, or a field of view that is not positive meters.
         """
         fov, center = as_leaf(fov), as_leaf(center)
         check_voxels(shape, fov, center)
@@ -54,7 +54,7 @@ class Grid:
 
     @property
     def positions(self) -> Float[Array, "n 3"]:
-        """Voxel centres [m], (n, 3), x fastest."""
+        """Voxel centers [m], (n, 3), x fastest."""
         nx, ny, nz = self.shape
         z, y, x = np.indices((nz, ny, nx)).reshape(3, -1)
         unit = (np.stack([x, y, z], -1) + 0.5) / np.asarray(self.shape) - 0.5

@@ -32,7 +32,7 @@ from mpijax.system.transfer import chain_factors, inverse_factors, scale_rows
 
 @pytree
 class SystemMatrix(RowOperator):
-    """A system matrix in the MDF scale: the plain, unnormalised rfft of one period. Make it with :meth:`create`.
+    """A system matrix in the MDF scale: the plain, unnormalized rfft of one period. Make it with :meth:`create`.
 
     Attributes:
         values: complex (c, f, n), voxels x fastest.
@@ -371,7 +371,7 @@ class SystemMatrix(RowOperator):
         return replace(self, values=cut.reshape(*self.values.shape[:2], grid.size), grid=grid)
 
     def regrid(self, grid: Grid) -> "SystemMatrix":
-        """Linear interpolation of every row onto another grid's voxel centres; beyond the outer centres the edge is held."""
+        """Linear interpolation of every row onto another grid's voxel centers; beyond the outer centers the edge is held."""
         return replace(self, values=regrid_rows(self.values, self.grid, grid), grid=grid)
 
     def overscan_mask(self, margin: Any = None) -> Bool[np.ndarray, " n"]:

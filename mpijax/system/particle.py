@@ -90,7 +90,7 @@ class Particle(ParticleModel):
             ValueError: a value outside its range (a diameter in nm, say), or an anisotropy without its geometry or the
                 reverse.
         """
-        check_range("core_diameter", core_diameter, 1e-9, 1e-6, "m", "Diameters are in metres: 20 nm is 20e-9.")
+        check_range("core_diameter", core_diameter, 1e-9, 1e-6, "m", "Diameters are in meters: 20 nm is 20e-9.")
         check_range("saturation_magnetization", saturation_magnetization, 1e3, 2e6, "A/m", "0.6 T/mu0 is 477e3 A/m.")
         check_range("temperature", temperature, 1.0, 2000.0, "K", "Temperatures are in kelvin: 20 degrees C is 293.")
         if easy_axis is not None and spatial_modulation is not None:
@@ -374,7 +374,7 @@ class Particle(ParticleModel):
 
 
 def _nanometers(diameter: Scalar) -> Scalar:
-    """Metres in nm, traced ones behind a barrier.
+    """Meters in nm, traced ones behind a barrier.
 
     XLA would move the factors 1e9 of a product of two volumes together, past the end of float32: 1e54 d^6 is infinity times 0.
     """

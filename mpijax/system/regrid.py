@@ -29,12 +29,12 @@ def linear_weights(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def regrid_rows(rows: Inexact[Array, "*batch n"], source: Grid, target: Grid) -> Inexact[Array, "*batch p"]:
-    """Interpolate rows linearly along each axis from one grid's voxel centres to another's.
+    """Interpolate rows linearly along each axis from one grid's voxel centers to another's.
 
     Args:
         rows: (.., n) on ``source``, real or complex.
         source: grid of the rows.
-        target: grid wanted; centres beyond the outermost source centres get the edge value.
+        target: grid wanted; centers beyond the outermost source centers get the edge value.
 
     Returns:
         (.., p) on ``target``.

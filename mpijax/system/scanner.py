@@ -188,7 +188,7 @@ class Scanner:
             raise ValueError("at() moves an ideal field-free point; this scanner has a selection_field of its own.")
         point = as_leaf(point)
         check_shape("point", point, (3,))
-        check_range("point", point, -10.0, 10.0, "m", "Positions are in metres.")
+        check_range("point", point, -10.0, 10.0, "m", "Positions are in meters.")
         return replace(self, offset_field=-self.gradient @ point)
 
 

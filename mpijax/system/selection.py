@@ -45,7 +45,7 @@ class SolidHarmonicField:
             radius: the length that scales positions [m].
 
         Raises:
-            ValueError: a shape that is no degree's, NaN, or a length that cannot be in metres.
+            ValueError: a shape that is no degree's, NaN, or a length that cannot be in meters.
         """
         coefficients, center, radius = as_leaf(coefficients), as_leaf(center), as_leaf(radius)
         terms = coefficients.shape[-1] if coefficients.ndim == 2 else 0
@@ -55,9 +55,9 @@ class SolidHarmonicField:
             )
         check_finite("coefficients", coefficients)
         check_shape("center", center, (3,))
-        check_range("center", center, -10.0, 10.0, "m", "Positions are in metres.")
+        check_range("center", center, -10.0, 10.0, "m", "Positions are in meters.")
         check_shape("radius", radius, ())
-        check_range("radius", radius, 1e-4, 2.0, "m", "Lengths are in metres.")
+        check_range("radius", radius, 1e-4, 2.0, "m", "Lengths are in meters.")
         return SolidHarmonicField(coefficients, center, radius)
 
     @property
@@ -104,7 +104,7 @@ class SolidHarmonicField:
         point. Differentiable.
 
         Args:
-            start: where to begin [m], (3,); None = the centre.
+            start: where to begin [m], (3,); None = the center.
 
         Returns:
             Solution: value (3,) [m]; stats ``field`` = |B| there [T], ``inside`` the ball, and ``converged``: the field has
@@ -145,12 +145,12 @@ def fit_solid_harmonics(
     of divergence and curl whatever the noise: (L + 2)^2 - 1 unknowns, and that error goes into the residual.
 
     Args:
-        points: [m], (n, 3); best on a sphere around the centre.
+        points: [m], (n, 3); best on a sphere around the center.
         field: [T], (n, 3).
         degree: L >= 1.
         curl_free: whether all components derive from one potential.
         center: of the expansion [m], (3,); None = mean of the points.
-        radius: [m]; None = largest distance from the centre.
+        radius: [m]; None = largest distance from the center.
 
     Returns:
         Solution: value :class:`SolidHarmonicField`; stats ``residual`` = rms over all components [T], ``leave_one_out`` = rms of
@@ -158,11 +158,11 @@ def fit_solid_harmonics(
         degree, ``condition`` of the least-squares problem.
 
     Raises:
-        ValueError: shapes, NaN, millimetres or millitesla, a degree for which the points are too few or badly placed.
+        ValueError: shapes, NaN, millimeters or millitesla, a degree for which the points are too few or badly placed.
         TypeError: under jit.
 
     Source: Boberg, Knopp, Moeddel, Unique compact representation of magnetic fields using truncated solid harmonic expansions,
-        European Journal of Applied Mathematics; there the coefficients are sums over a spherical t-design, which for t >= 2 L
+        European J. Appl. Math. 36 (2025) 1012; there the coefficients are sums over a spherical t-design, which for t >= 2 L
         is what least squares gives.
     """
     if not is_concrete((points, field)):
@@ -183,7 +183,7 @@ def fit_solid_harmonics(
     center = points.mean(0) if center is None else np.asarray(center, np.float64)
     check_shape("center", center, (3,))
     radius = float(np.linalg.norm(points - center, axis=1).max()) if radius is None else float(radius)
-    check_range("radius", radius, 1e-4, 2.0, "m", "Positions are in metres, not mm.")
+    check_range("radius", radius, 1e-4, 2.0, "m", "Positions are in meters, not mm.")
 
     harmonics = solid_harmonics((points - center) / radius, degree)
     to_components = harmonic_gradients(degree + 1) if curl_free else np.eye(unknowns).reshape(3, -1, unknowns)

@@ -20,7 +20,7 @@ class Setup:
     Attributes:
         scanner, sequence, particle: as the simulators take them.
         extent: voxels per axis (nx, ny, nz), int (3,).
-        fov: field of view [m], (3,); center: its centre [m], (3,).
+        fov: field of view [m], (3,); center: its center [m], (3,).
     """
 
     scanner: Scanner
@@ -42,7 +42,7 @@ class Setup:
         return Grid.create((nx, ny, nz), self.fov, self.center)
 
     def positions(self, shape: tuple[int, int, int]) -> tuple[Float[Array, "n 3"], Bool[Array, " n"]]:
-        """Voxel centres inside a padded box of static shape (nx, ny, nz), x fastest.
+        """Voxel centers inside a padded box of static shape (nx, ny, nz), x fastest.
 
         Returns:
             Positions [m], (n, 3): the extent occupies the corner at index 0; the others repeat the last voxel of their axis.

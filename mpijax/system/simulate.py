@@ -177,7 +177,7 @@ def simulate_rows(
     dtype: DType | None = None,
     memory_limit: int | None = None,
 ) -> tuple[Complex[Array, "c f n"], Bool[Array, " n"]]:
-    """Rows of one drawn calibration inside a padded box, in the normalised mode: s = -(2 pi i f_k) a_ck p_c . mhat_k.
+    """Rows of one drawn calibration inside a padded box, in the normalized mode: s = -(2 pi i f_k) a_ck p_c . mhat_k.
 
     Everything in ``setup`` may be traced, its extent too, so that one compiled function serves every draw of a size bucket.
     Voxels outside the extent are not simulated. No mu0, no m0, no iron: rows for networks are scaled anyway.

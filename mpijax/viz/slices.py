@@ -1,4 +1,4 @@
-"""Concentration images as a physicist looks at them: slices in millimetres, one color scale, a scale bar."""
+"""Concentration images as a physicist looks at them: slices in millimeters, one color scale, a scale bar."""
 
 from collections.abc import Mapping
 from typing import Any

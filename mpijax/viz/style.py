@@ -97,7 +97,7 @@ def limits(*arrays: Num[Array, "..."]) -> tuple[float, float]:
 
 
 def label_axes_mm(axes: Axes, extent: Extent | None, left: bool, bottom: bool) -> None:
-    """Millimetre labels on the outer images of a table; no ticks where the extent is unknown."""
+    """Millimeter labels on the outer images of a table; no ticks where the extent is unknown."""
     if extent is None:
         axes.set(xticks=[], yticks=[])
         return

@@ -120,7 +120,7 @@ def test_distributions(volume):
 
 
 def test_geometry(volume):
-    """No divergence; the driven field of view lies inside the calibrated one, wherever that is centred."""
+    """No divergence; the driven field of view lies inside the calibrated one, wherever that is centered."""
     gradient = gradients(volume)
     assert np.all(np.abs(gradient.sum(axis=1)) < 1e-6) and np.all(gradient[:, :2] > 0)
     drive = 2 * volume.sequence.amplitude / np.abs(gradient)
@@ -141,10 +141,10 @@ def test_acceptance(dimensions, accepted, diameter, plane, volume):
     assert abs(kept.mean() - accepted) <= tolerance(accepted) + 0.005
     estimate = prior.check_acceptance(jax.random.key(1))
     assert abs(estimate - kept.mean()) <= 4 * np.sqrt(accepted * (1 - accepted) * (1 / 20_000 + 1 / N_DRAWS))
-    nanometres = setups.particle.core_diameter * 1e9
-    assert_percentiles(nanometres, {50: 21.2}, rounding=0.0025)
+    nanometers = setups.particle.core_diameter * 1e9
+    assert_percentiles(nanometers, {50: 21.2}, rounding=0.0025)
     if diameter is not None:
-        assert_percentiles(nanometres[kept], {50: diameter}, rounding=0.003)
+        assert_percentiles(nanometers[kept], {50: diameter}, rounding=0.003)
         assert_percentiles(setups.extent[kept].prod(axis=1), {50: 8208}, rounding=0.01)
         mean = setups.extent[kept].mean(axis=1)
         for low, p in ((12, 0.268), (18, 0.524), (24, 0.204)):
@@ -300,7 +300,7 @@ def test_super_resolution_scans(scan, kilohertz, n_samples, period, diameter, fo
 
 
 def test_super_resolution_coils():
-    """Sensitivities at the centre are what was drawn; the profile is that of a Biot-Savart sum over the loop."""
+    """Sensitivities at the center are what was drawn; the profile is that of a Biot-Savart sum over the loop."""
     prior = SuperResolutionPrior(2)
     keys = jax.random.split(jax.random.key(0), 200)
     many = jax.jit(jax.vmap(lambda key: prior.draw(key).scanner.receive_coils))(keys)

@@ -63,14 +63,27 @@ def test_one_table(tmp_path, monkeypatch, fakes, names, status):
     assert ("NOT MET |" in text) == ("lazy" in names or not names)
     assert ("| broken | fake 3 1 | exit status 1 |  | FAILED |" in text) == ("broken" in names or not names)
     assert ("| none | absent | exit status 1 |  | FAILED |" in text) == (not names)
+    kept = json.loads(out.with_suffix(".json").read_text())
+    assert (
+        every.markdown(every.rows_of(kept["benchmarks"]), every.in_words(kept)) == text
+    )  # the page is made of the JSON
+    assert kept["machine"] == {"device": "abacus", "cores": 2}
 
 
 def test_a_benchmark_that_does_not_end(tmp_path, monkeypatch, fakes):
     monkeypatch.setattr(every, "RUNS", {"slow": "slow"})
     monkeypatch.setattr(every, "LIMIT", 0.5)
-    rows, machine = every.run("slow", tmp_path)
-    assert rows == [("slow", "slow", "stopped after 0.5 s", "", "FAILED")]
+    found, machine = every.run("slow", tmp_path)
+    assert every.rows_of(found) == [("slow", "slow", "stopped after 0.5 s", "", "FAILED")]
     assert machine == {}
+
+
+def test_the_machine_in_words():
+    result = {"machine": {"cores": 2, "memory": 8.2, "device": "cpu", "jax": "0.10"}, "load": 0.31, "minutes": 20.4}
+    words = every.in_words(result | {"benchmarks": [{"title": "Beads", "ratios": []}]})
+    assert words == (
+        "0 met, 0 NOT MET, 0 FAILED; 2 cores, 8 GB of memory, device cpu, jax 0.10; 20 minutes, load before 0.3"
+    )
 
 
 def test_tables_of_costs():

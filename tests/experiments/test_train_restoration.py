@@ -66,6 +66,24 @@ def test_shipped_weights_carry_command_and_figures(tmp_path):
     assert model == network.config and metadata["step"] == 7
     assert metadata["command"].endswith("--preset tiny")
     assert metadata["figures"]["restore_denoise"]["figures"]["0.1"][0]["psnr"] == 30.0
+    assert metadata["license"] == "MIT" and metadata["figures"]["restore_denoise"]["kind"] == "in model"
     results.write_text("{}")
     with pytest.raises(ValueError, match="no figures"):
         ship_weights.main(ship_weights.Config(tmp_path / "tiny", (results,), tmp_path / "data"))
+
+
+def test_figures_out_of_the_model_say_their_truth(tmp_path):
+    methods = {name: {"psnr": [value]} for name, value in (("Wiener", 24.6), ("spline", 20.0), ("denoise_2d", 22.6))}
+    path = tmp_path / "reality_gap" / "results.json"
+    path.parent.mkdir()
+    families = {"neel": {"denoise, white": methods | {"restore_2d": {"psnr": [22.4]}}, "inpaint, white": {}}}
+    path.write_text(json.dumps({"families": families}))
+    found = ship_weights.evaluation(path, "denoise_2d")
+    assert found["kind"] == "out of model" and found["networks"] == ["denoise_2d"]
+    told = {"truth": "Neel rotation, alpha 3 to 11", "in_model": False}
+    assert found["figures"] == {
+        "denoise, white noise": [
+            {**told, "method": "Wiener", "psnr": [24.6]},
+            {**told, "method": "denoise_2d", "psnr": [22.6]},
+        ]
+    }

@@ -30,7 +30,7 @@ def test_stops_at_a_bound_and_moves_along_it():
 
     with jax.enable_x64(True):
         found = jax.jit(lambda start: levenberg_marquardt(outside, start, 50))(np.array([0.1, 0.9]))
-        # on x = 1: minimise (-0.5 + 0.5 y')^2 + y'^2 over y' = y - 0.3
+        # on x = 1: minimize (-0.5 + 0.5 y')^2 + y'^2 over y' = y - 0.3
         np.testing.assert_allclose(found.unit, [1.0, 0.3 + 0.25 / 1.25], atol=1e-7)
         assert found.converged
 

@@ -123,7 +123,7 @@ def test_a_calibration_reads_as_its_twin(files):
     old, new = (io.read_system_matrix(files / f"sm{i}.mdf") for i in (1, 2))
     for name in ("values", "frequencies", "frequency_indices", "snr", "bandwidth", "sample_concentration"):
         np.testing.assert_array_equal(getattr(old, name), getattr(new, name), name)
-    assert old.sample_volume == pytest.approx(new.sample_volume, rel=1e-15)  # kept in litres
+    assert old.sample_volume == pytest.approx(new.sample_volume, rel=1e-15)  # kept in liters
     assert old.grid.shape == new.grid.shape and old.n_samples == new.n_samples == V
     for name in ("fov", "center"):
         np.testing.assert_array_equal(getattr(old.grid, name), getattr(new.grid, name))

@@ -167,7 +167,7 @@ def test_measurement_returns_bit_for_bit(tmp_path, dtype):
 
 def test_foreign_metadata_is_refused(tmp_path):
     for path, item, message in (
-        ("/tracer/colour", "red", "begins with _"),
+        ("/tracer/color", "red", "begins with _"),
         ("/measurement/data", 1, "begins with _"),
         ("/calibration/_note", None, "cannot be written"),
     ):

@@ -250,7 +250,7 @@ def test_a_slow_mode_does_not_keep_the_start():
         ({"xi": lambda t: np.full((2, 3), np.nan if t else 0.0)}, "is not finite"),
         ({"period": 0.0}, "period = 0.0; give a positive finite"),
         ({"n_samples": 1}, "n_samples = 1; give an integer of at least 2"),
-        ({"alpha": -1.0}, "an easy plane is not modelled"),
+        ({"alpha": -1.0}, "an easy plane is not modeled"),
         ({"alpha": np.nan}, "alpha holds nan"),
         ({"alpha": np.ones(3)}, r"alpha has the shape \(3,\)"),
         ({"easy_axis": (0.0, 0.0, 0.0)}, "zero or not finite"),

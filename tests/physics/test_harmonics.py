@@ -11,7 +11,7 @@ DEGREE = 6
 
 
 def textbook(points, degree):
-    """Schmidt semi-normalised r^l P_l^m in spherical coordinates."""
+    """Schmidt semi-normalized r^l P_l^m in spherical coordinates."""
     x, y, z = points.T
     r, phi = np.linalg.norm(points, axis=1), np.arctan2(y, x)
     columns = []

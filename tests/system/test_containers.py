@@ -66,12 +66,12 @@ def test_grid_positions_and_images():
     grid = mj.Grid.create((4, 3, 1), (8e-3, 6e-3, 1e-3), (1e-3, 0, 0))
     image = grid.to_image(np.asarray(grid.positions)[:, 0])
     assert image.shape == (1, 3, 4)
-    np.testing.assert_allclose(image[0, 1], np.array([-2, 0, 2, 4]) * 1e-3, atol=1e-18)  # x fastest, cell-centred
+    np.testing.assert_allclose(image[0, 1], np.array([-2, 0, 2, 4]) * 1e-3, atol=1e-18)  # x fastest, cell-centered
     np.testing.assert_allclose(grid.to_image(np.asarray(grid.positions)[:, 1])[0, :, 2], [-2e-3, 0, 2e-3], atol=1e-18)
-    np.testing.assert_allclose(np.asarray(grid.positions)[:, 2], 0)  # one voxel sits at the centre
+    np.testing.assert_allclose(np.asarray(grid.positions)[:, 2], 0)  # one voxel sits at the center
     assert grid.voxel_volume == pytest.approx(4e-9) and grid.coarsen((2, 3, 1)).shape == (2, 1, 1)
     fine = np.asarray(grid.refine((3, 3, 1)).positions)[:, 0].reshape(-1, 4, 3)
-    np.testing.assert_allclose(fine.mean(2)[0], image[0, 0], atol=1e-15)  # sub-voxels average to the voxel's centre
+    np.testing.assert_allclose(fine.mean(2)[0], image[0, 0], atol=1e-15)  # sub-voxels average to the voxel's center
 
 
 def coil(radius=0.04, center=(0.0, 0.0, 0.05), normal=(0.0, 0.0, 1.0)):
@@ -93,8 +93,8 @@ def test_a_list_of_coils_is_a_tuple_of_coils():
     [
         (lambda: mj.Grid.create((4, 3), (1, 1, 1)), "three positive"),
         (lambda: mj.Grid.create((4, 0, 1), (1, 1, 1)), "three positive"),
-        (lambda: mj.Grid.create((4, 4, 1), (30, 30, 1)), "metres"),
-        (lambda: mj.Grid.create((4, 4, 1), (30e-3, 30e-3, 0)), "metres"),
+        (lambda: mj.Grid.create((4, 4, 1), (30, 30, 1)), "meters"),
+        (lambda: mj.Grid.create((4, 4, 1), (30e-3, 30e-3, 0)), "meters"),
         (lambda: mj.Grid.create((4, 4, 1), (1e-3, 1e-3, 1e-3)).to_image(np.zeros(15)), "15 voxels"),
         (lambda: mj.Grid.create((4, 4, 1), (1e-3, 1e-3, 1e-3)).coarsen((3, 1, 1)), "do not divide"),
         (lambda: mj.Scanner.create((1.0, 1.0, 1.0)), "zero divergence"),
@@ -113,7 +113,7 @@ def test_a_list_of_coils_is_a_tuple_of_coils():
         (lambda: coils(coil(center=(0, 0))), r"center has shape \(2,\)"),
         (lambda: coils(coil(normal=(0, 0, 0))), "other than zero"),
         (lambda: coils(mj.PolylineCoil(np.zeros((1, 3)))), "at least one segment"),
-        (lambda: coils(mj.PolylineCoil(np.full((4, 3), 40.0))), "Lengths are in metres"),
+        (lambda: coils(mj.PolylineCoil(np.full((4, 3), 40.0))), "Lengths are in meters"),
         (lambda: coils(mj.SeriesCoil((coil(),), (1, 2))), "one number of turns per"),
         (lambda: coils(mj.SeriesCoil((coil(radius=np.nan),), (1,))), r"receive_coils\[0\].coils\[0\].radius"),
         (lambda: mj.LissajousSequence.create((12.0, 0, 0)), "12 mT is 12e-3"),

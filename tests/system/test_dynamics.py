@@ -280,7 +280,7 @@ def test_a_field_free_line_settles_at_every_angle():
         ({"dynamics": mj.Brown(hydrodynamic_diameter=40e-9, viscosity=0.89)}, "1 cP"),
         ({"dynamics": mj.Brown(hydrodynamic_diameter=10e-9)}, "shell"),
         ({"dynamics": mj.Brown()}, "either"),
-        ({"dynamics": mj.Brown(hydrodynamic_diameter=40)}, "metres"),
+        ({"dynamics": mj.Brown(hydrodynamic_diameter=40)}, "meters"),
         ({"anisotropy_constant": 3e3, "easy_axis": (1, 0, 0), "dynamics": mj.Brown(shell_thickness=5e-9)}, "leave out"),
     ],
 )  # fmt: skip

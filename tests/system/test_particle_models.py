@@ -101,7 +101,7 @@ def test_log_normal_sizes_are_averaged_by_volume(spread, bound):
     with jax.enable_x64(True):
         got = np.asarray(mj.moment_spectrum(mj.Scanner.spectrometer(offset), sequence, particle, GRID))[0, :, 0]
     logs = np.linspace(-8, 8, 4001) * spread
-    diameters = 18e-9 * np.exp(logs + 3 * spread**2)  # centred where the volume is
+    diameters = 18e-9 * np.exp(logs + 3 * spread**2)  # centered where the volume is
     number = np.exp(-0.5 * (np.log(diameters / 18e-9) / spread) ** 2)
     weights = number * diameters**3
     field = offset[0] + 12e-3 * np.cos(2 * np.pi * np.arange(64) / 64)

@@ -29,7 +29,7 @@ def test_focus_fields_move_the_field_free_point():
     np.testing.assert_allclose(scanner.at(target).field(target[None]), 0, atol=1e-9)
     difference = scanner.at(target).field(POINTS) - scanner.field(POINTS)
     np.testing.assert_allclose(difference - difference[0], 0, atol=1e-9)  # homogeneous
-    with pytest.raises(ValueError, match="metres"):
+    with pytest.raises(ValueError, match="meters"):
         scanner.at((30.0, 0, 0))
 
 

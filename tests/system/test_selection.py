@@ -54,7 +54,7 @@ def test_least_squares_on_a_design_is_the_quadrature():
     field = maxwell_pair(POINTS)
     fit = mj.fit_solid_harmonics(POINTS, field, 3, center=CENTER, radius=RADIUS)
     harmonics = mj.physics.solid_harmonics(DESIGN_6_26, 3)
-    weights = 2 * np.repeat(np.arange(4), 2 * np.arange(4) + 1) + 1  # 2 l + 1 for Schmidt's normalisation
+    weights = 2 * np.repeat(np.arange(4), 2 * np.arange(4) + 1) + 1  # 2 l + 1 for Schmidt's normalization
     np.testing.assert_allclose(fit.value.coefficients, weights * (field.T @ harmonics) / 26, rtol=1e-7, atol=1e-10)
 
 
@@ -183,7 +183,7 @@ def test_ideal_field_exactly():
 @pytest.mark.parametrize(
     "points, field, degree, message",
     [
-        (POINTS * 1e3, POINTS, 1, "metres, not mm"),
+        (POINTS * 1e3, POINTS, 1, "meters, not mm"),
         (POINTS, POINTS * 1e3, 1, "not mT"),
         (POINTS[:15], POINTS[:15], 3, "45 equations for the 48"),
         (POINTS * [1, 1, 0], POINTS, 1, "do not determine"),
@@ -202,7 +202,7 @@ def test_bad_fields():
         inspect.unwrap(mj.fit_solid_harmonics)(POINTS, POINTS, 1.5)
     with pytest.raises(ValueError, match=r"expected \(3, \(L \+ 1\)\^2\)"):
         mj.SolidHarmonicField.create(np.zeros((3, 5)))
-    with pytest.raises(ValueError, match="metres"):
+    with pytest.raises(ValueError, match="meters"):
         mj.SolidHarmonicField.create(np.zeros((3, 4)), radius=42.0)
     with pytest.raises(TypeError, match="outside jit"):
         jax.jit(lambda f: mj.fit_solid_harmonics(POINTS, f, 1).value)(POINTS)

@@ -35,7 +35,7 @@ def train(run_dir, rows, batches=batch, config=RECIPE):
     return fit(network, batches, config, run_dir=run_dir, validate=validate, sharding=rows)
 
 
-class Signalling(Unchanging):
+class Signaling(Unchanging):
     """Batches that send this process a signal before a step."""
 
     def __init__(self, rows, number, before):
@@ -91,16 +91,16 @@ def whole(folder, rows):
 
 def killed(folder, rows):
     """A run whose second process is killed in step 6."""
-    train(folder / "stopped", rows, Signalling(rows, signal.SIGKILL, 5 if jax.process_index() == 1 else None))
+    train(folder / "stopped", rows, Signaling(rows, signal.SIGKILL, 5 if jax.process_index() == 1 else None))
 
 
 def stopped(folder, rows):
     """That run, stopped by SIGINT of the second process in step 5, then by SIGTERM of the first in step 7."""
     try:
-        train(folder / "stopped", rows, Signalling(rows, signal.SIGINT, 4 if jax.process_index() == 1 else None))
+        train(folder / "stopped", rows, Signaling(rows, signal.SIGINT, 4 if jax.process_index() == 1 else None))
     except KeyboardInterrupt:
         print("stopped by a signal", sorted(os.listdir(folder / "stopped" / "checkpoints")))
-    train(folder / "stopped", rows, Signalling(rows, signal.SIGTERM, 6 if jax.process_index() == 0 else None))
+    train(folder / "stopped", rows, Signaling(rows, signal.SIGTERM, 6 if jax.process_index() == 0 else None))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def test_a_limit_of_errors_ends_their_scale():
     assert {image.get_clim() for image in images[3:]} == {(-0.5, 0.5)}
 
 
-def test_reconstructions_without_truth_have_axes_in_millimetres():
+def test_reconstructions_without_truth_have_axes_in_millimeters():
     figure = viz.plot_reconstructions({"a": np.ones((4, 4)), "b": np.eye(4)}, extent=(-2, 2, -1, 1))
     figure.canvas.draw()
     assert [axes.get_xlabel() for axes in figure.axes[:2]] == ["x / mm", "x / mm"]

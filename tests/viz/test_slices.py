@@ -23,7 +23,7 @@ def shown(figure):
     return found
 
 
-def test_a_flat_grid_is_one_panel_in_millimetres():
+def test_a_flat_grid_is_one_panel_in_millimeters():
     values = image(FLAT)
     figure = viz.plot_slices(values, FLAT)
     [(array, extent, axes, limits)] = shown(figure)

@@ -1,6 +1,6 @@
 """The three Open MPI phantoms as ground truth on any voxel grid, with partial volumes.
 
-Each phantom is centered on the origin of the scanner, in metres, and moved by ``center``:
+Each phantom is centered on the origin of the scanner, in meters, and moved by ``center``:
 
 - shape: the cone's axis is x; the tip face lies at x = -11 mm, the wide face at +11 mm.
 - resolution: the tubes start in one point at y = -11 mm and end at y = +11 mm; the central one runs along x = z = 0,

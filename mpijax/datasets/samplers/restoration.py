@@ -21,7 +21,7 @@ from mpijax.system.setup import Setup
 Range = tuple[float, float]
 
 N_UNITS = 20
-"""Uniform numbers behind one draw: d, K, kind, q, axis (2), A (3), Gx Gy, field of view (3), centre (3), voxels (3)."""
+"""Uniform numbers behind one draw: d, K, kind, q, axis (2), A (3), Gx Gy, field of view (3), center (3), voxels (3)."""
 
 FWHM = 4.16
 """Full width at half maximum of the derivative of the Langevin function."""
@@ -227,7 +227,7 @@ class RestorationPrior:
             f"kind               {kind}",
             f"drive amplitude    {_text(self.amplitude, 1e3)} mT along {axes}",
             f"gradient           Gx, Gy {_text(self.gradient)} T/m, Gz = -(Gx + Gy)",
-            f"field of view      {_text(self.fov_factor)} times the driven one, centre within the margins",
+            f"field of view      {_text(self.fov_factor)} times the driven one, center within the margins",
             f"voxels             {_text(self.voxels_per_fwhm)} per FWHM; {self.sizes[0]} to {self.sizes[1]} per axis accepted",
         )
         return "\n".join(lines)

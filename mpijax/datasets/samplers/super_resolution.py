@@ -61,15 +61,15 @@ class ScaledLoop:
 class SuperResolutionPrior:
     """3-D Lissajous calibrations of Langevin particles, 32^3 voxels, in which the three receive coils vary.
 
-    Coil i is a circular loop around axis i. Its profile is the Biot-Savart field (analytic), normalised to eta_i at the
-    centre of the field of view. The paper gives "0.5-1 mV/uT" and neither radius nor place: eta is relative here, the radius
-    is two fields of view, and the loop sits one field of view off centre, so that the profile falls along its axis.
+    Coil i is a circular loop around axis i. Its profile is the Biot-Savart field (analytic), normalized to eta_i at the
+    center of the field of view. The paper gives "0.5-1 mV/uT" and neither radius nor place: eta is relative here, the radius
+    is two fields of view, and the loop sits one field of view off center, so that the profile falls along its axis.
 
     Attributes:
         scan: 1 (26, 25, 27 kHz; 30 mm; 15.7 nm) or 2 (30, 36, 39 kHz; 45 mm; 25 nm).
         sensitivity: range of eta.
         radius: of the loops, in fields of view.
-        distance: of a loop's plane from the centre, in fields of view.
+        distance: of a loop's plane from the center, in fields of view.
         waveform: "cosine" or "sine".
 
     Source: VRF-Net paper, Table 2, section 3.1.2, eq. 8 and Algorithm 1 (which fills in one coil; here three).
@@ -136,7 +136,7 @@ class SuperResolutionPrior:
             f"drive              {AMPLITUDE * 1e3:g} mT on every axis at {frequencies} kHz, {scan['n_samples']} samples a period",
             f"gradient           {GRADIENT} T/m",
             f"grid               {N_VOXELS}^3 voxels over {scan['fov'] * 1e3:g}^3 mm",
-            f"receive coils      three loops, relative sensitivity {low:g} to {high:g} at the centre (drawn), radius "
+            f"receive coils      three loops, relative sensitivity {low:g} to {high:g} at the center (drawn), radius "
             f"{self.radius:g} and distance {self.distance:g} fields of view",
         )
         return "\n".join(lines)

@@ -73,7 +73,7 @@ class Spectrum(Record):
         return None if self.sigma is None else self.sigma / np.sqrt(2) / np.abs(self.moment)
 
     def resolution(self, gradient: float | None = None) -> float:
-        """Full width at half maximum of the point-spread function in metres, width/|G|; NaN where it has none.
+        """Full width at half maximum of the point-spread function in meters, width/|G|; NaN where it has none.
 
         Args:
             gradient: along the drive field [T/m]; None = that of the scan.

@@ -74,7 +74,7 @@ def _mean(source: Measurement, place: Float[np.ndarray, "3"] | None) -> Sample:
     if gradient.any() and place is None:
         raise ValueError(
             "the measurement has a selection field, which differs from place to place; give the position of the sample in it, "
-            "position=(x, y, z) in metres (--position in mm on the command line)."
+            "position=(x, y, z) in meters (--position in mm on the command line)."
         )
     static = offset if place is None else offset + gradient @ place
     return Sample(frames.mean(0), sigma, static, source.transfer_function_corrected)
@@ -86,7 +86,7 @@ def _voxel(source: SystemMatrix, place: Float[np.ndarray, "3"] | None) -> Sample
     points, size = np.asarray(source.grid.positions, float), np.asarray(source.grid.fov) / np.asarray(source.grid.shape)
     if place is None and len(points) > 1:
         raise ValueError(
-            f"the calibration has {len(points)} voxels; choose one by its position, position=(x, y, z) in metres (--position in mm "
+            f"the calibration has {len(points)} voxels; choose one by its position, position=(x, y, z) in meters (--position in mm "
             "on the command line)."
         )
     voxel = 0 if place is None else int(np.argmin(np.linalg.norm(points - place, axis=1)))

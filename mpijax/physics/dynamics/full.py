@@ -352,7 +352,7 @@ def _anisotropy(alpha: Numbers, easy_axis: Numbers, p: int) -> tuple[np.ndarray,
     if alphas.shape not in ((), (p,)):
         raise ValueError(f"alpha has the shape {alphas.shape}; give one number or one of each position, ({p},).")
     if not (np.isfinite(alphas) & (alphas >= 0)).all():
-        raise ValueError(f"alpha holds {alphas.min()}; give finite numbers >= 0: an easy plane is not modelled.")
+        raise ValueError(f"alpha holds {alphas.min()}; give finite numbers >= 0: an easy plane is not modeled.")
     if axes.shape not in ((3,), (p, 3)):
         raise ValueError(
             f"easy_axis has the shape {axes.shape}; give a direction, (3,), or one of each position, ({p}, 3)."

@@ -95,18 +95,18 @@ class Brown:
         if self.effort is not None:
             _check_effort(self.effort)
         if (self.hydrodynamic_diameter is None) == (self.shell_thickness is None):
-            raise ValueError("give mj.Brown either hydrodynamic_diameter or shell_thickness, in metres.")
+            raise ValueError("give mj.Brown either hydrodynamic_diameter or shell_thickness, in meters.")
         if self.shell_thickness is not None:
             check_range(
                 "shell_thickness",
                 self.shell_thickness,
                 *LIMITS["shell_thickness"],
                 "m",
-                "Lengths are in metres: 5 nm is 5e-9.",
+                "Lengths are in meters: 5 nm is 5e-9.",
             )
         if self.hydrodynamic_diameter is not None:
             whole, core = self.hydrodynamic_diameter, particle.core_diameter
-            check_range("hydrodynamic_diameter", whole, 1e-9, 1e-5, "m", "Diameters are in metres: 40 nm is 40e-9.")
+            check_range("hydrodynamic_diameter", whole, 1e-9, 1e-5, "m", "Diameters are in meters: 40 nm is 40e-9.")
             if is_concrete((whole, core)) and np.any(np.asarray(whole) < np.asarray(core) * (1 - 1e-6)):
                 raise ValueError(
                     f"hydrodynamic_diameter = {whole} m is less than core_diameter = {core} m; it includes the shell."

@@ -80,7 +80,7 @@ class Neel:
         constant = particle.anisotropy_constant
         if is_concrete(constant) and np.any(np.asarray(constant) < 0):
             raise ValueError(
-                f"anisotropy_constant = {constant} J/m^3 with Neel rotation, which is modelled for an easy axis alone; give K >= 0."
+                f"anisotropy_constant = {constant} J/m^3 with Neel rotation, which is modeled for an easy axis alone; give K >= 0."
             )
         return leaves(self)
 

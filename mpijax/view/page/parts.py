@@ -155,7 +155,7 @@ def packed(colors: np.ndarray) -> np.ndarray:
 
 
 class Picture:
-    """One plane of a grid in millimetres.
+    """One plane of a grid in millimeters.
 
     Args:
         grid: of the image.

@@ -148,7 +148,7 @@ def tikhonov(
             key, and the two with another method.
 
     Source: Tikhonov (1963); normal equations in Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5;
-        refinement by the augmented system: Bjorck, BIT 7 (1967) 1.
+        refinement by the augmented system: Bjorck, BIT 7 (1967) 257.
     """
     if max_iterations is not None:
         check_count("max_iterations", max_iterations, static=True)

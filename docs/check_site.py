@@ -1,0 +1,104 @@
+"""Crawl a built site: dead links and anchors, missing images, public names without a docstring or a page.
+
+Command:  python docs/check_site.py docs/_build/html
+
+Links that leave the site are not followed. The exit status is 1 where something is wrong, and every fault is one line.
+"""
+
+import importlib
+import inspect
+import os
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+ADDRESSES = {"a": "href", "link": "href", "img": "src", "script": "src", "source": "src"}
+"""Tag -> attribute that leads somewhere."""
+
+
+class Page(HTMLParser):
+    """What a page can be asked for, and where it leads."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.addresses: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.anchors |= {found.get("id") or "", (found.get("name") or "") if tag == "a" else ""}
+        address = found.get(ADDRESSES.get(tag, ""))
+        if address:
+            self.addresses.append(address)
+
+
+def dead(root: Path) -> list[str]:
+    """Faults of all links, anchors and images between the pages of a folder, in the order of the pages.
+
+    What lies in ``_static`` are the theme's templates, no pages.
+    """
+    found = sorted(path for path in root.rglob("*.html") if "_static" not in path.relative_to(root).parts)
+    pages = {path: Page(path) for path in found}
+    faults = []
+    for path, page in pages.items():
+        for address in dict.fromkeys(page.addresses):
+            parts = urlsplit(address)
+            if parts.scheme or parts.netloc:
+                continue
+            target = Path(os.path.normpath(path.parent / unquote(parts.path))) if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            where, anchor = path.relative_to(root), unquote(parts.fragment)
+            if not target.is_relative_to(root):
+                faults.append(f"{where}: {address} leads out of the site")
+            elif not target.is_file():
+                faults.append(f"{where}: {address} does not exist")
+            elif anchor and target in pages and anchor not in pages[target].anchors:
+                faults.append(f"{where}: {address} has no such place on its page")
+    return faults
+
+
+def undocumented(root: Path, names: list[str]) -> list[str]:
+    """Faults of public names, ``package.name``: no docstring of its own, or no page that shows it."""
+    faults = []
+    for name in names:
+        package, _, each = name.rpartition(".")
+        said = inspect.getdoc(getattr(importlib.import_module(package), each)) or ""
+        if not said or said.startswith(f"{each}("):  # what a dataclass says of itself is its signature
+            faults.append(f"{name} has no docstring")
+        page = root / "generated" / "api" / f"{name}.html"
+        if not page.is_file() or name not in Page(page).anchors:
+            faults.append(f"{name} has no page")
+    return faults
+
+
+def public_names() -> list[str]:
+    """Every public name, at the top where it stands there as well."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent / "_extensions"))
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    pages = importlib.import_module("generated_pages")
+    top = set(pages.public(importlib.import_module("mpijax")))
+    found = {package: pages.public(importlib.import_module(package)) for package in pages.PACKAGES}
+    return [
+        f"{package}.{each}"
+        for package, names in found.items()
+        for each in names
+        if package == "mpijax" or each not in top
+    ]
+
+
+def main() -> int:
+    if len(sys.argv) != 2 or not Path(sys.argv[1], "index.html").is_file():
+        print("give the folder of a built site: python docs/check_site.py docs/_build/html", file=sys.stderr)
+        return 2
+    root, names = Path(sys.argv[1]).resolve(), public_names()
+    faults = [*dead(root), *undocumented(root, names)]
+    print(*faults, sep="\n")
+    pages = len(list(root.rglob("*.html")))
+    print(f"{pages} pages, {len(names)} public names, {len(faults)} faults", file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
