@@ -131,7 +131,7 @@ def test_what_is_told_is_what_was_done(capsys, calibration, tmp_path):
         (["--task", "denoise", "--model", "dct-soft", "--snr-threshold", "1e9"], "keeps no row"),
         (["--task", "denoise", "--model", "dct-soft", "--noise-std", "1"], "not above the noise"),
         (["--task", "inpaint", "--model", "biharmonic", "--missing", "FILE"], "cannot be read; --missing takes"),
-        (["--task", "inpaint", "--model", "biharmonic", "--missing", "absent"], "absent does not exist"),
+        (["--task", "inpaint", "--model", "biharmonic", "--missing", "absent"], "absent: there is no such file"),
         (["--task", "inpaint", "--model", "biharmonic"], "no position is missing"),
         (["--task", "denoise", "--figure", "a.xyz"], "names the format"),
         ([], "--task"),

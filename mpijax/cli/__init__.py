@@ -40,7 +40,7 @@ COMMANDS = {
     ),
     "plan": (
         "planned",
-        "Say by which plan an image was made; mpijax reconstruct --plan takes it for other measurements.",
+        "Say by which plan a file was made; reconstruct, restore or simulate takes it with --plan.",
     ),
     "fit": (
         "fit",

@@ -12,6 +12,7 @@ from rich.table import Table
 from mpijax.cli import failures
 from mpijax.cli.blocks import BlockOptions
 from mpijax.cli.making import Made, Maker, Targets, progress
+from mpijax.cli.planned import naming
 from mpijax.cli.tally import warn_unconverged
 from mpijax.io.formats import FORMATS
 from mpijax.plans import Calibration, ReconstructPlan
@@ -91,9 +92,17 @@ def make(
     system_matrix: Path,
     work: list[tuple[Path, Targets]],
     overwrite: bool,
+    plan_file: Path | None,
     save_plan: Path | None,
 ) -> None:
     """Make the images of all measurements.
+
+    Args:
+        plan: what decides them; plan_file: that stood for the options that were not given, or None.
+        blocks: how many frames are solved together, and on what.
+        system_matrix: file of the calibration; work: measurements, and what is written of each.
+        overwrite: whether to make what is there already.
+        save_plan: where to write the plan in the end, or None.
 
     Raises:
         SystemExit: status 1, at the end, where one of them failed.
@@ -103,7 +112,7 @@ def make(
     outcomes = {path: Outcome(path) for path, _ in work}
     missing = [item for item in work if overwrite or not _is_there(plan, calibration, *item, outcomes[item[0]])]
     try:
-        _make_missing(plan, blocks, calibration, missing, outcomes)
+        _make_missing(plan, plan_file, blocks, calibration, missing, outcomes)
     except KeyboardInterrupt:
         done = sum(outcome.made is not None for outcome in outcomes.values())
         print(f"stopped: {done} of {len(missing)} are written; the same command goes on from there.", file=sys.stderr)
@@ -135,6 +144,7 @@ def _is_there(
 
 def _make_missing(
     plan: ReconstructPlan,
+    plan_file: Path | None,
     blocks: BlockOptions,
     calibration: Calibration,
     missing: list[tuple[Path, Targets]],
@@ -150,7 +160,8 @@ def _make_missing(
         for measurement, targets in missing:
             outcome = outcomes[measurement]
             try:
-                outcome.made = maker(calibration, measurement, targets)
+                with naming(plan_file, plan):
+                    outcome.made = maker(calibration, measurement, targets)
             except failures.EXPECTED as error:
                 _fail(outcome, error)
             else:

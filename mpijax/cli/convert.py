@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tyro.conf import Positional, Suppress
 import mpijax as mj
 from mpijax.cli.paths import Output, by, check_outputs
 from mpijax.core.checks import check_count
-from mpijax.io.formats import FALLBACK, FORMATS, Format, check_input, writer
+from mpijax.io.formats import FALLBACK, FORMATS, Format, check_input, reader, writer
 from mpijax.plans.options import RowOptions
 
 
@@ -107,7 +107,7 @@ def convert(
         output: file to write.
         rows: which rows are kept.
         frames: foreground frames of a measurement that are kept, counted from 0: one (5), a range (0:100, the end left out) or a
-            list (1,4,7).
+            list (7,1,4), whose order is kept.
         average_frames: frames to average.
         compress: fraction of the cosine coefficients of each row of a calibration that is kept, such as 0.01.
         matlab: what is what in a MATLAB file.
@@ -156,7 +156,17 @@ def _format(output: Path, info: mj.io.MDFInfo) -> Format:
 
 @contextlib.contextmanager
 def _as_file(file: Path, matlab: MatlabOptions) -> Any:
-    """The file, or what a MATLAB file holds as one that can be read."""
+    """The file, or what a MATLAB file holds as one that can be read.
+
+    Raises:
+        ValueError: options of MATLAB files beside another one.
+    """
+    form = reader(file).name if file.exists() else FALLBACK
+    given = [f"--{f.name.replace('_', '-')}" for f in fields(matlab) if getattr(matlab, f.name) != f.default]
+    if given and form != "matlab":
+        raise ValueError(
+            f"{file} is a file of the format {form}; {', '.join(given)} is for MATLAB files, leave it out."
+        )
     if not matlab.variable:
         yield file
         return

@@ -9,6 +9,7 @@ from mpijax.cli import batch
 from mpijax.cli.blocks import BlockOptions
 from mpijax.cli.making import Maker, Targets
 from mpijax.cli.paths import check_outputs
+from mpijax.cli.planned import naming
 from mpijax.cli.solvers import Asked
 from mpijax.cli.tally import print_table
 from mpijax.plans import DataOptions, ReconstructPlan, RowOptions
@@ -77,10 +78,12 @@ def reconstruct(
         check_outputs([save_plan, *written], inputs)
     for each in targets:
         each.check([*inputs, *kept])
-    if folder is not None:
-        batch.make(chosen, blocks, system_matrix, list(zip(measurements, targets, strict=True)), overwrite, save_plan)
-        return
-    made = Maker(chosen, solvers, blocks)(system_matrix, measurements[0], targets[0])
+    with naming(plan, chosen):
+        if folder is not None:
+            work = list(zip(measurements, targets, strict=True))
+            batch.make(chosen, blocks, system_matrix, work, overwrite, plan, save_plan)
+            return
+        made = Maker(chosen, solvers, blocks)(system_matrix, measurements[0], targets[0])
     print_table(made.tallies, made.grid)
     print(made.words(targets[0]))
     if save_plan is not None:

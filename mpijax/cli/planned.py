@@ -1,35 +1,38 @@
-"""Plans on the command line: ``--plan`` stands for options that are not given, ``mpijax plan`` reads one out of an image."""
+"""Plans on the command line: ``--plan`` stands for options that are not given, ``mpijax plan`` reads one out of a file."""
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from mpijax.cli import failures
 from mpijax.cli.paths import check_outputs
-from mpijax.plans import ReconstructPlan
 from mpijax.plans.plan import KINDS, Plan
+from mpijax.plans.records import recorded
 
 OPTION = "--plan"
 
 
-def plan(image: Positional[Path], output: Annotated[Path | None, arg(aliases=["-o"])] = None) -> None:
-    """Say by which plan an image was made; mpijax reconstruct --plan takes it for other measurements.
+def plan(file: Positional[Path], output: Annotated[Path | None, arg(aliases=["-o"])] = None) -> None:
+    """Say by which plan a file was made; reconstruct, restore or simulate takes it with --plan.
 
     Args:
-        image: an MDF file with a reconstruction.
+        file: an MDF file with images, or with a calibration that was simulated or restored.
         output: TOML file to write; not given = the plan is printed.
     """
-    found = ReconstructPlan.of_image(image)
+    found = recorded(file)
     if output is None:
         print(found.text(Path.cwd()), end="")
         return
-    check_outputs([output], [image])
+    check_outputs([output], [file])
     found.save(output)
-    print(f"wrote {output}: the plan of {image}")
+    print(f"wrote {output}: the plan of {file}")
 
 
 def planned(words: list[str]) -> Plan | None:
@@ -42,10 +45,28 @@ def planned(words: list[str]) -> Plan | None:
     names = [words[i + 1] for i in places] + [w.partition("=")[2] for w in words if w.startswith(f"{OPTION}=")]
     if words[0] not in KINDS or not names:
         return None
-    found = Plan.load(names[-1])
-    if found.kind != words[0]:
-        raise ValueError(f'{names[-1]} is a plan of the kind "{found.kind}"; give it to mpijax {found.kind}.')
-    return found
+    kind: type[Plan] = pkgutil.resolve_name(KINDS[words[0]])
+    return kind.load(names[-1])
+
+
+@contextmanager
+def naming(path: Path | None, chosen: Plan) -> Iterator[None]:
+    """An error that begins with a choice of the plan in ``path`` names that file, and the choice with its table.
+
+    Args:
+        path: of the plan; None = there is none.
+        chosen: what was asked for in the end: a choice beside the plan is none of it.
+
+    Raises:
+        ValueError: with the names before what was said.
+    """
+    try:
+        yield
+    except failures.EXPECTED as error:
+        table = None if path is None else Plan.load(path).table_of(failures.text(error), chosen)
+        if table is None:
+            raise
+        raise ValueError(f"{path}: {table}{failures.text(error)}") from None
 
 
 def defaults(found: Plan | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 import mpijax as mj
 from mpijax.cli.paths import Output, by, check_outputs
+from mpijax.cli.planned import naming
 from mpijax.core.files import write_text
 from mpijax.plans import RestorePlan
 from mpijax.restoration.record import (
@@ -93,17 +94,19 @@ def restore(
         identify,
         dynamics,
     )
-    wanted = chosen.chosen()
-    chosen.check()
+    with naming(plan, chosen):
+        wanted = chosen.chosen()
+        chosen.check()
     picture = output.with_suffix(".png") if figure is None else figure
     table = output.with_name(f"{output.stem}-left.tsv")
     figure_format(picture)
     plans = [path for path in (save_plan,) if path is not None]
     check_outputs([output, *([picture] if draw else []), table, *plans], [file])
-    matrix = chosen.matrix(file)
-    start = time.perf_counter()
-    solution = chosen.restore(matrix, progress=True)
-    seconds = time.perf_counter() - start
+    with naming(plan, chosen):
+        matrix = chosen.matrix(file)
+        start = time.perf_counter()
+        solution = chosen.restore(matrix, progress=True)
+        seconds = time.perf_counter() - start
     mj.io.write_system_matrix(output, solution.value)
     stats, restored = solution.stats, solution.value
     before, after = matrix.grid, restored.grid

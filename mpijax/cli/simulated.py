@@ -8,6 +8,7 @@ from tyro.conf import Positional
 
 import mpijax as mj
 from mpijax.cli.paths import Output, by, check_output, check_outputs
+from mpijax.cli.planned import naming
 from mpijax.core.checks import check_range
 from mpijax.datasets.measurements import phantom_on, simulate_measurement
 from mpijax.plans import ScannerOptions, SimulatePlan
@@ -38,10 +39,11 @@ def simulate(
         save_plan: write everything that decides the calibration as TOML.
     """
     chosen = SimulatePlan(preset, scanner, peak_snr, background_frames, seed)
-    chosen.check()
+    with naming(plan, chosen):
+        chosen.check()
     check_outputs([output] if save_plan is None else [output, save_plan], [])
     scan = chosen.chosen()
-    with Console(stderr=True).status(f"simulating {scan.summary}"):
+    with Console(stderr=True).status(f"simulating {scan.summary}"), naming(plan, chosen):
         matrix = chosen.simulate()
         mj.io.write_system_matrix(output, matrix)
     if save_plan is not None:

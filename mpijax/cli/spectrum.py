@@ -79,6 +79,8 @@ def _read(file: Path, empty: Path | None) -> mj.Measurement | mj.SystemMatrix:
         if empty is not None:
             raise ValueError(f"{file} is a calibration; an empty scan is subtracted from measurements only.")
         return one_patch(file).read()
+    if info.reconstruction is not None and not info.data_shape:
+        raise ValueError(f"{file} holds images; a spectrum is that of a measurement or of a calibration.")
     if empty is not None:
         check_input(empty)
         empty_scan(empty, info)

@@ -61,7 +61,7 @@ class FFLMPIData:
     """
 
     def __init__(self, root: str | Path):
-        self.paths = _files(Path(root), "**/*.h5", "10.5281/zenodo.18184858")
+        self.paths = _files(Path(root), Path(root), "**/*.h5", "10.5281/zenodo.18184858")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -117,7 +117,7 @@ class MixPS:
         check_choice("split", split, splits)
         root = Path(root)
         root = root / "data" if (root / "data").is_dir() else root
-        found = _files(root / folder / split, "mix_*.h5", "10.5281/zenodo.22069325")
+        found = _files(root, root / folder / split, "mix_*.h5", "10.5281/zenodo.22069325")
         left_out = subset == "simulation" and split == "test" and not stress
         self.paths = tuple(path for path in found if not (left_out and path.name == STRESS))
         self._turn = subset == "realworld"
@@ -135,17 +135,19 @@ class MixPS:
         return MixPSSample(path, mixture, perimag, synomag, facts)
 
 
-def _files(root: Path, pattern: str, doi: str) -> tuple[Path, ...]:
-    """Files below a folder in the order of the numbers in their names."""
-    if not root.is_dir():
-        raise FileNotFoundError(f"there is no folder {root}; unpack {doi} there.")
+def _files(root: Path, folder: Path, pattern: str, doi: str) -> tuple[Path, ...]:
+    """Files below a folder of an unpacked archive in the order of the numbers in their names."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}; unpack {doi} in {root}.")
 
     def numbers(path: Path) -> tuple[list[int], str]:
-        return [int(digits) for digits in re.findall(r"\d+", str(path.relative_to(root)))], str(path)
+        return [int(digits) for digits in re.findall(r"\d+", str(path.relative_to(folder)))], str(path)
 
-    found = tuple(sorted(root.glob(pattern), key=numbers))
+    found = tuple(sorted(folder.glob(pattern), key=numbers))
     if not found:
-        raise FileNotFoundError(f"{root} holds no {pattern.rpartition('/')[2]}; unpack {doi} there.")
+        raise FileNotFoundError(
+            f"{folder} holds no files {pattern.rpartition('/')[2]}, which are expected there; unpack {doi} in {root}."
+        )
     return found
 
 

@@ -22,6 +22,7 @@ MODELS = {
 RESOLUTIONS = ("coarse", "int", "fine")
 """17 x 15, 51 x 45 and 85 x 75 voxels. The data are those of the fine matrix, images are reconstructed with a coarser one."""
 SPLITS = ("train", "test")
+ARCHIVES = ("SM", *(f"{split}_{what}" for split in SPLITS for what in ("obs", "obsnoisy", "noise", "gt")))
 IMAGE_SHAPE = (1, 15, 17)
 DOI = "10.5281/zenodo.12799417"
 
@@ -36,7 +37,7 @@ class MPIMNIST:
             ``test_obs``, ..), or the folder above it.
 
     Raises:
-        FileNotFoundError: no such folder.
+        FileNotFoundError: no such folder, or none of the archives in it.
 
     Source: M. Iske, H. Albers, T. Knopp, T. Kluth, arXiv:2501.05583 (2025); layout: github.com/meiraiske/MPI-MNIST.
     """
@@ -46,6 +47,11 @@ class MPIMNIST:
         if not root.is_dir():
             raise FileNotFoundError(f"there is no folder {root}.")
         self.root = root / "MPI-MNIST" if (root / "MPI-MNIST").is_dir() else root
+        if not any((self.root / archive).is_dir() for archive in ARCHIVES):
+            raise FileNotFoundError(
+                f"{self.root} holds none of the folders {', '.join(ARCHIVES)}; unpack the archives of {DOI} into it, each into a "
+                "folder of its own name."
+            )
 
     def matrix(self, model: str = "polydisperse", resolution: str = "coarse", **criteria: Any) -> SystemMatrix:
         """A simulated system matrix (3, 817, n).

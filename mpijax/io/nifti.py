@@ -125,7 +125,8 @@ def read_nifti(path: str | Path) -> Reconstruction:
         path: a .nii or .nii.gz file; one that states no unit of length is in mm.
 
     Returns:
-        Images (frames, [contrasts,] nz, ny, nx) as stored, in the unit that mpijax wrote down; of other files the unit is unknown.
+        Images (frames, [contrasts,] nz, ny, nx) in floating point, whole numbers and scaled ones of a file too, in the unit that
+        mpijax wrote down; of other files the unit is unknown.
 
     Raises:
         ImportError: nibabel is not installed.
@@ -152,6 +153,7 @@ def read_nifti(path: str | Path) -> Reconstruction:
     voxel = np.diagonal(affine)[:3]
     if np.abs(affine[:3, :3] - np.diag(voxel)).max() > OBLIQUE * np.abs(voxel).min():
         raise ValueError(f"{path} is oblique to the scanner's axes; resample it to a grid along x, y and z first.")
+    data = data.astype(np.result_type(data, np.float32), copy=False)
     check_finite(str(path), data)
     shape = data.shape[:3]
     images = data.reshape(*data.shape, *(1,) * (5 - data.ndim)).transpose(3, 4, 2, 1, 0)

@@ -5,6 +5,7 @@ from . import options as options
 from . import plan as plan
 from . import prepared as prepared
 from . import reconstruct as reconstruct
+from . import records as records
 from . import restore as restore
 from . import scanner as scanner
 from . import simulate as simulate
@@ -18,6 +19,7 @@ from .plan import Plan as Plan
 from .plan import load as load
 from .prepared import Preparation as Preparation
 from .reconstruct import ReconstructPlan as ReconstructPlan
+from .records import recorded as recorded
 from .restore import RestorePlan as RestorePlan
 from .scanner import GeometryOptions as GeometryOptions
 from .scanner import ScannerOptions as ScannerOptions

@@ -79,7 +79,14 @@ def checked(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
             return found
     words = [WORDS.get(kind, "") or f"a list of {_length(kind)}numbers" for kind in kinds if kind is not NoneType]
     words += [f'"{NOT_GIVEN}"'] if NoneType in kinds else []
-    raise ValueError(f"{name} = {value!r}; expected {' or '.join(words)}.")
+    raise ValueError(f"{name} = {shown(value)}; expected {' or '.join(words)}.")
+
+
+def shown(value: Any) -> str:
+    """A value of TOML in a message, in the words of TOML."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(shown, value))}]"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _as(value: Any, kind: Any) -> Any:

@@ -166,17 +166,19 @@ def read_inputs(
         FileNotFoundError, MDFError, ValueError: files or options that do not fit.
     """
     measurement, data, patches = Path(measurement), data or calibration.data, calibration.info.n_periods
-    for path in (measurement, data.empty):
-        if path is not None:
-            check_input(path)
+    check_input(measurement)
     data.check()
+    if data.empty is not None:
+        if not data.empty.exists():
+            raise FileNotFoundError(f"empty = {str(data.empty)!r}; there is no such file.")
+        check_input(data.empty)
     scan = read_info(measurement)
     if scan.is_calibration:
         raise ValueError(f"{measurement} is a calibration; the measurement is the second file.")
     empty = None if data.empty is None else empty_scan(data.empty, scan)
     periods, averaged = _periods(scan, patches, data.period)
     rows, selection, matrix = calibration.rows, calibration.selection, calibration.info
-    frames = _frames(data.frames)
+    frames = data.chosen_frames()
     chosen = np.arange(scan.n_foreground_frames)[frames] if isinstance(frames, slice) else np.atleast_1d(frames)
     if not len(chosen):
         raise ValueError(
@@ -265,6 +267,8 @@ def _periods(scan: MDFInfo, patches: int, period: int | None) -> tuple[Any, int]
             raise ValueError(
                 f"the calibration has {patches} periods (patches), which are reconstructed together; leave out --period."
             )
+        if period >= scan.n_periods:
+            raise ValueError(f"period = {period}; {scan.path} has periods 0 to {scan.n_periods - 1}.")
         return period, 1
     if patches > 1 and scan.n_periods != patches:
         raise ValueError(
@@ -302,21 +306,6 @@ def empty_scan(path: Path, scan: MDFInfo) -> MDFInfo:
     if path.resolve() == scan.path.resolve() or (info.uuid is not None and info.uuid == scan.uuid):
         raise ValueError(f"{path} is the measurement itself; give the file of an empty scan, or leave out --empty.")
     return info
-
-
-def _frames(text: str | None) -> Any:
-    if text is None:
-        return slice(None)
-    try:
-        parts = [int(part) if part else None for part in text.split(":")]
-    except ValueError:
-        parts = []
-    if all(part is None or part >= 0 for part in parts):
-        if len(parts) == 2:
-            return slice(*parts)
-        if len(parts) == 1 and parts[0] is not None:
-            return parts[0]
-    raise ValueError(f"frames = {text!r}; give one frame (5) or a range (0:100), counted from 0.")
 
 
 def _title(frames: np.ndarray) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mpijax.core.checks import check_choice, check_count
+from mpijax.core.checks import check_choice, check_count, check_range
 from mpijax.io import MDFInfo
 from mpijax.system import RowSelection
 
@@ -35,7 +35,18 @@ class RowOptions:
     weights: str = "none"
 
     def check(self) -> None:
-        """Raise ValueError for weights that there are not."""
+        """Raise ValueError for limits that no file can meet, or weights that there are not."""
+        for name, unit in (("snr_threshold", ""), ("min_frequency", "kHz"), ("max_frequency", "kHz")):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), 0, float("inf"), unit)
+        if self.max_frequency is not None and self.max_frequency < self.min_frequency:
+            raise ValueError(
+                f"max_frequency = {self.max_frequency:g} kHz lies below min_frequency = {self.min_frequency:g} kHz."
+            )
+        if self.max_order is not None:
+            check_count("max_order", self.max_order, 0)
+        if self.channels is not None and (not self.channels or len({*self.channels}) < len(self.channels)):
+            raise ValueError(f"channels = {self.channels}; expected numbers of channels, each once.")
         check_choice("weights", self.weights, WEIGHTS)
 
     def selection(self, info: MDFInfo) -> RowSelection:
@@ -85,8 +96,32 @@ class DataOptions:
         return "auto" if self.transfer_function else False
 
     def check(self) -> None:
-        """Raise ValueError for a background that there is not, or two of them, or components that cannot be."""
+        """Raise ValueError for a background that there is not, or two of them, or frames or components that cannot be."""
         check_choice("background", self.background, BACKGROUNDS)
+        self.chosen_frames()
+        if self.average_frames is not None:
+            check_count("average_frames", self.average_frames)
+        if self.period is not None:
+            check_count("period", self.period, 0)
         check_count("drift_components", self.drift_components, 0)
         if self.empty is not None and self.background not in ("auto", "none"):
             raise ValueError(f"background = {self.background!r} and an empty scan are both given; choose one.")
+
+    def chosen_frames(self) -> slice | int:
+        """What ``frames`` names.
+
+        Raises:
+            ValueError: neither a frame nor a range, or a range without a frame.
+        """
+        if self.frames is None:
+            return slice(None)
+        try:
+            parts = [int(part) if part else None for part in self.frames.split(":")]
+        except ValueError:
+            parts = []
+        if all(part is None or part >= 0 for part in parts):
+            if len(parts) == 2 and (parts[1] is None or (parts[0] or 0) < parts[1]):
+                return slice(*parts)
+            if len(parts) == 1 and parts[0] is not None:
+                return parts[0]
+        raise ValueError(f"frames = {self.frames!r}; give one frame (5) or a range (0:100), counted from 0.")

@@ -2,6 +2,7 @@
 
 import os
 import pkgutil
+import re
 import textwrap
 import tomllib
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from mpijax.core.files import write_text
-from mpijax.plans.fields import NOT_GIVEN, checked, comments, nearest, text_fields
+from mpijax.plans.fields import NOT_GIVEN, checked, comments, nearest, shown, text_fields
 
 P = TypeVar("P", bound="Plan")
 
@@ -78,14 +79,39 @@ class Plan:
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{name} cannot be read as TOML: {error}.") from None
         try:
-            kind = _class_of(content.pop("kind", None), content.pop("version", None))
+            kind = _class_of(content.pop("kind", None))
             if not issubclass(kind, cls):
-                raise ValueError(f'kind = "{kind.kind}"; this takes plans of the kind "{cls.kind}".')
+                raise ValueError(
+                    f'this is a plan of the kind "{kind.kind}", and one of the kind "{cls.kind}" is expected; give it to mpijax '
+                    f"{kind.kind}."
+                )
+            _check_version(content.pop("version", None))
             plan = kind._made(content, folder)
-            plan.check()
         except (ValueError, TypeError) as error:
             raise ValueError(f"{name}: {error}") from None
+        try:
+            plan.check()
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{name}: {plan.table_of(str(error)) or ''}{error}") from None
         return plan
+
+    def table_of(self, said: str, chosen: "Plan | None" = None) -> str | None:
+        """Where the choice stands whose name a message begins with, such as ``channels = (7,); ..``.
+
+        Args:
+            said: the message.
+            chosen: what was asked for in the end; None = the plan as it is.
+
+        Returns:
+            "[rows] ", "" outside of tables, or None where it begins with no choice, or with one that the plan did not make.
+        """
+        chosen, key = self if chosen is None else chosen, re.split(r"\W", said, maxsplit=1)[0]
+        tables = {f"[{f.name}] ": f.name for f in fields(self) if is_dataclass(getattr(self, f.name))}
+        places = {"": (self, chosen)} | {t: (getattr(self, n), getattr(chosen, n, None)) for t, n in tables.items()}
+        for table, (mine, theirs) in places.items():
+            if key in text_fields(type(mine)) and getattr(mine, key) == getattr(theirs, key, None):
+                return table
+        return None
 
     def text(self, folder: Path | None = None) -> str:
         """The plan as TOML.
@@ -151,7 +177,7 @@ class Plan:
         for name in tables & content.keys():
             table = content[name]
             if not isinstance(table, dict):
-                raise ValueError(f"{name} = {table!r}; expected a table, [{name}].")
+                raise ValueError(f"{name} = {shown(table)}; expected a table, [{name}].")
             kind, hidden = cls._class(name, table)
             values[name] = kind(**_checked(kind, table, f"[{name}] ", folder, without=hidden))
         return cls(**values)
@@ -166,21 +192,24 @@ def load(path: str | Path) -> Plan:
     return Plan.load(path)
 
 
-def _class_of(kind: Any, version: Any) -> type[Plan]:
+def _class_of(kind: Any) -> type[Plan]:
     if not isinstance(kind, str):
         raise ValueError(
             f'no kind is given; a plan begins with kind = "reconstruct" (or {", ".join(KINDS)}), version = 1.'
         )
     if kind not in KINDS:
         raise ValueError(f"kind = {kind!r} is not known; {nearest(kind, KINDS)}")
+    found: type[Plan] = pkgutil.resolve_name(KINDS[kind])
+    return found
+
+
+def _check_version(version: Any) -> None:
     if version is None:
         raise ValueError(f"no version is given; a plan begins with kind and version = {VERSION}.")
     if type(version) is not int or version != VERSION:
         raise ValueError(
-            f"version = {version!r}; this mpijax reads plans of version {VERSION}. Write it anew with --save-plan."
+            f"version = {shown(version)}; this mpijax reads plans of version {VERSION}. Write it anew with --save-plan."
         )
-    found: type[Plan] = pkgutil.resolve_name(KINDS[kind])
-    return found
 
 
 def _checked(

@@ -1,6 +1,6 @@
 """What decides the restoration of a calibration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mpijax.restoration.record import Restored
 from mpijax.restoration.whole import WHOLE
 from mpijax.rows.tasks import TASKS, Task, task_of
 from mpijax.system import SystemMatrix
+from mpijax.system.facts.header import stating
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,10 @@ class RestorePlan(Plan):
         ).read(background=background)
 
     def restore(self, matrix: SystemMatrix, *, progress: bool = False) -> Solution[Restored, SystemMatrix]:
-        """Restore the rows that :meth:`matrix` gives, see :func:`mpijax.restore`."""
+        """Restore the rows that :meth:`matrix` gives, see :func:`mpijax.restore`; the header of the result records the plan."""
         self.check()
         identify: bool | str = self.dynamics if self.identify and self.dynamics != "auto" else self.identify
-        return restore(
+        found = restore(
             matrix,
             self.chosen(),
             method=self.method,
@@ -98,6 +99,8 @@ class RestorePlan(Plan):
             progress=progress,
             identify=identify,
         )
+        metadata = stating(found.value.metadata, plan=self.text())
+        return Solution(replace(found.value, metadata=metadata), found.stats)
 
     def _is_file(self, name: str, value: str) -> bool:
         words = {
@@ -114,7 +117,7 @@ def _positions(missing: str | None) -> Any:
         return missing
     path = Path(str(missing))
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; --missing takes auto or a file with positions.")
+        raise FileNotFoundError(f"missing = {path}: there is no such file; it is auto or a file with positions.")
     try:
         return np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, np.int64, ndmin=1)
     except (ValueError, EOFError, UnicodeDecodeError):

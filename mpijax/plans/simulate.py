@@ -1,6 +1,6 @@
 """What decides a simulated calibration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 
@@ -10,6 +10,7 @@ from mpijax.datasets.presets import Preset
 from mpijax.plans.plan import Plan
 from mpijax.plans.scanner import ScannerOptions
 from mpijax.system import SystemMatrix, add_noise
+from mpijax.system.facts.header import stating
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class SimulatePlan(Plan):
         return self.scanner.preset(self.preset)
 
     def simulate(self) -> SystemMatrix:
-        """The calibration with its noise.
+        """The calibration with its noise; its header records the plan.
 
         Raises:
             ValueError: numbers that cannot be.
@@ -51,4 +52,5 @@ class SimulatePlan(Plan):
         self.check()
         matrix = self.chosen().simulate()
         sigma = noise_for_peak_snr(matrix, self.peak_snr)
-        return add_noise(matrix, sigma, key=jax.random.key(self.seed), background_frames=self.background_frames)
+        noisy = add_noise(matrix, sigma, key=jax.random.key(self.seed), background_frames=self.background_frames)
+        return replace(noisy, metadata=stating(noisy.metadata, plan=self.text()))

@@ -148,11 +148,16 @@ def check_row_order(row_order: Any, rows: int) -> Any:
     return native(row_order)
 
 
+def check_order_word(row_order: Any) -> None:
+    """Raise ValueError if an order is a word other than "randomized"."""
+    if isinstance(row_order, str) and row_order != "randomized":
+        raise ValueError(f"row_order = {row_order!r}; allowed: None, 'randomized' or an integer array of row indices.")
+
+
 def is_randomized(row_order: Any, key: Any) -> bool:
     """Whether the order is "randomized"; raise where the key is missing, no key, or given without need."""
-    randomized = isinstance(row_order, str) and row_order == "randomized"
-    if isinstance(row_order, str) and not randomized:
-        raise ValueError(f"row_order = {row_order!r}; allowed: None, 'randomized' or an integer array of row indices.")
+    check_order_word(row_order)
+    randomized = isinstance(row_order, str)
     if randomized and key is None:
         raise ValueError("row_order = 'randomized' draws rows and needs a key; pass key=jax.random.key(seed).")
     if key is not None and not randomized:

@@ -61,6 +61,7 @@ class Restored(Record):
 def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:
     """The matrix whose header says ``text``, as its restoration and at the end of the description, with its SNR computed again.
 
+    A plan by which the measured matrix was made is none of the restored one.
     Without background frames the SNR stays that of the measured rows, if it says anything.
     """
     described = system_matrix.header.description
@@ -70,7 +71,7 @@ def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:
         background = None
     else:
         snr = system_matrix_snr(np.asarray(values), np.asarray(background), row_mask=system_matrix.row_mask)
-    metadata = stating(system_matrix.metadata, restoration=text, description=description)
+    metadata = stating(system_matrix.metadata, restoration=text, description=description, plan=None)
     return replace(system_matrix, background=background, snr=snr, metadata=metadata)
 
 

@@ -4,6 +4,7 @@ import errno
 import hmac
 import logging
 import secrets
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -22,17 +23,30 @@ from tornado.web import RequestHandler
 HOST = "127.0.0.1"
 
 
+class OneLine(logging.Handler):
+    """What goes wrong in a connection, on standard error: one line without a traceback, for the viewer goes on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it; of two records of one mishap only the first, which has the cause."""
+        said = record.getMessage()
+        if "server failed to" in said:
+            return
+        error = record.exc_info[1] if record.exc_info else None
+        text = " ".join((said if error is None else f"{type(error).__name__}: {error}").split())
+        print(f"warning: the viewer goes on after what it could not follow: {text[:200]}", file=sys.stderr, flush=True)
+
+
 class Forbidden(RequestHandler):
     """The answer to whoever does not know the token, or comes from another page: 403, whatever was asked."""
 
     def prepare(self) -> None:
         """Answer before any method of HTTP is looked at."""
         self.set_status(403)
-        self.finish("This address lacks the token that mpijax view printed.\n")
+        self.finish("This is not the address that mpijax view printed, its token included.\n")
 
 
 class PrivateTornado(BokehTornado):
-    """Bokeh's application behind a path that nobody can guess; pages, scripts and web sockets all lie below it."""
+    """Bokeh's application behind a path that nobody can guess; of its routes only the page and its web socket."""
 
     def __init__(self, application: Application, token: str, port: int):
         self.token, self.hosts = token, {f"{name}:{port}" for name in (HOST, "localhost")}
@@ -47,11 +61,15 @@ class PrivateTornado(BokehTornado):
         return super().find_handler(request, **options)
 
     def allows(self, request: HTTPServerRequest) -> bool:
-        """Whether a request names this host, comes from no other origin, and knows the token."""
+        """Whether a request names this host, comes from no other origin, knows the token, and asks for the page or its socket.
+
+        Bokeh's ``autoload.js`` would let pages of any origin in, and the page, whose scripts are in it, needs no other route.
+        """
         origin = request.headers.get("Origin")
-        given = request.path.split("/")[1] if request.path.startswith("/") else ""
+        given, _, route = str(request.path).removeprefix("/").partition("/")
         return (
-            request.host in self.hosts
+            route in ("", "ws")
+            and request.host in self.hosts
             and (origin is None or origin in {f"http://{host}" for host in self.hosts})
             and hmac.compare_digest(given.encode(), self.token.encode())
         )
@@ -73,8 +91,10 @@ class ViewServer:
 
     def __init__(self, build: Callable[[Document], None], port: int | None = None):
         settings.resources = "inline"
-        for name in ("tornado.access", "bokeh"):  # a closed page and a browser that asks for an icon are no news
-            logging.getLogger(name).setLevel(logging.ERROR)
+        for name in ("tornado", "bokeh"):  # a closed page and a browser that asks for an icon are no news
+            log = logging.getLogger(name)
+            log.setLevel(logging.ERROR)
+            log.handlers, log.propagate = [OneLine()], False
         try:
             sockets, number = bind_sockets(HOST, port or 0)
         except OSError as error:

@@ -81,6 +81,8 @@ def test_mnist_says_what_is_missing(mnist, tmp_path):
         data.phantoms(frames=3)
     with pytest.raises(FileNotFoundError, match="no folder"):
         mj.datasets.MPIMNIST(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match=r"holds none of the folders SM, train_obs, .*10.5281/zenodo.12799417"):
+        mj.datasets.MPIMNIST(tmp_path)
 
 
 def ffl_file(path, rng, number, reverse=True):
@@ -155,9 +157,10 @@ def test_what_is_missing_or_damaged_is_said(tmp_path):
         mj.datasets.MixPS(tmp_path, "real")
     with pytest.raises(ValueError, match="test"):
         mj.datasets.MixPS(tmp_path, "realworld", "train")
-    with pytest.raises(FileNotFoundError, match=r"unpack 10.5281/zenodo.22069325 there"):
+    where = f"there is no folder {tmp_path}/MixPS-Synthetic-10K/test; unpack 10.5281/zenodo.22069325 in {tmp_path}."
+    with pytest.raises(FileNotFoundError, match=where):
         mj.datasets.MixPS(tmp_path, "synthetic")
-    with pytest.raises(FileNotFoundError, match=r"holds no \*.h5"):
+    with pytest.raises(FileNotFoundError, match=r"holds no files \*.h5, which are expected there; unpack 10.5281"):
         mj.datasets.FFLMPIData(tmp_path)
     path = tmp_path / "phantom-1.h5"
     with h5py.File(path, "w") as file:

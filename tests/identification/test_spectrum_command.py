@@ -7,6 +7,7 @@ import pytest
 
 import mpijax as mj
 from tests.identification.test_spectroscopy import noisy, simulated
+from tests.io.test_mdf_reconstruction import reconstruction
 from tests.test_cli import HEADSCANNER, run
 
 
@@ -62,6 +63,7 @@ def test_bad_input_writes_nothing(capsys, file, tmp_path):
     mj.io.write_measurement(tmp_path / "field.mdf", noisy(matrix, 1e-30, 2, 0))
     both = mj.LissajousSequence.create((12e-3, 12e-3, 0), (3, 4, 1), 75e3, n_samples=48)
     mj.io.write_system_matrix(tmp_path / "two.mdf", simulated(mj.Particle.create(20e-9), sequence=both))
+    mj.io.write_reconstruction(tmp_path / "image.mdf", reconstruction())
     for words, says in (
         ([HEADSCANNER], "9 voxels"),
         ([tmp_path / "field.mdf"], "--position"),
@@ -75,6 +77,7 @@ def test_bad_input_writes_nothing(capsys, file, tmp_path):
         ([file, "--first-harmonic", "0"], "first = 0"),
         ([file, "--csv", file], "is read and would be overwritten"),
         ([tmp_path], "is a folder"),
+        ([tmp_path / "image.mdf"], "image.mdf holds images; a spectrum is that of a measurement or of a calibration"),
         ([tmp_path / "none.mdf"], "none.mdf"),
     ):
         status, text = run(capsys, "spectrum", *words, "-o", picture)

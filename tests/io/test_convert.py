@@ -61,6 +61,30 @@ def test_raw_frames_keep_their_numbers_and_their_header(tmp_path):
         np.testing.assert_array_equal(found.background, whole.background)
 
 
+@pytest.mark.parametrize("fast", [0, 1])
+@pytest.mark.parametrize("slab", [2**24, 200])
+def test_frames_are_written_in_the_order_that_is_asked_for(tmp_path, capsys, monkeypatch, fast, slab):
+    monkeypatch.setattr("mpijax.io.mdf.convert.SLAB_BYTES", slab)  # 200: frame by frame
+    raw = np.random.default_rng(0).normal(size=(9, 1, 2, V)).astype(np.float32)
+    stored, more = (raw.transpose(1, 2, 3, 0), {"measurement__isFastFrameAxis": np.int8(1)}) if fast else (raw, {})
+    path = measurement(tmp_path / "m.mdf", stored, background=(0, 4), **more)
+    status, text = run(capsys, "convert", path, "-o", tmp_path / "a.mdf", "--frames", "6,1,2")
+    assert status == 0, text
+    found = io.read_measurement(tmp_path / "a.mdf")
+    np.testing.assert_array_equal(found.values, io.read_measurement(path, frames=[6, 1, 2]).values)
+    np.testing.assert_array_equal(found.background, io.read_measurement(path).background)
+    if not fast:
+        np.testing.assert_array_equal(fields(tmp_path / "a.mdf")["measurement/data"], raw[[0, 8, 2, 4, 3]])
+    interpolated = [io.read_measurement(p, frames=f, background="interpolate").values
+                    for p, f in ((path, [6, 1, 2]), (tmp_path / "a.mdf", None))]  # fmt: skip
+    np.testing.assert_array_equal(*interpolated)
+    for words in ((), ("--average-frames", "2")):
+        status, text = run(capsys, "convert", path, "-o", tmp_path / "no.mdf", "--frames", "6,1,1", *words)
+        assert status == 2 and "names frame 1 more than once" in text and text.count("\n") == 1, text
+    status, text = run(capsys, "convert", path, "-o", tmp_path / "b.mdf", "--frames", "6,1", "--average-frames", "2")
+    assert status == 0 and not (tmp_path / "no.mdf").exists(), text
+
+
 def test_rows_and_averages_of_a_measurement(tmp_path):
     raw = np.random.default_rng(1).normal(size=(7, 1, 2, V)).astype(np.float32)
     path = measurement(
@@ -111,6 +135,16 @@ def test_a_calibration_keeps_its_values_and_background(tmp_path, fast):
     assert 0 < kept.sum() < K and after.channels == (1,)
     np.testing.assert_array_equal(after.values, before.values[:, kept])
     np.testing.assert_array_equal(after.background, before.background[..., kept])
+
+
+def test_the_plan_of_a_file_goes_with_the_whole_of_it(tmp_path):
+    path = calibration(tmp_path / "s.mdf", random_complex(0, 1, 2, K, N), calibration___plan="kind = 'simulate'")
+    io.convert(path, tmp_path / "a.mdf")
+    io.convert(path, tmp_path / "b.mdf", selection=mj.RowSelection(channels=[1]))
+    io.convert(path, tmp_path / "c.mdf", compress=0.5)
+    io.write_system_matrix(tmp_path / "d.mdf", io.read_system_matrix(path))
+    held = {name: "calibration/_plan" in fields(tmp_path / f"{name}.mdf") for name in "abcd"}
+    assert held == {"a": True, "b": False, "c": False, "d": False}
 
 
 def test_compressed_rows_come_back(tmp_path):
@@ -217,7 +251,11 @@ def test_mistakes_are_one_sentence(tmp_path, capsys):
     refused("keeps no row", scan, "--min-frequency", "9e9")
     refused("there is no file", tmp_path / "none.mdf")
     refused("above 0, up to 1", matrix, "--compress", "7")
-    refused("harmonics are multiples of --base-frequency", matrix, "--variable", "S", "--harmonics", "1:3")
+    refused("m.mdf is a measurement, whose rows have no SNR", scan, "--snr-threshold", "2")
+    refused("s.mdf is a file of the format mdf; --variable is for MATLAB files", matrix, "--variable", "S")
+    refused("--base-frequency is for MATLAB files", scan, "--base-frequency", "3")
+    (tmp_path / "a.dat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
+    refused("harmonics are multiples of", tmp_path / "a.dat", "--variable", "S", "--harmonics", "1:3")
     status, text = run(capsys, "convert", matrix, "-o", tmp_path / "no.nii")
     assert status == 2 and "a SystemMatrix is not written as nifti; give a name that ends in .mdf" in text
     status, text = run(capsys, "convert", matrix, "-o", matrix)

@@ -57,6 +57,15 @@ def test_scaled_integers_are_numbers(tmp_path):
     np.testing.assert_allclose(io.read_nifti(tmp_path / "a.nii").images[0].T, 1 + np.arange(8).reshape(2, 2, 2) / 2)
 
 
+@pytest.mark.parametrize("kind, read_as", [(np.int16, np.float32), (np.uint8, np.float32), (np.int32, np.float64)])
+def test_whole_numbers_are_read_in_floating_point(tmp_path, kind, read_as):
+    values = np.arange(8).reshape(2, 2, 2).astype(kind)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii")
+    images = io.read_nifti(tmp_path / "a.nii").images
+    assert images.dtype == read_as
+    np.testing.assert_array_equal(images[0].T, values)
+
+
 def rotated(degrees):
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     return np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])

@@ -50,9 +50,9 @@ def test_every_choice_has_its_unit_from_the_docstring():
 
 def test_texts_of_any_characters(tmp_path):
     odd = 'a "b" \\ \t\n\x7f ü 漢'
-    plan = ReconstructPlan(data=DataOptions(frames=odd))
-    assert tomllib.loads(plan.text())["data"]["frames"] == odd
-    assert Plan.parse(plan.text(tmp_path), "plan", tmp_path).data.frames == odd
+    plan = RestorePlan("denoise", method=odd)
+    assert tomllib.loads(plan.text())["method"] == odd
+    assert RestorePlan.parse(plan.text(tmp_path), "plan", tmp_path).method == odd
 
 
 def test_files_are_named_from_the_folder_of_the_plan(tmp_path, monkeypatch):
@@ -129,19 +129,28 @@ HEAD = 'kind = "reconstruct"\nversion = 1\n'
         ("kind = 3\nversion = 1", "no kind is given"),
         ('kind = "reconstruct"', "no version is given"),
         ('kind = "reconstruct"\nversion = 2', "reads plans of version 1"),
-        ('kind = "reconstruct"\nversion = true', "version = True"),
+        ('kind = "reconstruct"\nversion = true', "version = true; this mpijax"),
         ('kind = "restore"\nversion = 1', "task is not given"),
-        ('kind = "restore"\nversion = 1\ntask = "denoise"', 'takes plans of the kind "reconstruct"'),
+        ('kind = "restore"\nversion = 1\ntask = "denoise"', 'one of the kind "reconstruct" is expected'),
+        ('kind = "restore"\nversion = 9\nsead = 1\n[rows]', 'this is a plan of the kind "restore", and one of'),
         (HEAD + "sead = 1", "sead is not known; did you mean seed?"),
         (HEAD + "seed = -1", "seed = -1; expected a whole number"),
         (HEAD + f"seed = {10**20}", "expected a whole number from 0 to 4294967295"),
         (HEAD + "seed = 1.5", "seed = 1.5; expected a whole number"),
-        (HEAD + "seed = true", "seed = True; expected a whole number"),
+        (HEAD + "seed = true", "seed = true; expected a whole number"),
         (HEAD + "rows = 3", "expected a table, [rows]"),
         (HEAD + "[row]\n", "row is not known; did you mean rows?"),
         (HEAD + "[rows]\nmin_frequncy = 3", "[rows] min_frequncy is not known; did you mean min_frequency?"),
         (HEAD + '[rows]\nmax_order = "many"', "[rows] max_order = 'many'; expected a whole number or \"none\""),
         (HEAD + "[rows]\nchannels = [0, 1.5]", "[rows] channels = [0, 1.5]; expected a list of numbers"),
+        (HEAD + "[rows]\nchannels = [0, true]", "[rows] channels = [0, true]; expected a list of numbers"),
+        (HEAD + "[rows]\nchannels = [2, 2]", "[rows] channels = (2, 2); expected numbers of channels, each once"),
+        (HEAD + "[rows]\nmin_frequency = -1", "[rows] min_frequency = -1.0 kHz; allowed is at least 0 kHz"),
+        (HEAD + "[rows]\nmax_frequency = 70.0", "[rows] max_frequency = 70 kHz lies below min_frequency = 80 kHz"),
+        (HEAD + "[rows]\nmax_order = -1", "[rows] max_order = -1; expected a whole number of at least 0"),
+        (HEAD + '[data]\nframes = "5:2"', "[data] frames = '5:2'; give one frame (5) or a range"),
+        (HEAD + "[data]\naverage_frames = 0", "[data] average_frames = 0; expected a whole number of at least 1"),
+        (HEAD + "[data]\nperiod = -1", "[data] period = -1; expected a whole number of at least 0"),
         (HEAD + '[rows]\nweights = "heavy"', "allowed: 'none', 'row_norm', 'whitening'"),
         (HEAD + "[data]\nframes = 5", "[data] frames = 5; expected a text"),
         (HEAD + "[data]\ndrift_components = -1", "drift_components = -1"),
@@ -150,6 +159,8 @@ HEAD = 'kind = "reconstruct"\nversion = 1\n'
         (HEAD + '[solver]\nname = "admm"\nsweeps = 3', "[solver] sweeps is not known"),
         (HEAD + '[solver]\nname = "neural"\nkey = 3', "[solver] key is not known"),
         (HEAD + '[solver]\nname = "kaczmarz"\nregularization = -1', "regularization = -1"),
+        (HEAD + '[solver]\nname = "kaczmarz"\nrow_order = "odd"', "[solver] row_order = 'odd'; allowed: None, 'rand"),
+        (HEAD + '[solver]\nname = "kaczmarz"\nsweeps = true', "[solver] sweeps = true; expected a whole number"),
         (HEAD + "seed = ", "cannot be read as TOML"),
         ("\0", "cannot be read as TOML"),
         (HEAD + "[scanner]\nshape = [1, 2]", "scanner is not known"),

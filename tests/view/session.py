@@ -78,6 +78,12 @@ class OwnPage(Widgets):
     def press(self, label):
         """Press a button."""
         self.labeled(label)._trigger_event(ButtonClick(self.labeled(label)))
+        self.catch_up()
+
+    def choose(self, title, value):
+        """Set a widget, and wait for what follows."""
+        self.titled(title).value = value
+        self.catch_up()
 
     def catch_up(self):
         """Run what waits for the next moments of the server."""

@@ -34,16 +34,17 @@ def state(page):
 
 
 def test_widgets_make_the_plan(page):
-    page.titled("solver").value = "tikhonov"
-    page.titled("constraint").value = "none"
-    page.titled("least SNR").value = 5.0
-    page.titled("mixing order ≤").value = 12
-    page.titled("from / kHz").value = 20
-    page.titled("to / kHz").value = 200
-    page.titled("row weights").value = "row_norm"
-    page.titled("frames (5 or 0:100)").value = "1:5"
-    page.titled("average (0 = all)").value = 2
+    page.choose("solver", "tikhonov")
+    page.choose("constraint", "none")
+    page.choose("least SNR", 5.0)
+    page.choose("mixing order ≤", 12)
+    page.choose("from / kHz", 20)
+    page.choose("to / kHz", 200)
+    page.choose("row weights", "row_norm")
+    page.choose("frames (5 or 0:100)", "1:5")
+    page.choose("average (0 = all)", 2)
     page.models("CheckboxButtonGroup")[0].active = [0, 1]
+    page.catch_up()
     plan = state(page).plan
     assert type(plan.solver).__name__ == "Tikhonov" and plan.solver.constraint is None
     rows = plan.rows
@@ -76,23 +77,44 @@ def test_the_image_follows_the_slider_and_the_history_leads_back(page):
 
 def test_what_cannot_be_is_one_sentence_and_the_plan_stays(page, folder):
     plan = state(page).plan
-    page.titled("frames (5 or 0:100)").value = "seven"
+    page.choose("frames (5 or 0:100)", "seven")
     assert "frames = 'seven'" in page.texts and state(page).plan == plan
-    page.titled("frames (5 or 0:100)").value = ""
-    page.titled("average (0 = all)").value = 0
+    assert page.titled("frames (5 or 0:100)").value == (plan.data.frames or "")
+    page.choose("average (0 = all)", -2)
+    assert "average_frames = -2" in page.texts and page.titled("average (0 = all)").value == plan.data.average_frames
+    page.choose("frames (5 or 0:100)", "90")
+    assert "frames = 90" in page.texts and page.titled("frames (5 or 0:100)").value == (plan.data.frames or "")
+    page.choose("least SNR", 1e9)
+    assert "keeps no row" in page.texts and page.titled("least SNR").value == 5.0 and state(page).plan == plan
+    page.choose("frames (5 or 0:100)", "")
+    page.choose("average (0 = all)", 0)
     assert "frames =" not in page.texts
-    page.titled("measurement").value = "1"
+    page.choose("measurement", "1")
     assert "drive" in page.texts and state(page).measurement == folder / "m.mdf"
-    page.titled("measurement").value = "0"
-    assert "drive" not in page.texts
+    assert page.titled("measurement").value == "0"
+    page.choose("measurement", "7")
+    assert "index out of range" in page.texts and page.titled("measurement").value == "0"
+    page.choose("least SNR", 4.0)
+    assert "index" not in page.texts and state(page).plan.rows.snr_threshold == 4.0
+
+
+def test_a_slow_step_is_announced_before_it_begins(page):
+    page.choose("mixing order ≤", 9)
+    page.titled("mixing order ≤").value = 8
+    assert "computing …" in page.texts and state(page).plan.rows.max_order == 8
+    assert page.page.tabs["Reconstruction"].shown.plan.rows.max_order == 9
+    page.catch_up()
+    assert "computing" not in page.texts and page.page.tabs["Reconstruction"].shown.plan.rows.max_order == 8
+    page.titled("sweeps").value = 3 if page.titled("sweeps").value != 3 else 4
+    assert "computing" not in page.texts  # the equations are there
 
 
 def test_nothing_is_written_but_where_it_is_said(page, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    page.titled("write to (without suffix)").value = " "
+    page.choose("write to (without suffix)", " ")
     page.press("MDF")
     assert "no name is given" in page.texts and not list(tmp_path.iterdir())
-    page.titled("write to (without suffix)").value = str(tmp_path / "image")
+    page.choose("write to (without suffix)", str(tmp_path / "image"))
     for label in ("MDF", "plan", "PNG"):
         page.press(label)
         assert f"wrote {tmp_path / 'image'}." in page.texts

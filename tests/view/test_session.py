@@ -61,6 +61,8 @@ def test_only_who_knows_the_token_and_comes_from_no_other_page_is_answered(serve
     ):
         assert status(origin + path) == 403, path
     assert status(server.address, Origin=origin) == 200
+    for path in ("autoload.js?bokeh-autoload-element=x", "metadata", "static/js/bokeh.min.js"):
+        assert status(server.address + path) == 403 == status(server.address + path, Origin=origin), path
     assert status(server.address, Origin="http://example.org") == 403
     assert status(server.address, Origin="null") == 403
     assert status(server.address, Host="example.org") == 403
@@ -85,6 +87,35 @@ def test_web_sockets_need_the_token_and_the_origin_too(server):
     assert "403" in connects(f"/{token}/ws", Origin="http://example.org")
     assert "403" in connects(f"/{token}/ws", Origin=origin.replace("127.0.0.1", "127.0.0.2"))
     assert "403" not in connects(f"/{token}/ws", Origin=origin)
+
+
+def test_a_message_that_makes_no_sense_is_one_line_and_the_viewer_goes_on(server, capfd):
+    async def say(*fragments):
+        with urllib.request.urlopen(server.address) as answer:
+            session = re.search(r'"token":"([^"]+)"', answer.read().decode())[1]
+        socket = await websocket_connect(HTTPRequest(f"{at}ws"), subprotocols=["bokeh", session])
+        for _ in range(3):
+            await socket.read_message()  # which are the parts of one message
+        for fragment in fragments:
+            await socket.write_message(fragment)
+        await socket.read_message()
+
+    at = server.address.replace("http", "ws")
+    for cause, *fragments in (
+        ("KeyError: 'ODD'", '{"msgid": "1", "msgtype": "ODD"}', "{}", "{}"),
+        ("can't resolve reference", '{"msgid": "1", "msgtype": "PATCH-DOC"}', "{}",
+         '{"events": [{"kind": "ModelChanged", "model": {"id": "none"}, "attr": "x", "new": 1}]}'),
+    ):  # fmt: skip
+        IOLoop().run_sync(lambda fragments=fragments: say(*fragments), timeout=30)
+        said = capfd.readouterr().err
+        assert cause in said and said.startswith("warning: the viewer goes on") and said.count("\n") == 1, said
+    session = pull_session(url=server.address)
+    Widgets(session.document).models("Tabs")[0].active = 77
+    session.force_roundtrip()
+    session.close()
+    again = pull_session(session.id, server.address)
+    assert "there is no tab 77" in Widgets(again.document).texts and not capfd.readouterr().err
+    again.close()
 
 
 def test_the_server_listens_on_this_machine_alone(server):

@@ -11,7 +11,7 @@ import numpy as np
 from mpijax.core.checks import check_count
 from mpijax.core.record import Record
 from mpijax.io.errors import MDFError
-from mpijax.io.hdf5 import SLAB_BYTES, is_group, read, require, texts, value, walk
+from mpijax.io.hdf5 import SLAB_BYTES, is_group, read, require, spans, texts, value, walk
 from mpijax.io.hdf5_open import reading
 from mpijax.io.mdf.fields import (
     ACQUIRED,
@@ -26,6 +26,7 @@ from mpijax.io.mdf.fields import (
     OFFSET,
     OLD_SPELLINGS,
     PHASE,
+    PLAN,
     ROW_MASK,
     STRENGTH,
     WAVEFORM,
@@ -95,7 +96,8 @@ def convert(
         path: the file or folder.
         output: MDF file to write, replaced only once it is complete.
         selection: which rows; None = all.
-        frames: which foreground frames of a measurement or a reconstruction, as for :func:`mpijax.io.read_measurement`; None = all.
+        frames: which foreground frames of a measurement or a reconstruction, in the order in which they are written, each once: a
+            frame that stood there twice would count twice in every mean and make the noise too small. None = all.
         average_frames: mean over this many consecutive ones of them.
         compress: of a calibration, as for :func:`mpijax.io.write_system_matrix`.
 
@@ -150,6 +152,8 @@ def _convert_matrix(
             **_frame_fields(info, np.concatenate([foreground, empty])),
         }
         fields.pop(CONVERSION, None)  # has been applied
+        if selection is not None or compress is not None:
+            fields.pop(PLAN, None)  # which makes the whole
         offsets = fields.get("/calibration/offsetFields")
         if offsets is not None and len(offsets) == len(foreground):
             fields["/calibration/offsetFields"] = offsets[info.voxel_frames]
@@ -183,6 +187,7 @@ def _convert_raw(output: Path, info: MDFInfo, frames: Any) -> Converted:
     foreground = np.flatnonzero(~info.is_background_frame)
     chosen = foreground if frames is None else foreground[_kept(frames, len(foreground))]
     columns = np.sort(np.concatenate([chosen, np.flatnonzero(info.is_background_frame)]))
+    columns[~info.is_background_frame[columns]] = chosen  # in the order that is asked for, background where it was
     if not len(columns):
         raise MDFError(f"{info.path} has no frames to write.")
     with open_mdf(info.path) as file:
@@ -200,10 +205,12 @@ def _convert_raw(output: Path, info: MDFInfo, frames: Any) -> Converted:
             step = max(1, SLAB_BYTES // one)
             for first in range(0, len(columns), step):
                 part = columns[first : first + step]
-                where = (slice(None),) * axis
-                span = slice(int(part[0]), int(part[-1]) + 1)
-                checked.check(*where, span)
-                block = np.take(read(stored, (*where, span)), part - part[0], axis=axis)
+                where: tuple[Any, ...] = (slice(None),) * axis
+                order = np.argsort(part)
+                block = np.empty([*shape[:axis], len(part), *shape[axis + 1 :]], stored.dtype)
+                for start, stop, here in spans(part[order], 1, len(part)):
+                    checked.check(*where, slice(start, stop))
+                    block[(*where, order[here])] = read(stored, (*where, slice(start, stop)))
                 data[(*where, slice(first, first + len(part)))] = block
             check_readable(made, output)
     return Converted("measurement", tuple(shape), True)
@@ -213,6 +220,12 @@ def _convert_spectra(
     output: Path, info: MDFInfo, selection: RowSelection, frames: Any, average_frames: int
 ) -> Converted:
     """Spectra of the chosen rows, averaged over frames, background frames behind them."""
+    if selection.snr_threshold:
+        raise ValueError(
+            f"{info.path} is a measurement, whose rows have no SNR; leave out snr_threshold, or choose rows by frequency."
+        )
+    if frames is not None:
+        _kept(frames, info.n_foreground_frames)
     channels, bins, mask = selection.rows_of(_Rows.of(info))
     measured = read_measurement(info.path, frames=frames, average_frames=average_frames, apply_transfer_function=False)
     values = np.asarray(measured.values)
@@ -385,4 +398,7 @@ def _kept(frames: Any, length: int) -> np.ndarray:
         chosen = np.arange(0)
     if not len(chosen):
         raise ValueError(f"frames = {frames!r} holds none of the {length} frames, counted from 0.")
+    found, counts = np.unique(chosen, return_counts=True)
+    if counts.max() > 1:
+        raise ValueError(f"frames = {frames!r} names frame {found[np.argmax(counts)]} more than once; name each once.")
     return chosen

@@ -91,6 +91,8 @@ ASSUMED = "/acquisition/_assumed"
 """Names the fields that a file lacks and that its scanner, sequence and sample assume."""
 RESTORATION = "/calibration/_restoration"
 """What was done to a restored matrix."""
+PLAN = "/calibration/_plan"
+"""By which a simulated or a restored matrix was made."""
 BY_PERIOD = (STRENGTH, PHASE, GRADIENT, OFFSET)
 """Fields with one entry for all periods or one for each."""
 HEADER = {
@@ -99,6 +101,7 @@ HEADER = {
     "method": "/calibration/method",
     "description": "/experiment/description",
     "restoration": RESTORATION,
+    "plan": PLAN,
     "unit": UNIT,
     "base_frequency": f"{DRIVE}/baseFrequency",
     "cycle": f"{DRIVE}/cycle",

@@ -141,6 +141,8 @@ def read_measurement(
 def _measurement_info(path: str | Path) -> MDFInfo:
     info = read_info(path)
     if not info.data_shape:
+        if info.reconstruction is not None:
+            raise MDFError(f"{info.path} holds images and nothing measured; give the file of a measurement.")
         with open_mdf(path) as file:
             require(file, "/measurement/data", partly=True)
     if info.flags["isSparsityTransformed"]:

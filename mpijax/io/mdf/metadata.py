@@ -20,6 +20,7 @@ from mpijax.io.mdf.fields import (
     OFFSET,
     PERIODS,
     PHASE,
+    PLAN,
     ROW_MASK,
     WAVEFORM,
 )
@@ -47,13 +48,14 @@ _OWN = (ACQUIRED, ANGLES, CHANNELS, PERIODS, ROW_MASK, FREQUENCIES, FREQUENCIES_
 def read_metadata(file: h5py.File, info: MDFInfo, *, calibration: bool) -> dict[str, Any]:
     """The facts of a file that its containers have no field for; user fields (``_name``) included.
 
+    Its plan stays behind: what is made of the containers is made otherwise.
     A measurement, and a calibration whose drive sequence cannot be expressed, carry the drive field too.
     """
     paths = list(CARRIED) + (list(CALIBRATION) if calibration else [])
     carries_drive = not calibration or info.sequence is None
     if carries_drive:
         paths += DRIVE
-    paths += [path for path in walk(file) if "/_" in path and path not in _OWN]
+    paths += [path for path in walk(file) if "/_" in path and path not in (*_OWN, PLAN)]
     found = {path: nested(item) for path in paths if (item := small_value(file, path)) is not None}
     for path, item in found.items():  # one tracer, or one waveform for all channels, is one text
         if path.startswith("/tracer/") and isinstance(item, tuple) and len(item) == 1:

@@ -24,6 +24,7 @@ class Header:
         method: of a calibration, such as "robot" or "simulation".
         description: of the experiment, in words.
         restoration: what was done to a restored matrix, in words.
+        plan: by which a simulated or a restored matrix was made, as the text of a plan.
         unit: of the receiver's data.
         base_frequency: [Hz]; cycle [s]; drive_channels: how many; divider (d, f); waveform: a text, or texts (d, f).
         strength: (1 or periods, d, f) [T]; phase: likewise [rad].
@@ -39,6 +40,7 @@ class Header:
     method: Text | None = None
     description: Text | None = None
     restoration: Text | None = None
+    plan: Text | None = None
     unit: Text | None = None
     base_frequency: Number | None = None
     cycle: Number | None = None
@@ -81,8 +83,9 @@ def as_metadata(**facts: Any) -> dict[str, Any]:
 
 
 def stating(metadata: Mapping[str, Any], **facts: Any) -> FrozenMapping:
-    """The metadata with these facts, each a field of :class:`Header`, in place of what they said of them."""
-    return FrozenMapping({**metadata, **as_metadata(**facts)})
+    """The metadata with these facts, each a field of :class:`Header`, in place of what they said of them; None = nothing."""
+    stated = {**metadata, **as_metadata(**facts)}
+    return FrozenMapping({key: item for key, item in stated.items() if item is not None})
 
 
 def nested(value: Any) -> Any:

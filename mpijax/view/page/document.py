@@ -107,6 +107,10 @@ class Page:
         self._enter(rows)
 
     def _entered(self) -> None:
+        if not 0 <= self.widget.active < len(self.tabs):
+            self.voice.complain(f"there is no tab {self.widget.active}; there are {', '.join(self.tabs)}.")
+            self.widget.active = 0
+            return
         tab = list(self.tabs.values())[self.widget.active]
         if tab.entered:
             return

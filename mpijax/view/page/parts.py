@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from bokeh.document import Document
 from bokeh.models import BasicTickFormatter, TabPanel
 from bokeh.models.widgets import Button, Div
 from bokeh.palettes import RdBu11, Viridis256
@@ -17,7 +18,7 @@ from mpijax.view.state.rows import COLORINGS
 from mpijax.viz import complex_to_rgb
 from mpijax.viz.slices import edges_mm
 
-EXPECTED = (ValueError, TypeError, OSError, RuntimeError, ArithmeticError, MemoryError, ImportError)
+EXPECTED = (ValueError, TypeError, LookupError, OSError, RuntimeError, ArithmeticError, MemoryError, ImportError)
 """What a click may run into; it becomes a sentence, and the page goes on."""
 
 WIDTH = 990
@@ -47,6 +48,11 @@ class Voice:
             "color": color,
             "font-weight": "bold" if color == "#A03000" else "normal",
         }
+
+    def slowly(self, document: Document, callback: Callable[[], None]) -> None:
+        """Say that something is computed, and begin once that has been shown: meanwhile the page answers nothing."""
+        self.say("computing …")
+        document.add_next_tick_callback(self.guarded(callback))
 
     def guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
         """A callback whose failure is said here."""

@@ -33,6 +33,7 @@ class ReconstructionTab(Tab):
         super().__init__("Reconstruction", voice)
         self.state, self.document = state, document
         self.shown: Shown | None = None
+        self._good = state.plan, state.measurement
         self.pictures: dict[tuple[int, int], Picture] = {}
         self._waiting = False
         self._film: Any = None
@@ -58,8 +59,12 @@ class ReconstructionTab(Tab):
         self.panel.child = row(self._controls(), right)
 
     def update(self) -> None:
-        """Draw the image, and keep it."""
-        self.refresh()
+        """Draw the image, and keep it; where there is none, plan and widgets become those of the last one."""
+        try:
+            self.refresh()
+        except Exception:
+            self._go_back()
+            raise
         if self.shown is not None:
             self.state.keep(self.shown)
         self._draw_history()
@@ -67,6 +72,7 @@ class ReconstructionTab(Tab):
     def refresh(self) -> None:
         """Draw the image without keeping it."""
         self.shown = shown = self.state.show()
+        self._good = shown.plan, shown.measurement
         if not self.pictures or self.pictures_of != shown.grid.shape:
             self._make_pictures(shown)
         peak = max(float(np.nanmax(shown.image, initial=0)), 0.0)
@@ -154,15 +160,24 @@ class ReconstructionTab(Tab):
         self.update()
 
     def _choose(self) -> None:
-        """Everything that the widgets say; where it cannot be, the plan stays as it was."""
-        state = self.state
-        before = state.plan, state.measurement
+        """Everything that the widgets say; where it cannot be, plan and widgets become those of the last image."""
         try:
             self._read_widgets()
-            self.update()
         except Exception:
-            state.plan, state.measurement = before
+            self._go_back()
             raise
+        self._soon(self.update)
+
+    def _soon(self, draw: Callable[[], None]) -> None:
+        """Draw, at once or with a word before it where something has to be read or decomposed first."""
+        if self.state.prepared:
+            draw()
+        else:
+            self.voice.slowly(self.document, draw)
+
+    def _go_back(self) -> None:
+        self.state.plan, self.state.measurement = self._good
+        self._show_plan()
 
     def _read_widgets(self) -> None:
         state = self.state
@@ -218,7 +233,7 @@ class ReconstructionTab(Tab):
     def _return(self, shown: Shown) -> None:
         self.state.return_to(shown)
         self._show_plan()
-        self.refresh()
+        self._soon(self.refresh)
 
     def _show_plan(self) -> None:
         """What the widgets say of the plan."""
@@ -245,6 +260,9 @@ class ReconstructionTab(Tab):
         def write() -> None:
             if not self.path.value.strip():
                 raise ValueError("no name is given; say where to write, without a suffix.")
+            self.voice.slowly(self.document, save)
+
+        def save() -> None:
             written = self.state.save(Path(self.path.value.strip()).expanduser(), KINDS[label])
             self.voice.say(f"wrote {written}")
 

@@ -30,7 +30,9 @@ class SnrTab(Tab):
             start=low, end=high, step=0.02, value=start, title="", width=CONTROLS - 20, show_value=False
         )
         self.kept, self.selected = (Div(text="", width=CONTROLS - 10, styles=spread()) for _ in range(2))
-        self.compute = self.press("Compute SNR", self._compute)
+        self.compute: Button = self.press(
+            "Compute SNR", lambda: self.voice.slowly(self.compute.document, self._compute)
+        )
         self.compute.visible = state.matrix.snr is None and state.matrix.info.n_background_frames > 0
         self.show: Button = self.press("Show in the tab Rows", lambda: None)
         self.over_frequency = self._figure(WIDTH - 330, "frequency / kHz")

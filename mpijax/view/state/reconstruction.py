@@ -99,6 +99,12 @@ class ReconstructionState:
         """Another solver, with the same lambda and, where it has one, constraint."""
         self.plan = replace(self.plan, solver=SOLVERS[name](regularization=self.lam))
 
+    @property
+    def prepared(self) -> bool:
+        """Whether what takes long before the image, reading the files and preparing the solver, has been done for this plan."""
+        name, key = self._preparation()
+        return name in self._kept and self._kept[name][0] == key
+
     def titles(self) -> tuple[str, ...]:
         """The frames that each image is made of.
 
@@ -176,7 +182,7 @@ class ReconstructionState:
         one = replace(problem, data=problem.data[self.frame : self.frame + 1])
         if isinstance(solver, Tikhonov) and one.contrasts == 1:
             real = solver.constraint is not None
-            spectrum = self._once("spectrum", (self._choices, real), lambda: Spectrum.create(one, real))
+            spectrum = self._once(*self._preparation(), lambda: Spectrum.create(one, real))
             if spectrum is not None:
                 data = spectrum.data(one)
                 absolute = one.equations().absolute(solver.regularization, solver.relative).number()
@@ -194,10 +200,9 @@ class ReconstructionState:
 
     def _kaczmarz(self, solver: Kaczmarz, one: Problem) -> PreparedSolver:
         """Kaczmarz for its lambda, from rows that were prepared for another one."""
-        same = replace(solver, regularization=1.0, sweeps=1, constraint=None)
+        same = _unregularized(solver)
         prepared, unit = self._once(
-            "rows",
-            (self._choices, same),
+            *self._preparation(),
             lambda: (PreparedSolver.create(one, same), one.equations().absolute(1.0, True)),
         )
         equations, _, factors = prepared.prepared
@@ -226,6 +231,15 @@ class ReconstructionState:
         key = self._choices, self.plan.solver, self.plan.seed
         return self._once("solution", key, lambda: self.plan.solve(self._problem()))
 
+    def _preparation(self) -> tuple[str, Any]:
+        """Under which name and key :meth:`_once` keeps what the solver takes long for."""
+        solver = self.plan.solver
+        if isinstance(solver, Tikhonov):
+            return "spectrum", (self._choices, solver.constraint is not None)
+        if isinstance(solver, Kaczmarz):
+            return "rows", (self._choices, _unregularized(solver))
+        return "solution", (self._choices, solver, self.plan.seed)
+
     def _once(self, name: str, key: Any, make: Callable[[], T]) -> T:
         """What was made for this key last, or made anew."""
         if name not in self._kept or self._kept[name][0] != key:
@@ -233,6 +247,11 @@ class ReconstructionState:
             self._kept[name] = key, make()
         found: T = self._kept[name][1]
         return found
+
+
+def _unregularized(solver: Kaczmarz) -> Kaczmarz:
+    """What the rows are prepared for, whatever lambda, sweeps and constraint."""
+    return replace(solver, regularization=1.0, sweeps=1, constraint=None)
 
 
 def relative_lambda(solver: Any) -> float:

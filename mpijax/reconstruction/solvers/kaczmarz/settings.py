@@ -43,10 +43,11 @@ class Kaczmarz(Regularized):
         return isinstance(self.row_order, str)
 
     def check(self) -> None:
-        """Raise ValueError for sweeps, a constraint, a tolerance or a lambda that cannot be."""
-        from mpijax.reconstruction.inputs import check_iteration
+        """Raise ValueError for sweeps, an order, a constraint, a tolerance or a lambda that cannot be."""
+        from mpijax.reconstruction.inputs import check_iteration, check_order_word
 
         super().check()
+        check_order_word(self.row_order)
         check_iteration(self.sweeps, self.constraint, self.tolerance)
 
     def prepare(self, equations: Equations) -> Any:
