@@ -244,7 +244,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["simulat", "2d"], "Available subcommands: info, inspect, view, convert, simulate,"),
         (
             [],
-            "{info, inspect, view, convert, simulate, measure, reconstruct, plan, fit, spectrum, train, restore}. See mpijax",
+            "{info, inspect, view, convert, simulate, measure, reconstruct, plan, fit, spectrum, train, restore, doctor}. See",
         ),
         (["info", "ROOT"], "is a folder"),
         (["inspect", "ROOT"], "is a folder"),
@@ -263,6 +263,18 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, files, tmp_path, argum
 def test_help_names_every_command():
     done = subprocess.run([sys.executable, "-m", "mpijax.cli", "--help"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0
-    for name in ("info", "inspect", "simulate", "measure", "reconstruct", "plan", "fit", "train", "restore"):
+    for name in (
+        "info",
+        "inspect",
+        "simulate",
+        "measure",
+        "reconstruct",
+        "plan",
+        "fit",
+        "train",
+        "restore",
+        "doctor",
+        "--version",
+    ):
         assert name in done.stdout
     assert done.stderr == "" and done.stdout.count("\n") > 10

@@ -125,6 +125,12 @@ def test_help_loads_no_command():
     assert "tyro" in found and not {"jax", "matplotlib", "h5py", "bokeh", "mpijax.cli.look"} & found
 
 
+def test_the_version_loads_nothing_large():
+    assert not {"jax", "matplotlib", "h5py", "scipy", "mpijax.cli.doctor"} & loaded_by("--version")
+    status, out, errors = python("-m", "mpijax.cli", "--version")
+    assert (status, out, errors) == (0, f"mpijax {mj.__version__}\n", "")
+
+
 def test_info_loads_neither_jax_nor_matplotlib(tmp_path):
     import h5py
     import numpy as np

@@ -1,7 +1,7 @@
-"""Commands: ``mpijax info | inspect | view | convert | simulate | measure | reconstruct | plan | fit | spectrum | train | restore``
+"""Commands: ``mpijax info | inspect | view | convert | simulate | measure | reconstruct | plan | fit | spectrum | train | restore | doctor``
 
 Units of the lab are used here and only here: mT, mm, nm, kHz.
-"""
+"""  # noqa: E501  (the first line lists every command)
 
 import functools
 import importlib
@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import mpijax
 from mpijax.cli import failures
 from mpijax.cli.cache import use_cache
 from mpijax.cli.parser import parse
@@ -58,6 +59,10 @@ COMMANDS = {
         "restore",
         "Restore a calibration and write it as MDF: remove noise, fill missing positions, or make the grid finer.",
     ),
+    "doctor": (
+        "doctor",
+        "Say which versions, devices and settings are in use, and test what is computed against golden values.",
+    ),
 }
 """Name -> module of the command, and the first line of its docstring: the help names all and imports none."""
 
@@ -72,8 +77,11 @@ def main() -> None:
             warnings.simplefilter("always", UserWarning)
             said: set[str] = set()
             warnings.showwarning = functools.partial(_warn, said)
+            if sys.argv[1:] == ["--version"]:
+                print(f"mpijax {mpijax.__version__}")
+                return
             commands, words = _commands(sys.argv[1:])
-            parse(commands, (__doc__ or "").splitlines()[0], words)()
+            parse(commands, f"{(__doc__ or '').splitlines()[0]}, or mpijax --version", words)()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `| head` has seen enough
