@@ -2,7 +2,7 @@
 # make test  : environment, installation and the tests
 # make quick : the tests of the packages that compile little, without those marked slow (minutes less than all)
 # make bench : the benchmarks, and one table of what they measured and what is wanted in runs/benchmarks.md (20 minutes on two quiet cores)
-# make docs  : the site in docs/_build/html; a warning is an error (minutes)
+# make docs  : the site in docs/_build/html, its gallery run, its links followed; a warning is an error (10 minutes on two cores)
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -30,6 +30,7 @@ bench: $(VENV)/.installed-bench
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mpijax needs Python 3.11 or later; set PYTHON=python3.11")'

@@ -1,13 +1,15 @@
 """Pages that are made of the code: the command line from its parser, the reference from what each package makes public."""
 
+import contextlib
 import importlib
+import io
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-from mpijax.cli import COMMANDS
+from mpijax.cli import COMMANDS, main
 
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
 PARTS = GENERATED / "parts"
@@ -83,12 +85,17 @@ def _table(names: list[str], option: str = "") -> str:
 
 def write_commands(app: Any, config: Any) -> None:
     parts = ["# The command line\nWhat `mpijax COMMAND --help` says, of every command.\n"]
-    environment = os.environ | {"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb"}
-    for name, (_, says) in COMMANDS.items():
-        command = [sys.executable, "-m", "mpijax.cli", name, "--help"]
-        text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-        parts.append(f"## mpijax {name}\n{says}\n\n```text\n{text.rstrip()}\n```\n")
+    parts += [f"## mpijax {name}\n{says}\n\n```text\n{_help(name)}\n```\n" for name, (_, says) in COMMANDS.items()]
     write(GENERATED / "commands.md", "\n".join(parts))
+
+
+def _help(name: str) -> str:
+    """What a command's --help prints."""
+    plain = mock.patch.dict(os.environ, COLUMNS="110", NO_COLOR="1", TERM="dumb")
+    words = mock.patch.object(sys, "argv", ["mpijax", name, "--help"])
+    with plain, words, contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        main()
+    return said.getvalue().rstrip()
 
 
 def setup(app: Any) -> dict[str, bool]:
