@@ -89,8 +89,8 @@ def shipped_rows(found: dict[str, dict[str, Any]]) -> list[list[str]]:
                 f"[`{name}`](#{name})",
                 "denoise, inpaint, complete" if task == "any" else task,
                 f"`{model['name']}`",
-                f"{model['dimensions']}-D, {smallest} to {largest} voxels per axis",
-                f"{model['channels']} (real, imaginary part)",
+                f"{model['dimensions']}-D, {smallest} to {largest}",
+                str(model["channels"]),
                 f"{weights:,}",
                 metadata["license"],
             ]
