@@ -25,7 +25,7 @@ LICENSE = "MIT"
 PLANE = "300 simulated 2-D calibrations of the restoration paper's Table 1, equilibrium particles"
 VOLUME = "15 simulated 3-D calibrations of the restoration paper's Table 1, equilibrium particles"
 SETS = "python -m experiments.fixed_sets"
-SAID = {
+SAID: dict[str, dict[str, Any]] = {
     "restore_denoise": {"kind": "in model", "truth": PLANE, "command": f"{SETS}; python -m experiments.restore_denoise"},
     "restore_denoise_3d": {
         "kind": "in model", "truth": VOLUME,

@@ -89,10 +89,9 @@ def shipped_rows(found: dict[str, dict[str, Any]]) -> list[list[str]]:
                 f"[`{name}`](#{name})",
                 "denoise, inpaint, complete" if task == "any" else task,
                 f"`{model['name']}`",
-                f"{model['dimensions']}-D, {smallest} to {largest} voxels per axis",
-                f"{model['channels']} (real, imaginary part)",
+                f"{model['dimensions']}-D, {smallest} to {largest}",
+                str(model["channels"]),
                 f"{weights:,}",
-                metadata["license"],
             ]
         )
     return rows
@@ -158,7 +157,8 @@ def case_in_words(case: str) -> str:
 def section(name: str, card: dict[str, Any]) -> str:
     """Of one shipped network: training and, by kind, every figure beside its truth and command."""
     metadata = card["metadata"]
-    parts = [f"### `{name}`", f"Trained on: {trained_on(metadata)} Command: `{metadata['command']}`."]
+    made = f"Command: `{metadata['command']}`. License: {metadata['license']}."
+    parts = [f"### `{name}`", f"Trained on: {trained_on(metadata)} {made}"]
     for kind in KINDS:
         evaluations = [found for found in metadata["figures"].values() if found["kind"] == kind]
         if not evaluations:
@@ -219,7 +219,7 @@ def published_rows(found: dict[str, dict[str, Any]]) -> list[list[str]]:
 
 def write_tables(app: Any, config: Any) -> None:
     found = cards()
-    head = ["name", "task", "network", "grid", "channels", "weights", "license"]
+    head = ["name", "task", "network", "grid", "channels", "weights"]
     sections = "\n\n".join(section(name, card) for name, card in found.items())
     write(PARTS / "zoo_shipped.md", f"{table(head, shipped_rows(found))}\n{sections}\n")
     head = ["network", "papers and code", "weights, published", "weights, measured here", "options", "status"]
