@@ -1,5 +1,7 @@
 """The page in a real browser: rows by mixing orders, a tap on the SNR, the lambda slider, a plan and an image that are written."""
 
+import threading
+
 import numpy as np
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -7,6 +9,7 @@ from selenium.webdriver.common.keys import Keys
 import mpijax as mj
 from mpijax.plans import ReconstructPlan
 from mpijax.view.state.matrix import MatrixView
+from mpijax.view.state.reconstruction import ReconstructionState
 from tests.view import browser
 from tests.view.session import served
 
@@ -64,6 +67,24 @@ def test_the_image_follows_lambda_and_what_is_seen_is_written(page, folder, tmp_
     assert plan.solver.regularization == pytest.approx(10**-1.75)
     again = plan.reconstruct(folder / "sm.mdf", folder / "m.mdf")
     np.testing.assert_array_equal(mj.io.read_reconstruction(tmp_path / "image.mdf").images, again.images)
+
+
+def test_a_slow_step_shows_its_word_while_it_lasts(page, monkeypatch):
+    page.enter("Reconstruction")
+    page.says("λ = ", 120)
+    begun, end, show = threading.Event(), threading.Event(), ReconstructionState.show
+
+    def slow(state):
+        begun.set()
+        assert end.wait(60)
+        return show(state)
+
+    monkeypatch.setattr(ReconstructionState, "show", slow)
+    page.type("mixing order ≤", 11)
+    assert begun.wait(60)
+    page.says("computing …", 10)
+    end.set()
+    page.wait("its end", lambda: "computing" not in page.texts())
 
 
 def test_all_tabs_are_drawn_without_errors_and_fit_the_window(page):
