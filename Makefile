@@ -29,6 +29,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.all --out runs/benchmarks.md
 
 docs: $(VENV)/.installed-docs
+	rm -rf docs/_build docs/generated
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python docs/check_site.py docs/_build/html
 
