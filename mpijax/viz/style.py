@@ -73,7 +73,9 @@ def save(figure: Figure, path: str | Path, dpi: float = 200) -> None:
         ValueError: The suffix names no format that can be written.
     """
     kind = figure_format(path)
-    fast = {"pil_kwargs": {"compress_level": 1}} if kind == "png" else {}  # encoding was a quarter of the time
+    fast: dict[str, Any] = (
+        {"pil_kwargs": {"compress_level": 1}} if kind == "png" else {}
+    )  # encoding was a quarter of the time
     with atomic_path(path) as temporary, matplotlib.rc_context(STYLE):
         figure.savefig(temporary, format=kind, dpi=dpi, **fast)
 
