@@ -1,10 +1,11 @@
 """``mpijax simulate`` and ``mpijax measure``: files to play with, without a scanner."""
 
 from pathlib import Path
+from typing import Annotated
 
 import jax
 from rich.console import Console
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 import mpijax as mj
 from mpijax.cli.paths import Output, by, check_output, check_outputs
@@ -17,7 +18,7 @@ AS_PRESET = ScannerOptions()
 
 
 def simulate(
-    preset: Positional[str],
+    preset: Annotated[Positional[str], arg(metavar="PRESET")],
     output: Output,
     scanner: ScannerOptions = AS_PRESET,
     peak_snr: float = 1000.0,
@@ -55,8 +56,8 @@ def simulate(
 
 
 def measure(
-    preset: Positional[str],
-    phantom: Positional[str],
+    preset: Annotated[Positional[str], arg(metavar="PRESET")],
+    phantom: Annotated[Positional[str], arg(metavar="PHANTOM")],
     output: Output,
     scanner: ScannerOptions = AS_PRESET,
     center: tuple[float, float, float] = (0.0, 0.0, 0.0),
