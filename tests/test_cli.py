@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -278,3 +279,18 @@ def test_help_names_every_command():
     ):
         assert name in done.stdout
     assert done.stderr == "" and done.stdout.count("\n") > 10
+
+
+def test_what_other_packages_deprecate_is_not_said(capsys, monkeypatch, files):
+    """pyparsing's deprecations, which matplotlib up to 3.10.6 provokes, are user warnings as well."""
+
+    class Both(UserWarning, DeprecationWarning):
+        pass
+
+    def warned(path):
+        warnings.warn("'oneOf' deprecated - use 'one_of'", Both, stacklevel=1)
+        warnings.warn("no SNR", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr("mpijax.cli.look.check_input", warned)
+    status, text = run(capsys, "info", files / "fine.mdf")
+    assert status == 0 and "warning: no SNR" in text and "oneOf" not in text

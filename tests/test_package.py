@@ -26,7 +26,7 @@ def test_the_five_papers_are_those_of_the_bibliography():
             *(paper[key] for key in ("volume", "issue", "start", "end", "year", "doi") if key in paper),
         ]
         assert [fact for fact in facts if str(fact) not in entry] == [], entry
-        assert all(author.get("family-names", "et al.") in entry for author in paper["authors"])
+        assert all(f"{author['given-names']} {author['family-names']}" in entry for author in paper["authors"])
 
 
 def test_all_is_every_extra_that_adds_to_the_package():

@@ -75,6 +75,8 @@ def main() -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
+            # deprecations in other packages are no concern of a user; those of pyparsing are user warnings as well
+            warnings.simplefilter("ignore", DeprecationWarning)
             said: set[str] = set()
             warnings.showwarning = functools.partial(_warn, said)
             if sys.argv[1:] == ["--version"]:
