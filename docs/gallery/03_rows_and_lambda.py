@@ -47,31 +47,22 @@ mj.viz.save(figure, "rows.png")
 figure
 
 # %%
-# For one set of rows: the L-curve takes the lambda of its corner, the discrepancy principle the one at which the
-# residual is as large as the noise of the measurement.
-problem = mj.reconstruction.Problem.create(
-    matrix.select(snr_threshold=5.0, min_frequency=80e3, channels=[0, 1]), data.subtract_background()
-)
+# The L-curve takes the lambda of its corner, the discrepancy principle the one at which the residual is as large as the
+# noise of the measurement, known from its background frames. Beside them, a hundredth and a hundred times the first.
+chosen = matrix.select(snr_threshold=5.0, min_frequency=80e3, channels=[0, 1])
+problem = mj.reconstruction.Problem.create(chosen, data.subtract_background())
 curve = mj.reconstruction.l_curve(problem.matrix, problem.data, constraint="real")
-noise = np.linalg.norm(problem.noise_std)  # from the background frames of the measurement
+noise = np.linalg.norm(problem.noise_std)  # V
 found = mj.reconstruction.discrepancy(problem.matrix, problem.data, noise, constraint="real")
 print(f"L-curve: lambda = {curve.regularization:.2g}, discrepancy: lambda = {found.value:.2g}")
-figure = mj.viz.plot_l_curve(curve)
-mj.viz.save(figure, "l_curve.png")
-figure
-
-# %%
-# Beside them, a hundredth and a hundred times of the first.
-choices = {
-    "L-curve / 100": curve.regularization / 100,
-    "L-curve": curve.regularization,
-    "discrepancy": found.value,
-    "L-curve × 100": 100 * curve.regularization,
-}
-images = {
-    name: mj.reconstruction.solve(problem, "tikhonov", regularization=value, relative=False).value[0, 0]
-    for name, value in choices.items()
-}
+corner = curve.regularization
+lambdas = {"L-curve / 100": corner / 100, "L-curve": corner, "discrepancy": found.value, "L-curve × 100": 100 * corner}
+images = {}
+for name, value in lambdas.items():
+    solution = mj.reconstruction.solve(problem, "tikhonov", regularization=value, relative=False)
+    images[name] = solution.value[0, 0]
+figure_of_curve = mj.viz.plot_l_curve(curve)
+mj.viz.save(figure_of_curve, "l_curve.png")
 figure = mj.viz.plot_reconstructions(images, truth, extent=(-12, 12, -12, 12))
 mj.viz.save(figure, "lambda.png")
 figure

@@ -6,6 +6,8 @@ Coils pick up signals that no particle sent. Subtract them where they stay, fit 
 
 # %%
 # A phantom measured on voxels three times finer than those of the matrix, in four frames of 0.2 s.
+import dataclasses
+
 import jax
 import numpy as np
 
@@ -35,12 +37,12 @@ patterns = complex_normal((2, 1, *steady.values.shape[2:]), 100 * sigma, key=pat
 def with_background(measurement, seconds):
     """The measurement with the background of these times added."""
     course = np.stack([0.5 + seconds / 5, np.sin(3 * seconds)], axis=1)
-    values = measurement.values + np.tensordot(course, patterns, 1)
-    return mj.Measurement.create(values, steady.frequencies, n_samples=steady.n_samples, metadata=steady.metadata)
+    return dataclasses.replace(measurement, values=measurement.values + np.tensordot(course, patterns, 1))
 
 
+times = 2.1 + 0.2 * np.arange(4)  # s
 empty_times = np.concatenate([np.arange(0, 2, 0.1), np.arange(2.8, 4.8, 0.1)])
-data = with_background(steady, 2.1 + 0.2 * np.arange(4))
+data = with_background(steady, times)
 empty = with_background(nothing, empty_times)
 
 # %%
@@ -53,9 +55,8 @@ drift
 # The mean of the empty frames is what the background was on average. Interpolated, it follows in time. Fitted with the
 # image, it needs no times: the first components of the empty frames become unknowns beside the voxels.
 # The last frame of the phantom:
-interpolated = mj.Measurement.create(
-    data.values, data.frequencies, n_samples=data.n_samples, metadata=data.metadata, background=empty.values
-).subtract_background(times=2.1 + 0.2 * np.arange(4), background_times=empty_times)
+interpolated = dataclasses.replace(data, background=empty.values)
+interpolated = interpolated.subtract_background(times=times, background_times=empty_times)
 settings = {"regularization": 1e-2, "sweeps": 20}
 solutions = {
     "as measured": mj.reconstruction.reconstruct(matrix, data, **settings),

@@ -37,38 +37,36 @@ def images(matrix):
     return np.asarray(matrix.grid.to_image(matrix.rows()))[chosen, 0]
 
 
+def restore(measured, task):
+    """The restored matrix; says how many of its rows passed the check."""
+    solution = mj.restore(measured, task, identify=False)
+    print(f"{task.name}: {solution.stats.trusted.sum()} of {len(solution.stats.trusted)} rows passed the check")
+    return solution.value
+
+
 # %%
-# Positions that failed: a block of them. They are filled, and the noise at the others is removed.
+# A block of positions that failed, gray below. They are filled, and the noise at the others is removed.
+# (All pictures are some 30 mm wide.)
 failed = np.zeros((19, 19), bool)
 failed[6:10, 8:12] = True
 broken = noisy.with_rows(np.where(failed.ravel(), np.nan, np.asarray(noisy.rows())))
-filled = mj.restore(broken, mj.Inpaint(), identify=False)
-print(f"{filled.stats.trusted.sum()} of {len(filled.stats.trusted)} rows restored by a method that passed the check")
-figure = mj.viz.plot_rows({"truth": images(truth), "measured": images(broken), "inpainted": images(filled.value)})
+filled = restore(broken, mj.Inpaint())
+figure = mj.viz.plot_rows({"truth": images(truth), "measured": images(broken), "inpainted": images(filled)})
 mj.viz.save(figure, "inpainted.png")
 figure
 
 # %%
 # Every second position measured with a small sample, 10 per axis: the whole grid has 19.
-complete = mj.restore(coarse, mj.Complete(2), identify=False)
-print(
-    complete.value.grid.shape, f"{complete.stats.trusted.sum()} of {len(complete.stats.trusted)} rows passed the check"
-)
-figure = mj.viz.plot_rows({"truth": images(truth), "measured": images(coarse), "completed": images(complete.value)})
+whole_again = restore(coarse, mj.Complete(2))
+figure = mj.viz.plot_rows({"truth": images(truth), "measured": images(coarse), "completed": images(whole_again)})
 mj.viz.save(figure, "completed.png")
 figure
 
 # %%
-# A complete grid whose voxels are to be split in two per axis. The network is tried one level coarser first, and gives
-# way to interpolation where that is better.
-upsampled = mj.restore(coarse, mj.Upsample(2, sampling="stride"), identify=False)
-print(
-    upsampled.value.grid.shape,
-    f"{upsampled.stats.trusted.sum()} of {len(upsampled.stats.trusted)} rows passed the check",
-)
-fine_truth, _ = calibration(upsampled.value.grid)
-figure = mj.viz.plot_rows(
-    {"truth": images(fine_truth), "measured": images(coarse), "upsampled": images(upsampled.value)}
-)
+# The same positions, with every voxel split in two per axis: 20 voxels. The network is tried one level coarser first,
+# and gives way to interpolation where that is better.
+finer = restore(coarse, mj.Upsample(2, sampling="stride"))
+fine_truth, _ = calibration(finer.grid)
+figure = mj.viz.plot_rows({"truth": images(fine_truth), "measured": images(coarse), "upsampled": images(finer)})
 mj.viz.save(figure, "upsampled.png")
 figure
