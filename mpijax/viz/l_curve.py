@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from mpijax.reconstruction import LCurve
 from mpijax.viz.style import COLORS, new_figure, styled
@@ -32,6 +33,7 @@ def plot_l_curve(curve: LCurve) -> Figure:
     left, right = figure.subplots(1, 2)
     left.loglog(residual, solution, color=COLORS[0])
     left.plot(*map(float, curve.corner), "o", color=COLORS[1], label=f"corner, λ = {corner:.2g}")
+    left.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))  # labels of more run into each other
     left.set(xlabel="|W(Ax − b)|", ylabel="|x|")
     right.semilogx(lambdas, np.asarray(curve.curvature), color=COLORS[0])
     right.axvline(corner, color=COLORS[1], linestyle="--")

@@ -87,7 +87,7 @@ def plot_rows(
 
     Each column is one row; its full brightness is the largest modulus of the reference. Above every estimate of the
     reference's size stands its nRMSE, and its error |estimate - reference| / max |reference| is mapped further down.
-    Coarser images (the input of an upsampling) are shown without.
+    Coarser images (the input of an upsampling) and those with gaps (NaN) are shown without.
 
     Args:
         images: Method -> rows (k, y, x); the methods may differ in size.
@@ -116,7 +116,7 @@ def plot_rows(
     errors = {
         name: np.abs(stack - true) / np.where(peaks > 0, peaks, 1)[:, None, None]
         for name, stack in stacks.items()
-        if name != reference and stack.shape == true.shape
+        if name != reference and stack.shape == true.shape and np.isfinite(stack).all()
     }
     k, n_rows = len(true), len(stacks) + len(errors)
     cell = min(1.35, 5.6 / k)

@@ -1,5 +1,7 @@
 """Reconstructions, learning curves, SNR and background drift show what they are given."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,17 @@ def test_snr_counts_rows_and_leaves_unreached_orders_out():
     np.testing.assert_allclose(np.round(right.get_lines()[0].get_xdata()), [0, 2, 4])
     assert {text.get_text() for text in left.texts} >= {"(2, 0, 0)", "(3, −1, 0)"}
     assert len(viz.plot_snr(frequencies, snr).axes) == 1
+
+
+def test_names_of_strong_rows_do_not_overlap():
+    frequencies = np.arange(0, 1250e3, 25e3)
+    snr = np.tile(1e3 * 0.97 ** np.arange(50), (2, 1))
+    orders = np.stack([np.arange(50), np.zeros(50, int), np.zeros(50, int)], 1)
+    figure = viz.plot_snr(frequencies, snr, orders)
+    figure.canvas.draw()
+    boxes = sorted((box.x0, box.x1) for box in (text.get_window_extent() for text in figure.axes[0].texts))
+    assert len(boxes) == 5
+    assert all(right <= left for (_, right), (left, _) in itertools.pairwise(boxes))
 
 
 def test_steady_background_noise_reads_one_and_drift_rises():

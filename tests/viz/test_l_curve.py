@@ -1,5 +1,6 @@
 """The L-curve shows the curve, its corner and its curvature."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -37,3 +38,14 @@ def test_a_curve_without_corner_says_so():
     assert plot_l_curve(replace(chosen, interior=False)).axes[0].get_title() == "no corner inside the range"
     with pytest.raises(ValueError, match="zero somewhere"):
         plot_l_curve(replace(chosen, solution_norm=0 * chosen.solution_norm))
+
+
+def test_labels_of_a_short_axis_do_not_overlap():
+    chosen = curve()
+    short = np.geomspace(2.1e-5, 4.4e-4, len(chosen.lambdas))
+    figure = plot_l_curve(replace(chosen, residual_norm=short, corner=(short[1], chosen.corner[1])))
+    figure.canvas.draw()
+    labels = [label for label in figure.axes[0].get_xticklabels(which="both") if label.get_text()]
+    edges = sorted((box.x0, box.x1) for box in (label.get_window_extent() for label in labels))
+    assert len(edges) > 2
+    assert all(right <= left for (_, right), (left, _) in itertools.pairwise(edges))

@@ -74,6 +74,16 @@ def test_columns_name_their_rows_and_methods_their_error():
     assert [bar.get_ylabel() for axes in figure.axes for bar in axes.child_axes] == ["|error| / row maximum"]
 
 
+def test_images_with_gaps_have_no_error():
+    true = rows((2, 8, 8))
+    broken = true.copy()
+    broken[:, 3, 3] = np.nan
+    figure = plot_rows({"true": true, "broken": broken, "filled": 0.9 * true})
+    figure.canvas.draw()
+    assert [text for text in texts(figure.axes) if "nRMSE" in text] == ["nRMSE 10.0 %"] * 2
+    assert "error of\nbroken" not in [axes.get_ylabel() for axes in figure.axes]
+
+
 def test_one_method_and_zero_rows_draw():
     figure = plot_rows({"empty": np.zeros((1, 4, 4), complex)})
     figure.canvas.draw()
