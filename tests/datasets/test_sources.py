@@ -10,7 +10,7 @@ from mpijax.datasets.samplers.in_house import SENSITIVE
 from mpijax.datasets.sources import field_free_line_source
 
 
-def test_coarse_snr_is_what_was_asked_for():
+def test_coarse_snr_is_what_was_asked_for(few_held_out):
     """Mean power of the matrix over sigma_coarse^2: 30 dB of a sample of S x S voxels, whatever S."""
     for scale in (2, 4):
         source = field_free_line_source(scale, matrices=1)
