@@ -1,24 +1,30 @@
 # make demo  : environment, installation and the main job (minutes on two cores)
 # make test  : environment, installation and the tests
+# make coverage : the tests once more, slower by a third, and which lines of mpijax none of them runs; less than 95 % is an error
 # make quick : the tests of the packages that compile little, without those marked slow (minutes less than all)
 # make bench : the benchmarks, and one table of what they measured and what is wanted in runs/benchmarks.md (20 minutes on two quiet cores)
 # make docs  : the site in docs/_build/html, its gallery run, its links followed; a warning is an error (10 minutes on two cores)
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# in the order of the folders: by their numbers of tests, as the plugin sorts them, the longest files come last
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick lint bench docs clean
+.PHONY: demo test coverage quick lint bench docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m experiments.vrfnet_open_mpi --preset quick --run-dir runs/demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mpijax --cov-report=term:skip-covered --cov-fail-under=95
+	$(PYTEST)
+
+coverage: $(VENV)/.installed-test
+	$(PYTEST) --cov=mpijax --cov-report=term:skip-covered --cov-fail-under=95
 
 QUICK := core rows physics io identification viz test_imports.py test_metrics.py
 
 quick: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(addprefix tests/,$(QUICK))
+	$(PYTEST) -m "not slow" $(addprefix tests/,$(QUICK))
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -8,10 +8,16 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # several test processes on few cores: the threads of NumPy's BLAS wait for each other (a 0.05 s QR took 26 s)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # programs of most tests run once, on small arrays: their time is the compiler's, and these settings shorten it (the
-# fixture ``optimized`` is for the others); processes that tests start inherit them
+# fixture ``optimized`` is for the others), as does not splitting them up for several threads; processes that tests start
+# inherit them
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
-os.environ["XLA_FLAGS"] = (
-    f"--xla_cpu_use_fusion_emitters=false --xla_llvm_disable_expensive_passes=true {os.environ.get('XLA_FLAGS', '')}"
+os.environ["XLA_FLAGS"] = " ".join(
+    (
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        os.environ.get("XLA_FLAGS", ""),
+    )
 )
 # what takes long to compile is compiled once for all test processes, and for the next run
 os.environ.setdefault(
@@ -28,6 +34,13 @@ import tests.typecheck  # noqa: F401  (the hook looks it up by name)
 hook = install_import_hook("mpijax", "tests.typecheck.check")
 
 MANY_MAPS = 20_000
+
+
+def pytest_collection_finish():
+    """What the imports made stays: the garbage collector need not look at it again, nor as often as by default."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,3 +60,11 @@ def optimized():
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
+def few_held_out(monkeypatch):
+    """Three matrices instead of thirty held out from the set of the field-free line, each of which is simulated."""
+    from mpijax.datasets.samplers import field_free_line
+
+    monkeypatch.setattr(field_free_line, "VALIDATION_DIAMETERS", field_free_line.VALIDATION_DIAMETERS[:1])

@@ -60,7 +60,7 @@ def results(tmp_path_factory):
     directory = tmp_path_factory.mktemp("devices")
     running = {}
     for n in DEVICES:
-        flags = f"--xla_force_host_platform_device_count={n}"
+        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={n}"
         environment = os.environ | {
             "XLA_FLAGS": flags,
             "JAX_PLATFORMS": "cpu",

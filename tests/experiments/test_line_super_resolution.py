@@ -68,7 +68,7 @@ def test_families_share_their_draws_and_files_say_what_was_drawn():
     assert np.isfinite(np.asarray(unruly.simulate(GRID).values)).all()
 
 
-def test_the_smoke_run_makes_a_table_and_continues(tmp_path):
+def test_the_smoke_run_makes_a_table_and_continues(tmp_path, few_held_out):
     config = replace(
         line_super_resolution.PRESETS["smoke"], run_dir=tmp_path, families=("everything",), count=1, progress=False
     )

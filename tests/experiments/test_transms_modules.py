@@ -16,7 +16,7 @@ from mpijax.datasets import CoarseMeasurement, FieldFreeLineSet
 from mpijax.restoration import load_upsampler
 
 
-def test_simulated_trains_compares_reconstructs_and_reports(tmp_path):
+def test_simulated_trains_compares_reconstructs_and_reports(tmp_path, few_held_out):
     config = replace(transms_simulated.PRESETS["smoke"], test_matrices=1, run_dir=tmp_path / "run", progress=False)
     results = transms_simulated.main(config)
     result = results["scales"]["4"]
