@@ -30,8 +30,7 @@ mj.viz.save(figure, "snr.png")
 figure
 
 # %%
-# Rows by SNR, by band and by mixing order, of the coils along x and y; that along z hears nothing of this plane. Low
-# frequencies and low orders hold no fine structure.
+# Rows by SNR, by band and by mixing order, of the coils along x and y; that along z hears nothing of this plane.
 criteria = {
     "SNR ≥ 5": {"snr_threshold": 5.0},
     "80 to 200 kHz": {"snr_threshold": 5.0, "max_frequency": 200e3},
@@ -55,8 +54,9 @@ curve = mj.reconstruction.l_curve(problem.matrix, problem.data, constraint="real
 noise = np.linalg.norm(problem.noise_std)  # V
 found = mj.reconstruction.discrepancy(problem.matrix, problem.data, noise, constraint="real")
 print(f"L-curve: lambda = {curve.regularization:.2g}, discrepancy: lambda = {found.value:.2g}")
-corner = curve.regularization
-lambdas = {"L-curve / 100": corner / 100, "L-curve": corner, "discrepancy": found.value, "L-curve × 100": 100 * corner}
+lambdas = {f"L-curve × {times}": times * curve.regularization for times in (0.01, 1, 100)} | {
+    "discrepancy": found.value
+}
 images = {}
 for name, value in lambdas.items():
     solution = mj.reconstruction.solve(problem, "tikhonov", regularization=value, relative=False)
