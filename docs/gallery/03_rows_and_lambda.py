@@ -54,11 +54,9 @@ curve = mj.reconstruction.l_curve(problem.matrix, problem.data, constraint="real
 noise = np.linalg.norm(problem.noise_std)  # V
 found = mj.reconstruction.discrepancy(problem.matrix, problem.data, noise, constraint="real")
 print(f"L-curve: lambda = {curve.regularization:.2g}, discrepancy: lambda = {found.value:.2g}")
-lambdas = {f"L-curve × {times}": times * curve.regularization for times in (0.01, 1, 100)} | {
-    "discrepancy": found.value
-}
+lambdas = {f"L-curve × {times}": times * curve.regularization for times in (0.01, 1, 100)}
 images = {}
-for name, value in lambdas.items():
+for name, value in {**lambdas, "discrepancy": found.value}.items():
     solution = mj.reconstruction.solve(problem, "tikhonov", regularization=value, relative=False)
     images[name] = solution.value[0, 0]
 figure_of_curve = mj.viz.plot_l_curve(curve)
