@@ -45,7 +45,8 @@ for name, solution in solutions.items():
     print(f"{name:14} relative residual {float(solution.stats.residual[0]):.3f}")
 
 # %%
-# One color scale, and the differences from the mean concentration of each voxel. Another object, another noise or
+# One color scale, and the differences from the mean concentration of each voxel. Their options were chosen
+# by hand, with an eye on this truth: another object, another noise or
 # another lambda can rank them differently.
 images = {name: solution.value[0, 0] for name, solution in solutions.items()}
 figure = mj.viz.plot_reconstructions(images, truth, extent=(-12, 12, -12, 12))

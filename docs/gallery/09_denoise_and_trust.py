@@ -44,7 +44,8 @@ print(f"estimated {np.mean(stats.error[stats.trusted]):.2f}, true {np.mean(known
 
 # %%
 # What it does to an image, of a phantom measured on voxels three times finer. Rows that were noise are noise still:
-# they get no weight in any of the three.
+# they get no weight in any of the three. (With all rows in, the restored matrix gave no better image than the measured
+# one here.)
 fine = scan.grid.refine((3, 3, 1))
 snake = phantom_on("snake", fine, key=jax.random.key(0))  # mmol(Fe)/L
 data = simulate_measurement(scan, snake, fine, key=jax.random.key(1))

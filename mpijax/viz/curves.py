@@ -193,7 +193,7 @@ def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _name_strongest(axes: Axes, frequencies: np.ndarray, snr: np.ndarray, orders: np.ndarray, count: int) -> None:
     """Write the mixing orders beside the strongest rows that lie far enough apart for their text."""
     best = np.nan_to_num(snr).max(axis=0)
-    gap = 0.12 * np.ptp(frequencies)
+    gap = 0.13 * np.ptp(frequencies)
     named: list[int] = []
     for j in np.argsort(best)[::-1]:
         if len(named) == count:
