@@ -18,9 +18,7 @@ place = mj.Grid.create((1, 1, 1), (1e-3, 1e-3, 1e-3))  # m
 viscosities = (0.5, 1.0, 2.0, 4.0)  # mPa s; water at 20 degrees C has 1.0
 models = {"equilibrium": None}
 for viscosity in viscosities:
-    models[f"{viscosity:g} mPa s"] = mj.Brown(
-        hydrodynamic_diameter=40e-9, viscosity=1e-3 * viscosity, collinear=True
-    )
+    models[f"{viscosity:g} mPa s"] = mj.Brown(hydrodynamic_diameter=40e-9, viscosity=1e-3 * viscosity, collinear=True)
 
 # %%
 # The moment of a period is a sum of ``a_k sin(k w t - lag_k)``, in units of the saturated moment. In equilibrium all lags
@@ -40,7 +38,7 @@ for name, dynamics in models.items():
 # Left, the harmonics: a thick fluid leaves fewer of them above a noise floor, which costs resolution. Right, the moment
 # over the field: what was a curve becomes a loop, whose area is the heat that a period leaves in the fluid.
 field = 1e3 * amplitude * np.sin(2 * np.pi * np.arange(samples + 1) / samples)  # mT
-figure = Figure(figsize=(8, 3.6), layout="constrained")
+figure = Figure(figsize=(9, 3.6), layout="constrained")
 left, right = figure.subplots(1, 2)
 for name in models:
     style = {"color": "black", "linestyle": "--"} if name == "equilibrium" else {}
@@ -48,7 +46,7 @@ for name in models:
     right.plot(field, np.append(moments[name], moments[name][0]), **style)
 left.set(xlabel="harmonic k", ylabel="$a_k$ / saturated moment", title="Harmonics of the moment", xticks=odd[::2])
 left.set_ylim(1e-5, 2)
-left.legend(title="viscosity", loc="lower left", fontsize=8, title_fontsize=8)
+figure.legend(*left.get_legend_handles_labels(), title="viscosity", loc="outside right upper")
 right.set(xlabel="field / mT", ylabel="moment / saturated moment", title="Moment over the field")
 mj.viz.save(figure, "relaxation_and_viscosity.png")
 figure
