@@ -3,3 +3,4 @@
 from mpijax.models.registry import check_name as check_name
 from mpijax.models.registry import create as create
 from mpijax.models.registry import names as names
+from mpijax.models.registry import register_network as register_network

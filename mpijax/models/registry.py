@@ -61,7 +61,28 @@ def check_name(name: str) -> None:
     """Raise ValueError unless a network of this name is known, or comes by an entry point "mpijax.networks"."""
     look_up(_NETWORKS, GROUP, name)
     if name not in _NETWORKS:
-        raise ValueError(f"unknown network {name!r}; known: {', '.join(names())}.")
+        hint = "One of your own is made known by mpijax.models.register_network."
+        raise ValueError(f"unknown network {name!r}; known: {', '.join(names())}. {hint}")
+
+
+def register_network(name: str, network: Any) -> None:
+    """Make a network known by name, so that weights that were trained can be read again; needed in every process that reads them.
+
+    Args:
+        name: a word that no other network has, the one that ``super().__init__`` is told.
+        network: a class derived from :class:`mpijax.models.blocks.layers.Network`.
+
+    Raises:
+        ValueError: a name that is taken by another network.
+        TypeError: no such class.
+    """
+    if not (isinstance(network, type) and issubclass(network, Network)):
+        raise TypeError(
+            f"network {name!r} is {network!r}; expected a class derived from mpijax.models.blocks.layers.Network."
+        )
+    look_up(_NETWORKS, GROUP, name)
+    if _NETWORKS.setdefault(name, network) is not network:
+        raise ValueError(f"there is a network {name!r} already, {_NETWORKS[name].__name__}; choose another name.")
 
 
 def create(

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 
 from mpijax.core.sharding import replicate
+from mpijax.models import check_name
 from mpijax.models.blocks.layers import Network
 from mpijax.training import processes, run
 from mpijax.training.checkpoint import Checkpoints
@@ -80,11 +81,13 @@ def fit(
         Weights, state and metrics.
 
     Raises:
-        ValueError: The run directory holds a different run or damaged checkpoints only, batches do not fit the recipe, the
-            network, the devices or the processes, or these are told of different runs.
+        ValueError: The network's name is not known (`mpijax.models.register_network`), the run directory holds a different run or
+            damaged checkpoints only, batches do not fit the recipe, the network, the devices or the processes, or these are told of
+            different runs.
         FloatingPointError: Loss or gradient became NaN or infinite.
         CheckpointError: A checkpoint could not be written; the previous one is intact.
     """
+    check_name(model.config["name"])  # now, not when the weights are read after the last step
     network, weights = split(model)
     key = jax.random.key(config.seed) if key is None else key
     stream = as_stream(batch_fn, sharding)

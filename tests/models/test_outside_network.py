@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from flax import nnx
 
 import mpijax as mj
 from mpijax import cli, models
@@ -76,6 +77,27 @@ def test_it_is_trained_and_used_from_the_command_line(outside, monkeypatch, caps
     gain = np.sum(rows * want.conj()).real / np.sum(np.abs(want) ** 2)
     np.testing.assert_allclose(rows, gain * want, atol=1e-5 * np.abs(want).max())
     assert 0.8 < gain < 1.1, "the gain was learned"
+
+
+def test_one_of_a_script_is_registered_and_refused_before_the_first_step_where_it_is_not(outside, monkeypatch):
+    monkeypatch.chdir(outside)
+    namespace = {}
+    exec(OUTSIDE, namespace)
+    made = namespace["Repeat"](rngs=nnx.Rngs(0))
+    config = mj.training.TrainConfig(steps=1, batch_size=1)
+    batch = {"input": np.ones((1, 4, 4, 2), np.float32), "target": np.ones((1, 8, 8, 2), np.float32)}
+    (outside / "repeat-1.0.dist-info" / "entry_points.txt").write_text("")
+    with pytest.raises(ValueError, match="unknown network 'repeat'.*register_network"):
+        mj.training.fit(made, lambda key: batch, config, run_dir=outside / "run", progress=False)
+    assert not (outside / "run").exists()
+    models.register_network("repeat", namespace["Repeat"])
+    result = mj.training.fit(made, lambda key: batch, config, run_dir=outside / "run", progress=False)
+    predict = mj.training.make_predict(made.config, result.weights)
+    assert predict(batch["input"]).shape == (1, 8, 8, 2)
+    with pytest.raises(ValueError, match="there is a network 'unet' already"):
+        models.register_network("unet", namespace["Repeat"])
+    with pytest.raises(TypeError, match="derived from"):
+        models.register_network("other", dict)
 
 
 def test_networks_without_a_published_recipe_have_the_quick_one():

@@ -1,0 +1,63 @@
+"""
+The viewer, and the plan it saves
+=================================
+Files to look at, the page that ``mpijax view`` serves, and the image that a plan found there makes again.
+"""
+
+# %%
+# A calibration with noise and background frames, and the measurement of a phantom on voxels three times finer, as MDF files.
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import jax
+
+import mpijax as mj
+from mpijax.datasets import phantom_on, simulate_measurement
+from mpijax.datasets.presets import preset
+
+folder = tempfile.TemporaryDirectory()
+calibration, scan = Path(folder.name) / "sm.mdf", Path(folder.name) / "snake.mdf"
+scanner = preset("2d", shape=(20, 20, 1), fov=(24e-3, 24e-3, 1e-3))
+noise = 1e-9  # V
+matrix = mj.add_noise(scanner.simulate(), sigma=noise, key=jax.random.key(0), background_frames=20)
+fine = scanner.grid.refine((3, 3, 1))
+phantom = phantom_on("snake", fine, key=jax.random.key(1))  # mmol(Fe)/L
+options = {"sigma": noise, "frames": 2, "background_frames": 10}
+mj.io.write(calibration, matrix)
+mj.io.write(scan, simulate_measurement(scanner, phantom, fine, key=jax.random.key(2), **options))
+
+# %%
+# ``mpijax view sm.mdf snake.mdf`` opens the page in the browser; here it is only asked whether it is there. The address holds
+# a token: who does not know it is refused. Ctrl-C ends the viewer.
+command = [sys.executable, "-m", "mpijax.cli", "view", str(calibration), str(scan), "--no-browser"]
+with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as viewer:
+    address = viewer.stdout.readline().strip()
+    with urllib.request.urlopen(address) as page:
+        print(f"with the token: status {page.status}, {len(page.read()) / 1e6:.1f} MB of page and scripts")
+    try:
+        urllib.request.urlopen("/".join(address.split("/")[:3]) + "/")
+    except urllib.error.HTTPError as error:
+        print(f"without it: status {error.code}")
+    viewer.terminate()
+
+# %%
+# In the tab *Reconstruction* the image follows sliders, and *plan* writes what was found as a plan. This is such a plan; it
+# makes the same image again, here and by ``mpijax reconstruct --plan plan.toml sm.mdf snake.mdf -o image.mdf``.
+rows = mj.plans.RowOptions(min_frequency=80.0, snr_threshold=5.0)
+solver = mj.reconstruction.Kaczmarz(regularization=3e-3, sweeps=30)
+path = Path(folder.name) / "plan.toml"
+mj.plans.ReconstructPlan(rows=rows, solver=solver).save(path)
+print("\n".join(line for line in path.read_text().splitlines() if line and not line.startswith("#")))
+image = mj.plans.load(path).reconstruct(calibration, scan)
+folder.cleanup()
+
+# %%
+# The page itself is shown in the documentation of the viewer; the image is what it would show.
+truth = phantom.reshape(20, 3, 20, 3).mean((1, 3))
+figure = mj.viz.plot_reconstructions({"by the plan": image.images[0, 0]}, truth, extent=(-12, 12, -12, 12))
+mj.viz.save(figure, "viewer.png")
+figure
