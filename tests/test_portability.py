@@ -16,6 +16,7 @@ from mpijax.reconstruction import admm, kaczmarz, plug_and_play, tikhonov
 from mpijax.reconstruction.solvers.neural.steps import NeuralProblem, PureSiren, advance, initial_state
 from mpijax.training import TrainConfig, adam, as_partial, init_state, make_train_step, split
 from tests.datasets.tiny_stream import SMALL, make_stream
+from tests.models.grids import create
 
 PLATFORMS = ("cuda", "rocm", "tpu")
 SCANNER = mj.Scanner.create(gradient=(-1.0, -1.0, 2.0))
@@ -34,13 +35,11 @@ UPSAMPLING = {
 NETWORKS = UPSAMPLING | {
     "dncnn": dict(features=4, layers=3),
     "guided_unet": dict(features=(4, 4, 4)),
-    "mpi_mamba": dict(
-        features=4, blocks=(1, 1, 1, 1), refinement=1, heads=(1, 1, 1, 1), states=2, embed=4, encoder_blocks=1
-    ),
+    "mpi_mamba": dict(features=4, blocks=(1, 1), refinement=1, heads=(1, 1), states=2, embed=4, encoder_blocks=1),
     "nafnet": dict(features=4, encoder=(1,), middle=1, decoder=(1,)),
     "pconv_unet": dict(features=(4, 4)),
     "rdn": dict(features=4, growth=4, blocks=1, layers=1),
-    "restormer": dict(features=4, blocks=(1, 1, 1, 1), refinement=1, heads=(1, 1, 1, 1)),
+    "restormer": dict(features=4, blocks=(1, 1), refinement=1, heads=(1, 1)),
     "swinir": dict(features=8, blocks=1, layers=1, heads=1, window=4),
     "unet": dict(features=(4, 4, 4), blocks=1),
     "wiener_unet": dict(features=(4, 4, 4)),
@@ -154,8 +153,7 @@ def test_every_network_is_here():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_training_steps(name):
     factor, size = (2 if name in UPSAMPLING else 1), 16
-    model = models.create(name, scale=factor, input_shape=(size, size), rngs=0, **NETWORKS[name])
-    network, weights = split(model)
+    network, weights = split(create(name, scale=factor, input_shape=(size, size), **NETWORKS[name]))
     optimizer = adam(TrainConfig(steps=2, batch_size=2))
     told = {"mask": (2, size, size, 1), "noise_level": (2,), "guides": (2, size, size, GUIDES)}
     kinds = [kind for kind in told if name in models.names(takes=kind) and (factor == 1 or kind == "noise_level")]

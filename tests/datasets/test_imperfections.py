@@ -83,7 +83,7 @@ def test_a_share_of_the_rows_gets_the_colored_background():
     keys = jax.random.split(key, 60)
 
     def noise(**options):
-        return np.asarray(jax.vmap(lambda k: RandomCorruption(**options).draw(k, box, box).noise)(keys))
+        return np.asarray(jax.jit(jax.vmap(lambda k: RandomCorruption(**options).draw(k, box, box).noise))(keys))
 
     surrogate = noise(noise="surrogate")
     mixed = noise(noise="surrogate", noise_share=0.3)

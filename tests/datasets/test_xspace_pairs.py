@@ -198,7 +198,7 @@ def test_a_pool_draws_its_own_phantoms():
     pool = pairs.PhantomPool.create(np.stack([PHANTOM, 2 * PHANTOM, 3 * PHANTOM]))
     peaks = {float(pool(jax.random.key(i)).max()) for i in range(20)}
     assert peaks == {90.0, 180.0, 270.0}
-    batch = pairs.xspace_batches(pairs.XSpaceTask.create(crop=None), PRIOR, pool, 2)(jax.random.key(0))
+    batch = jax.jit(pairs.xspace_batches(pairs.XSpaceTask.create(crop=None), PRIOR, pool, 2))(jax.random.key(0))
     assert batch["target"].shape == (2, N, N, 1)
 
 
@@ -296,9 +296,9 @@ def test_refusals(call, message):
 def test_guides_in_single_precision_are_near_those_in_double(label, bound):
     task = pairs.XSpaceTask.create(crop=None, augment=False, extras=True)
     prior = pairs.XSpacePrior(size=32, pixels_per_width=4.0)
-    batch = pairs.xspace_batches(task, prior, PlanarPhantoms.create(size=32), 4)(jax.random.key(0))
+    batch = jax.jit(pairs.xspace_batches(task, prior, PlanarPhantoms.create(size=32), 4))(jax.random.key(0))
     images, xi = np.asarray(batch["input"])[..., 0], np.asarray(batch["pixel_xi"])
-    guide = jax.vmap(lambda image, xi: pairs.deconvolved(image, xi, label))
+    guide = jax.jit(jax.vmap(lambda image, xi: pairs.deconvolved(image, xi, label)))
     single = np.asarray(guide(images, xi))
     with jax.enable_x64(True):
         double = np.asarray(guide(images.astype(np.float64), xi.astype(np.float64)))

@@ -14,6 +14,7 @@ from tests import DATA
 FILE = DATA / "hamburg_headscanner_2018" / "systemMatrixNew.h5"
 
 
+@pytest.mark.usefixtures("optimized")
 def test_correlations_null_and_report(tmp_path, monkeypatch):
     monkeypatch.setattr(measured_line, "MODELS", {"Langevin": measured_line.MODELS["Langevin"]})
     few = {name: line_dynamics.MODELS[name] for name in ("Langevin", "Neel, axis along", "Brown")}

@@ -1,15 +1,18 @@
+import functools
 from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
+from experiments import mpi_mamba_simulation
 from experiments.mpi_mamba_simulation import PRESETS, main
 from experiments.support import mpi_mamba_report as report
 from experiments.support import xspace_cases as xspace
 from experiments.support.xspace_networks import NETWORKS, Training
 
 SIZE = 32
+sets = functools.cache(xspace.test_sets)  # their programs take seconds to compile
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def test_cases_are_functions_of_their_key(cases):
 
 
 def test_scanners_lie_outside_the_training():
-    first = xspace.test_sets("isotropic", SIZE, 2, None)
+    first = sets("isotropic", SIZE, PRESETS["smoke"].test_images, None)
     xi = {cases.name: cases.pixel_xi for cases in first}
     drawn = np.concatenate([xi[f"{kind} (held out)"] for kind in xspace.HELD_OUT])
     assert xi["narrower kernel"].min() > drawn.max() and xi["wider kernel"].max() < drawn.min()
@@ -60,6 +63,7 @@ def finished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(xspace, "WIENER", (1e-5, 1e-3))
         patch.setattr(xspace, "LUCY", (10, 40))
+        patch.setattr(mpi_mamba_simulation, "test_sets", sets)
         yield config, main(config)
 
 

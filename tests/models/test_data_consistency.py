@@ -99,7 +99,7 @@ def test_gradient_away_from_the_edge_of_the_ball():
     with jax.enable_x64(True):
         fine, coarse = sample(2, b=2, h=1, w=1)
         for epsilon in (0.3, 50.0):
-            check_grads(project, (fine, coarse, jnp.asarray(epsilon)), order=1, modes=("fwd", "rev"))
+            check_grads(jax.jit(project), (fine, coarse, jnp.asarray(epsilon)), order=1, modes=("fwd", "rev"))
 
 
 @pytest.mark.parametrize("shape", [(1, 5, 6, 2), (1, 4, 9, 2), (1, 1, 1, 2)])

@@ -63,6 +63,7 @@ def test_steps_are_fine_enough_for_stiff_particles():
 def test_derivatives_in_both_modes():
     with jax.enable_x64(True):
 
+        @jax.jit
         def moments(numbers):
             tau, amplitude, shift, beta = numbers
             return on_the_line_traced(tau * 1e-6, amplitude, STATIC + shift, beta)[:, ::19]
