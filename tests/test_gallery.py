@@ -9,7 +9,7 @@ import pytest
 
 GALLERY = Path(__file__).resolve().parent.parent / "docs" / "gallery"
 SCRIPTS = sorted(GALLERY.glob("*.py"))
-QUICK = ["01_first_image"]
+QUICK = ["01_first_image", "08_two_tracers", "12_relaxation_and_viscosity", "16_x_space"]
 
 
 def test_there_are_twenty_examples():
