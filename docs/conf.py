@@ -65,6 +65,7 @@ suppress_warnings = ["myst.header", "ref.python"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
+    "within_subsection_order": "FileNameSortKey",
     "gallery_dirs": "generated/gallery",
     "filename_pattern": r"\.py$",
     "image_scrapers": ("gallery_figures.save_figures",),

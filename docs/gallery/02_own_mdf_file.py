@@ -13,8 +13,7 @@ from pathlib import Path
 import jax
 
 import mpijax as mj
-from mpijax.datasets import noise_for_peak_snr, phantom_on, simulate_measurement
-from mpijax.datasets.presets import Preset
+from mpijax.datasets import Preset, noise_for_peak_snr, phantom_on, simulate_measurement
 
 folder = tempfile.TemporaryDirectory()
 calibration_path, scan_path = Path(folder.name) / "calibration.mdf", Path(folder.name) / "scan.mdf"

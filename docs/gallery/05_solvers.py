@@ -10,8 +10,7 @@ The same equations, four ideas of what an image looks like: Kaczmarz, Tikhonov, 
 import jax
 
 import mpijax as mj
-from mpijax.datasets import noise_for_peak_snr, phantom_on, simulate_measurement
-from mpijax.datasets.presets import Preset
+from mpijax.datasets import Preset, noise_for_peak_snr, phantom_on, simulate_measurement
 
 scan = Preset("2-D", core_diameter=25e-9, shape=(20, 20, 1), fov=(24e-3, 24e-3, 1e-3))
 matrix = scan.simulate()

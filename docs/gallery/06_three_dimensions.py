@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 import mpijax as mj
-from mpijax.datasets import noise_for_peak_snr, simulate_measurement
-from mpijax.datasets.presets import Preset
+from mpijax.datasets import Preset, noise_for_peak_snr, simulate_measurement
 
 scan = Preset(
     "3-D",

@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 import mpijax as mj
-from mpijax.datasets import phantom_on, simulate_measurement
-from mpijax.datasets.presets import Preset
+from mpijax.datasets import Preset, phantom_on, simulate_measurement
 
 scan = Preset(
     "2-D, fluid", anisotropy_constant=3500.0, spatial_modulation=0.8, shape=(20, 20, 1), fov=(24e-3, 24e-3, 1e-3)

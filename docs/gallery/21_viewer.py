@@ -16,8 +16,7 @@ from pathlib import Path
 import jax
 
 import mpijax as mj
-from mpijax.datasets import phantom_on, simulate_measurement
-from mpijax.datasets.presets import preset
+from mpijax.datasets import phantom_on, preset, simulate_measurement
 
 folder = tempfile.TemporaryDirectory()
 calibration, scan = Path(folder.name) / "sm.mdf", Path(folder.name) / "snake.mdf"

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 import mpijax as mj
-from mpijax.datasets.presets import PRESETS
+from mpijax.datasets import PRESETS
 from mpijax.physics import complex_normal
 
 preset = PRESETS["spectrometer-neel"]

@@ -39,6 +39,9 @@ from mpijax.datasets.open_mpi import open_mpi_pool as open_mpi_pool
 from mpijax.datasets.open_mpi import open_mpi_source as open_mpi_source
 from mpijax.datasets.pairs import Pairs as Pairs
 from mpijax.datasets.pairs import Rows as Rows
+from mpijax.datasets.presets import PRESETS as PRESETS
+from mpijax.datasets.presets import Preset as Preset
+from mpijax.datasets.presets import preset as preset
 from mpijax.datasets.priors import LissajousPrior as LissajousPrior
 from mpijax.datasets.reservoir import MatrixRows as MatrixRows
 from mpijax.datasets.reservoir import RowStream as RowStream
