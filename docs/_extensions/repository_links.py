@@ -12,6 +12,7 @@ DOCS = ROOT / "docs"
 PAGES = {
     "CHANGELOG.md": "changes",
     "CONTRIBUTING.md": "contributing",
+    "SECURITY.md": "security",
     "experiments/README.md": "experiments",
     "benchmarks/README.md": "peers",
     "data/README.md": "data",
