@@ -33,7 +33,7 @@ import tests.typecheck  # noqa: F401  (the hook looks it up by name)
 
 hook = install_import_hook("mpijax", "tests.typecheck.check")
 
-MANY_MAPS = 20_000
+MANY_MAPS = 8_000
 
 
 def pytest_collection_finish():
