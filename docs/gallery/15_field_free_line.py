@@ -26,26 +26,22 @@ phantom = 50.0 * (np.hypot(x - 7e-3, y - 3e-3) < 2e-3) + 50.0 * (np.hypot(x + 5e
 # %%
 # The voltage over the velocity of the line is the projection of the phantom along it, blurred by the particles: a sinogram
 # with a wave for each dot. One sweep of the line shows it, without the turning points.
-harmonics = range(1, 65)
-seen = mj.simulate_field_free_line(scanner, sequence, particle, fine, angles=angles, harmonics=harmonics)
+seen = mj.simulate_field_free_line(scanner, sequence, particle, fine, angles=angles, harmonics=range(1, 65))
 spectra = np.pad(np.asarray(seen.values) @ phantom, ((0, 0), (1, 64)))  # V; harmonics 0 to 128 of every angle
 voltage = np.fft.irfft(spectra, 256)
 phase = 2 * np.pi * np.arange(256) / 256
 position = -1e3 * amplitude / gradient * np.sin(phase)  # mm, where gradient and drive field cancel
 velocity = -2 * np.pi * sequence.base_frequency * amplitude / gradient * np.cos(phase)  # m/s
-sweep = slice(76, 181)
 figure = Figure(figsize=(5.5, 4), layout="constrained")
 axes = figure.subplots()
-drawn = axes.pcolormesh(position[sweep], np.rad2deg(angles), 1e9 * np.abs(voltage / velocity)[:, sweep])
+drawn = axes.pcolormesh(position[76:181], np.rad2deg(angles), 1e9 * np.abs(voltage / velocity)[:, 76:181])
 axes.set(xlabel="distance of the line from the center / mm", ylabel="angle of the line / degrees")
 figure.colorbar(drawn, label="|voltage / velocity| / nV s/m")
 mj.viz.save(figure, "sinogram.png")
-figure
 
 # %%
-# A calibration with a sample of 4 x 4 voxels: its rows are means over blocks, and noisy. ``method="fitted"`` uses that all rows
-# of a harmonic are one function of the distance from the line; ``"bicubic"`` takes each row for itself. The fit knows the
-# physics that made these data (in model): a measured matrix is harder. A trained network is the third way, see ``mpijax train``.
+# A sample of 4 x 4 voxels gives noisy means over blocks. ``"bicubic"`` takes each row for itself, ``"fitted"`` all of a harmonic
+# as one function of the distance from the line, which they are here (in model): measured ones are harder.
 matrix = mj.simulate_field_free_line(scanner, sequence, particle, grid, angles=angles)
 truth = np.asarray(matrix.values).reshape(-1, 24, 24)
 means = np.asarray(mj.rows.degrade(truth, 4)).reshape(30, 8, 36)

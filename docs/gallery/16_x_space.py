@@ -34,10 +34,8 @@ def image_of(excitation):
 # iterations smooth, many sharpen the noise. The x-space images are brought to the phantom's maximum, the others are in its unit.
 pixel = 24e-3 / 32  # m
 kernel = sampled_kernel((32, 32), np.full(2, particle.beta * 3.0 * pixel, np.float32), 1)  # axis 1: the columns, x
-scan_x, both = (
-    image_of(0) / (1e-3 * pixel**2),
-    image_of((0, 2)),
-)  # over the volume of a pixel: concentration times kernel
+both = image_of((0, 2))
+scan_x = image_of(0) / (1e-3 * pixel**2)  # over the volume of a pixel: concentration times kernel
 scan_x += 0.01 * scan_x.max() * np.asarray(jax.random.normal(jax.random.key(0), scan_x.shape))
 images = {
     "scan along x": scan_x * phantom.max() / scan_x.max(),

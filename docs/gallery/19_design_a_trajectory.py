@@ -5,9 +5,8 @@ How should a limited drive be split between two axes? Descent on the error of th
 """
 
 # %%
-# A checkerboard of iron fills 20 x 8 mm, long in x. The squared amplitudes of both axes together are limited, say by heating:
-# one angle says how they are split. The image is Tikhonov's, its data come from voxels three times finer, the noise is fixed
-# in volts.
+# A checkerboard of iron, long in x. The squared amplitudes of both axes together are limited, say by heating: one angle says how
+# they are split. Images are Tikhonov's, their data come from voxels three times finer, the noise is fixed in volts.
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,44 +23,37 @@ x, y, _ = np.asarray(fine.positions).T
 blocks = np.sin(2 * np.pi * x / 8e-3) * np.sin(2 * np.pi * (y + 1e-3) / 8e-3) > 0
 phantom = 50.0 * ((np.abs(x) < 10e-3) & (np.abs(y) < 4e-3) & blocks)  # mmol(Fe)/L
 truth = phantom.reshape(10, 3, 10, 3).mean((1, 3)).ravel()
-draws = np.random.default_rng(0).normal(size=(2, 8, 2 * len(bins)))
-noise = 1e-7 * (draws[0] + 1j * draws[1])  # V, eight frames
+noise = mj.physics.complex_normal((8, 2 * len(bins)), 1.4e-7, key=jax.random.key(0))  # V, eight frames
 
 
 def rows(split, grid):
-    """The matrix [V] with a drive of ``limit`` at this angle between the axes."""
     amplitude = limit * jnp.array([jnp.cos(split), jnp.sin(split), 0.0])
     sequence = mj.LissajousSequence.create(amplitude, n_samples=400, active=(True, True, False))
-    return mj.simulate_system_matrix(scanner, sequence, particle, grid, bins).rows()
+    return mj.simulate_system_matrix(scanner, sequence, particle, grid, bins).rows()  # V
 
 
 def images(split):
-    """Eight images [mmol(Fe)/L]; in nV, as lambda is."""
-    matrix, data = rows(split, grid), rows(split, fine) @ phantom + noise
-    return mj.reconstruction.tikhonov(1e9 * matrix, 1e9 * data, 100.0, constraint="real").value
+    matrix, data = 1e9 * rows(split, grid), 1e9 * (rows(split, fine) @ phantom + noise)  # nV
+    return mj.reconstruction.tikhonov(matrix, data, 100.0, constraint="real").value  # mmol(Fe)/L
 
 
-@jax.jit
 def error(split):
-    """Their nRMSE: blur, noise, and what the trajectory does not reach."""
     return jnp.linalg.norm(images(split) - truth) / jnp.linalg.norm(jnp.broadcast_to(truth, (8, truth.size)))
 
 
 # %%
-# The derivative goes through both simulations and the solver. Descent starts with most of the drive along the short side.
-# The curve of all splits, which the descent does not see, tells whether it has found the best one.
+# The derivative goes through both simulations and the solver. The curve of all splits tells whether descent finds the best one.
 with jax.enable_x64(True):
     descend = jax.jit(jax.value_and_grad(error))
     split, path = 1.3, []
-    for _ in range(25):
+    for _ in range(16):
         value, slope = descend(split)
         path.append((float(split), float(value)))
         split = split - 0.3 * slope
-    splits = np.linspace(0.1, 1.5, 15)
-    curve = np.array([error(s) for s in splits])
-    before, after = (np.asarray(images(s)[0]).reshape(10, 10) for s in (path[0][0], path[-1][0]))
-found, best = path[-1][0], splits[np.argmin(curve)]
-for name, angle in {"start": path[0][0], "found": found, "best of the curve": best}.items():
+    splits = np.linspace(0.1, 1.5, 13)
+    curve = np.array([descend(s)[0] for s in splits])
+    pictures = {"truth": truth, "at the start": images(path[0][0])[0], "found": images(path[-1][0])[0]}
+for name, angle in {"start": path[0][0], "found": path[-1][0], "best of the curve": splits[np.argmin(curve)]}.items():
     print(f"{name}: Ax = {1e3 * limit * np.cos(angle):.1f} mT, Ay = {1e3 * limit * np.sin(angle):.1f} mT")
 
 # %%
@@ -72,9 +64,8 @@ left.plot(np.rad2deg(splits), 100 * curve, color="gray", label="all splits")
 left.plot(*(np.array(path).T * [[180 / np.pi], [100]]), "o-", markersize=3, label="descent")
 left.set(xlabel="split of the drive / degrees", ylabel="nRMSE / %")
 left.legend()
-pictures = {"truth": truth.reshape(10, 10), "at the start": before, "found": after}
 for axes, (title, image) in zip(others, pictures.items(), strict=True):
-    drawn = axes.imshow(image, origin="lower", extent=(-12, 12, -12, 12), vmin=0, vmax=50)
+    drawn = axes.imshow(image.reshape(10, 10), origin="lower", extent=(-12, 12, -12, 12), vmin=0, vmax=50)
     axes.set(title=title, xlabel="x / mm", ylabel="y / mm")
 figure.colorbar(drawn, ax=others, label="mmol(Fe)/L", extend="both", shrink=0.8)
 mj.viz.save(figure, "designed_trajectory.png")

@@ -19,7 +19,7 @@ import numpy as np
 import mpijax as mj
 
 work = """
-import jax, numpy as np, mpijax as mj
+import numpy as np, mpijax as mj
 
 scanner = mj.Scanner.create(gradient=(-1.0, -1.0, 2.0), receive_coils=np.eye(3)[:2])  # T/m
 sequence = mj.LissajousSequence.create(amplitude=(12e-3, 12e-3, 0.0), n_samples=400)  # T
@@ -33,17 +33,12 @@ turns = 2 * np.pi * np.arange(8) / 8
 dots = [50.0 * (np.hypot(x - 7 * np.cos(t), y - 7 * np.sin(t)) < 2.5) for t in turns]  # mmol(Fe)/L
 data = matrix.as_measurement(np.stack([np.asarray(finer.values) @ dot for dot in dots])[:, None])
 
-whole = mj.reconstruction.reconstruct(matrix, data, solver="tikhonov", regularization=1e-3).value
-found = {"one": np.asarray(whole)}
-for split in ("all", "rows"):
-    images = mj.reconstruction.reconstruct(
-        matrix, data, solver="tikhonov", regularization=1e-3, sharding=split
-    ).value
-    found[split] = np.asarray(images)
-    if split == "all":
-        parts = images.addressable_shards
-        found["device"] = np.concatenate([np.full(len(part.data), part.device.id) for part in parts])
-np.savez("images.npz", **found)
+settings = dict(solver="tikhonov", regularization=1e-3)
+whole = mj.reconstruction.reconstruct(matrix, data, **settings).value
+frames = mj.reconstruction.reconstruct(matrix, data, **settings, sharding="all").value
+rows = mj.reconstruction.reconstruct(matrix, data, **settings, sharding="rows").value
+device = [part.device.id for part in frames.addressable_shards for _ in part.data]
+np.savez("images.npz", one=whole, all=frames, rows=rows, device=device)
 """
 
 # %%
