@@ -4,6 +4,7 @@ First matrix, first image
 Simulate a system matrix, measure a phantom with it, reconstruct the image.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A scanner with a field-free point, a 2-D Lissajous curve, 25 nm particles, and the grid a sample would be moved over.
 # Every row of the matrix is the complex pattern of one receive channel at one frequency.

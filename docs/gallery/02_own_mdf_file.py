@@ -4,6 +4,7 @@ A file of your own
 From MDF files to an image: read a calibration and a measurement, look at them, choose rows, reconstruct.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # Two simulated files stand in for yours: a calibration with empty frames, and a phantom that was measured on voxels
 # three times finer. With files of your own leave this block out and set the two paths.

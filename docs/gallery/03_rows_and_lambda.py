@@ -4,6 +4,7 @@ Which rows, which lambda
 Two choices make an image: the rows of the system matrix that take part, and lambda, the weight of the regularization.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A calibration with noise, and a phantom that was measured on voxels three times finer, in ten times that noise.
 import jax

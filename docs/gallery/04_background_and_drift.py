@@ -4,6 +4,7 @@ Background and drift
 Coils pick up signals that no particle sent. Subtract them where they stay, fit them where they move.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A phantom measured on voxels three times finer than those of the matrix, in four frames of 0.2 s.
 import dataclasses

@@ -4,6 +4,7 @@ Four solvers side by side
 The same equations, four ideas of what an image looks like: Kaczmarz, Tikhonov, ADMM and a neural field.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A phantom measured on voxels three times finer than those of the matrix, and the rows above the noise and the
 # drive frequencies.

@@ -4,6 +4,7 @@ Three dimensions
 A volume is simulated, measured and reconstructed by the same calls as a plane, and looked at in three slices.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # Drive fields along x, y and z: a period of 53,856 samples, of which the frequencies of mixing order up to 10 are kept.
 # The gradient is twice as strong along z, so the field of view is half as high there.

@@ -4,6 +4,7 @@ Several patches
 The drive field reaches a few millimeters. Move the field-free point, and one image comes from all patches together.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # Two patches of 12 mm, 10 mm apart, and one calibration, around the center, for both. It covers more than a patch:
 # tracer beyond the drive field's reach gives signal, too.

@@ -4,6 +4,7 @@ Two tracers at once
 Particles of two sizes sound different. Two calibrations, one measurement, and an image of each tracer.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # Cores of 20 and 40 nm in the same scanner, each calibrated with a sample of its own concentration.
 import jax

@@ -4,6 +4,7 @@ Denoise a calibration, and ask whether to trust it
 The networks that ship remove noise from a system matrix, row by row. Every row is checked, and the statistics say so.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A noisy calibration with 40 empty frames, from which the noise is known. These particles are of the kind that the
 # networks were trained on: what follows is "in model".

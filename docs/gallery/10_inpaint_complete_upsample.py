@@ -4,6 +4,7 @@ Fill, complete, upsample
 Three ways in which a calibration can be incomplete, and the same function for all of them.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A simulated calibration of 19 x 19 positions, of particles of the kind that the networks that ship were trained on
 # ("in model"). Every row stands for itself here; by default one particle is fitted to all of them first.

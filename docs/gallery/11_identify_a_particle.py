@@ -5,6 +5,7 @@ Fit the simulator to a coarse calibration: particle, gradient and field-free poi
 any grid.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A calibration of 12 x 12 positions with noise. Its file is wrong in two ways: the gradient is 5 % stronger than it
 # says, and the field-free point lies a millimeter beside the center.

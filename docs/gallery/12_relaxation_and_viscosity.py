@@ -4,6 +4,7 @@ Viscosity in the spectrum
 Brownian rotation: the thicker the fluid, the weaker the harmonics of a sample and the later its moment follows the field.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A magnetic particle spectrometer: a homogeneous field of 20 mT at 10 kHz, and one voxel. Cores of 25 nm in a shell that
 # makes them 40 nm thick turn as a whole in their fluid; ``collinear`` says that all fields lie along one axis, which is fast.

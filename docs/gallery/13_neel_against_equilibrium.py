@@ -4,6 +4,7 @@ Néel relaxation against equilibrium
 What rows of a system matrix look like when the moment needs time to cross its anisotropy barrier, and what they lose.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # Immobilized cores of 22.5 nm with an easy axis at 45 degrees. The same particle with and without ``dynamics``: without it
 # the moment follows the field at once, with it a moment inside the core turns by Brown's Fokker-Planck equation.

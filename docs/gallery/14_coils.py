@@ -4,6 +4,7 @@ Receive coils and their derivatives
 The sensitivity of a loop from the law of Biot and Savart, and how a row changes when the coil is moved.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A loop of 20 mm radius whose axis is parallel to x, with its center 25 mm left of the middle of the field of view, 6 mm
 # above it and 4 mm out of its plane. Its sensitivity is its field at

@@ -4,6 +4,7 @@ A rotating field-free line
 What a line that is turned sees of a phantom, and fine rows of its system matrix from a coarse, noisy calibration.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # The line lies in the xy plane; drive field and receive coil point along z. Every angle is a "channel" with harmonics 2 to 9
 # of the drive frequency. The phantom lies on a grid three times finer than that of the matrix.

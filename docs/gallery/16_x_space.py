@@ -4,6 +4,7 @@ X-space images and their deconvolution
 An image without a system matrix: the voltage over the velocity of the field-free line, and two deconvolutions of it.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A field-free line along y is moved over the xz plane. Voltage over velocity is the concentration convolved with a kernel that
 # is narrow along the excitation and wide across it. The scan comes from voxels three times finer than the image's.

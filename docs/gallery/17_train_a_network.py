@@ -4,6 +4,7 @@ A network of your own, trained on the fly
 A denoiser for rows of system matrices that learns from matrices which are simulated while it trains.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A network is a ``flax.nnx`` module that tells its name and options. In this one three convolutions guess the noise in the real
 # and the imaginary part of a row; ``mask`` says which voxels are measured and inside the grid.

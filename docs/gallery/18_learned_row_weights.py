@@ -4,6 +4,7 @@ Row weights that are learned
 How much each row of the matrix should count, and how strong lambda should be, learned from phantoms by gradient.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # Phantoms are measured on voxels three times finer. Some frequencies are disturbed; empty frames would tell which.
 import jax

@@ -4,6 +4,7 @@ Designing a drive field by gradient
 How should a limited drive be split between two axes? Descent on the error of the images themselves answers.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A checkerboard of iron, long in x. The squared amplitudes of both axes together are limited, say by heating: one angle says how
 # they are split. Images are Tikhonov's, their data come from voxels three times finer, the noise is fixed in volts.

@@ -4,6 +4,7 @@ Several devices
 Frames, or rows of the matrix, shared out over devices, which a machine with one processor can try as well.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # XLA makes several devices of a processor if it is told so before JAX starts. In a program of your own that is
 # ``os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"`` above all imports; here another process does the

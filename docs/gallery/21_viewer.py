@@ -4,6 +4,7 @@ The viewer, and the plan it saves
 Files to look at, the page that ``mpijax view`` serves, and the image that a plan found there makes again.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A calibration with noise and background frames, and the measurement of a phantom on voxels three times finer, as MDF files.
 import subprocess

@@ -4,6 +4,7 @@ Particles in a spectrometer
 Harmonics, hysteresis loop and point-spread function of a sample, and the particles that explain them.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A measurement that stands for a file of your own (``mj.io.read_measurement("sample.mdf", background="mean")``): a preset's
 # Néel particles, with complex noise of 3 per mille of the strongest harmonic on twenty frames and on twenty empty ones.

@@ -4,6 +4,7 @@ MPI-Mamba: a round image from one scan
 Training pairs of x-space images, a deconvolution that knows the kernel, and the network that is to do without it.
 """
 
+# sphinx_gallery_thumbnail_number = -1
 # %%
 # A phantom, a field-free line and a particle are drawn for each pair, as in training. The input is the scan along x with noise of
 # 15 to 20 dB, the target the mean of a scan along x and one along z, without noise, whose blur is round. Both are over the maximum
