@@ -32,6 +32,7 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_extensions", "_templates", "gallery", "generated/parts"]
 nitpicky = False
+smartquotes = False  # --option means two hyphens
 
 html_theme = "pydata_sphinx_theme"
 html_title = "mpijax"

@@ -114,6 +114,8 @@ def restore(
     print(f"{seconds:.1f} s, {len(stats.trusted) / seconds:.0f} rows/s; {stats.noise_source}")
     for line in _rows(stats):
         print(line)
+    if _in_vain(chosen.method, stats):
+        print(f"no row by {chosen.method}: others left less error by Stein's estimate (--no-identify leaves the fit out)")
     if stats.identification is not None:
         print(stats.identification)
     if wanted.has_gaps and trust:
@@ -146,6 +148,13 @@ def _rows(stats: Restored) -> list[str]:
             f"; distance from the measured values: median {middle:.2%}, 5 to 95 % of the rows {low:.2%} to {high:.2%}"
         )
     return lines + [f"{stats.instead}: {n} rows {reason}" for reason, n in found.items()]
+
+
+def _in_vain(method: str | None, stats: Restored) -> bool:
+    """Whether a network was named and restores no row, where others restore some."""
+    if method is None or not Path(method).exists() or stats.identified is None or not stats.trusted.any():
+        return False
+    return not np.any(stats.method == Path(method).stem)
 
 
 def _savings(matrix: mj.SystemMatrix, restored: mj.SystemMatrix, stats: Restored) -> list[str]:

@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 import mpijax as mj
 from mpijax.cli import processes
+from mpijax.cli.paths import by
 from mpijax.core.checks import check_choice
 from mpijax.plans.one_patch import one_patch
 from mpijax.plans.scanner import GeometryOptions
@@ -111,6 +112,8 @@ def train(
         shared = processes.sharding(devices)
         if source in PRIORS or source in SCANNERS:
             rows: Any = _simulated(source, files, data_root, factor, scanner)
+            if source in SCANNERS:
+                say(_scanner_words(scanner.preset(source)))
             if not imperfections:
                 rows = replace(rows, imperfections=None)
             elif rows.imperfections is not None:
@@ -145,6 +148,17 @@ def _words(scores: list[dict[str, float]]) -> str:
     if error:
         return f": nRMSE {best:.4f} on held-out rows of maximum 1 ({values[0]:.4f} before training{kept})"
     return f": PSNR {best:.2f} dB on held-out rows ({values[0]:.2f} dB before training{kept})"
+
+
+def _scanner_words(preset: Any) -> str:
+    """For which scanner is trained: what is not given is the preset's, and should not be so unnoticed."""
+    numbers = {
+        f"{by(preset.shape)} voxels on": ([1e3 * x for x in preset.fov], "mm"),
+        "gradient": (preset.gradient, "T/m"),
+        "drive amplitude": ([1e3 * x for x in preset.amplitude], "mT"),
+    }
+    words = [f"{name} {' x '.join(f'{x:g}' for x in values)} {unit}" for name, (values, unit) in numbers.items()]
+    return f"for the scanner of {', '.join(words)}; particles are drawn"
 
 
 def _simulated(

@@ -32,7 +32,7 @@ def view(
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("bokeh", "tornado"):
             raise
-        raise ImportError("mpijax view needs Bokeh; pip install 'mpijax[view]'.") from None
+        raise ImportError("mpijax view needs Bokeh, the extra 'view' of mpijax: pip install 'bokeh>=3.9,<4'.") from None
     if not files:
         raise ValueError("no file is given; mpijax view sm.mdf [measurement.mdf ...].")
     for path in (*files, *([] if empty is None else [empty])):
