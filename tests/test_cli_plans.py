@@ -301,3 +301,22 @@ def test_the_page_runs(here):
     exec(snippets[0], names)
     image, picture = np.asarray(names["image"].images), np.asarray(names["picture"].images)
     assert image.tobytes() == picture.tobytes()  # the last strength is the default one
+
+
+def test_a_batch_says_of_each_file_what_a_single_command_says(capsys, here):
+    for name in ("snake", "dots"):
+        with h5py.File(f"{name}.mdf", "a") as file:
+            file["/acquisition/gradient"][...] *= 1.1
+    with h5py.File("spiral.mdf", "a") as file:
+        del file["/acquisition/gradient"]
+    alone = ran(capsys, "reconstruct", "sm.mdf", "dots.mdf", "-o", "one.mdf")
+    (warning,) = re.findall(r"warning: (the measurement's gradient is 1.1 times .*)", alone)
+    text = ran(capsys, *BATCH)
+    assert text.count("warning: ") == 2, text
+    for name in ("snake", "dots"):
+        assert f"warning: {name}.mdf: {warning}\n" in text and re.search(rf"{name}\.mdf .* written \*", text)
+    assert "spiral.mdf: not compared, a file does not say: gradient\n" in text
+    assert "* see what is said of it above\nout: 3 written of 3 measurements" in text
+    text = ran(capsys, *BATCH[:-2], "admm", "--iterations", "2", "--overwrite")
+    for name in ("snake", "dots", "spiral"):
+        assert f"warning: {name}.mdf: admm has not converged for 1 of 1 images" in text, text

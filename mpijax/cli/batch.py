@@ -23,11 +23,12 @@ SUFFIX = ".mdf"
 
 @dataclass
 class Outcome:
-    """What became of a measurement: images, a failure, or neither where they were there."""
+    """What became of a measurement: images, a failure, or neither where they were there; and whether more was said of it."""
 
     measurement: Path
     made: Made | None = None
     failure: str = ""
+    remarked: bool = False
 
     @property
     def word(self) -> str:
@@ -159,14 +160,23 @@ def _make_missing(
         task = bar.add_task("measurements", total=len(missing))
         for measurement, targets in missing:
             outcome = outcomes[measurement]
-            try:
-                with naming(plan_file, plan):
-                    outcome.made = maker(calibration, measurement, targets)
-            except failures.EXPECTED as error:
-                _fail(outcome, error)
-            else:
-                warn_unconverged(outcome.made.tallies, f"{measurement}: ")
+            with failures.warned(f"{measurement}: ") as said:
+                try:
+                    with naming(plan_file, plan):
+                        outcome.made = maker(calibration, measurement, targets)
+                except failures.EXPECTED as error:
+                    _fail(outcome, error)
+                else:
+                    _remark(outcome.made, measurement)
+            outcome.remarked = bool(said or (outcome.made and outcome.made.unlike))
             bar.advance(task)
+
+
+def _remark(made: Made, measurement: Path) -> None:
+    """What a single command says of the two files, and of the solver."""
+    for line in made.unlike:
+        print(f"{measurement}: {line}", file=sys.stderr)
+    warn_unconverged(made.tallies)
 
 
 def _fail(outcome: Outcome, error: BaseException) -> None:
@@ -185,7 +195,9 @@ def _print(outcomes: list[Outcome], into: Path) -> None:
             (tally,) = outcome.made.tallies.values()
             residual = "-" if tally.residual is None else f"{tally.residual / tally.images:.2%}"
             cells = [str(tally.images), residual, f"{tally.largest:.4g}", f"{tally.seconds:.2f}"]
-        table.add_row(outcome.measurement.name, *cells, outcome.word)
+        table.add_row(outcome.measurement.name, *cells, f"{outcome.word} *" if outcome.remarked else outcome.word)
     Console().print(table)
+    if any(outcome.remarked for outcome in outcomes):
+        print("* see what is said of it above")
     counts = [(sum(o.word == word for o in outcomes), word) for word in ("written", "there before", "FAILED")]
     print(f"{into}: {', '.join(f'{n} {word}' for n, word in counts if n)} of {len(outcomes)} measurements")

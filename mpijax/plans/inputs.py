@@ -129,10 +129,7 @@ class Inputs:
         patches = f", {len(matrices)} patches" if len(matrices) > 1 else ""
         shape = " x ".join(map(str, problem.grid.shape))
         first = f"{len(problem.matrix)} rows of {band}{least}; {shape} voxels{patches}"
-        absent = [name for name in COMPARED if any(name in found.absent for found in problem.comparison)]
-        unsaid = [f"not compared, a file does not say: {', '.join(absent)}"] if absent else []
-        forced = [f"taken as they are: {difference}" for found in problem.comparison for difference in found.differing]
-        return "\n".join([first, *self.said, *unsaid, *forced])
+        return "\n".join([first, *self.said, *unlike(problem)])
 
     def parameters(self, problem: Problem) -> dict[str, Any]:
         """The same for the file that is written."""
@@ -244,6 +241,14 @@ def read_inputs(
         },
         None if blocks == 1 else _heard(measured, map(read, range(1, blocks))),
     )
+
+
+def unlike(problem: Problem) -> list[str]:
+    """A line for the facts of both files that were not compared, and one for each that differs all the same."""
+    absent = [name for name in COMPARED if any(name in found.absent for found in problem.comparison)]
+    unsaid = [f"not compared, a file does not say: {', '.join(absent)}"] if absent else []
+    forced = [f"taken as they are: {difference}" for found in problem.comparison for difference in found.differing]
+    return unsaid + forced
 
 
 def stored_files(system_matrix: Path, measurement: Path, empty: Path | None) -> dict[str, str | None]:
