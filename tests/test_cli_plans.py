@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
+from mpijax.cli import batch
 from mpijax.plans import DataOptions, ReconstructPlan, RestorePlan, ScannerOptions, SimulatePlan
 from mpijax.reconstruction import Admm, Kaczmarz, PreparedSolver
 from tests.test_cli import run
@@ -320,3 +321,24 @@ def test_a_batch_says_of_each_file_what_a_single_command_says(capsys, here):
     text = ran(capsys, *BATCH[:-2], "admm", "--iterations", "2", "--overwrite")
     for name in ("snake", "dots", "spiral"):
         assert f"warning: {name}.mdf: admm has not converged for 1 of 1 images" in text, text
+
+
+def test_a_name_without_a_suffix_is_a_folder_for_one_measurement_as_for_several(tmp_path):
+    one, two = [Path("a.mdf")], [Path("a.mdf"), Path("b.mdf")]
+    (tmp_path / "there.d").mkdir()
+    for output in ("images", "images/", "images.d/", str(tmp_path / "there.d")):
+        assert batch.folder(output, one) == batch.folder(output, two) == Path(output)
+    for output in ("image.mdf", "image.nii.gz", "image.odd"):
+        assert batch.folder(output, one) is None
+        with pytest.raises(ValueError, match="names a file, and 2 measurements are given; give a folder"):
+            batch.folder(output, two)
+
+
+def test_one_measurement_into_a_folder(capsys, here):
+    assert "images: 1 written of 1 measurements" in ran(
+        capsys, "reconstruct", "sm.mdf", "snake.mdf", "-o", "images", "--sweeps", "1"
+    )
+    assert sorted(os.listdir("images")) == ["snake.mdf", "snake.png"]
+    Path("taken").write_text("a file")
+    status, text = run(capsys, "reconstruct", "sm.mdf", "snake.mdf", "-o", "taken")
+    assert status == 2 and "taken is a file, not a folder" in text, text

@@ -14,7 +14,6 @@ from mpijax.cli.blocks import BlockOptions
 from mpijax.cli.making import Made, Maker, Targets, progress
 from mpijax.cli.planned import naming
 from mpijax.cli.tally import warn_unconverged
-from mpijax.io.formats import FORMATS
 from mpijax.plans import Calibration, ReconstructPlan
 from mpijax.plans.solvers import name_of
 
@@ -37,7 +36,7 @@ class Outcome:
 
 
 def folder(output: str, measurements: Sequence[Path]) -> Path | None:
-    """The folder that an output names; None where it names a file.
+    """The folder that an output names: one that is there, or a name without a suffix or with a slash behind; None = a file.
 
     Raises:
         ValueError: no measurement, or several and a file.
@@ -45,16 +44,13 @@ def folder(output: str, measurements: Sequence[Path]) -> Path | None:
     if not measurements:
         raise ValueError("no measurement is given; give its file behind the system matrix, or several files.")
     path = Path(output)
-    if output.endswith(("/", os.sep)) or path.is_dir():
+    if output.endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
         return path
-    if len(measurements) == 1:
-        return None
-    names_a_file = any(form().recognizes(path) for form in FORMATS.values()) or path.exists()
-    if names_a_file:
+    if len(measurements) > 1:
         raise ValueError(
             f"{output} names a file, and {len(measurements)} measurements are given; give a folder, -o images/."
         )
-    return path
+    return None
 
 
 def check_alone(names: list[str]) -> None:
