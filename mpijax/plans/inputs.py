@@ -176,10 +176,18 @@ def read_inputs(
     periods, averaged = _periods(scan, patches, data.period)
     rows, selection, matrix = calibration.rows, calibration.selection, calibration.info
     frames = data.chosen_frames()
-    chosen = np.arange(scan.n_foreground_frames)[frames] if isinstance(frames, slice) else np.atleast_1d(frames)
-    if not len(chosen):
+    count = scan.n_foreground_frames
+    if not count:
         raise ValueError(
-            f"frames = {data.frames!r} holds none of the {scan.n_foreground_frames} frames, counted from 0."
+            f"{measurement} holds background frames only ({scan.n_background_frames}); it can serve as the empty scan of another "
+            "measurement (--empty)."
+        )
+    chosen = np.arange(count)[frames] if isinstance(frames, slice) else np.atleast_1d(frames)
+    if not len(chosen):
+        raise ValueError(f"frames = {data.frames!r} holds none of the {count} frames, counted from 0.")
+    if isinstance(frames, slice) and (frames.stop or 0) > count:
+        raise ValueError(
+            f"frames = {data.frames!r} ends behind the last of {count} frames; {len(chosen)} of the range exist."
         )
     average = len(chosen) if data.average_frames is None else data.average_frames
     background = "none" if data.empty is not None else _background(scan, data.background)

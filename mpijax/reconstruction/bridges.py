@@ -13,7 +13,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from mpijax.core.pytree import pytree
-from mpijax.core.typing import Array, Complex, Float, Matrix, Scalar
+from mpijax.core.typing import Array, Complex, Float, Inexact, Matrix, Scalar
 from mpijax.system import Grid, SystemMatrix
 
 
@@ -34,8 +34,12 @@ class _Map:
         samples = image.reshape(*image.shape[:-3], self.grid.size) / jnp.asarray(self.unit, image.dtype)
         return jnp.matmul(samples.astype(jnp.result_type(samples, self.rows)), self.rows.T, precision="highest")
 
-    def adjoint(self, data: Complex[Array, "*batch m"]) -> Float[jax.Array, "*batch z y x"]:
+    def adjoint(self, data: Inexact[Array, "*batch m"]) -> Float[jax.Array, "*batch z y x"]:
         """The real part of A^H u."""
+        if not data.ndim or data.shape[-1] != len(self.rows):
+            raise ValueError(
+                f"data has shape {data.shape}; expected (.., {len(self.rows)}), one value for each kept row."
+            )
         back = jnp.matmul(data, self.rows.conj(), precision="highest").real
         return jnp.asarray(self.grid.to_image(back / jnp.asarray(self.unit, back.dtype)))
 

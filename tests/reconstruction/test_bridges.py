@@ -63,6 +63,17 @@ def test_another_image_is_refused():
         forward(np.ones((3, 4, 1), np.float32))
 
 
+@pytest.mark.parametrize("shape", [(7,), (2, 2)])
+def test_data_of_another_length_are_refused(shape):
+    made = matrix()
+    _, adjoint = linear_pair(made)
+    for function in (adjoint, made.adjoint):
+        with pytest.raises(
+            ValueError, match=rf"data has shape .*; expected \(\.\., {len(made.rows())}\), one value for each"
+        ):
+            function(np.ones(shape))
+
+
 def test_without_deepinv_one_sentence_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match="pip install deepinv"):
