@@ -25,8 +25,10 @@ class _Map:
     unit: Scalar
     grid: Grid
 
-    def forward(self, image: Float[Array, "*batch z y x"]) -> Complex[jax.Array, "*batch m"]:
+    def forward(self, image: Inexact[Array, "*batch z y x"]) -> Complex[jax.Array, "*batch m"]:
         """A c."""
+        if jnp.iscomplexobj(image):
+            raise ValueError(f"image is {image.dtype}; this pair takes real images, complex ones are matrix @ image.")
         if image.shape[-3:] != self.grid.shape[::-1]:
             raise ValueError(
                 f"image has shape {image.shape}; expected (.., {', '.join(map(str, self.grid.shape[::-1]))})."
@@ -59,6 +61,7 @@ def linear_pair(
 
     Raises:
         TypeError: under jit with a row mask that is traced.
+        ValueError: by the functions, for complex images, and for images or data of another shape.
     """
     operator = _Map(jnp.asarray(matrix.rows()), jnp.asarray(matrix.sample_unit), matrix.grid)
     return Partial(_Map.forward, operator), Partial(_Map.adjoint, operator)

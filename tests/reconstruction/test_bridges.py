@@ -74,6 +74,15 @@ def test_data_of_another_length_are_refused(shape):
             function(np.ones(shape))
 
 
+def test_complex_images_are_refused():
+    forward, _ = linear_pair(matrix())
+    for apply in (forward, jax.jit(forward)):
+        with pytest.raises(
+            ValueError, match="image is complex64; this pair takes real images, complex ones are matrix @ image"
+        ):
+            apply(np.ones((1, 3, 4), np.complex64))
+
+
 def test_without_deepinv_one_sentence_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match="pip install deepinv"):
