@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import mpijax as mj
+from mpijax.cli import batch
 from mpijax.plans import DataOptions, ReconstructPlan, RestorePlan, ScannerOptions, SimulatePlan
 from mpijax.reconstruction import Admm, Kaczmarz, PreparedSolver
 from tests.test_cli import run
@@ -120,7 +121,12 @@ RESTORE = ["restore", "--plan", "p.toml", "sm.mdf", "-o", "no.mdf", "--no-draw"]
         (RECONSTRUCT, "[rows]\nsnr_threshold = 1e9", "[rows] snr_threshold = 1e+09 keeps no row"),
         (RECONSTRUCT, '[data]\nframes = "50"', "[data] frames = 50; the file has frames 0 to 3"),
         (RECONSTRUCT, "[data]\nperiod = 3", "[data] period = 3; snake.mdf has periods 0 to 0"),
+        (RECONSTRUCT, "[rows]\nmin_frequency = 9e6", "[rows] min_frequency = 9e+09 Hz, channels 0, 1, 2: the selection keeps no"),
+        (RECONSTRUCT, '[data]\nframes = "2:9"', "[data] frames = '2:9' ends behind the last of 4 frames; 2 of the range exist."),
+        (RECONSTRUCT, '[solver]\nname = "kaczmarz"\nregularization = nan', "[solver] regularization = nan"),
         (RECONSTRUCT, '[data]\nempty = "none.mdf"', "[data] empty = '"),
+        (RECONSTRUCT, '[data]\nempty = "sm.mdf"', "[data] empty: "),
+        (RECONSTRUCT, '[data]\nempty = "broken.mdf"', "[data] empty: "),
         (RECONSTRUCT, "[data]\ndrift_components = 99", "[data] drift_components = 99 with 3 background frames"),
         (RECONSTRUCT, '[solver]\nname = "neural"\nwidth = -1', "[solver] width = -1"),
         (RESTORE, 'task = "odd"', "task = 'odd'"),
@@ -135,6 +141,15 @@ def test_what_a_plan_asks_of_files_in_vain_is_said_with_its_name_and_the_key(cap
     status, text = run(capsys, *words)
     assert status == 2 and f"error: p.toml: {says}" in text, text
     assert not (here / "no.mdf").exists()
+
+
+def test_a_measurement_of_background_frames_alone_is_named_as_such(capsys, here):
+    with h5py.File("snake.mdf", "a") as file:
+        file["/measurement/isBackgroundFrame"][...] = 1
+    status, text = run(capsys, "reconstruct", "sm.mdf", "snake.mdf", "-o", "no.mdf")
+    assert (
+        status == 2 and "error: snake.mdf holds background frames only (7); it can serve as the empty scan" in text
+    ), text
 
 
 def test_a_choice_beside_the_plan_is_not_blamed_on_it(capsys, here):
@@ -259,6 +274,8 @@ def test_one_failure_does_not_stop_the_rest_and_what_is_there_is_left_out(capsys
     assert "out/snake.mdf holds no reconstruction" in text
     status, text = run(capsys, *BATCH[:-1], "2")
     assert status == 1 and "out/dots.mdf is there, made otherwise: with sweeps = 3." in text, text
+    status, text = run(capsys, *BATCH, "--max-order", "14", "--average-frames", "2")
+    assert "out/dots.mdf is there, made otherwise: without max_order = 14; without average_frames = 2." in text, text
     assert "3 written of 3" in ran(capsys, *BATCH[:-1], "2", "--overwrite")
     assert "3 there before of 3" in ran(capsys, *BATCH[:-1], "2")
 
@@ -301,3 +318,43 @@ def test_the_page_runs(here):
     exec(snippets[0], names)
     image, picture = np.asarray(names["image"].images), np.asarray(names["picture"].images)
     assert image.tobytes() == picture.tobytes()  # the last strength is the default one
+
+
+def test_a_batch_says_of_each_file_what_a_single_command_says(capsys, here):
+    for name in ("snake", "dots"):
+        with h5py.File(f"{name}.mdf", "a") as file:
+            file["/acquisition/gradient"][...] *= 1.1
+    with h5py.File("spiral.mdf", "a") as file:
+        del file["/acquisition/gradient"]
+    alone = ran(capsys, "reconstruct", "sm.mdf", "dots.mdf", "-o", "one.mdf")
+    (warning,) = re.findall(r"warning: (the measurement's gradient is 1.1 times .*)", alone)
+    text = ran(capsys, *BATCH)
+    assert text.count("warning: ") == 2, text
+    for name in ("snake", "dots"):
+        assert f"warning: {name}.mdf: {warning}\n" in text and re.search(rf"{name}\.mdf .* written \*", text)
+    assert "spiral.mdf: not compared, a file does not say: gradient\n" in text
+    assert "* see what is said of it above\nout: 3 written of 3 measurements" in text
+    text = ran(capsys, *BATCH[:-2], "admm", "--iterations", "2", "--overwrite")
+    for name in ("snake", "dots", "spiral"):
+        assert f"warning: {name}.mdf: admm has not converged for 1 of 1 images" in text, text
+
+
+def test_a_name_without_a_suffix_is_a_folder_for_one_measurement_as_for_several(tmp_path):
+    one, two = [Path("a.mdf")], [Path("a.mdf"), Path("b.mdf")]
+    (tmp_path / "there.d").mkdir()
+    for output in ("images", "images/", "images.d/", str(tmp_path / "there.d")):
+        assert batch.folder(output, one) == batch.folder(output, two) == Path(output)
+    for output in ("image.mdf", "image.nii.gz", "image.odd"):
+        assert batch.folder(output, one) is None
+        with pytest.raises(ValueError, match="names a file, and 2 measurements are given; give a folder"):
+            batch.folder(output, two)
+
+
+def test_one_measurement_into_a_folder(capsys, here):
+    assert "images: 1 written of 1 measurements" in ran(
+        capsys, "reconstruct", "sm.mdf", "snake.mdf", "-o", "images", "--sweeps", "1"
+    )
+    assert sorted(os.listdir("images")) == ["snake.mdf", "snake.png"]
+    Path("taken").write_text("a file")
+    status, text = run(capsys, "reconstruct", "sm.mdf", "snake.mdf", "-o", "taken")
+    assert status == 2 and "taken is a file, not a folder" in text, text

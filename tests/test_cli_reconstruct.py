@@ -333,7 +333,12 @@ def broken(files, folder):
         (["SM", "M", "-o", "OUT", "--frames", "many"], "frames = 'many'"),
         (["SM", "M", "-o", "OUT", "--frames", "99"], "frames 0 to 5"),
         (["SM", "M", "-o", "OUT", "--frames", "99:"], "none of the 6 frames"),
-        (["SM", "M", "-o", "OUT", "--frames", "5:5"], "none of the 6 frames"),
+        (["SM", "M", "-o", "OUT", "--frames", "5:5"], "frames = '5:5'; give one frame (5) or a range"),
+        (["SM", "M", "-o", "OUT", "--frames", "50:60"], "frames = '50:60' holds none of the 6 frames"),
+        (
+            ["SM", "M", "-o", "OUT", "--frames", "4:20"],
+            "frames = '4:20' ends behind the last of 6 frames; 2 of the range exist",
+        ),
         (["SM", "M", "-o", "OUT", "--frames=-1"], "frames = '-1'"),
         (["SM", "M", "-o", "OUT", "--frames=-2:"], "frames = '-2:'"),
         (["SM", "M", "-o", "OUT", "--average-frames", "7"], "only 6 frames"),

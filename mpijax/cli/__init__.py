@@ -3,7 +3,6 @@
 Units of the lab are used here and only here: mT, mm, nm, kHz.
 """  # noqa: E501  (the first line lists every command)
 
-import functools
 import importlib
 import os
 import sys
@@ -73,12 +72,10 @@ PLANNED = ("simulate", "reconstruct", "restore")
 def main() -> None:
     """Entry point; every expected failure, and every warning, is one line on standard error."""
     try:
-        with warnings.catch_warnings():
+        with failures.warned():
             warnings.simplefilter("always", UserWarning)
             # deprecations in other packages are no concern of a user; those of pyparsing are user warnings as well
             warnings.simplefilter("ignore", DeprecationWarning)
-            said: set[str] = set()
-            warnings.showwarning = functools.partial(_warn, said)
             if sys.argv[1:] == ["--version"]:
                 print(f"mpijax {mpijax.__version__}")
                 return
@@ -122,10 +119,3 @@ def _named(name: str, says: str) -> Callable[..., None]:
 
     command.__name__, command.__doc__ = name, says
     return command
-
-
-def _warn(said: set[str], message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-    """One line for each text, however often it is said."""
-    if str(message) not in said:
-        said.add(str(message))
-        print(f"warning: {message}", file=sys.stderr)

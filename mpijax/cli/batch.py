@@ -14,7 +14,6 @@ from mpijax.cli.blocks import BlockOptions
 from mpijax.cli.making import Made, Maker, Targets, progress
 from mpijax.cli.planned import naming
 from mpijax.cli.tally import warn_unconverged
-from mpijax.io.formats import FORMATS
 from mpijax.plans import Calibration, ReconstructPlan
 from mpijax.plans.solvers import name_of
 
@@ -23,11 +22,12 @@ SUFFIX = ".mdf"
 
 @dataclass
 class Outcome:
-    """What became of a measurement: images, a failure, or neither where they were there."""
+    """What became of a measurement: images, a failure, or neither where they were there; and whether more was said of it."""
 
     measurement: Path
     made: Made | None = None
     failure: str = ""
+    remarked: bool = False
 
     @property
     def word(self) -> str:
@@ -36,7 +36,7 @@ class Outcome:
 
 
 def folder(output: str, measurements: Sequence[Path]) -> Path | None:
-    """The folder that an output names; None where it names a file.
+    """The folder that an output names: one that is there, or a name without a suffix or with a slash behind; None = a file.
 
     Raises:
         ValueError: no measurement, or several and a file.
@@ -44,16 +44,13 @@ def folder(output: str, measurements: Sequence[Path]) -> Path | None:
     if not measurements:
         raise ValueError("no measurement is given; give its file behind the system matrix, or several files.")
     path = Path(output)
-    if output.endswith(("/", os.sep)) or path.is_dir():
+    if output.endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
         return path
-    if len(measurements) == 1:
-        return None
-    names_a_file = any(form().recognizes(path) for form in FORMATS.values()) or path.exists()
-    if names_a_file:
+    if len(measurements) > 1:
         raise ValueError(
             f"{output} names a file, and {len(measurements)} measurements are given; give a folder, -o images/."
         )
-    return path
+    return None
 
 
 def check_alone(names: list[str]) -> None:
@@ -159,14 +156,23 @@ def _make_missing(
         task = bar.add_task("measurements", total=len(missing))
         for measurement, targets in missing:
             outcome = outcomes[measurement]
-            try:
-                with naming(plan_file, plan):
-                    outcome.made = maker(calibration, measurement, targets)
-            except failures.EXPECTED as error:
-                _fail(outcome, error)
-            else:
-                warn_unconverged(outcome.made.tallies, f"{measurement}: ")
+            with failures.warned(f"{measurement}: ") as said:
+                try:
+                    with naming(plan_file, plan):
+                        outcome.made = maker(calibration, measurement, targets)
+                except failures.EXPECTED as error:
+                    _fail(outcome, error)
+                else:
+                    _remark(outcome.made, measurement)
+            outcome.remarked = bool(said or (outcome.made and outcome.made.unlike))
             bar.advance(task)
+
+
+def _remark(made: Made, measurement: Path) -> None:
+    """What a single command says of the two files, and of the solver."""
+    for line in made.unlike:
+        print(f"{measurement}: {line}", file=sys.stderr)
+    warn_unconverged(made.tallies)
 
 
 def _fail(outcome: Outcome, error: BaseException) -> None:
@@ -185,7 +191,9 @@ def _print(outcomes: list[Outcome], into: Path) -> None:
             (tally,) = outcome.made.tallies.values()
             residual = "-" if tally.residual is None else f"{tally.residual / tally.images:.2%}"
             cells = [str(tally.images), residual, f"{tally.largest:.4g}", f"{tally.seconds:.2f}"]
-        table.add_row(outcome.measurement.name, *cells, outcome.word)
+        table.add_row(outcome.measurement.name, *cells, f"{outcome.word} *" if outcome.remarked else outcome.word)
     Console().print(table)
+    if any(outcome.remarked for outcome in outcomes):
+        print("* see what is said of it above")
     counts = [(sum(o.word == word for o in outcomes), word) for word in ("written", "there before", "FAILED")]
     print(f"{into}: {', '.join(f'{n} {word}' for n, word in counts if n)} of {len(outcomes)} measurements")

@@ -14,6 +14,7 @@ import mpijax as mj
 from mpijax.cli.paths import Output, by, check_outputs
 from mpijax.core.checks import check_count
 from mpijax.io.formats import FALLBACK, FORMATS, Format, check_input, reader, writer
+from mpijax.io.matlab import read_variable
 from mpijax.plans.options import RowOptions
 
 
@@ -34,6 +35,10 @@ class KeptRows(RowOptions):
     weights: Suppress[str] = "none"
 
 
+LEAST_FOV, MOST_FREQUENCY = 0.1, 20e3
+"""Of what a MATLAB file holds [mm, kHz]: what lies beyond is in meters, or in hertz."""
+
+
 @dataclass(frozen=True)
 class MatlabOptions:
     """What is what in a MATLAB file.
@@ -44,7 +49,7 @@ class MatlabOptions:
         shape: voxels of the grid nx ny nz, x fastest among those of the axis voxel.
         fov: field of view [mm].
         center: of the grid [mm].
-        frequencies: variable with the frequencies [Hz].
+        frequencies: variable with the frequencies [kHz], as all frequencies of the command line.
         base_frequency: of which the rows are multiples [kHz].
         harmonics: numbers of the multiples, where no variable has the frequencies: a range (2:10, the end left out) or a list
             (3,5,7).
@@ -62,7 +67,11 @@ class MatlabOptions:
     samples: int | None = None
 
     def read(self, path: Path) -> mj.SystemMatrix | mj.Measurement:
-        """The matrix or the measurement."""
+        """The matrix or the measurement.
+
+        Raises:
+            FileNotFoundError, MDFError, ValueError: see :func:`mpijax.io.read_matlab`; numbers that are in meters or in hertz.
+        """
         base = None if self.base_frequency is None else self.base_frequency * 1e3
         frequencies: Any = self.frequencies
         if self.harmonics is not None:
@@ -71,7 +80,9 @@ class MatlabOptions:
                     "harmonics are multiples of --base-frequency, and are given where --frequencies is not."
                 )
             frequencies = np.asarray(_numbers("harmonics", self.harmonics)) * base
-        return mj.io.read_matlab(
+        elif frequencies is not None:
+            frequencies = self._frequencies(path, frequencies)
+        found = mj.io.read_matlab(
             path,
             self.variable,
             self.axes,
@@ -81,6 +92,26 @@ class MatlabOptions:
             frequencies=frequencies,
             base_frequency=base,
             n_samples=self.samples,
+        )
+        if self.fov is not None and isinstance(found, mj.SystemMatrix):
+            _check_fov(self.fov, found.grid.shape)
+        return found
+
+    def _frequencies(self, path: Path, name: str) -> np.ndarray:
+        """The numbers of a variable in kHz as frequencies [Hz]."""
+        found = read_variable(path, name).ravel()
+        if found.size and found.max() > MOST_FREQUENCY:
+            raise ValueError(f"frequencies = {name} reaches {found.max():g} kHz; kilohertz are expected, not hertz.")
+        return 1e3 * found
+
+
+def _check_fov(fov: tuple[float, float, float], shape: tuple[int, ...]) -> None:
+    """Raise ValueError for a field of view that is too small along an axis of several voxels."""
+    if any(length < LEAST_FOV and n > 1 for length, n in zip(fov, shape, strict=True)):
+        given = " x ".join(f"{length:g}" for length in fov)
+        raise ValueError(
+            f"fov = {given} mm for {by(shape)} voxels; at least {LEAST_FOV:g} mm along an axis of several voxels is expected: "
+            "millimeters, not meters."
         )
 
 

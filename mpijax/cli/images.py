@@ -48,7 +48,8 @@ def reconstruct(
     Args:
         system_matrix: MDF file with a calibration; one of several periods (patches) is reconstructed jointly.
         measurements: MDF file with a measurement of the same sequence, or several of them.
-        output: file to write: MDF, NIfTI (.nii, .nii.gz), or a format that an installed package adds; or a folder for MDF files.
+        output: file to write, by its suffix: MDF, NIfTI (.nii, .nii.gz), or a format that an installed package adds; or a folder
+            for MDF files, also of a single measurement: one that is there, a name without a suffix, or with a slash (images/).
         solver: how the equations are solved.
         compare: draw kaczmarz, tikhonov, admm and the chosen solver side by side; the file holds the chosen one.
         rows: which rows are used.

@@ -23,6 +23,7 @@ from mpijax.io.formats import FALLBACK, writer
 from mpijax.io.mdf.partial import PartialReconstruction, partial_path
 from mpijax.io.mdf.reconstruction import UNIT
 from mpijax.plans import Calibration, Inputs, Preparation, ReconstructPlan
+from mpijax.plans.inputs import unlike
 from mpijax.plans.solvers import keyed, record
 from mpijax.reconstruction import PreparedSolver, Problem
 
@@ -62,11 +63,12 @@ class Targets:
 
 @dataclass(frozen=True)
 class Made:
-    """What there is to say of the images of a measurement."""
+    """What there is to say of the images of a measurement; ``unlike``: facts that were not compared, or differ."""
 
     tallies: dict[str, Tally]
     grid: mj.Grid
     frames: int
+    unlike: list[str]
 
     def words(self, targets: Targets) -> str:
         """What was written."""
@@ -134,7 +136,7 @@ class Maker:
         viz.save(viz.plot_slices(panels, problem.grid, unit=UNIT), targets.png)
         if targets.nifti is not None:
             mj.io.write_nifti(targets.nifti, made if found.blocks == 1 else mj.io.read_reconstruction(targets.image))
-        return Made(tallies, problem.grid, len(found.titles))
+        return Made(tallies, problem.grid, len(found.titles), unlike(problem))
 
     def _solve_whole(self, problem: Problem) -> tuple[dict[str, mj.Solution], dict[str, Tally]]:
         """All frames at once by every solver."""

@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 
 from mpijax.cli import failures
 from mpijax.cli.paths import check_outputs
-from mpijax.plans.plan import KINDS, Plan
+from mpijax.plans.plan import KINDS, Plan, in_toml
 from mpijax.plans.records import recorded
 
 OPTION = "--plan"
@@ -66,7 +66,7 @@ def naming(path: Path | None, chosen: Plan) -> Iterator[None]:
         table = None if path is None else Plan.load(path).table_of(failures.text(error), chosen)
         if table is None:
             raise
-        raise ValueError(f"{path}: {table}{failures.text(error)}") from None
+        raise ValueError(f"{path}: {table}{in_toml(failures.text(error))}") from None
 
 
 def defaults(found: Plan | None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a method of ``mpijax reconstruct`` says of its images, block after block, for the table and the warnings."""
 
-import sys
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,7 +53,7 @@ class Tally:
 
 
 def print_table(tallies: dict[str, Tally], grid: mj.Grid) -> None:
-    """One line per method, and one on standard error for every one that stopped before it had converged."""
+    """One line per method, and a warning of every one that stopped before it had converged."""
     table = Table(box=None, pad_edge=False)
     for title in ("method", "lambda", "residual", "largest / mmol(Fe)/L", "at x, y, z / mm", "seconds"):
         table.add_column(title)
@@ -72,12 +72,12 @@ def print_table(tallies: dict[str, Tally], grid: mj.Grid) -> None:
     warn_unconverged(tallies)
 
 
-def warn_unconverged(tallies: dict[str, Tally], of: str = "") -> None:
-    """One line on standard error for every method that stopped before it had converged."""
+def warn_unconverged(tallies: dict[str, Tally]) -> None:
+    """Warn of every method that stopped before it had converged."""
     for name, tally in tallies.items():
         if tally.unconverged:
-            print(
-                f"warning: {of}{name} has not converged for {tally.unconverged} of {tally.images} images after {tally.iterations} "
-                "iterations; raise --iterations or the penalty.",
-                file=sys.stderr,
+            warnings.warn(
+                f"{name} has not converged for {tally.unconverged} of {tally.images} images after {tally.iterations} iterations; "
+                "raise --iterations or the penalty.",
+                stacklevel=2,
             )

@@ -14,7 +14,7 @@ def read_parameters(path: Path) -> dict[str, tuple[str, ...]]:
     """All records of a file: name -> its words, or its texts where they stand in angle brackets, or the fields of its records.
 
     Raises:
-        MDFError: a file without a record.
+        MDFError: a file without a record, or without the last one, ##END=.
         OSError: it cannot be read.
     """
     text = path.read_text(encoding="latin-1").replace("\r\n", "\n")
@@ -22,6 +22,8 @@ def read_parameters(path: Path) -> dict[str, tuple[str, ...]]:
     found = {name: _words(value) for name, value in _RECORD.findall(text)}
     if not found:
         raise MDFError(f"{path} holds no JCAMP-DX records (##$NAME=value); it is damaged or of another kind.")
+    if "END" not in found:
+        raise MDFError(f"{path} has no ##END= at its end: it is cut off; copy it whole.")
     return found
 
 

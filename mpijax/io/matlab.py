@@ -1,6 +1,7 @@
 """Matrices and measurements in MATLAB files of version 5 and 7.3, which do not say what their variables are: the caller does."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,8 @@ def read_matlab(
 
     Args:
         path: a file of version 5 (6, 7) or 7.3.
-        variable: its name, or those of real and imaginary part; complex numbers, and real ones that are real or whose last axis
-            holds real and imaginary part (``axes`` then names one axis less).
+        variable: its name, or those of real and imaginary part; complex numbers, or real ones whose last axis holds real and
+            imaginary part (``axes`` then names one axis less).
         axes: what its axes are, in MATLAB's order, each a word of "voxel" (x fastest) or "x", "y", "z", "channel", "frequency" and
             "frame": with voxels it is a system matrix, with frames or without both a measurement. Axes that are not named must
             have the length one; "channel" may be missing.
@@ -67,7 +68,8 @@ def read_matlab(
     Raises:
         FileNotFoundError: there is no such file.
         MDFError: a file that cannot be read, or no such variable.
-        ValueError: axes, a grid or frequencies that do not fit the variable.
+        ValueError: axes, a grid or frequencies that do not fit the variable; real numbers, infinity, or NaN in a measurement. NaN
+            in a matrix is a position that failed, and warned of.
     """
     path = Path(path)
     if not path.is_file():
@@ -82,13 +84,22 @@ def read_matlab(
     size = dict(zip(present, values.shape, strict=True))
     bins = size["frequency"]
     if isinstance(frequencies, str):
-        frequencies = _variable(path, frequencies).ravel()
+        frequencies = read_variable(path, frequencies).ravel()
     spectrum = _spectrum(frequencies, bins, base_frequency, n_samples)
     if not {"voxel", "x", "y", "z"} & set(names):
+        if np.isnan(values).any():
+            raise ValueError(f"{path}: {', '.join(parts)} holds NaN; a measurement holds finite numbers.")
         shaped = values.reshape(size.get("frame", 1), 1, size.get("channel", 1), bins)
         return Measurement.create(shaped, **spectrum)
     grid = _grid(path, size, shape, fov, center)
-    return SystemMatrix.create(values.reshape(size.get("channel", 1), bins, grid.size), grid=grid, **spectrum)
+    rows = values.reshape(size.get("channel", 1), bins, grid.size)
+    if failed := np.count_nonzero(np.isnan(rows).any((0, 1))):
+        warnings.warn(
+            f"{path}: {', '.join(parts)} holds NaN at {failed} of {grid.size} positions, which are kept as failed ones; "
+            "mpijax restore --task inpaint fills them.",
+            stacklevel=2,
+        )
+    return SystemMatrix.create(rows, grid=grid, **spectrum)
 
 
 def _check_axes(axes: str, names: list[str]) -> None:
@@ -104,7 +115,7 @@ def _named(path: Path, parts: tuple[str, ...], names: list[str]) -> np.ndarray:
     """The complex values with one axis for each name."""
     if len(parts) not in (1, 2):
         raise ValueError(f"variable = {', '.join(parts)}; one, or two with real and imaginary part, are expected.")
-    found = [_variable(path, part) for part in parts]
+    found = [read_variable(path, part) for part in parts]
     if len(parts) == 2:
         if found[0].shape != found[1].shape:
             raise ValueError(
@@ -120,13 +131,24 @@ def _named(path: Path, parts: tuple[str, ...], names: list[str]) -> np.ndarray:
         raise ValueError(
             f"{path}: {', '.join(parts)} is {_by(values)}, {values.ndim} axes, but {len(names)} are named: {' '.join(names)}."
         )
-    if not np.isfinite(short).all():
-        raise ValueError(f"{path}: {', '.join(parts)} holds NaN or infinity.")
+    if short.dtype.kind != "c":
+        raise ValueError(
+            f"{path}: {', '.join(parts)} is real; a spectrum is complex: a complex variable, two with real and imaginary part, "
+            "or a last axis of two with both."
+        )
+    if np.isinf(short).any():
+        raise ValueError(
+            f"{path}: {', '.join(parts)} holds infinity; numbers are expected, NaN at positions that failed."
+        )
     return short.astype(np.result_type(short, np.complex64))
 
 
-def _variable(path: Path, name: str) -> np.ndarray:
-    """A numeric variable with MATLAB's axes."""
+def read_variable(path: Path, name: str) -> np.ndarray:
+    """A numeric variable with MATLAB's axes.
+
+    Raises:
+        MDFError: there is none of this name, or it holds no numbers.
+    """
     if h5py.is_hdf5(path):  # which holds the axes in reverse order
         with open_hdf5(path) as file:
             item = file.get(name)

@@ -129,10 +129,7 @@ class Inputs:
         patches = f", {len(matrices)} patches" if len(matrices) > 1 else ""
         shape = " x ".join(map(str, problem.grid.shape))
         first = f"{len(problem.matrix)} rows of {band}{least}; {shape} voxels{patches}"
-        absent = [name for name in COMPARED if any(name in found.absent for found in problem.comparison)]
-        unsaid = [f"not compared, a file does not say: {', '.join(absent)}"] if absent else []
-        forced = [f"taken as they are: {difference}" for found in problem.comparison for difference in found.differing]
-        return "\n".join([first, *self.said, *unsaid, *forced])
+        return "\n".join([first, *self.said, *unlike(problem)])
 
     def parameters(self, problem: Problem) -> dict[str, Any]:
         """The same for the file that is written."""
@@ -179,10 +176,18 @@ def read_inputs(
     periods, averaged = _periods(scan, patches, data.period)
     rows, selection, matrix = calibration.rows, calibration.selection, calibration.info
     frames = data.chosen_frames()
-    chosen = np.arange(scan.n_foreground_frames)[frames] if isinstance(frames, slice) else np.atleast_1d(frames)
-    if not len(chosen):
+    count = scan.n_foreground_frames
+    if not count:
         raise ValueError(
-            f"frames = {data.frames!r} holds none of the {scan.n_foreground_frames} frames, counted from 0."
+            f"{measurement} holds background frames only ({scan.n_background_frames}); it can serve as the empty scan of another "
+            "measurement (--empty)."
+        )
+    chosen = np.arange(count)[frames] if isinstance(frames, slice) else np.atleast_1d(frames)
+    if not len(chosen):
+        raise ValueError(f"frames = {data.frames!r} holds none of the {count} frames, counted from 0.")
+    if isinstance(frames, slice) and (frames.stop or 0) > count:
+        raise ValueError(
+            f"frames = {data.frames!r} ends behind the last of {count} frames; {len(chosen)} of the range exist."
         )
     average = len(chosen) if data.average_frames is None else data.average_frames
     background = "none" if data.empty is not None else _background(scan, data.background)
@@ -244,6 +249,14 @@ def read_inputs(
         },
         None if blocks == 1 else _heard(measured, map(read, range(1, blocks))),
     )
+
+
+def unlike(problem: Problem) -> list[str]:
+    """A line for the facts of both files that were not compared, and one for each that differs all the same."""
+    absent = [name for name in COMPARED if any(name in found.absent for found in problem.comparison)]
+    unsaid = [f"not compared, a file does not say: {', '.join(absent)}"] if absent else []
+    forced = [f"taken as they are: {difference}" for found in problem.comparison for difference in found.differing]
+    return unsaid + forced
 
 
 def stored_files(system_matrix: Path, measurement: Path, empty: Path | None) -> dict[str, str | None]:

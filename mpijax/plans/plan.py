@@ -57,7 +57,7 @@ class Plan:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist; --save-plan {path.name} writes a plan.")
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             raise ValueError(f"{path} is no plan: it is no text in UTF-8.") from None
         return cls.parse(text, str(path), path.absolute().parent)
@@ -88,29 +88,36 @@ class Plan:
             _check_version(content.pop("version", None))
             plan = kind._made(content, folder)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{name}: {error}") from None
+            raise ValueError(f"{name}: {in_toml(error)}") from None
         try:
             plan.check()
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{name}: {plan.table_of(str(error)) or ''}{error}") from None
+            raise ValueError(f"{name}: {plan.table_of(str(error)) or ''}{in_toml(error)}") from None
         return plan
 
     def table_of(self, said: str, chosen: "Plan | None" = None) -> str | None:
-        """Where the choice stands whose name a message begins with, such as ``channels = (7,); ..``.
+        """Where the choice stands whose name a message begins with, such as ``channels = (7,); ..``, or whose file it names.
 
         Args:
             said: the message.
             chosen: what was asked for in the end; None = the plan as it is.
 
         Returns:
-            "[rows] ", "" outside of tables, or None where it begins with no choice, or with one that the plan did not make.
+            "[rows] ", "" outside of tables, "[data] empty: " for a file, or None where it begins with no choice, or with one that
+            the plan did not make.
         """
         chosen, key = self if chosen is None else chosen, re.split(r"\W", said, maxsplit=1)[0]
         tables = {f"[{f.name}] ": f.name for f in fields(self) if is_dataclass(getattr(self, f.name))}
         places = {"": (self, chosen)} | {t: (getattr(self, n), getattr(chosen, n, None)) for t, n in tables.items()}
         for table, (mine, theirs) in places.items():
-            if key in text_fields(type(mine)) and getattr(mine, key) == getattr(theirs, key, None):
-                return table
+            for name in text_fields(type(mine)):
+                value = getattr(mine, name)
+                if not _same(value, getattr(theirs, name, None)):
+                    continue
+                if name == key:
+                    return table
+                if isinstance(value, Path) and str(value) in said:
+                    return f"{table}{name}: "
         return None
 
     def text(self, folder: Path | None = None) -> str:
@@ -183,6 +190,11 @@ class Plan:
         return cls(**values)
 
 
+def in_toml(said: object) -> str:
+    """A message in the words of TOML, which has no None."""
+    return re.sub(r"\bNone\b", f'"{NOT_GIVEN}"', str(said))
+
+
 def load(path: str | Path) -> Plan:
     """Read a plan of any kind.
 
@@ -190,6 +202,11 @@ def load(path: str | Path) -> Plan:
         FileNotFoundError, ValueError: see :meth:`Plan.load`.
     """
     return Plan.load(path)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two choices are equal; NaN is itself."""
+    return bool(one == other or one != one and other != other)
 
 
 def _class_of(kind: Any) -> type[Plan]:

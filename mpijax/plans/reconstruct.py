@@ -163,6 +163,8 @@ class ReconstructPlan(Plan):
         assert found is not None
         new = self.text().splitlines()
         texts = [f"with {line}" for line in old if line not in new]
+        named = {line.partition(" =")[0] for line in old}
+        texts += [f"without {line}" for line in new if line.partition(" =")[0] not in named]
         texts += [] if texts or new == old else ["by another plan"]
         for name, stored in stored_files(system_matrix, measurement, self.data.empty).items():
             if found.parameters.get(name) != stored:

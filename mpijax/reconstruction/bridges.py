@@ -13,7 +13,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from mpijax.core.pytree import pytree
-from mpijax.core.typing import Array, Complex, Float, Matrix, Scalar
+from mpijax.core.typing import Array, Complex, Float, Inexact, Matrix, Scalar
 from mpijax.system import Grid, SystemMatrix
 
 
@@ -25,8 +25,10 @@ class _Map:
     unit: Scalar
     grid: Grid
 
-    def forward(self, image: Float[Array, "*batch z y x"]) -> Complex[jax.Array, "*batch m"]:
+    def forward(self, image: Inexact[Array, "*batch z y x"]) -> Complex[jax.Array, "*batch m"]:
         """A c."""
+        if jnp.iscomplexobj(image):
+            raise ValueError(f"image is {image.dtype}; this pair takes real images, complex ones are matrix @ image.")
         if image.shape[-3:] != self.grid.shape[::-1]:
             raise ValueError(
                 f"image has shape {image.shape}; expected (.., {', '.join(map(str, self.grid.shape[::-1]))})."
@@ -34,8 +36,12 @@ class _Map:
         samples = image.reshape(*image.shape[:-3], self.grid.size) / jnp.asarray(self.unit, image.dtype)
         return jnp.matmul(samples.astype(jnp.result_type(samples, self.rows)), self.rows.T, precision="highest")
 
-    def adjoint(self, data: Complex[Array, "*batch m"]) -> Float[jax.Array, "*batch z y x"]:
+    def adjoint(self, data: Inexact[Array, "*batch m"]) -> Float[jax.Array, "*batch z y x"]:
         """The real part of A^H u."""
+        if not data.ndim or data.shape[-1] != len(self.rows):
+            raise ValueError(
+                f"data has shape {data.shape}; expected (.., {len(self.rows)}), one value for each kept row."
+            )
         back = jnp.matmul(data, self.rows.conj(), precision="highest").real
         return jnp.asarray(self.grid.to_image(back / jnp.asarray(self.unit, back.dtype)))
 
@@ -55,6 +61,7 @@ def linear_pair(
 
     Raises:
         TypeError: under jit with a row mask that is traced.
+        ValueError: by the functions, for complex images, and for images or data of another shape.
     """
     operator = _Map(jnp.asarray(matrix.rows()), jnp.asarray(matrix.sample_unit), matrix.grid)
     return Partial(_Map.forward, operator), Partial(_Map.adjoint, operator)

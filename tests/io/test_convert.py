@@ -244,9 +244,16 @@ def test_mistakes_are_one_sentence(tmp_path, capsys):
         assert not (tmp_path / "no.mdf").exists()
 
     refused("is a calibration, whose frames are its voxels", matrix, "--frames", "1")
-    refused("needs a file with /calibration/snr", matrix, "--snr-threshold", "3")
+    refused("the matrix has no SNR; it comes from a file's /calibration/snr", matrix, "--snr-threshold", "3")
     refused("MDF compresses system matrices only", scan, "--compress", "0.1")
-    refused("holds none of the 4 frames", scan, "--frames", "9:12")
+    refused("frames = 9:12 holds none of the 4 frames", scan, "--frames", "9:12")
+    refused("frames = 3:8 ends behind the last of 4 frames; 1 of the range exist", scan, "--frames", "3:8")
+    refused("frames = 3:8 ends behind", scan, "--frames", "3:8", "--average-frames", "1", "--min-frequency", "1")
+    refused("frames = 1,4 names a frame that is none of the 4", scan, "--frames", "1,4")
+    empty = measurement(tmp_path / "e.mdf", np.ones((4, 1, 2, V), np.float32))
+    with h5py.File(empty, "a") as file:
+        file["/measurement/isBackgroundFrame"][...] = 1
+    refused("the file holds background frames only; leave out frames", empty, "--frames", "1:3")
     refused("frames = 'x'; give a number", scan, "--frames", "x")
     refused("keeps no row", scan, "--min-frequency", "9e9")
     refused("there is no file", tmp_path / "none.mdf")

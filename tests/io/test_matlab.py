@@ -102,8 +102,8 @@ def test_a_measured_matrix(tmp_path, capsys):
 @pytest.mark.skipif(not (DATA / "ffl_buaa").exists(), reason="the measured files are not here")
 def test_measured_real_files():
     for path in sorted((DATA / "ffl_buaa").glob("noise_k_*.mat")):
-        noise = io.read_matlab(path, "noise", "frame frequency")
-        assert noise.values.shape == (49, 1, 1, 49)
+        with pytest.raises(ValueError, match="noise is real; a spectrum is complex"):
+            io.read_matlab(path, "noise", "frame frequency")
     with pytest.raises(io.MDFError, match=r"has no variable S; it has noise \(49 x 49\)"):
         io.read_matlab(path, "S", "frame frequency")
 
@@ -112,6 +112,48 @@ def test_a_file_without_a_word_of_its_variables(tmp_path, capsys):
     path = version_5(tmp_path / "v5.mat", **{f"variable{i}": np.ones((3, 2)) for i in range(9)})
     status, text = run(capsys, "convert", path, "-o", tmp_path / "x.mdf")
     assert status == 2 and text.endswith("or mj.io.read_matlab.\n") and "damaged" not in text, text
+
+
+@pytest.mark.parametrize("write", [version_5, version_73])
+def test_real_numbers_are_no_spectrum(tmp_path, write):
+    path = write(tmp_path / "s.mat", S=np.ones((F, 6)))
+    for axes in ("frequency voxel", "frequency frame"):
+        with pytest.raises(ValueError, match="s.mat: S is real; a spectrum is complex: a complex variable, two with"):
+            io.read_matlab(path, "S", axes, shape=(3, 2, 1), fov=FOV)
+
+
+@pytest.mark.parametrize("write", [version_5, version_73])
+def test_nan_is_a_position_that_failed_and_infinity_a_mistake(tmp_path, capsys, write):
+    values = random_complex(0, F, 6, dtype="c16")
+    values[:, 4] = np.nan
+    path = write(tmp_path / "s.mat", S=values, inf=np.where(np.isnan(values), np.inf, values))
+    words = ["convert", path, "-o", tmp_path / "s.mdf", "--shape", X, Y, 1, "--fov", 3, 2, 1, "--variable"]
+    status, text = run(capsys, *words, "S")
+    assert status == 0 and "S holds NaN at 1 of 6 positions, which are kept as failed ones; mpijax restore" in text, (
+        text
+    )
+    np.testing.assert_array_equal(io.read_system_matrix(tmp_path / "s.mdf").values[0], values)
+    status, text = run(capsys, *words, "inf")
+    assert status == 2 and "error: " in text and "inf holds infinity" in text, text
+    with pytest.raises(ValueError, match="S holds NaN; a measurement holds finite numbers"):
+        io.read_matlab(path, "S", "frequency frame")
+
+
+def test_the_command_line_takes_kilohertz_and_millimeters(tmp_path, capsys):
+    path = version_5(
+        tmp_path / "s.mat",
+        S=random_complex(0, F, 6, dtype="c16"),
+        f=np.arange(2.0, 6) * 25,
+        hertz=np.arange(2, 6) * 25e3,
+    )
+    words = ["convert", path, "-o", tmp_path / "s.mdf", "--variable", "S", "--shape", X, Y, 1]
+    status, text = run(capsys, *words, "--fov", 3, 2, 0.01, "--frequencies", "f")
+    assert status == 0, text
+    np.testing.assert_allclose(io.read_system_matrix(tmp_path / "s.mdf").frequencies, np.arange(2, 6) * 25e3)
+    status, text = run(capsys, *words, "--fov", 3, 2, 1, "--frequencies", "hertz")
+    assert status == 2 and "frequencies = hertz reaches 125000 kHz; kilohertz are expected, not hertz." in text, text
+    status, text = run(capsys, *words, "--fov", 0.003, 0.002, 0.001)
+    assert status == 2 and "fov = 0.003 x 0.002 x 0.001 mm for 3 x 2 x 1 voxels" in text and "not meters." in text, text
 
 
 @pytest.mark.parametrize("write", [version_5, version_73])

@@ -205,6 +205,14 @@ def test_mistakes_are_one_sentence(measured, calibrated):
     refused(matrix, "systemMatrix has .* It is cut off, or of another scan", "pdata/1/systemMatrix", cut)
 
 
+@pytest.mark.parametrize("name", ["acqp", "method", "visu_pars"])
+def test_a_parameter_file_that_is_cut_off_is_refused(measured, capsys, name):
+    path = measured[0] / name
+    path.write_text(path.read_text("latin-1").partition("##END=")[0], "latin-1")
+    status, text = run(capsys, "info", measured[0])
+    assert status == 2 and f"error: {path} has no ##END= at its end: it is cut off; copy it whole.\n" in text, text
+
+
 def test_parameters(tmp_path):
     (tmp_path / "p").write_text(
         "##$A=( 2, 65 )\n<one> <two\n2>\n##$B=3 $$ \n##$C=( 5 )\n1 @3*(0) 2\n##$D=(1, <x>)\n##END=\n"

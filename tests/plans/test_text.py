@@ -159,7 +159,10 @@ HEAD = 'kind = "reconstruct"\nversion = 1\n'
         (HEAD + '[solver]\nname = "admm"\nsweeps = 3', "[solver] sweeps is not known"),
         (HEAD + '[solver]\nname = "neural"\nkey = 3', "[solver] key is not known"),
         (HEAD + '[solver]\nname = "kaczmarz"\nregularization = -1', "regularization = -1"),
-        (HEAD + '[solver]\nname = "kaczmarz"\nrow_order = "odd"', "[solver] row_order = 'odd'; allowed: None, 'rand"),
+        (
+            HEAD + '[solver]\nname = "kaczmarz"\nrow_order = "odd"',
+            "[solver] row_order = 'odd'; allowed: \"none\", 'rand",
+        ),
         (HEAD + '[solver]\nname = "kaczmarz"\nsweeps = true', "[solver] sweeps = true; expected a whole number"),
         (HEAD + "seed = ", "cannot be read as TOML"),
         ("\0", "cannot be read as TOML"),
@@ -183,3 +186,8 @@ def test_no_file_a_folder_and_bytes(tmp_path):
     (tmp_path / "image").write_bytes(b"\x89HDF\xff")
     with pytest.raises(ValueError, match="no text in UTF-8"):
         mj.plans.load(tmp_path / "image")
+
+
+def test_a_mark_of_the_byte_order_before_the_text_is_no_mistake(tmp_path):
+    (tmp_path / "plan.toml").write_bytes(b"\xef\xbb\xbf" + (HEAD + "seed = 3").encode())
+    assert mj.plans.load(tmp_path / "plan.toml") == ReconstructPlan(seed=3)

@@ -63,6 +63,26 @@ def test_another_image_is_refused():
         forward(np.ones((3, 4, 1), np.float32))
 
 
+@pytest.mark.parametrize("shape", [(7,), (2, 2)])
+def test_data_of_another_length_are_refused(shape):
+    made = matrix()
+    _, adjoint = linear_pair(made)
+    for function in (adjoint, made.adjoint):
+        with pytest.raises(
+            ValueError, match=rf"data has shape .*; expected \(\.\., {len(made.rows())}\), one value for each"
+        ):
+            function(np.ones(shape))
+
+
+def test_complex_images_are_refused():
+    forward, _ = linear_pair(matrix())
+    for apply in (forward, jax.jit(forward)):
+        with pytest.raises(
+            ValueError, match="image is complex64; this pair takes real images, complex ones are matrix @ image"
+        ):
+            apply(np.ones((1, 3, 4), np.complex64))
+
+
 def test_without_deepinv_one_sentence_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match="pip install deepinv"):

@@ -106,7 +106,7 @@ def convert(
 
     Raises:
         OSError, ValueError: a file that cannot be read or written, a selection that keeps nothing, or an option that the kind of
-            file does not have.
+            file does not have, frames that the file lacks (a range that ends behind the last one) or that are named twice.
     """
     info = read_info(path)
     check_count("average_frames", average_frames)
@@ -392,13 +392,32 @@ def _frame_fields(info: MDFInfo, columns: np.ndarray) -> dict[str, Any]:
 
 
 def _kept(frames: Any, length: int) -> np.ndarray:
+    """Positions of the chosen frames, each of which is there once."""
+    if not length:
+        raise ValueError("the file holds background frames only; leave out frames.")
     try:
         chosen = np.atleast_1d(np.arange(length)[frames])
     except IndexError:
-        chosen = np.arange(0)
+        raise ValueError(
+            f"frames = {_typed(frames)} names a frame that is none of the {length}, counted from 0."
+        ) from None
     if not len(chosen):
-        raise ValueError(f"frames = {frames!r} holds none of the {length} frames, counted from 0.")
+        raise ValueError(f"frames = {_typed(frames)} holds none of the {length} frames, counted from 0.")
+    if isinstance(frames, slice) and (frames.stop or 0) > length:
+        raise ValueError(
+            f"frames = {_typed(frames)} ends behind the last of {length} frames; {len(chosen)} of the range exist."
+        )
     found, counts = np.unique(chosen, return_counts=True)
     if counts.max() > 1:
-        raise ValueError(f"frames = {frames!r} names frame {found[np.argmax(counts)]} more than once; name each once.")
+        raise ValueError(
+            f"frames = {_typed(frames)} names frame {found[np.argmax(counts)]} more than once; name each once."
+        )
     return chosen
+
+
+def _typed(frames: Any) -> str:
+    """Frames as one types them: 50:60, or 7,1,4."""
+    if isinstance(frames, slice):
+        parts = [frames.start, frames.stop] + ([] if frames.step is None else [frames.step])
+        return ":".join("" if part is None else str(part) for part in parts)
+    return ",".join(map(str, frames)) if isinstance(frames, list) else repr(frames)

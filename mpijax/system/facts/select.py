@@ -147,9 +147,9 @@ class RowSelection:
                 )
         if not mask.any():
             limits = {
-                "frequencies from {:g} Hz": self.min_frequency or None,
-                "frequencies up to {:g} Hz": self.max_frequency,
-                "mixing orders up to {}": self.max_mixing_order,
+                "min_frequency = {:g} Hz": self.min_frequency or None,
+                "max_frequency = {:g} Hz": self.max_frequency,
+                "max_mixing_order = {}": self.max_mixing_order,
             }
             asked = [text.format(limit) for text, limit in limits.items() if limit is not None]
             numbers = ", ".join(str(matrix.channels[i]) for i in kept_channels) or "none"
@@ -157,7 +157,7 @@ class RowSelection:
                 f"{len(kept_channels)} channels" if len(kept_channels) > MOST_PRINTED else f"channels {numbers}"
             )
             raise ValueError(
-                f"the selection keeps no row: {', '.join(asked)}; the matrix spans {np.nanmin(frequencies):g} to "
+                f"{', '.join(asked)}: the selection keeps no row; the matrix spans {np.nanmin(frequencies):g} to "
                 f"{np.nanmax(frequencies):g} Hz."
             )
         bins = np.flatnonzero(mask.any(0))
