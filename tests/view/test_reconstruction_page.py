@@ -122,3 +122,17 @@ def test_nothing_is_written_but_where_it_is_said(page, folder, tmp_path, monkeyp
     plan = ReconstructPlan.load(tmp_path / "image.toml")
     again = plan.reconstruct(folder / "sm.mdf", folder / "m.mdf")
     np.testing.assert_array_equal(again.images, mj.io.read_reconstruction(tmp_path / "image.mdf").images)
+
+
+def test_channel_buttons_are_the_channels_of_the_file_by_their_numbers(folder, tmp_path):
+    matrix = mj.io.read_system_matrix(folder / "sm.mdf")
+    mj.io.write_system_matrix(tmp_path / "part.mdf", matrix.select(channels=[1, 2]))
+    page = OwnPage([tmp_path / "part.mdf", folder / "m.mdf"])
+    page.enter("Reconstruction")
+    (buttons,) = page.models("CheckboxButtonGroup")
+    assert buttons.labels == ["1", "2"]
+    for active, channels in (([0], (1,)), ([1], (2,)), ([0, 1], None)):
+        buttons.active = active
+        page.catch_up()
+        assert state(page).plan.rows.channels == channels and buttons.active == active
+        assert page.page.tabs["Reconstruction"].shown.plan.rows.channels == channels

@@ -90,7 +90,7 @@ class Page:
                 )
             )
             state = ReconstructionState(matrix.path, [info.path for info in opened.measurements], opened.empty)
-            made.append(ReconstructionTab(state, matrix.channels, self.voice, document))
+            made.append(ReconstructionTab(state, matrix, self.voice, document))
         restored = of_matrices(opened.matrices)
         if restored is not None:
             made.append(RestorationTab(restored, self.voice))

@@ -14,6 +14,7 @@ from bokeh.models.widgets import CheckboxButtonGroup, Div, Select, Slider, Spinn
 from mpijax.plans.options import BACKGROUNDS, WEIGHTS
 from mpijax.reconstruction.inputs import CONSTRAINTS
 from mpijax.view.page.parts import CONTROLS, WIDTH, Key, Picture, Tab, Voice, figure, intensity, spread
+from mpijax.view.state.matrix import MatrixView
 from mpijax.view.state.reconstruction import LAMBDAS, SOLVERS, UNIT, ReconstructionState, Shown
 from mpijax.viz.slices import cut_plane, planes_of
 from mpijax.viz.style import COLORS
@@ -29,15 +30,15 @@ KINDS = {"MDF": "mdf", "NIfTI": "nii", "PNG": "png", "plan": "toml", "GIF": "gif
 class ReconstructionTab(Tab):
     """An image that follows its sliders, the history of settings, and buttons that write what is seen."""
 
-    def __init__(self, state: ReconstructionState, channels: list[str], voice: Voice, document: Document):
+    def __init__(self, state: ReconstructionState, matrix: MatrixView, voice: Voice, document: Document):
         super().__init__("Reconstruction", voice)
-        self.state, self.document = state, document
+        self.state, self.matrix, self.document = state, matrix, document
         self.shown: Shown | None = None
         self._good = state.plan, state.measurement
         self.pictures: dict[tuple[int, int], Picture] = {}
         self._waiting = False
         self._film: Any = None
-        self._make_widgets(channels)
+        self._make_widgets()
         self._connect()
         self.key = Key(300)
         self.images = row(self.key.bar)
@@ -89,8 +90,8 @@ class ReconstructionTab(Tab):
         self.set(self.frame, end=max(count - 1, 1), value=self.state.frame)
         self.frame.disabled = self.film.disabled = count < 2
 
-    def _make_widgets(self, channels: list[str]) -> None:
-        state, rows, data = self.state, self.state.plan.rows, self.state.plan.data
+    def _make_widgets(self) -> None:
+        state, rows, data, channels = self.state, self.state.plan.rows, self.state.plan.data, self.matrix.channels
         files = [(str(i), path.name) for i, path in enumerate(state.measurements)]
         self.file = Select(title="measurement", value="0", options=files, width=CONTROLS - 10)
         self.solver = Select(title="solver", value="kaczmarz", options=list(SOLVERS), width=HALF)
@@ -194,14 +195,14 @@ class ReconstructionTab(Tab):
         }
         constraint = None if self.constraint.value == "none" else self.constraint.value
         state.change("solver", constraint=constraint, **steps)
-        active = tuple(sorted(self.channels.active))
+        active = tuple(self.matrix.numbers[i] for i in sorted(self.channels.active))
         state.change(
             "rows",
             snr_threshold=float(self.snr.value or 0),
             min_frequency=float(self.low.value or 0),
             max_frequency=None if self.high.value is None else float(self.high.value),
             max_order=None if self.order.value is None else int(self.order.value),
-            channels=None if len(active) == len(self.channels.labels) else active,
+            channels=None if len(active) == len(self.matrix.numbers) else active,
             weights=self.weights.value,
         )
         state.change(
@@ -250,7 +251,8 @@ class ReconstructionTab(Tab):
         self.set(self.low, value=rows.min_frequency)
         self.set(self.high, value=rows.max_frequency)
         self.set(self.order, value=rows.max_order)
-        self.set(self.channels, active=list(rows.channels or range(len(self.channels.labels))))
+        numbers = self.matrix.numbers
+        self.set(self.channels, active=[numbers.index(number) for number in rows.channels or numbers])
         self.set(self.weights, value=rows.weights)
         self.set(self.background, value=data.background)
         self.set(self.chosen, value=data.frames or "")

@@ -38,6 +38,7 @@ class MatrixView:
         frequencies: (f,) [Hz], NaN where not known; bins: rfft bins (f,).
         orders: mixing orders (f, 3), or None without a drive sequence.
         snr: (c, f) or None; strength: what rows are ranked by (c, f), the SNR or else the rms of the rows, or None.
+        channels: names of the receive channels (c,); numbers: theirs, by which rows are chosen and matched.
         restoration: what the file says of its restoration, or None.
         remarks: what the file lacks and what follows from it, a sentence each.
 
@@ -52,7 +53,7 @@ class MatrixView:
         self.grid: Grid = self._file.grid
         self.frequencies = np.asarray(self._file.frequencies, float)
         self.bins = np.asarray(self._file.frequency_indices)
-        self.channels = _names(self._file)
+        self.channels, self.numbers = _names(self._file), self._file.channels
         sequence = self._file.sequence
         self.cycles = None if sequence is None else sequence.cycles
         self.orders = None if sequence is None else sequence.mixing_orders()[self.bins]
@@ -156,7 +157,7 @@ class MatrixView:
         Raises:
             ValueError: it has no such row.
         """
-        number, bin_ = self._file.channels[channel], int(self.bins[position])
+        number, bin_ = self.numbers[channel], int(self.bins[position])
         place = other.find(number, bin_)
         if place is None:
             raise ValueError(f"{other.path.name} holds no row of channel {number} and bin {bin_}.")
@@ -165,9 +166,9 @@ class MatrixView:
     def find(self, number: int, bin_: int) -> tuple[int, int] | None:
         """Where the row of a receive channel, by its number, and of a bin stands; None = nowhere."""
         there = np.flatnonzero(self.bins == bin_)
-        if number not in self._file.channels or not len(there):
+        if number not in self.numbers or not len(there):
             return None
-        return self._file.channels.index(number), int(there[0])
+        return self.numbers.index(number), int(there[0])
 
     def compute_snr(self) -> None:
         """Find the SNR from the background frames, in two passes over the data.
