@@ -10,12 +10,13 @@ from mpijax.core.typing import Array, Complex, Float, Int
 from mpijax.io import MDFError, MDFInfo, SystemMatrixFile, open_system_matrix, read_info
 from mpijax.io.hdf5 import as_slice
 from mpijax.io.mdf.fields import RESTORATION
-from mpijax.io.mdf.metadata import read_metadata
+from mpijax.io.mdf.metadata import period_fields, read_metadata
 from mpijax.io.mdf.opened import open_mdf
 from mpijax.io.mdf.read import frame_columns, read_stored_rows
 from mpijax.io.mdf.shapes import known_snr
 from mpijax.physics.sequences import UNREACHED
 from mpijax.system import Grid
+from mpijax.system.facts.acquisition import Acquisition, acquisition_of
 
 SMALL = 2**28
 """Data of so many bytes are read at once where the file has no SNR; larger ones wait until they are asked for."""
@@ -65,7 +66,8 @@ class MatrixView:
         self.remarks = lacks
         self._rows: OrderedDict[tuple[int, int, int, bool], np.ndarray] = OrderedDict()
         with open_mdf(self.path) as file:
-            said = read_metadata(file, self.info, calibration=True).get(RESTORATION)
+            self._fields = read_metadata(file, self.info, calibration=False)
+        said = self._fields.get(RESTORATION)
         self.restoration = None if said is None else str(said)
         self._columns = [as_slice(columns) for columns in frame_columns(self.info)]
         self._find_strength()
@@ -162,6 +164,29 @@ class MatrixView:
         if place is None:
             raise ValueError(f"{other.path.name} holds no row of channel {number} and bin {bin_}.")
         return place
+
+    def same_patch(self, other: "MatrixView", patch: int) -> int:
+        """Which period of another file is of this patch, matched by number; a file of one patch without a number fits any.
+
+        Raises:
+            ValueError: it has no such patch.
+        """
+        own, theirs = self.info.numbers_of([patch]), other.info.numbers_of(range(other.patches))
+        if theirs is None or (own is None and len(theirs) == 1):
+            return 0
+        if own is None or own[0] not in theirs:
+            listed = ", ".join(map(str, theirs))
+            whose = "a patch without a number" if own is None else f"patch {own[0]}"
+            raise ValueError(
+                f"{self.path.name} shows {whose} and {other.path.name} holds patches {listed}, not this one."
+            )
+        return theirs.index(own[0])
+
+    def acquisition(self, patch: int) -> Acquisition:
+        """What the file says of the scan of a patch."""
+        return acquisition_of(
+            self._fields | period_fields(self.info, [patch]), self.info.n_samples, self.info.bandwidth
+        )
 
     def find(self, number: int, bin_: int) -> tuple[int, int] | None:
         """Where the row of a receive channel, by its number, and of a bin stands; None = nowhere."""
