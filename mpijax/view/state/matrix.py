@@ -17,6 +17,7 @@ from mpijax.io.mdf.shapes import known_snr
 from mpijax.physics.sequences import UNREACHED
 from mpijax.system import Grid
 from mpijax.system.facts.acquisition import Acquisition, acquisition_of
+from mpijax.view.state.watch import Watch
 
 SMALL = 2**28
 """Data of so many bytes are read at once where the file has no SNR; larger ones wait until they are asked for."""
@@ -49,6 +50,7 @@ class MatrixView:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self.watch = Watch([self.path])
         self._file, lacks = _opened(self.path)
         self.info: MDFInfo = self._file.info
         self.grid: Grid = self._file.grid
@@ -93,10 +95,11 @@ class MatrixView:
             background: subtract the mean of the background frames, where there is one to subtract.
 
         Raises:
-            FileNotFoundError, OSError, MDFError: the file is gone, or cannot be read.
+            FileNotFoundError, OSError, MDFError, ValueError: the file is gone, cannot be read, or has changed.
         """
         key = (channel, position, patch, background and self.can_subtract)
         if key not in self._rows:
+            self.watch.check(self.path)
             self._rows[key] = self._read(*key)
             while len(self._rows) > max(1, CACHE_BYTES // self._rows[key].nbytes):
                 self._rows.popitem(last=False)
@@ -204,6 +207,7 @@ class MatrixView:
         """
         if not self.info.n_background_frames:
             raise ValueError(f"{self.path.name} holds no background frames; its SNR cannot be computed.")
+        self.watch.check(self.path)
         self.snr = known_snr(self._file.with_snr().snr)
         self.strength, self.strength_name = self.snr, "SNR"
 
