@@ -15,12 +15,18 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Whatever stops the block (an exception, a full disk, Ctrl-C), ``path`` is either the old file or the complete new one.
 
     Raises:
-        ValueError: the path is a folder, a device or the like, which replacing would destroy.
+        ValueError: the path is a folder, a device or the like, which replacing would destroy, or a file stands in place of its
+            folder.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} exists and is not a regular file; give the name of the file to write.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(
+            f"{path.parent} cannot be a folder, for a file stands in its place; give another name."
+        ) from None
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)

@@ -5,7 +5,7 @@ import pytest
 
 import mpijax as mj
 from mpijax.plans import ReconstructPlan
-from tests.view.files import write_folder
+from tests.view.files import write_folder, write_matrix, write_measurement
 from tests.view.session import OwnPage
 
 
@@ -122,3 +122,58 @@ def test_nothing_is_written_but_where_it_is_said(page, folder, tmp_path, monkeyp
     plan = ReconstructPlan.load(tmp_path / "image.toml")
     again = plan.reconstruct(folder / "sm.mdf", folder / "m.mdf")
     np.testing.assert_array_equal(again.images, mj.io.read_reconstruction(tmp_path / "image.mdf").images)
+
+
+def test_channel_buttons_are_the_channels_of_the_file_by_their_numbers(folder, tmp_path):
+    matrix = mj.io.read_system_matrix(folder / "sm.mdf")
+    mj.io.write_system_matrix(tmp_path / "part.mdf", matrix.select(channels=[1, 2]))
+    page = OwnPage([tmp_path / "part.mdf", folder / "m.mdf"])
+    page.enter("Reconstruction")
+    (buttons,) = page.models("CheckboxButtonGroup")
+    assert buttons.labels == ["1", "2"]
+    for active, channels in (([0], (1,)), ([1], (2,)), ([0, 1], None)):
+        buttons.active = active
+        page.catch_up()
+        assert state(page).plan.rows.channels == channels and buttons.active == active
+        assert page.page.tabs["Reconstruction"].shown.plan.rows.channels == channels
+
+
+def test_a_matrix_without_snr_has_no_threshold(folder, tmp_path):
+    matrix = write_matrix(tmp_path / "bare.mdf", background=0)
+    write_measurement(tmp_path / "m.mdf", matrix)
+    page = OwnPage([tmp_path / "bare.mdf", tmp_path / "m.mdf"])
+    page.enter("Reconstruction")
+    snr = page.titled("no SNR in the file")
+    assert snr.value == 0 and snr.disabled
+    page.choose("sweeps", 5)
+    assert "SNR" not in page.page.voice.div.text and state(page).plan.solver.sweeps == 5 and snr.value == 0
+
+
+def test_what_the_comparison_warns_of_stands_beside_the_image(folder, tmp_path):
+    matrix = mj.io.read_system_matrix(folder / "sm.mdf")
+    write_measurement(tmp_path / "steep.mdf", matrix, shift=1.1)
+    page = OwnPage([folder / "sm.mdf", tmp_path / "steep.mdf", folder / "m.mdf"])
+    page.enter("Reconstruction")
+    said = page.page.tabs["Reconstruction"].remarks
+    assert "gradient is 1.1 times the matrix's" in said.text
+    page.choose("sweeps", 5)
+    assert "gradient is 1.1 times the matrix's" in said.text
+    page.choose("measurement", "1")
+    assert not said.text
+
+
+def test_an_emptied_number_of_sweeps_is_refused(page):
+    page.choose("solver", "kaczmarz")
+    page.choose("sweeps", 4)
+    page.choose("sweeps", None)
+    assert "sweeps is empty; give a whole number of at least 1" in page.texts
+    assert page.titled("sweeps").value == 4 == state(page).plan.solver.sweeps
+
+
+def test_a_file_in_place_of_a_folder_is_one_sentence(page, tmp_path):
+    (tmp_path / "file").write_text("here")
+    for name in ("file/image", "file/deeper/image"):
+        page.choose("write to (without suffix)", str(tmp_path / name))
+        for label in ("MDF", "plan", "PNG"):
+            page.press(label)
+            assert "cannot be a folder, for a file stands in its place" in page.texts and "Errno" not in page.texts

@@ -1,5 +1,6 @@
 """What is shown of a matrix that ``mpijax restore`` wrote."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -60,3 +61,13 @@ def test_the_tab_steps_through_rows_of_a_reason(folder):
     page.titled("rows").value = "every row"
     page.titled("place among them, the strongest first").value = 3
     assert f"<br>{TRUSTED}" in page.texts
+
+
+def test_a_matrix_that_does_not_belong_to_the_restored_one_is_not_taken_for_the_one_before(folder, tmp_path):
+    other = tmp_path / "other.mdf"
+    other.write_bytes((folder / "sm.mdf").read_bytes())
+    with h5py.File(other, "r+") as file:
+        file["/tracer/concentration"][...] = 10 * file["/tracer/concentration"][()]
+    after = MatrixView(folder / "restored.mdf")
+    assert list(RestorationState(after, MatrixView(folder / "sm.mdf")).images()) == ["before", "after", "removed"]
+    assert list(RestorationState(after, MatrixView(other)).images()) == ["after"]

@@ -257,3 +257,21 @@ def test_the_command_prints_the_address_and_ends_by_an_interrupt(folder):
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=30)
     assert process.returncode == 0 and out == errors == ""
+
+
+def test_a_file_that_is_replaced_is_one_sentence_in_every_tab_and_the_page_goes_on(folder, tmp_path):
+    for name in ("sm.mdf", "m.mdf"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    page = OwnPage([tmp_path / "sm.mdf", tmp_path / "m.mdf"])
+    for name in ("sm.mdf", "m.mdf"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes() + b"more")
+    rank = page.titled("place (keys ← →)")
+    rank.value = 3
+    assert "sm.mdf has changed since it was opened; open the viewer anew." in page.texts
+    page.enter("Measurement")
+    assert "m.mdf has changed since it was opened; open the viewer anew." in page.texts.replace("sm.mdf", "")
+    page.enter("Reconstruction")
+    assert "sm.mdf has changed since" in page.texts
+    page.enter("Rows")
+    rank.value = 0
+    assert "has changed" not in page.texts  # that row has been read

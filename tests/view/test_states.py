@@ -1,5 +1,8 @@
 """What is shown of rows, of the SNR and of a measurement, without a page."""
 
+from dataclasses import replace
+
+import h5py
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from mpijax.view.state.measurement import MeasurementView
 from mpijax.view.state.rows import RowsState
 from mpijax.view.state.snr import SnrState
 from tests.view.files import write_matrix, write_measurement
+from tests.view.session import OwnPage
 
 
 def test_rows_are_stepped_through_in_their_order(folder):
@@ -109,3 +113,92 @@ def test_an_empty_scan_is_the_background(folder, tmp_path):
 def test_a_calibration_is_no_measurement(folder):
     with pytest.raises(mj.io.MDFError, match="is a calibration; a measurement is expected"):
         MeasurementView(folder / "sm.mdf")
+
+
+def changed(folder, path, change):
+    path.write_bytes((folder / "sm.mdf").read_bytes())
+    with h5py.File(path, "r+") as file:
+        change(file)
+    return path
+
+
+def scaled(name, factor):
+    def change(file):
+        file[name][...] = factor * file[name][()]
+
+    return change
+
+
+def corrected(file):
+    file["/measurement/isTransferFunctionCorrected"][...] = 1
+
+
+def moved(file):
+    del file["/calibration/fieldOfViewCenter"]
+    file["/calibration/fieldOfViewCenter"] = np.array([5e-3, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("change", "says", "count"),
+    [
+        (scaled("/calibration/fieldOfView", 2.0), "field of view 28 x 20 x 4 mm and 56 x 40 x 8 mm", 2),
+        (moved, "center 0 x 0 x 0 mm and 5 x 0 x 0 mm", 2),
+        (scaled("/acquisition/receiver/bandwidth", 0.5), "bandwidth", 1),
+        (corrected, "transfer function not corrected and corrected", 1),
+        (scaled("/tracer/concentration", 10.0), "sample concentration", 1),
+    ],
+)
+def test_matrices_that_do_not_belong_together_are_not_compared(folder, tmp_path, change, says, count):
+    other = changed(folder, tmp_path / "other.mdf", change)
+    found = RowsState(MatrixView(folder / "sm.mdf"), MatrixView(other)).comparison()
+    assert says in found.says and "difference" not in found.images and len(found.images) == count
+
+
+def test_other_fields_are_said_beside_the_difference(folder, tmp_path):
+    other = changed(folder, tmp_path / "other.mdf", scaled("/acquisition/gradient", 1.5))
+    found = RowsState(MatrixView(folder / "sm.mdf"), MatrixView(other)).comparison()
+    assert (
+        "The fields differ: gradient -1, -1, 2 T/m and -1.5, -1.5, 3 T/m." in found.says
+        and "difference" in found.images
+    )
+
+
+def test_patches_are_matched_by_number(folder, monkeypatch):
+    def numbered(*numbers):
+        view = MatrixView(folder / "sm.mdf")
+        view.info = replace(view.info, period_numbers=numbers or None, n_periods=max(len(numbers), 1))
+        return view
+
+    assert numbered(0, 1).same_patch(numbered(1, 0), 0) == 1 and numbered(4).same_patch(numbered(), 0) == 0
+    with pytest.raises(ValueError, match=r"shows patch 1 and sm.mdf holds patches 0, 2, not this one"):
+        numbered(0, 1).same_patch(numbered(0, 2), 1)
+    with pytest.raises(ValueError, match="shows a patch without a number"):
+        numbered().same_patch(numbered(0, 1), 0)
+    state = RowsState(numbered(0, 1), numbered(0))
+    monkeypatch.setattr(state.matrix, "row", lambda *_, **__: state.second.row(0, 0))
+    state.patch = 1
+    assert "holds patches 0, not this one" in state.comparison().says
+    assert "only one of the two files numbers its patch" in RowsState(numbered(0), numbered()).comparison().says
+
+
+def test_a_second_matrix_is_cut_at_the_same_place(folder, tmp_path):
+    write_matrix(tmp_path / "fine.mdf", shape=(14, 10, 1))
+    state = RowsState(MatrixView(folder / "sm.mdf"), MatrixView(tmp_path / "fine.mdf"))
+    state.voxel = (5, 4, 0)  # at (8, 8) mm, between voxels 10 and 11, 8 and 9
+    image = state.comparison().images["fine.mdf"]
+    places, line = state.profile(image, state.second.grid)
+    assert len(places) == 14 and any(np.array_equal(line, image[0, y]) for y in (8, 9))
+    assert state.voxel_in(state.second.grid)[0] in (10, 11)
+    page = OwnPage([folder / "sm.mdf", tmp_path / "fine.mdf"])
+    rows = page.page.tabs["Rows"]
+    rows.state.voxel = (5, 4, 0)
+    rows.update()
+    good = rows.state.profile(rows.state.comparison().images["fine.mdf"], rows.state.second.grid)
+    np.testing.assert_array_equal(rows.other.data["modulus"], np.abs(good[1]))
+
+
+def test_the_second_picture_has_its_own_axes(folder, tmp_path):
+    other = changed(folder, tmp_path / "other.mdf", scaled("/calibration/fieldOfView", 2.0))
+    rows = OwnPage([folder / "sm.mdf", other]).page.tabs["Rows"]
+    ends = [rows.pictures[name, (0, 1)].figure.x_range.end for name in ("first", "second")]
+    assert ends == pytest.approx([14, 28])

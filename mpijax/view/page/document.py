@@ -22,6 +22,7 @@ from mpijax.view.state.reconstruction import ReconstructionState
 from mpijax.view.state.restoration import of_matrices
 from mpijax.view.state.rows import RowsState
 from mpijax.view.state.snr import SnrState
+from mpijax.view.state.watch import Watch
 
 KEYS = """
 window.addEventListener("keydown", (event) => {
@@ -43,6 +44,7 @@ class Opened:
     matrices: list[MatrixView]
     measurements: list[MDFInfo]
     empty: Path | None
+    watch: Watch
 
     @staticmethod
     def create(files: Sequence[Path], empty: Path | None = None) -> "Opened":
@@ -52,6 +54,7 @@ class Opened:
             ValueError: no calibration, or more than two.
             FileNotFoundError, MDFError: a file that cannot be opened.
         """
+        watch = Watch([*files, *([] if empty is None else [empty])])
         infos = {path: read_info(path) for path in files}
         calibrations = [path for path, info in infos.items() if info.is_calibration]
         if not 1 <= len(calibrations) <= 2:
@@ -61,7 +64,7 @@ class Opened:
         measurements = [info for info in infos.values() if not info.is_calibration]
         if empty is not None and read_info(empty).is_calibration:
             raise ValueError(f"{empty} is a calibration; an empty scan is a measurement without iron.")
-        return Opened([MatrixView(path) for path in calibrations], measurements, empty)
+        return Opened([MatrixView(path) for path in calibrations], measurements, empty, watch)
 
     def build(self, document: Document) -> None:
         """Fill a document."""
@@ -86,11 +89,14 @@ class Page:
         if opened.measurements:
             made.append(
                 MeasurementTab(
-                    [MeasurementView(info.path, opened.empty, info) for info in opened.measurements], self.voice
+                    [MeasurementView(info.path, opened.empty, info, opened.watch) for info in opened.measurements],
+                    self.voice,
                 )
             )
-            state = ReconstructionState(matrix.path, [info.path for info in opened.measurements], opened.empty)
-            made.append(ReconstructionTab(state, matrix.channels, self.voice, document))
+            state = ReconstructionState(
+                matrix.path, [info.path for info in opened.measurements], opened.empty, opened.watch
+            )
+            made.append(ReconstructionTab(state, matrix, self.voice, document))
         restored = of_matrices(opened.matrices)
         if restored is not None:
             made.append(RestorationTab(restored, self.voice))

@@ -42,7 +42,7 @@ class Voice:
         self._show(text, "#A03000")
 
     def _show(self, text: str, color: str) -> None:
-        self.div.text = text.replace("&", "&amp;").replace("<", "&lt;")
+        self.div.text = plain(text)
         self.div.styles = {
             "font-size": "15px",
             "color": color,
@@ -255,6 +255,11 @@ class Key:
         }  # fmt: skip
         self.bar.y_range.update(start=low, end=high)
         self.bar.title.text = unit
+
+
+def plain(text: str) -> str:
+    """A text as HTML that shows it as it is."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def lines(title: str) -> str:

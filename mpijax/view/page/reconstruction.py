@@ -11,9 +11,10 @@ from bokeh.layouts import column, row
 from bokeh.models import ColumnDataSource, DataTable, TableColumn
 from bokeh.models.widgets import CheckboxButtonGroup, Div, Select, Slider, Spinner, TextInput, Toggle
 
-from mpijax.plans.options import BACKGROUNDS, WEIGHTS
+from mpijax.plans.options import BACKGROUNDS, SNR, WEIGHTS
 from mpijax.reconstruction.inputs import CONSTRAINTS
-from mpijax.view.page.parts import CONTROLS, WIDTH, Key, Picture, Tab, Voice, figure, intensity, spread
+from mpijax.view.page.parts import CONTROLS, WIDTH, Key, Picture, Tab, Voice, figure, intensity, plain, spread
+from mpijax.view.state.matrix import MatrixView
 from mpijax.view.state.reconstruction import LAMBDAS, SOLVERS, UNIT, ReconstructionState, Shown
 from mpijax.viz.slices import cut_plane, planes_of
 from mpijax.viz.style import COLORS
@@ -29,18 +30,22 @@ KINDS = {"MDF": "mdf", "NIfTI": "nii", "PNG": "png", "plan": "toml", "GIF": "gif
 class ReconstructionTab(Tab):
     """An image that follows its sliders, the history of settings, and buttons that write what is seen."""
 
-    def __init__(self, state: ReconstructionState, channels: list[str], voice: Voice, document: Document):
+    def __init__(self, state: ReconstructionState, matrix: MatrixView, voice: Voice, document: Document):
         super().__init__("Reconstruction", voice)
-        self.state, self.document = state, document
+        self.state, self.matrix, self.document = state, matrix, document
         self.shown: Shown | None = None
+        self.least = SNR if matrix.snr is not None or matrix.info.n_background_frames else 0.0
+        if not self.least:
+            state.change("rows", snr_threshold=0.0)
         self._good = state.plan, state.measurement
         self.pictures: dict[tuple[int, int], Picture] = {}
         self._waiting = False
         self._film: Any = None
-        self._make_widgets(channels)
+        self._make_widgets()
         self._connect()
         self.key = Key(300)
         self.images = row(self.key.bar)
+        self.remarks = Div(text="", width=WIDTH, styles=spread() | {"color": "#A03000"})
         self.key.wheel.visible = False
         self.curve = figure(400, 250, "L-curve: the images so far", x_axis_type="log", y_axis_type="log")
         self.curve.xaxis.axis_label, self.curve.yaxis.axis_label = "|W(Ax − b)| / |Wb|", f"|x| / {UNIT}"
@@ -55,7 +60,7 @@ class ReconstructionTab(Tab):
         )
         self.table.selected.on_change("indices", self._when_chosen)
         kept = column(Div(text="history; a click returns to it", styles=spread()), self.history, self._writing())
-        right = column(self.images, row(self.curve, kept))
+        right = column(self.remarks, self.images, row(self.curve, kept))
         self.panel.child = row(self._controls(), right)
 
     def update(self) -> None:
@@ -85,12 +90,13 @@ class ReconstructionTab(Tab):
         self.point.data = {"x": [shown.residual], "y": [shown.norm]}
         self.text.text = f"<b>λ = {self.state.lam:.3g}</b>, {shown.rows} rows"
         self.text.text += f"<br>residual {shown.residual:.2%}, {1e3 * shown.seconds:.0f} ms"
+        self.remarks.text = "<br>".join(map(plain, shown.remarks))
         count = len(self.state.titles())
         self.set(self.frame, end=max(count - 1, 1), value=self.state.frame)
         self.frame.disabled = self.film.disabled = count < 2
 
-    def _make_widgets(self, channels: list[str]) -> None:
-        state, rows, data = self.state, self.state.plan.rows, self.state.plan.data
+    def _make_widgets(self) -> None:
+        state, rows, data, channels = self.state, self.state.plan.rows, self.state.plan.data, self.matrix.channels
         files = [(str(i), path.name) for i, path in enumerate(state.measurements)]
         self.file = Select(title="measurement", value="0", options=files, width=CONTROLS - 10)
         self.solver = Select(title="solver", value="kaczmarz", options=list(SOLVERS), width=HALF)
@@ -108,7 +114,8 @@ class ReconstructionTab(Tab):
         )
         self.sweeps = Spinner(title="sweeps", value=10, low=1, high=10_000, step=1, width=HALF)
         self.weights = Select(title="row weights", value=rows.weights, options=list(WEIGHTS), width=HALF)
-        self.snr = Spinner(title="least SNR", value=2.0, low=0, step=0.5, width=HALF)
+        title = "least SNR" if self.least else "no SNR in the file"
+        self.snr = Spinner(title=title, value=self.least, low=0, step=0.5, width=HALF, disabled=not self.least)
         self.order = Spinner(title="mixing order ≤", value=None, low=1, step=1, width=HALF)
         self.low = Spinner(title="from / kHz", value=rows.min_frequency, low=0, step=5, width=HALF)
         self.high = Spinner(title="to / kHz", value=None, low=0, step=5, width=HALF)
@@ -188,20 +195,21 @@ class ReconstructionTab(Tab):
             count = getattr(defaults, "sweeps", getattr(defaults, "iterations", None))
             self.set(self.sweeps, title="iterations" if hasattr(defaults, "iterations") else "sweeps", value=count)
             self.set(self.constraint, value=defaults.constraint or "none")
-        self.sweeps.disabled = self.sweeps.value is None
-        steps = {
-            name: int(self.sweeps.value or 1) for name in ("sweeps", "iterations") if hasattr(state.plan.solver, name)
-        }
+        names = [name for name in ("sweeps", "iterations") if hasattr(state.plan.solver, name)]
+        self.sweeps.disabled = not names
+        if names and self.sweeps.value is None:
+            raise ValueError(f"{names[0]} is empty; give a whole number of at least 1.")
+        steps = {name: int(self.sweeps.value) for name in names}
         constraint = None if self.constraint.value == "none" else self.constraint.value
         state.change("solver", constraint=constraint, **steps)
-        active = tuple(sorted(self.channels.active))
+        active = tuple(self.matrix.numbers[i] for i in sorted(self.channels.active))
         state.change(
             "rows",
             snr_threshold=float(self.snr.value or 0),
             min_frequency=float(self.low.value or 0),
             max_frequency=None if self.high.value is None else float(self.high.value),
             max_order=None if self.order.value is None else int(self.order.value),
-            channels=None if len(active) == len(self.channels.labels) else active,
+            channels=None if len(active) == len(self.matrix.numbers) else active,
             weights=self.weights.value,
         )
         state.change(
@@ -246,11 +254,12 @@ class ReconstructionTab(Tab):
         self.set(self.slider, value=math.log10(state.lam))
         self.set(self.sweeps, value=count, title="iterations" if hasattr(solver, "iterations") else "sweeps")
         self.sweeps.disabled = count is None
-        self.set(self.snr, value=2.0 if rows.snr_threshold is None else rows.snr_threshold)
+        self.set(self.snr, value=self.least if rows.snr_threshold is None else rows.snr_threshold)
         self.set(self.low, value=rows.min_frequency)
         self.set(self.high, value=rows.max_frequency)
         self.set(self.order, value=rows.max_order)
-        self.set(self.channels, active=list(rows.channels or range(len(self.channels.labels))))
+        numbers = self.matrix.numbers
+        self.set(self.channels, active=[numbers.index(number) for number in rows.channels or numbers])
         self.set(self.weights, value=rows.weights)
         self.set(self.background, value=data.background)
         self.set(self.chosen, value=data.frames or "")

@@ -8,7 +8,7 @@ from bokeh.layouts import column, row
 from bokeh.models import ColumnDataSource, TapTool
 from bokeh.models.widgets import Div, Select, Spinner
 
-from mpijax.view.page.parts import CONTROLS, WIDTH, Key, Picture, Tab, Voice, colored, figure, lines, spread
+from mpijax.view.page.parts import CONTROLS, WIDTH, Key, Picture, Tab, Voice, colored, figure, lines, plain, spread
 from mpijax.view.state.restoration import RestorationState
 from mpijax.view.state.rows import COLORINGS
 from mpijax.view.state.snr import SnrState
@@ -130,4 +130,4 @@ class RestorationTab(Tab):
 
 def lines_of(text: str) -> str:
     """A record, a line for each of its parts."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("; ", "<br>")
+    return plain(text).replace("; ", "<br>")

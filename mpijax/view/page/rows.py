@@ -8,7 +8,7 @@ from bokeh.layouts import column, row
 from bokeh.models import ColumnDataSource
 from bokeh.models.widgets import Checkbox, Div, Select, Spinner
 
-from mpijax.view.page.parts import CONTROLS, WIDTH, Key, Picture, Tab, Voice, colored, figure, lines, spread
+from mpijax.view.page.parts import CONTROLS, WIDTH, Key, Picture, Tab, Voice, colored, figure, lines, plain, spread
 from mpijax.view.state.rows import COLORINGS, ORDERS, RowsState
 from mpijax.viz.slices import cut_plane, edges_mm, planes_of
 from mpijax.viz.style import COLORS
@@ -40,6 +40,7 @@ class RowsTab(Tab):
         self.background.disabled = not matrix.can_subtract
         self.steps = row(self.press("◀ back", self._back, HALF), self.press("next ▶", self._next, HALF))
         self.text = Div(text="", width=CONTROLS - 10, styles=spread())
+        self.grids = {name: (state.second if name == "second" else matrix).grid for name in self._names()}  # type: ignore[union-attr]
         self.pictures, self.planes = self._pictures()
         self.key = Key()
         self.profile = figure(WIDTH, 165 if len(self.planes) == 1 else 150)
@@ -73,17 +74,15 @@ class RowsTab(Tab):
         self._show_numbers()
         compared = state.comparison()
         peak = max((float(np.nanmax(np.abs(image), initial=0)) for image in compared.images.values()), default=0.0)
-        first = next(iter(compared.images.values()))
         for index, name in enumerate(self._names()):
             found = list(compared.images.items())[index : index + 1]
             for plane in self.planes:
                 picture = self.pictures[name, plane]
                 if not found:
-                    picture.draw(np.full((1, 1, 3), 0.85), "no difference" if index == 2 else "no such row")
+                    picture.draw(np.full((1, 1, 3), 0.85), "no difference" if index == 2 else "not compared")
                     continue
                 title, image = found[0]
-                voxel = state.voxel if image.shape == first.shape else tuple(n // 2 for n in image.shape[::-1])
-                cut = cut_plane(image, plane, voxel)
+                cut = cut_plane(image, plane, state.voxel_in(self.grids[name]))
                 scale = peak
                 if index == 2:  # on a scale of its own, or it would be black
                     scale = float(np.nanmax(np.abs(image), initial=0))
@@ -93,7 +92,7 @@ class RowsTab(Tab):
                     picture.cross(*(self._center(axis) for axis in plane))
         self.key.show(state.coloring, peak)
         self._draw_profile(list(compared.images.values()))
-        self.text.text = f"<b>{lines(state.title)}</b><br>{compared.says}"
+        self.text.text = f"<b>{lines(state.title)}</b><br>{plain(compared.says)}"
 
     def step(self, by: int) -> None:
         """Show the row so many places further."""
@@ -112,8 +111,7 @@ class RowsTab(Tab):
         wide = len(names) if len(planes) == 1 else len(planes)
         high = 1 if len(planes) == 1 else len(names)
         width, height = (WIDTH - Key.SIZE) // wide, 450 // high if high < 3 else 190
-        grids = {name: self.state.matrix.grid for name in names}
-        return {(n, p): Picture(grids[n], p, width, height, " ") for n in names for p in planes}, planes
+        return {(n, p): Picture(self.grids[n], p, width, height, " ") for n in names for p in planes}, planes
 
     def _connect(self) -> None:
         state = self.state
@@ -182,6 +180,8 @@ class RowsTab(Tab):
         places, line = self.state.profile(images[0])
         self.curves.data = {"x": places, "modulus": np.abs(line), "real": line.real, "imag": line.imag}
         if self.state.second is not None:
-            there = self.state.profile(images[1]) if len(images) > 1 else (np.empty(0), np.empty(0))
+            there = (
+                self.state.profile(images[1], self.state.second.grid) if len(images) > 1 else (np.empty(0), np.empty(0))
+            )
             self.other.data = {"x": there[0], "modulus": np.abs(there[1])}
         self.profile.xaxis.axis_label = f"{'xyz'[self.state.axis]} / mm"

@@ -10,12 +10,14 @@ from mpijax.core.typing import Array, Complex, Float, Int
 from mpijax.io import MDFError, MDFInfo, SystemMatrixFile, open_system_matrix, read_info
 from mpijax.io.hdf5 import as_slice
 from mpijax.io.mdf.fields import RESTORATION
-from mpijax.io.mdf.metadata import read_metadata
+from mpijax.io.mdf.metadata import period_fields, read_metadata
 from mpijax.io.mdf.opened import open_mdf
 from mpijax.io.mdf.read import frame_columns, read_stored_rows
 from mpijax.io.mdf.shapes import known_snr
 from mpijax.physics.sequences import UNREACHED
 from mpijax.system import Grid
+from mpijax.system.facts.acquisition import Acquisition, acquisition_of
+from mpijax.view.state.watch import Watch
 
 SMALL = 2**28
 """Data of so many bytes are read at once where the file has no SNR; larger ones wait until they are asked for."""
@@ -38,6 +40,7 @@ class MatrixView:
         frequencies: (f,) [Hz], NaN where not known; bins: rfft bins (f,).
         orders: mixing orders (f, 3), or None without a drive sequence.
         snr: (c, f) or None; strength: what rows are ranked by (c, f), the SNR or else the rms of the rows, or None.
+        channels: names of the receive channels (c,); numbers: theirs, by which rows are chosen and matched.
         restoration: what the file says of its restoration, or None.
         remarks: what the file lacks and what follows from it, a sentence each.
 
@@ -47,12 +50,13 @@ class MatrixView:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self.watch = Watch([self.path])
         self._file, lacks = _opened(self.path)
         self.info: MDFInfo = self._file.info
         self.grid: Grid = self._file.grid
         self.frequencies = np.asarray(self._file.frequencies, float)
         self.bins = np.asarray(self._file.frequency_indices)
-        self.channels = _names(self._file)
+        self.channels, self.numbers = _names(self._file), self._file.channels
         sequence = self._file.sequence
         self.cycles = None if sequence is None else sequence.cycles
         self.orders = None if sequence is None else sequence.mixing_orders()[self.bins]
@@ -64,7 +68,8 @@ class MatrixView:
         self.remarks = lacks
         self._rows: OrderedDict[tuple[int, int, int, bool], np.ndarray] = OrderedDict()
         with open_mdf(self.path) as file:
-            said = read_metadata(file, self.info, calibration=True).get(RESTORATION)
+            self._fields = read_metadata(file, self.info, calibration=False)
+        said = self._fields.get(RESTORATION)
         self.restoration = None if said is None else str(said)
         self._columns = [as_slice(columns) for columns in frame_columns(self.info)]
         self._find_strength()
@@ -90,10 +95,11 @@ class MatrixView:
             background: subtract the mean of the background frames, where there is one to subtract.
 
         Raises:
-            FileNotFoundError, OSError, MDFError: the file is gone, or cannot be read.
+            FileNotFoundError, OSError, MDFError, ValueError: the file is gone, cannot be read, or has changed.
         """
         key = (channel, position, patch, background and self.can_subtract)
         if key not in self._rows:
+            self.watch.check(self.path)
             self._rows[key] = self._read(*key)
             while len(self._rows) > max(1, CACHE_BYTES // self._rows[key].nbytes):
                 self._rows.popitem(last=False)
@@ -156,18 +162,41 @@ class MatrixView:
         Raises:
             ValueError: it has no such row.
         """
-        number, bin_ = self._file.channels[channel], int(self.bins[position])
+        number, bin_ = self.numbers[channel], int(self.bins[position])
         place = other.find(number, bin_)
         if place is None:
             raise ValueError(f"{other.path.name} holds no row of channel {number} and bin {bin_}.")
         return place
 
+    def same_patch(self, other: "MatrixView", patch: int) -> int:
+        """Which period of another file is of this patch, matched by number; a file of one patch without a number fits any.
+
+        Raises:
+            ValueError: it has no such patch.
+        """
+        own, theirs = self.info.numbers_of([patch]), other.info.numbers_of(range(other.patches))
+        if theirs is None or (own is None and len(theirs) == 1):
+            return 0
+        if own is None or own[0] not in theirs:
+            listed = ", ".join(map(str, theirs))
+            whose = "a patch without a number" if own is None else f"patch {own[0]}"
+            raise ValueError(
+                f"{self.path.name} shows {whose} and {other.path.name} holds patches {listed}, not this one."
+            )
+        return theirs.index(own[0])
+
+    def acquisition(self, patch: int) -> Acquisition:
+        """What the file says of the scan of a patch."""
+        return acquisition_of(
+            self._fields | period_fields(self.info, [patch]), self.info.n_samples, self.info.bandwidth
+        )
+
     def find(self, number: int, bin_: int) -> tuple[int, int] | None:
         """Where the row of a receive channel, by its number, and of a bin stands; None = nowhere."""
         there = np.flatnonzero(self.bins == bin_)
-        if number not in self._file.channels or not len(there):
+        if number not in self.numbers or not len(there):
             return None
-        return self._file.channels.index(number), int(there[0])
+        return self.numbers.index(number), int(there[0])
 
     def compute_snr(self) -> None:
         """Find the SNR from the background frames, in two passes over the data.
@@ -178,6 +207,7 @@ class MatrixView:
         """
         if not self.info.n_background_frames:
             raise ValueError(f"{self.path.name} holds no background frames; its SNR cannot be computed.")
+        self.watch.check(self.path)
         self.snr = known_snr(self._file.with_snr().snr)
         self.strength, self.strength_name = self.snr, "SNR"
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from mpijax.core.typing import Complex, Float
 from mpijax.io import MDFError, MDFInfo, read_info, read_measurement
+from mpijax.view.state.watch import Watch
 
 MOST_FRAMES, MOST_BINS = 64, 400
 """Frames and groups of bins of a spectrogram."""
@@ -21,7 +22,7 @@ class MeasurementView:
     Args:
         path: an MDF file with a measurement.
         empty: an empty scan, the mean of whose frames is the background; None = the background frames of the file itself.
-        info: the file's header, where it has been read.
+        info: the file's header, where it has been read; watch: what the files were then.
 
     Attributes:
         frame, period, channel: what is shown; background: whether the background is subtracted.
@@ -30,8 +31,11 @@ class MeasurementView:
         FileNotFoundError, MDFError: no measurement that can be opened, or one without foreground frames.
     """
 
-    def __init__(self, path: str | Path, empty: str | Path | None = None, info: MDFInfo | None = None):
+    def __init__(
+        self, path: str | Path, empty: str | Path | None = None, info: MDFInfo | None = None, watch: Watch | None = None
+    ):
         self.path, self.empty = Path(path), None if empty is None else Path(empty)
+        self.watch = watch or Watch(path for path in (self.path, self.empty) if path is not None)
         self.info = read_info(self.path) if info is None else info
         if self.info.is_calibration:
             raise MDFError(f"{path} is a calibration; a measurement is expected.")
@@ -99,6 +103,7 @@ class MeasurementView:
         missing = [frame for frame, key in zip(frames, keys, strict=True) if key not in self._frames]
         if missing:
             empty = self.empty if subtracted else None
+            self.watch.check(self.path, empty)
             found = read_measurement(
                 self.path,
                 background="mean" if subtracted and empty is None else "none",

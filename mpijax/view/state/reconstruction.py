@@ -1,6 +1,7 @@
 """A reconstruction that is tuned: a plan, what is prepared for it, and the images that it makes."""
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from mpijax.reconstruction import Admm, Kaczmarz, PreparedSolver, Problem, Tikho
 from mpijax.reconstruction.scaling import number
 from mpijax.system import Grid
 from mpijax.view.state.spectrum import Spectrum
+from mpijax.view.state.watch import Watch
 from mpijax.viz import plot_slices, save
 from mpijax.viz.film import save_film
 
@@ -30,6 +32,9 @@ LAMBDAS = (-7.0, 2.0)
 
 UNIT = "mmol(Fe)/L"
 
+READ = ("calibration", "inputs", "problem")
+"""What is made of the files, in this order."""
+
 
 @dataclass(frozen=True, eq=False)
 class Shown:
@@ -40,6 +45,7 @@ class Shown:
         plan: by which plan; measurement: of which file; frame: which of its images.
         residual: |W(Ax - b)| / |Wb|; norm: root of the sum of the squared voxels [mmol(Fe)/L].
         rows: of the matrix; seconds: from the plan to the image.
+        remarks: warnings of how matrix and measurement fit, a sentence each.
     """
 
     image: Float[np.ndarray, "z y x"]
@@ -51,6 +57,7 @@ class Shown:
     norm: float
     rows: int
     seconds: float
+    remarks: tuple[str, ...]
 
     @property
     def settings(self) -> tuple[str, str, str]:
@@ -66,6 +73,7 @@ class ReconstructionState:
         system_matrix: file of the calibration.
         measurements: files of measurements.
         empty: of an empty scan.
+        watch: what the files were when they were opened; None = what they are now.
 
     Attributes:
         plan: everything that decides the image; change it with :meth:`change`.
@@ -73,12 +81,16 @@ class ReconstructionState:
         history: images that were kept, the last one last.
     """
 
-    def __init__(self, system_matrix: Path, measurements: list[Path], empty: Path | None = None):
+    def __init__(
+        self, system_matrix: Path, measurements: list[Path], empty: Path | None = None, watch: Watch | None = None
+    ):
         self.system_matrix, self.measurements = system_matrix, measurements
         self.plan = ReconstructPlan(data=DataOptions(empty=empty))
         self.measurement, self.frame = measurements[0], 0
         self.history: list[Shown] = []
+        self._watch = watch or Watch(path for path in (system_matrix, *measurements, empty) if path is not None)
         self._kept: dict[str, tuple[Any, Any]] = {}
+        self._warnings: dict[str, tuple[str, ...]] = {}
 
     @property
     def lam(self) -> float:
@@ -125,7 +137,7 @@ class ReconstructionState:
         image, residual = self._solve(problem)
         return Shown(
             image, problem.grid, self.plan, self.measurement, self.frame, residual, float(np.linalg.norm(image)),
-            len(problem.matrix), time.perf_counter() - start,
+            len(problem.matrix), time.perf_counter() - start, self._remarks,
         )  # fmt: skip
 
     def keep(self, shown: Shown) -> None:
@@ -217,15 +229,25 @@ class ReconstructionState:
 
     def _calibration(self) -> Calibration:
         data = DataOptions(background=self.plan.data.background, transfer_function=self.plan.data.transfer_function)
-        return self._once(
-            "calibration", (self.plan.rows, data), lambda: Calibration.open(self.system_matrix, self.plan.rows, data)
-        )
+
+        def read() -> Calibration:
+            self._watch.check(self.system_matrix)
+            found = Calibration.open(self.system_matrix, self.plan.rows, data)
+            _ = found.matrices  # which are read when they are asked for first, and the file may be another one then
+            return found
+
+        return self._heard("calibration", (self.plan.rows, data), read)
 
     def _inputs(self) -> Inputs:
-        return self._once("inputs", self._choices, lambda: self.plan.inputs(self._calibration(), self.measurement))
+        def read() -> Inputs:
+            calibration = self._calibration()
+            self._watch.check(self.measurement, self.plan.data.empty)
+            return self.plan.inputs(calibration, self.measurement)
+
+        return self._heard("inputs", self._choices, read)
 
     def _problem(self) -> Problem:
-        return self._once("problem", self._choices, lambda: self._inputs().problem())
+        return self._heard("problem", self._choices, lambda: self._inputs().problem())
 
     def _solution(self) -> Any:
         key = self._choices, self.plan.solver, self.plan.seed
@@ -239,6 +261,23 @@ class ReconstructionState:
         if isinstance(solver, Kaczmarz):
             return "rows", (self._choices, _unregularized(solver))
         return "solution", (self._choices, solver, self.plan.seed)
+
+    @property
+    def _remarks(self) -> tuple[str, ...]:
+        """What reading and comparing the files gave warning of."""
+        return tuple(dict.fromkeys(text for name in READ for text in self._warnings.get(name, ())))
+
+    def _heard(self, name: str, key: Any, make: Callable[[], T]) -> T:
+        """As :meth:`_once`; warnings are kept beside what was made, for whoever looks at the page does not see the terminal."""
+
+        def listening() -> T:
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always", UserWarning)
+                made = make()
+            self._warnings[name] = tuple(str(w.message) for w in heard if issubclass(w.category, UserWarning))
+            return made
+
+        return self._once(name, key, listening)
 
     def _once(self, name: str, key: Any, make: Callable[[], T]) -> T:
         """What was made for this key last, or made anew."""

@@ -9,6 +9,7 @@ import numpy as np
 from mpijax.core.typing import Complex
 from mpijax.restoration.trust import REASONS, RESTORED
 from mpijax.view.state.matrix import MatrixView
+from mpijax.view.state.pair import differences
 
 TRUSTED = REASONS[RESTORED]
 UNKNOWN = "restored, or left for a reason that is not known"
@@ -74,11 +75,15 @@ class RestorationState:
         if self.before is None:
             return {"after": after}
         try:
-            before = self.before.row(*self.after.same_row(self.before, self.channel, self.position))
+            channel, position = self.after.same_row(self.before, self.channel, self.position)
+            before = self.before.row(channel, position)
         except ValueError:
             return {"after": after}
+        unlike = differences(self.after, self.before, (self.position, position), (0, 0))
+        if unlike.kind:
+            return {"after": after}
         found = {"before": before, "after": after}
-        return found | {"removed": before - after} if before.shape == after.shape else found
+        return found if unlike.grid else found | {"removed": before - after}
 
     def _read_table(self) -> dict[tuple[int, int], Left]:
         """Channel and position of each row that was left; the remark says where that is not known."""

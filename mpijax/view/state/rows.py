@@ -6,7 +6,10 @@ import numpy as np
 
 from mpijax.core.checks import check_choice
 from mpijax.core.typing import Complex
+from mpijax.system import Grid
+from mpijax.view.state.grids import centers, same_place
 from mpijax.view.state.matrix import MatrixView, rms
+from mpijax.view.state.pair import differences
 
 ORDERS = ("frequency", "SNR, this channel", "SNR, all channels")
 """What the next row is."""
@@ -16,7 +19,11 @@ COLORINGS = ("complex", "modulus", "phase", "real part")
 
 @dataclass
 class Comparison:
-    """The row of two matrices: on one grid their difference as well, else a sentence that says why there is none."""
+    """The row of two matrices and their difference, as far as these may be shown; the sentence says why one is not.
+
+    The second row is shown where it is of the same frequency, sampling, unit, transfer function, concentration and patch, the
+    difference where the grid is the same too.
+    """
 
     images: dict[str, Complex[np.ndarray, "_ _ _"]]
     says: str = ""
@@ -99,16 +106,24 @@ class RowsState:
         names = names if names[0] != names[1] else [str(self.matrix.path), str(self.second.path)]
         try:
             channel, position = self.matrix.same_row(self.second, self.channel, self.position)
+            patch = self.matrix.same_patch(self.second, self.patch)
         except ValueError as error:
             return Comparison({names[0]: first}, str(error))
-        patch = min(self.patch, self.second.patches - 1)
+        found = differences(self.matrix, self.second, (self.position, position), (self.patch, patch))
+        if found.kind:
+            return Comparison({names[0]: first}, f"the two are not compared: {'; '.join(found.kind)}.")
+        apart = f" The fields differ: {'; '.join(found.fields)}." if found.fields else ""
+        numbered = [m.info.numbers_of([p]) is not None for m, p in ((self.matrix, self.patch), (self.second, patch))]
+        if numbered[0] != numbered[1]:
+            apart += " Beware: only one of the two files numbers its patch."
         other = self.second.row(channel, position, patch=patch, background=self.background)
         images = {names[0]: first, names[1]: other}
-        if first.shape != other.shape:
-            sizes = " and ".join(" x ".join(map(str, m.grid.shape)) for m in (self.matrix, self.second))
-            return Comparison(images, f"no difference is shown: the grids are {sizes} voxels.")
+        if found.grid:
+            return Comparison(images, f"no difference is shown: {'; '.join(found.grid)}.{apart}")
         share = rms(first - other) / (rms(first) or 1.0)
-        return Comparison(images | {"difference": first - other}, f"rms of the difference: {share:.1%} of the row")
+        return Comparison(
+            images | {"difference": first - other}, f"rms of the difference: {share:.1%} of the row.{apart}"
+        )
 
     def voxel_at(self, plane: tuple[int, int], horizontal: float, vertical: float) -> tuple[int, int, int]:
         """The voxel at a place in a plane [mm], its third number as it is; also the new ``voxel``."""
@@ -120,11 +135,13 @@ class RowsState:
         self.voxel = (found[0], found[1], found[2])
         return self.voxel
 
-    def profile(self, image: Complex[np.ndarray, "_ _ _"]) -> tuple[np.ndarray, np.ndarray]:
-        """Places [mm] and values of an image along ``axis`` through ``voxel``, which must lie in it."""
-        nx, ny, nz = image.shape[::-1]
-        x, y, z = (min(v, n - 1) for v, n in zip(self.voxel, (nx, ny, nz), strict=True))
+    def voxel_in(self, grid: Grid) -> tuple[int, int, int]:
+        """The voxel of a grid that lies where ``voxel`` does, or nearest to it."""
+        return same_place(self.voxel, self.matrix.grid, grid)
+
+    def profile(self, image: Complex[np.ndarray, "_ _ _"], grid: Grid | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Places [mm] and values of an image along ``axis`` through the place of ``voxel``; None = on the matrix's own grid."""
+        grid = grid or self.matrix.grid
+        x, y, z = self.voxel_in(grid)
         line = [image[z, y, :], image[z, :, x], image[:, y, x]][self.axis]
-        fov, center = float(self.matrix.grid.fov[self.axis]), float(self.matrix.grid.center[self.axis])
-        places = center - fov / 2 + (np.arange(len(line)) + 0.5) * fov / len(line)
-        return places * 1e3, line
+        return centers(grid)[self.axis] * 1e3, line
