@@ -179,3 +179,16 @@ def test_upsampling_a_field_free_line_by_a_fit(capsys, calibration, tmp_path):
     mj.io.write_system_matrix(silent, replace(mj.io.read_system_matrix(calibration), scanner=None))
     status, text = run(capsys, "restore", silent, "-o", tmp_path / "none.mdf", *options[2:])
     assert status == 2 and "does not say the gradient" in text and "Traceback" not in text, text
+
+
+def test_a_network_that_restores_no_row_is_said(calibration, tmp_path):
+    from mpijax.cli.restore import _in_vain
+
+    (tmp_path / "own").mkdir()
+    matrix = mj.io.read_system_matrix(calibration, background="mean", min_frequency=40e3)
+    stats = mj.restore(matrix, mj.Denoise(), method="wiener").stats
+    assert not _in_vain(str(tmp_path / "own"), stats)  # nothing was fitted that could have stood in
+    object.__setattr__(stats, "identified", "a fit")
+    assert _in_vain(str(tmp_path / "own"), stats) and not _in_vain("wiener", stats)
+    object.__setattr__(stats, "method", np.where(stats.trusted, "own", ""))
+    assert not _in_vain(str(tmp_path / "own"), stats)

@@ -115,7 +115,9 @@ def restore(
     for line in _rows(stats):
         print(line)
     if _in_vain(chosen.method, stats):
-        print(f"no row by {chosen.method}: others left less error by Stein's estimate (--no-identify leaves the fit out)")
+        print(
+            f"no row by {chosen.method}: others left less error by Stein's estimate (--no-identify leaves the fit out)"
+        )
     if stats.identification is not None:
         print(stats.identification)
     if wanted.has_gaps and trust:
