@@ -4,9 +4,9 @@ import os
 import re
 import signal
 import socket
-import time
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
