@@ -75,6 +75,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
+    "write_computation_times": False,
     "abort_on_example_error": True,
     "doc_module": ("mpijax",),
     "backreferences_dir": "generated/backreferences",

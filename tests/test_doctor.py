@@ -55,6 +55,21 @@ def test_other_values_fail(capsys, monkeypatch, golden):
     assert failed.startswith("FAIL") and "2e-03 from the golden values, 1e-03 allowed" in failed
 
 
+@pytest.mark.parametrize("place", [(doctor, "_settings"), (selftest, "run")])
+def test_no_device_or_a_missing_package_is_a_failure_in_one_line(capsys, monkeypatch, place):
+    def broken():
+        raise ModuleNotFoundError("No module named 'einops'\nmore")
+
+    monkeypatch.setattr(*place, broken)
+    with pytest.raises(SystemExit) as stop:
+        doctor.doctor()
+    assert stop.value.code == 1
+    assert lines(capsys)[-1].split(maxsplit=2)[::2] == [
+        "FAIL",
+        "ModuleNotFoundError: No module named 'einops' (JAX_PLATFORMS=cpu)",
+    ]
+
+
 def test_what_breaks_or_is_not_a_number_fails(monkeypatch):
     def missing(golden):
         raise FileNotFoundError("mpijax ships no file 'weights/denoise_2d.npz'")

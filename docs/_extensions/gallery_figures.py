@@ -7,10 +7,10 @@ from sphinx_gallery.scrapers import figure_rst
 
 
 def save_figures(block: Any, variables: dict[str, Any], conf: dict[str, Any]) -> str:
-    """Write the figures that a block of an example has made, and say where they are."""
+    """Write the figures that a block of an example has made, ``figure`` last, as its code does, and say where they are."""
     seen = variables["example_globals"].setdefault("_seen_figures", [])
     paths = []
-    for figure in variables["example_globals"].values():
+    for _, figure in sorted(variables["example_globals"].items(), key=lambda item: item[0] == "figure"):
         if isinstance(figure, Figure) and not any(figure is other for other in seen):
             seen.append(figure)
             paths.append(next(variables["image_path_iterator"]))

@@ -25,9 +25,11 @@ PACKAGES = {
     "mpijax.identification": "Particles and scanners fitted to what was measured",
     "mpijax.rows": "Rows: tasks, filters, splines",
     "mpijax.models": "Networks",
-    "mpijax.datasets": "Training data, phantoms, public sets",
+    "mpijax.datasets": "Training data, presets, public sets",
+    "mpijax.datasets.phantoms": "Phantoms",
     "mpijax.training": "Training",
     "mpijax.metrics": "Metrics",
+    "mpijax.plans": "Plans",
     "mpijax.viz": "Figures",
 }
 """Public packages and what they are for, by task."""

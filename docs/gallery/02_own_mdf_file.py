@@ -31,7 +31,7 @@ mj.io.write(scan_path, data)
 
 # %%
 # What is in the file, and what it lacks:
-print(mj.io.describe(mj.io.read_info(calibration_path)))
+print(mj.io.describe(mj.io.read_info(calibration_path)).replace(f"{folder.name}/", ""))
 
 # %%
 # SNR over frequency and mixing order, the strongest rows, and the background over the scan, which is steady here:

@@ -55,13 +55,12 @@ for method in ("bicubic", "fitted"):
     print(f"{method}: nRMSE {mj.metrics.nrmse(rows[method], truth):.1%} of the whole matrix")
 
 # %%
-# Some rows: harmonics 2, 3, 4 and 6, seen at 0, 42, 84 and 126 degrees. A row is striped along its line.
+# Some rows: harmonics 2, 3, 4 and 6, of the line at 0, 42, 84 and 126 degrees. A row is striped along its line.
 index = matrix.row_index()
 chosen = [8 * turn + harmonic - 2 for turn, harmonic in ((0, 2), (7, 3), (14, 4), (21, 6))]
 figure = mj.viz.plot_rows(
     {name: stack[chosen] for name, stack in rows.items()},
     frequencies=index.frequency_index[chosen] * sequence.base_frequency,
-    channels=[f"at {np.rad2deg(angle):.0f}°" for angle in index.angle[chosen]],
     extent=(-16, 16, -16, 16),
 )
 mj.viz.save(figure, "field_free_line.png")

@@ -1,6 +1,6 @@
 """
-MPI-Mamba: a round image from one scan
-======================================
+Images that MPI-Mamba learns from
+=================================
 Training pairs of x-space images, a deconvolution that knows the kernel, and the network that is to do without it.
 """
 

@@ -23,13 +23,21 @@ def doctor() -> None:
     for line, right in _versions():
         print(line, flush=True)
         well &= right
-    for line in _settings():
-        print(line, flush=True)
-    from mpijax.cli import selftest
+    try:
+        for line in _settings():
+            print(line, flush=True)
+        from mpijax.cli import selftest
 
-    for outcome in selftest.run():
-        print(_row("PASS" if outcome.passed else "FAIL", outcome.name, outcome.says), flush=True)
-        well &= outcome.passed
+        for outcome in selftest.run():
+            print(_row("PASS" if outcome.passed else "FAIL", outcome.name, outcome.says), flush=True)
+            well &= outcome.passed
+    except Exception as error:  # a missing package, or no device: whatever it is, the report ends in what failed
+        platforms = os.environ.get("JAX_PLATFORMS")
+        where = "" if platforms is None else f" (JAX_PLATFORMS={platforms})"
+        print(
+            _row("FAIL", "self-test", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}{where}"), flush=True
+        )
+        well = False
     if not well:
         sys.exit(1)
 

@@ -102,6 +102,8 @@ def full_widths(
 
     Returns:
         (d,) [m]; infinite along an axis without gradient (a field-free line).
+
+    Source: Goodwill & Conolly, IEEE TMI 30(9):1581 (2011).
     """
     gradient = jnp.asarray(gradient)
     if excitation is None:

@@ -44,6 +44,8 @@ def reconstruct_contrasts(
 
     Raises:
         ValueError, TypeError: as :func:`contrast_problem` and :func:`solve`.
+
+    Source: Rahmer et al., Phys. Med. Biol. 60 (2015) 1775.
     """
     solver = resolve(solver, options)
     problem = contrast_problem(

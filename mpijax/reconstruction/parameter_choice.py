@@ -44,6 +44,8 @@ class LCurve:
         residual_norm: |W(Ax - b)| (l,).
         solution_norm: |x| (l,).
         curvature: of the curve (log |W(Ax - b)|, log |x|) (l,); positive where it bends like an L.
+
+    Source: Hansen and O'Leary, SIAM J. Sci. Comput. 14 (1993) 1487.
     """
 
     regularization: Scalar

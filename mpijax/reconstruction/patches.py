@@ -48,6 +48,8 @@ def reconstruct_patches(
 
     Raises:
         ValueError, TypeError: as :func:`patch_problem` and :func:`solve`.
+
+    Source: Szwargulski et al., IEEE Trans. Med. Imaging 38 (2019) 932.
     """
     solver = resolve(solver, options)
     problem = patch_problem(

@@ -115,6 +115,8 @@ def row_norm_weights(matrix: Inexact[Array, "m n"]) -> Float[jax.Array, " m"]:
 
     Raises:
         ValueError: a matrix of wrong shape.
+
+    Source: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
     matrix = check_matrix(matrix)
     return jnp.concatenate([jax.block_until_ready(_row_norm_weights(jnp.asarray(part))) for part, _ in parts(matrix)])
@@ -138,6 +140,8 @@ def whitening_weights(noise_std: Float[Array, " m"]) -> Float[jax.Array, " m"]:
 
     Raises:
         ValueError: a standard deviation that is not positive and finite.
+
+    Source: Kluth and Jin, Phys. Med. Biol. 64 (2019) 125026.
     """
     sigma = number(noise_std, jnp.result_type(float)).value
     if is_concrete(sigma):

@@ -14,7 +14,7 @@ from mpijax.physics.harmonics import harmonic_gradients, solid_harmonics
 from mpijax.system.leaves import as_leaf
 
 NEWTON_STEPS = 30
-"""Steps towards the field-free point; from within the ball a handful is enough."""
+"""Steps toward the field-free point; from within the ball a handful is enough."""
 
 
 @pytree

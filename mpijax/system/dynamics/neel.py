@@ -48,10 +48,12 @@ class Neel:
     Attributes:
         damping: a of the Landau-Lifshitz-Gilbert equation, 0.03 to 1.
         gyromagnetic_ratio: gamma [rad/(s T)].
-        time_scale: factor of tau; towards 0 the moment is that of equilibrium.
+        time_scale: factor of tau; toward 0 the moment is that of equilibrium.
         periods: of the drive field over which a position is measured; cores that remember their start beyond them are blocked.
         table: of the slow manifold, None = the right one. ``mpijax.physics.neel_table((0.03, 1.0))`` is one in which the damping
             can be differentiated.
+
+    Source: Brown, Thermal fluctuations of a single-domain particle, Phys. Rev. 130 (1963) 1677.
     """
 
     damping: Scalar = SHIPPED_DAMPING

@@ -134,6 +134,8 @@ def x_space_image(
     Raises:
         ValueError: a gradient that is not diagonal or vanishes along the excitation, another particle model, pixels that are not
             finite, a kernel wider than the field of view, or voxels larger than half its width.
+
+    Source: Goodwill & Conolly, IEEE TMI 29(11):1851 (2010), and 30(9):1581 (2011).
     """
     axes = (int(excitation),) if isinstance(excitation, int | np.integer) else tuple(excitation)
     gradient = checked_gradient(scanner, particle, grid, axes)

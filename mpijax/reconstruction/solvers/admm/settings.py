@@ -39,6 +39,8 @@ class Admm(Regularized):
         iterations: at most.
         tolerance: relative residual at which to stop.
         isotropic: which total variation.
+
+    Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1; the bounded problem for MPI in the TranSMS paper, eq. 3.
     """
 
     DEFAULT = 1e-3

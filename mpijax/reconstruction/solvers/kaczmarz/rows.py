@@ -140,6 +140,8 @@ def kaczmarz_rows(
     """The iterates of ``kaczmarz`` one row at a time: the readable reference form.
 
     Arguments, result and errors are those of ``kaczmarz``.
+
+    Source: Kaczmarz, Bull. Acad. Polon. Sci. A35 (1937) 355; in MPI: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
     order = None if is_randomized(row_order, key) else row_order
     arguments = _ready(matrix, data, regularization, row_weights, order, init, sweeps, constraint, tolerance)

@@ -20,6 +20,8 @@ class Kaczmarz(Regularized):
         init: prior image [mmol(Fe)/L].
         tolerance: relative change of the image at which to stop before the last sweep; not given = do all.
         block_size: most rows per block; changes the speed only.
+
+    Source: Kaczmarz, Bull. Acad. Polon. Sci. A35 (1937) 355; in MPI: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
 
     DEFAULT = 1e-2

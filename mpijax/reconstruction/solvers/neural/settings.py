@@ -36,6 +36,8 @@ class NeuralImplicit:
         progress: whether to draw a progress bar.
         state: continue from this state.
         callback: called as callback(state, loss, held-out loss) now and then.
+
+    Source: neural implicit paper, eq. 1.
     """
 
     RECORDED: ClassVar = {"steps": "iterations"}
