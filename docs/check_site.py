@@ -2,7 +2,7 @@
 
 Command:  python docs/check_site.py docs/_build/html
 
-Links that leave the site are not followed. The exit status is 1 where something is wrong, and every fault is one line.
+Links that leave the site are not followed; what a page fetches must lie in it, so that it works without a network. The exit status is 1 where something is wrong, and every fault is one line.
 """
 
 import importlib
@@ -24,6 +24,7 @@ class Page(HTMLParser):
         super().__init__()
         self.anchors: set[str] = set()
         self.addresses: list[str] = []
+        self.fetched: set[str] = set()
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -32,6 +33,7 @@ class Page(HTMLParser):
         address = found.get(ADDRESSES.get(tag, ""))
         if address:
             self.addresses.append(address)
+            self.fetched |= set() if tag == "a" else {address}
 
 
 def dead(root: Path) -> list[str]:
@@ -46,6 +48,8 @@ def dead(root: Path) -> list[str]:
         for address in dict.fromkeys(page.addresses):
             parts = urlsplit(address)
             if parts.scheme or parts.netloc:
+                if parts.netloc and address in page.fetched:
+                    faults.append(f"{path.relative_to(root)}: {address} is fetched from elsewhere")
                 continue
             target = Path(os.path.normpath(path.parent / unquote(parts.path))) if parts.path else path
             target = target / "index.html" if target.is_dir() else target

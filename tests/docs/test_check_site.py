@@ -38,6 +38,7 @@ def test_templates_of_the_theme_are_no_pages(site):
         ('<link href="gone.css">', "sub/page.html: gone.css does not exist"),
         ('<a href="../index.html#gone">', "sub/page.html: ../index.html#gone has no such place on its page"),
         ('<a href="#gone">', "sub/page.html: #gone has no such place on its page"),
+        ('<script src="https://else.where/a.js">', "sub/page.html: https://else.where/a.js is fetched from elsewhere"),
         ('<a href="../../x.html">', "sub/page.html: ../../x.html leads out of the site"),
     ],
 )
