@@ -2,7 +2,8 @@
 
 Command:  python docs/check_site.py docs/_build/html
 
-Links that leave the site are not followed; what a page fetches must lie in it, so that it works without a network. The exit status is 1 where something is wrong, and every fault is one line.
+Links that leave the site are not followed; what a page fetches must lie in it, so that it works without a network.
+The exit status is 1 where something is wrong, and every fault is one line.
 """
 
 import importlib
