@@ -41,7 +41,7 @@ def view(
         check_range("port", port, 1, 65535, "")
     opened = Opened.create(files, empty)
     server = ViewServer(opened.build, port)
-    print(f"{server.address}\nCtrl-C ends it.", flush=True)
+    server.loop.add_callback(print, f"{server.address}\nCtrl-C ends it.", flush=True)  # once it does
     if browser:
         webbrowser.open(server.address)
     server.run()

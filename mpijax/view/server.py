@@ -4,7 +4,9 @@ import errno
 import hmac
 import logging
 import secrets
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -110,13 +112,25 @@ class ViewServer:
         self.address = f"http://{HOST}:{number}/{token}/"
 
     def run(self) -> None:
-        """Serve until Ctrl-C, or until :meth:`stop` is called on the loop."""
+        """Serve until Ctrl-C, or until :meth:`stop` is called on the loop.
+
+        An interrupt stops the loop once its step is done: raised within one, it may be swallowed. A second one is raised.
+        """
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._interrupted)
         try:
             self.loop.start()
         except KeyboardInterrupt:
             pass
         finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, before)
             self._server.stop()
+
+    def _interrupted(self, *_: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.loop.add_callback_from_signal(self.loop.stop)
 
     def stop(self) -> None:
         """End :meth:`run`; to be called from any thread."""

@@ -68,7 +68,7 @@ def test_unknown_criteria(matrix, tmp_path):
 
 def test_an_empty_selection_counts_many_channels():
     grid = mj.Grid.create((1, 1, 1), (1e-3, 1e-3, 1e-3))
-    for count, said in ((2, "channels 0, 1;"), (20, ", 20 channels;")):
+    for count, said in ((2, "channels 0, 1:"), (20, ", 20 channels:")):
         matrix = mj.SystemMatrix.create(np.ones((count, 5, 1), complex), 1e3 * np.arange(5.0), grid)
         with pytest.raises(ValueError, match=said):
             matrix.select(min_frequency=80e3)

@@ -68,6 +68,11 @@ class Browser:
             time.sleep(0.1)
         return found
 
+    def fits(self):
+        """Whether nothing lies outside the window."""
+        size = self.script("const b = document.documentElement; return [b.scrollWidth, b.scrollHeight]")
+        return size[0] <= WINDOW[0] and size[1] <= WINDOW[1]
+
     def of(self, name, what):
         """Something of the widget of this title, label, name or kind: an expression of ``view`` and ``model``."""
         return self.script(FIND.replace("what(view, model)", what), name)

@@ -48,7 +48,7 @@ def test_two_matrices_are_compared_row_by_row(folder, tmp_path):
     np.testing.assert_allclose(
         found.images["difference"], found.images["sm.mdf"] - found.images["restored.mdf"], atol=1e-12
     )
-    assert found.says.startswith("rms of the difference: ")
+    assert found.says.startswith("rms difference: ")
     write_matrix(tmp_path / "fine.mdf", shape=(9, 5, 1))
     found = RowsState(before, MatrixView(tmp_path / "fine.mdf")).comparison()
     assert len(found.images) == 2 and "no difference is shown: the grids are 7 x 5 x 1 and 9 x 5 x 1" in found.says

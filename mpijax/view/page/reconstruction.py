@@ -91,6 +91,7 @@ class ReconstructionTab(Tab):
         self.text.text = f"<b>λ = {self.state.lam:.3g}</b>, {shown.rows} rows"
         self.text.text += f"<br>residual {shown.residual:.2%}, {1e3 * shown.seconds:.0f} ms"
         self.remarks.text = "<br>".join(map(plain, shown.remarks))
+        self.remarks.visible = bool(shown.remarks)  # or its empty line makes the page higher than the window
         count = len(self.state.titles())
         self.set(self.frame, end=max(count - 1, 1), value=self.state.frame)
         self.frame.disabled = self.film.disabled = count < 2

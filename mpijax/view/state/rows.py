@@ -121,9 +121,7 @@ class RowsState:
         if found.grid:
             return Comparison(images, f"no difference is shown: {'; '.join(found.grid)}.{apart}")
         share = rms(first - other) / (rms(first) or 1.0)
-        return Comparison(
-            images | {"difference": first - other}, f"rms of the difference: {share:.1%} of the row.{apart}"
-        )
+        return Comparison(images | {"difference": first - other}, f"rms difference: {share:.1%} of the row.{apart}")
 
     def voxel_at(self, plane: tuple[int, int], horizontal: float, vertical: float) -> tuple[int, int, int]:
         """The voxel at a place in a plane [mm], its third number as it is; also the new ``voxel``."""
