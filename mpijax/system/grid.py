@@ -60,6 +60,13 @@ class Grid:
         unit = (np.stack([x, y, z], -1) + 0.5) / np.asarray(self.shape) - 0.5
         return self.center + unit * self.fov
 
+    @property
+    def axes(self) -> tuple[Float[np.ndarray, " nx"], Float[np.ndarray, " ny"], Float[np.ndarray, " nz"]]:
+        """Voxel centers along x, y and z [m], float64 on the host."""
+        fov, center = np.asarray(self.fov, float), np.asarray(self.center, float)
+        x, y, z = (center[i] + fov[i] * ((np.arange(n) + 0.5) / n - 0.5) for i, n in enumerate(self.shape))
+        return x, y, z
+
     def to_image(self, rows: Shaped[Array, "*batch n"]) -> Shaped[Array, "*batch z y x"]:
         """Reshape voxel vectors (..., n) to images (..., nz, ny, nx); the only reshape of voxels there is.
 

@@ -32,8 +32,4 @@ def axis(dim: str, values: Any, units: str) -> tuple[str, np.ndarray, dict[str, 
 
 def space(grid: Grid) -> dict[str, Any]:
     """Voxel centers along z, y and x [m]."""
-    fov, center = np.asarray(grid.fov, float), np.asarray(grid.center, float)
-    return {
-        dim: axis(dim, center[i] + fov[i] * ((np.arange(grid.shape[i]) + 0.5) / grid.shape[i] - 0.5), "m")
-        for i, dim in ((2, "z"), (1, "y"), (0, "x"))
-    }
+    return {dim: axis(dim, grid.axes[i], "m") for i, dim in ((2, "z"), (1, "y"), (0, "x"))}

@@ -291,3 +291,10 @@ def test_containers_are_pytrees():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert hash(matrix.metadata) == hash(mapped.metadata)
+
+
+def test_axes_are_those_of_the_positions():
+    grid = mj.Grid.create((2, 3, 4), (4e-3, 6e-3, 2e-3), (1e-3, 0.0, -2e-3))
+    x, y, z = grid.axes
+    z_, y_, x_ = np.meshgrid(z, y, x, indexing="ij")
+    np.testing.assert_allclose(np.stack([x_, y_, z_], -1).reshape(-1, 3), grid.positions, rtol=1e-6, atol=1e-12)

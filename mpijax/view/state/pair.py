@@ -8,7 +8,6 @@ import numpy as np
 from mpijax.system import Grid
 from mpijax.system.facts.acquisition import Acquisition
 from mpijax.system.facts.compare import RATES, compare
-from mpijax.view.state.grids import centers
 
 if TYPE_CHECKING:
     from mpijax.view.state.matrix import MatrixView
@@ -72,7 +71,7 @@ def _grid(first: Grid, second: Grid) -> tuple[str, ...]:
         return (f"the grids are {sizes} voxels",)
     apart = [
         np.abs(a - b).max() > SAME_PLACE * float(edge) / n
-        for a, b, edge, n in zip(centers(first), centers(second), first.fov, first.shape, strict=True)
+        for a, b, edge, n in zip(first.axes, second.axes, first.fov, first.shape, strict=True)
     ]
     if not any(apart):
         return ()

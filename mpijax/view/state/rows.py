@@ -7,7 +7,7 @@ import numpy as np
 from mpijax.core.checks import check_choice
 from mpijax.core.typing import Complex
 from mpijax.system import Grid
-from mpijax.view.state.grids import centers, same_place
+from mpijax.view.state.grids import same_place
 from mpijax.view.state.matrix import MatrixView, rms
 from mpijax.view.state.pair import differences
 
@@ -142,4 +142,4 @@ class RowsState:
         grid = grid or self.matrix.grid
         x, y, z = self.voxel_in(grid)
         line = [image[z, y, :], image[z, :, x], image[:, y, x]][self.axis]
-        return centers(grid)[self.axis] * 1e3, line
+        return grid.axes[self.axis] * 1e3, line
