@@ -112,6 +112,8 @@ def restore(
     before, after = matrix.grid, restored.grid
     print(f"wrote {output}: {len(stats.trusted)} rows, grid {by(before.shape)} -> {by(after.shape)}")
     print(f"{seconds:.1f} s, {len(stats.trusted) / seconds:.0f} rows/s; {stats.noise_source}")
+    for line in chosen.advice(file):
+        print(line)
     for line in _rows(stats):
         print(line)
     if _in_vain(chosen.method, stats):

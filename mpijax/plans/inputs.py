@@ -12,9 +12,10 @@ import numpy as np
 
 from mpijax.core.checks import check_count
 from mpijax.core.files import identity
-from mpijax.io import MDFInfo, read_info, read_measurement, read_system_matrix
+from mpijax.io import MDFInfo, open_system_matrix, read_info, read_measurement, read_system_matrix
 from mpijax.io.formats import check_input
 from mpijax.plans.options import DataOptions, RowOptions
+from mpijax.plans.quiet_background import background_advice
 from mpijax.reconstruction import Problem, patch_problem
 from mpijax.system import Measurement, RowSelection, SystemMatrix
 from mpijax.system.facts.compare import COMPARED
@@ -67,6 +68,16 @@ class Calibration:
             for i in range(self.info.n_periods)
         ]
         return [matrix for matrix in found if isinstance(matrix, SystemMatrix)]
+
+    @cached_property
+    def advice(self) -> list[str]:
+        """A line where the background that is subtracted is no more than noise."""
+        if _background(self.info, self.data.background) == "none":
+            return []
+        selection = replace(
+            self.selection, snr_threshold=None
+        )  # which takes two passes over the data where none is stored
+        return background_advice(open_system_matrix(self.info.path).select(selection))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +140,7 @@ class Inputs:
         patches = f", {len(matrices)} patches" if len(matrices) > 1 else ""
         shape = " x ".join(map(str, problem.grid.shape))
         first = f"{len(problem.matrix)} rows of {band}{least}; {shape} voxels{patches}"
-        return "\n".join([first, *self.said, *unlike(problem)])
+        return "\n".join([first, *self.said, *self.calibration.advice, *unlike(problem)])
 
     def parameters(self, problem: Problem) -> dict[str, Any]:
         """The same for the file that is written."""

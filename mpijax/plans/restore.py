@@ -12,6 +12,7 @@ from mpijax.identification.per_matrix.identify import DYNAMICS
 from mpijax.plans.one_patch import one_patch
 from mpijax.plans.options import BACKGROUNDS
 from mpijax.plans.plan import Plan
+from mpijax.plans.quiet_background import background_advice
 from mpijax.restoration import restore
 from mpijax.restoration.record import Restored
 from mpijax.restoration.whole import WHOLE
@@ -85,6 +86,10 @@ class RestorePlan(Plan):
         return source.select(
             snr_threshold=self.snr_threshold or None, min_frequency=self.min_frequency * 1e3 or None
         ).read(background=background)
+
+    def advice(self, file: str | Path) -> list[str]:
+        """A line where the background that is subtracted is no more than noise."""
+        return [] if self.background == "none" else background_advice(one_patch(file))
 
     def restore(self, matrix: SystemMatrix, *, progress: bool = False) -> Solution[Restored, SystemMatrix]:
         """Restore the rows that :meth:`matrix` gives, see :func:`mpijax.restore`; the header of the result records the plan."""
