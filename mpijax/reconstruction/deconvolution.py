@@ -36,7 +36,7 @@ def wiener_deconvolution(
     Before convergence rounding counts: it grows from one iteration to the next. The smaller lambda, the later it is forgotten.
 
     Args:
-        image: y.
+        image: what is seen, y.
         kernel: h, even, on the full support of 2 N - 1 pixels per axis (:func:`mpijax.system.sampled_kernel`).
         regularization: lambda >= 0, dimensionless: (noise over signal)^2 for an object of unit rms seen at gain sum h.
         iterations: of conjugate gradients, at most.
@@ -75,7 +75,7 @@ def richardson_lucy(
     Negative pixels count as zero. The fewer iterations, the smoother the result: they are its regularization.
 
     Args:
-        image: y.
+        image: what is seen, y.
         kernel: h, even and positive, on the full support of 2 N - 1 pixels per axis.
         iterations: number of updates.
 

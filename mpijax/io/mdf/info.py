@@ -101,7 +101,7 @@ class MDFInfo:
         study, experiment, tracer, scanner: the texts and numbers of these groups (tracer: tuples, one entry per
             tracer).
         n_averages, start_time: /acquisition.
-        n_periods: J.
+        n_periods: their number, J.
         gradients: [T/m], (J or 1, Y, 3, 3) or None; offset_fields: [T], (J or 1, Y, 3) or None.
         base_frequency: [Hz] or None; cycle: [s] or None.
         divider: (D, F) or None; strengths: [T], (J or 1, D, F) or None; phases: [rad], likewise.

@@ -1,0 +1,38 @@
+"""Signatures of the reference speak of public arrays alone."""
+
+import re
+
+import jax
+import pytest
+from plain_signatures import plain, rewrite
+
+from mpijax.core.typing import Array, Float
+
+typing = pytest.importorskip("sphinx.util.typing")
+
+
+def shown(annotation):
+    """As the reference shows it before."""
+    return re.sub(r"~[\w.]+\.(\w+)", r"\1", typing.stringify_annotation(annotation, "smart"))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [
+        (Float[Array, "n 3"], "Float[Array | ndarray, 'n 3']"),
+        (Float[Array, "n 3"] | None, "Float[Array | ndarray, 'n 3'] | None"),
+        (Float[jax.Array, "n"], "Float[Array, 'n']"),
+        (float | Float[Array, "*b"], "float | Float[Array | ndarray, '*b']"),
+    ],
+)
+def test_an_annotation_reads_as_it_is_written(annotation, text):
+    assert plain(shown(annotation)) == text
+
+
+def test_different_shapes_stay_apart():
+    text = "Float[jaxlib._jax.Array, 'a'] | Float[ndarray, 'b']"
+    assert plain(text) == "Float[Array, 'a'] | Float[ndarray, 'b']"
+
+
+def test_what_has_no_signature_keeps_none():
+    assert rewrite(None, "class", "x", None, None, None, None) == (None, None)
