@@ -4,11 +4,12 @@ import re
 
 import jax
 import pytest
-from plain_signatures import plain, rewrite
 
 from mpijax.core.typing import Array, Float
 
 typing = pytest.importorskip("sphinx.util.typing")
+nodes = pytest.importorskip("docutils.nodes")
+signatures = pytest.importorskip("plain_signatures")
 
 
 def shown(annotation):
@@ -26,13 +27,19 @@ def shown(annotation):
     ],
 )
 def test_an_annotation_reads_as_it_is_written(annotation, text):
-    assert plain(shown(annotation)) == text
+    assert signatures.plain(shown(annotation)) == text
 
 
 def test_different_shapes_stay_apart():
     text = "Float[jaxlib._jax.Array, 'a'] | Float[ndarray, 'b']"
-    assert plain(text) == "Float[Array, 'a'] | Float[ndarray, 'b']"
+    assert signatures.plain(text) == "Float[Array, 'a'] | Float[ndarray, 'b']"
 
 
 def test_what_has_no_signature_keeps_none():
-    assert rewrite(None, "class", "x", None, None, None, None) == (None, None)
+    assert signatures.rewrite(None, "class", "x", None, None, None, None) == (None, None)
+
+
+def test_the_type_of_a_property_is_public():
+    tree = nodes.paragraph("", "", nodes.inline("", "jaxlib._jax.Array"), nodes.inline("", "of jaxlib._jax.Array"))
+    signatures.rewrite_types(None, tree)
+    assert tree.astext() == "Arrayof jaxlib._jax.Array"
