@@ -157,6 +157,8 @@ def fit_field_free_line(coarse: SystemMatrix, scale: int = 1, *, starts: int = 4
         ValueError: no angles, no sequence, no drive along z, rows that are not at harmonics, a volume, particles that are not
             of the Langevin model and one size, or no signal. Entries that are NaN or infinite do not count, with a warning.
         TypeError: something other than a system matrix, or under a transformation.
+
+    Source: this project; variable projection after Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973) 413.
     """
     _check_request(coarse, scale, starts)
     check_line(coarse)

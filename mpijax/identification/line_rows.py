@@ -114,6 +114,8 @@ def fitted_rows(coarse: SystemMatrix, scale: int, *, sampling: str = "box", sigm
         ValueError: no angles, sequence or scanner, or not those of a line; no noise level, or not above zero; values that are NaN
             or infinite; no signal.
         TypeError: something other than a system matrix, or under a transformation.
+
+    Source: this project; evidence after MacKay, Neural Comput. 4 (1992) 415.
     """
     if not isinstance(coarse, SystemMatrix):
         raise TypeError(f"coarse is a {type(coarse).__name__}; rows are fitted to a whole SystemMatrix.")

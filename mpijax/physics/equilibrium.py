@@ -51,6 +51,8 @@ def langevin_ratio(s: Float[Array, "..."]) -> Float[Array, "..."]:
 
     Returns:
         L(sqrt s)/sqrt s, the shape and dtype of ``s``; 1/3 at s = 0.
+
+    Source: Langevin, Ann. Chim. Phys. 5, 70 (1905).
     """
     s = jnp.asarray(s)
     small = s < 1
@@ -87,6 +89,8 @@ def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
 
     Returns:
         L(x), the shape of ``x``.
+
+    Source: Langevin, Ann. Chim. Phys. 5, 70 (1905).
     """
     x = jnp.asarray(x, dtype=jnp.result_type(x, float) if not hasattr(x, "dtype") else None)
     small = jnp.abs(x) < 1
@@ -103,6 +107,8 @@ def langevin_moment(xi: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
 
     Returns:
         Unit moment, (..., 3).
+
+    Source: Langevin, Ann. Chim. Phys. 5, 70 (1905).
     """
     xi = jnp.asarray(xi)
     return xi * langevin_ratio(jnp.sum(xi * xi, axis=-1, keepdims=True))

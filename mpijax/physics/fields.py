@@ -17,5 +17,7 @@ def selection_field(
 
     Returns:
         Field [T], (n, 3).
+
+    Source: B. Gleich and J. Weizenecker, Nature 435, 1214 (2005).
     """
     return jnp.matmul(positions, jnp.swapaxes(gradient, -1, -2), precision="highest") + offset

@@ -58,6 +58,8 @@ def harmonic_gradients(degree: int) -> Float[np.ndarray, "3 k j"]:
 
     Returns:
         D float64 (3, L^2, (L + 1)^2 - 1); column j belongs to harmonic j + 1. Do not write to it.
+
+    Source: Helgaker, Jorgensen, Olsen, Molecular Electronic-Structure Theory (2000), section 6.4.
     """
     matrix = np.zeros((3, degree**2, (degree + 1) ** 2 - 1))
 

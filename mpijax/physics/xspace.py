@@ -45,6 +45,8 @@ def langevin_jacobian(xi: Float[Array, "*batch d"]) -> Float[Array, "*batch d d"
 
     Returns:
         J, (..., d, d), symmetric and positive definite: L' along xi and L/|xi| across; I/3 at xi = 0.
+
+    Source: Goodwill & Conolly, IEEE TMI 30(9):1581 (2011).
     """
     xi = jnp.asarray(xi)
     value, slope = ratio_and_slope(jnp.sum(xi * xi, axis=-1))
@@ -80,6 +82,8 @@ def isotropic_kernel(xi: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
 
     Returns:
         h, (...), 1/3 at xi = 0.
+
+    Source: Goodwill & Conolly, IEEE TMI 30(9):1581 (2011).
     """
     xi = jnp.asarray(xi)
     s = jnp.sum(xi * xi, axis=-1)

@@ -47,6 +47,9 @@ def wiener_deconvolution(
     Raises:
         ValueError: pixels that are not finite, a kernel of another support or whose sum is not positive, a negative
             regularization, or no iteration.
+
+    Source: Wiener, Extrapolation, interpolation, and smoothing of stationary time series (1949); conjugate gradients: Hestenes
+        and Stiefel, J. Res. Natl. Bur. Stand. 49, 409 (1952).
     """
     check_count("iterations", iterations)
     check_range("regularization", regularization, 0.0, 1e12, "")

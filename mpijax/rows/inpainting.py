@@ -90,6 +90,9 @@ def inpaint_denoise(
 
     Raises:
         ValueError: as :func:`biharmonic_inpaint`, a negative sigma, or no round.
+
+    Source: biharmonic filling: Damelin and Hoang, Int. J. Math. Math. Sci. (2018); garrote: Gao, J. Comput. Graph. Stat. 7
+        (1998) 469; the rounds after Elad et al., Appl. Comput. Harmon. Anal. 19 (2005) 340.
     """
     check_count("rounds", rounds)
     rows, masks = known_rows(np.asarray(images), np.asarray(known))
@@ -119,6 +122,8 @@ def wiener_inpaint(
     Raises:
         ValueError: a row without known voxels, NaN or infinite values at known ones, a negative sigma, shapes that do not
             fit, or a grid with fewer than 4 voxels along an axis.
+
+    Source: this project's, with measured values put back as in Elad et al., Appl. Comput. Harmon. Anal. 19 (2005) 340.
     """
     rows, masks = known_rows(images, known)
     rows = jnp.asarray(rows)

@@ -27,6 +27,8 @@ def random_mask(shape: tuple[int, int], scale: int, *, key: jax.Array) -> Bool[n
 
     Raises:
         ValueError: a scale below one, or so large that no position is left.
+
+    Source: TranSMS paper, section IV-C2.
     """
     check_count("scale", scale)
     size = shape[0] * shape[1]

@@ -29,6 +29,8 @@ class SolidHarmonicField:
         coefficients: C [T], (3, (L + 1)^2), in the order of :func:`mpijax.physics.solid_harmonics`.
         center: (3,) [m].
         radius: [m], of the measured ball.
+
+    Source: Boberg, Knopp, Moeddel, European J. Appl. Math. 36 (2025) 1012.
     """
 
     coefficients: Matrix

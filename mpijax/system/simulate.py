@@ -74,6 +74,8 @@ def moment_spectrum(
             memory limit too small for one voxel.
 
     Memory: the result, 24 f n bytes in float32: above 1 GB for a whole 3-D matrix of 19^3 voxels; give frequency_indices.
+
+    Source: J. Rahmer et al., Signal encoding in magnetic particle imaging, BMC Med. Imaging 9, 4 (2009).
     """
     call = _Call(scanner, sequence, particle, grid, frequency_indices, engine, dtype, memory_limit, 3)
     return call.run(None, None)
@@ -117,6 +119,8 @@ def simulate_system_matrix(
 
     Raises:
         As :func:`moment_spectrum`; ValueError for a transfer function that does not fit channels and bins.
+
+    Source: J. Rahmer et al., BMC Med. Imaging 9, 4 (2009); restoration paper, section 2.2.
     """
     check_range("concentration", concentration, 1e-12, 1e12, "mmol/L")
     if sample_volume is not None:
@@ -195,6 +199,8 @@ def simulate_rows(
 
     Raises:
         As :func:`moment_spectrum`.
+
+    Source: restoration paper, sections 2.2 and 3.1.
     """
     scanner, sequence, particle = setup.scanner, setup.sequence, setup.particle
     check_model(particle)

@@ -118,6 +118,9 @@ def fit_spectrum(
 
     Raises:
         ValueError: further driven axes, fewer harmonics than parameters, or as :func:`mpijax.fit`.
+
+    Source: S. Biederer et al., J. Phys. D 42, 205007 (2009); the factor in closed form after Golub and Pereyra, SIAM J. Numer.
+        Anal. 10 (1973) 413.
     """
     check_count("starts", starts)
     check_count("iterations", iterations)

@@ -118,6 +118,8 @@ class MDFInfo:
         lacks: paths of the fields, mandatory or optional, that the file does not hold.
         remarks: what else a reader should know.
         period: the period that ``gradient``, ``offset_field``, ``strength``, ``phase`` and ``snr`` speak of.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
 
     path: Path

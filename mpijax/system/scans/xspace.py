@@ -50,6 +50,8 @@ def sampled_kernel(
 
     Raises:
         ValueError: an axis that the shape does not have.
+
+    Source: Goodwill & Conolly, IEEE TMI 30(9):1581 (2011), for the kernel; its means over cells are this project's.
     """
     axes = (axes,) if isinstance(axes, int) else tuple(axes)
     dimensions = len(shape)

@@ -140,7 +140,10 @@ def admm_solve(
     penalties: Penalties = (),
     factor: ArrayLike | Scaled = 1.0,
 ) -> Solution[dict[str, Any], jax.Array]:
-    """ADMM with prepared factors; arguments, result and errors are those of ``admm``. ``factor`` multiplies ``penalties``."""
+    """ADMM with prepared factors; arguments, result and errors are those of ``admm``. ``factor`` multiplies ``penalties``.
+
+    Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, section 3.
+    """
     data = check_data(data, factors.n_rows, factors.gram.shape[0])
     check_same_field(factors.is_complex, data)
     for name, value in (("l1", l1), ("tv", tv)):
@@ -196,6 +199,8 @@ def penalty_scale(
 
     Raises:
         ValueError: wrong shapes, NaN or infinite data.
+
+    Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, section 11.1 (critical lambda).
     """
     return relative_penalty(matrix, data, row_weights).number()
 

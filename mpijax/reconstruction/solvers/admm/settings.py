@@ -9,14 +9,20 @@ from mpijax.reconstruction.solvers.settings import Array, Equations, Found, Pena
 
 @dataclass(frozen=True)
 class L1:
-    """weight |x|_1 of :class:`Admm`."""
+    """weight |x|_1 of :class:`Admm`.
+
+    Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, section 6; in MPI: TranSMS paper, eq. 3.
+    """
 
     weight: float | Array
 
 
 @dataclass(frozen=True)
 class TV:
-    """weight TV(x), the total variation, of :class:`Admm`."""
+    """weight TV(x), the total variation, of :class:`Admm`.
+
+    Source: Rudin, Osher, Fatemi, Physica D 60 (1992) 259; in MPI: TranSMS paper, eq. 3.
+    """
 
     weight: float | Array
 
@@ -170,6 +176,8 @@ class PlugAndPlay(Regularized):
         rho: penalty parameter; it sets the step and, with lambda, the strength.
         iterations: how many.
         relaxation: between 0 and 2; 1 is plain ADMM.
+
+    Source: Venkatakrishnan et al., IEEE GlobalSIP (2013) 945.
     """
 
     DEFAULT = 1e-3

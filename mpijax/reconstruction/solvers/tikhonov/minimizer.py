@@ -68,6 +68,8 @@ class TikhonovFactors:
         dual: whether the normal matrix is that of the rows (static).
         constraint: "real" or None (static).
         complex_rows: whether the matrix was complex (static).
+
+    Source: Tikhonov (1963); Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5.
     """
 
     stacked: Matrix
@@ -175,6 +177,8 @@ def tikhonov_factor(
     triangular solves, and what the inverse lacks in accuracy the conjugate gradients make up.
 
     Memory: one copy of the matrix and its smaller normal matrix.
+
+    Source: Tikhonov (1963); Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5.
     """
     return _prepared(matrix, regularization, method, row_weights, constraint, rank, key, invert=True)
 
@@ -258,6 +262,8 @@ def tikhonov_solve(
     Raises:
         ValueError: wrong shapes, NaN or infinite data, a tolerance that is not positive.
         TypeError: real data for a complex matrix, or the reverse.
+
+    Source: Tikhonov (1963); Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5.
     """
     data = check_data(data, len(factors.stacked) // 2)
     check_same_field(factors.complex_rows, data)
