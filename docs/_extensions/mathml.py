@@ -57,6 +57,8 @@ def _look(element: ElementTree.Element) -> None:
         del element.attrib["mathvariant"]
     if side := element.attrib.pop("columnalign", ""):
         element.set("style", f"text-align: {side}")
+    if element.tag == "mi" and len(text) > 1 and text.isalpha():  # a function, set off from its argument
+        element.tag, element.attrib = "mo", {"lspace": "0.167em", "rspace": "0.167em"}
     if text in BARS and "form" not in element.attrib:
         element.attrib |= {"lspace": "0", "rspace": "0"}
 

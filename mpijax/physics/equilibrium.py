@@ -41,10 +41,12 @@ def _derivative(coefficients: tuple[float, ...]) -> tuple[float, ...]:
 
 @jax.custom_jvp
 def langevin_ratio(s: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Langevin function over its argument as a function of the squared argument, f(s) = L(x)/x with s = x^2.
+    r"""Langevin function over its argument as a function of the squared argument.
 
-    The form the simulator needs: the moment is xi * langevin_ratio(|xi|^2), smooth at zero field. Its derivative is known,
-    f' = (1 - 3 f - s f^2)/(2 s), and given to JAX, so that reverse mode keeps one array and not every intermediate value.
+    .. math:: f(s) = \frac{L(\sqrt s)}{\sqrt s}, \qquad f'(s) = \frac{1 - 3 f - s f^2}{2 s}
+
+    The form the simulator needs: the moment is xi * langevin_ratio(|xi|^2), smooth at zero field. Its derivative is known
+    and given to JAX, so that reverse mode keeps one array and not every intermediate value.
 
     Args:
         s: squared argument x^2 >= 0, dimensionless; any shape.
@@ -80,7 +82,7 @@ def _langevin_ratio_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -
 
 
 def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
-    """Langevin function L(x) = coth x - 1/x.
+    r"""Langevin function :math:`L(x) = \coth x - 1/x`.
 
     Accurate to a few units in the last place for all finite x in float32 and float64; differentiable at 0.
 
@@ -100,7 +102,9 @@ def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
 
 
 def langevin_moment(xi: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
-    """Mean moment of an isotropic particle in units of m0, m = L(|xi|) xi/|xi|.
+    r"""Mean moment of an isotropic particle in units of m0.
+
+    .. math:: \mathbf m = L(|\boldsymbol\xi|)\, \boldsymbol\xi / |\boldsymbol\xi|
 
     Args:
         xi: dimensionless field beta*H, (..., 3).

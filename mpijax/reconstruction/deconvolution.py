@@ -24,7 +24,9 @@ def wiener_deconvolution(
     *,
     iterations: int = 30,
 ) -> Float[jax.Array, "y x"]:
-    """argmin over c of |A c - y|^2 + lambda (sum h)^2 |c|^2: the Wiener estimate for white noise and a white object.
+    r"""The Wiener estimate of an object from its image, for white noise and a white object.
+
+    .. math:: \min_c\ \|A c - y\|^2 + \lambda \left( \sum h \right)^2 \|c\|^2
 
     By conjugate gradients, from zero. A filter in Fourier space is the same away from the border; here what left the field of
     view is not taken for zero. Few iterations smooth: what they have not reached yet stays out.
@@ -73,7 +75,9 @@ def _conjugate_gradients(image: jax.Array, kernel: jax.Array, regularization: An
 def richardson_lucy(
     image: Float[Array, "y x"], kernel: Float[Array, "_ _"], *, iterations: int
 ) -> Float[jax.Array, "y x"]:
-    """Multiplicative deconvolution c <- c A(y / A c) / A 1 of a non-negative image, from a constant.
+    r"""Multiplicative deconvolution of a non-negative image, from a constant.
+
+    .. math:: c \leftarrow \frac{c}{A 1} \cdot A \frac{y}{A c}
 
     Negative pixels count as zero. The fewer iterations, the smoother the result: they are its regularization.
 

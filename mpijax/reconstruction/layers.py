@@ -83,9 +83,11 @@ class UnrolledKaczmarz:
 
 @pytree
 class ImplicitTikhonov:
-    """The Tikhonov minimizer as a layer, ``layer(matrix, data) -> image``. Make it with :meth:`create`.
+    r"""The Tikhonov minimizer as a layer, ``layer(matrix, data) -> image``. Make it with :meth:`create`.
 
-    x = argmin |W(Ax - b)|^2 + lambda |x|^2; its gradient is that of the linear equations it solves, no iteration is kept.
+    .. math:: \min_x\ \|W(Ax - b)\|^2 + \lambda \|x\|^2
+
+    Its gradient is that of the linear equations it solves, no iteration is kept.
 
     Attributes:
         log_weights: log of the row weights (m,).

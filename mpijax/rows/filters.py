@@ -55,11 +55,14 @@ def dct_filter(
 
 
 def local_wiener(images: Complex[Array, " b *s"], sigma: Any) -> Complex[jax.Array, " b *s"]:
-    """Wiener filter of the cosine transform with the power of neighboring coefficients, along the main phase of every row.
+    r"""Wiener filter of the cosine transform with the power of neighboring coefficients, along the main phase of every row.
 
-    y = e^{-i phi} x with phi = arg(sum x^2)/2; c -> c max(0, 1 - 1.5 s^2/P) for the coefficients c of Re y and of Im y apart, each
-    with noise of variance s^2 = sigma^2/2, where P is c^2 smoothed over neighboring coefficients; and back. It is what the network
-    "wiener_unet" starts from. Rows of equilibrium models are real up to a phase, so that the noise across it goes, 3 dB.
+    .. math:: y = e^{-i \varphi} x, \quad \varphi = \tfrac12 \operatorname{arg} \sum x^2, \qquad
+        c \to c\, \max \left( 0,\ 1 - \frac{1.5\, s^2}{P} \right)
+
+    for the coefficients c of Re y and of Im y apart, each with noise of variance s^2 = sigma^2/2, where P is c^2 smoothed over
+    neighboring coefficients; and back. It is what the network "wiener_unet" starts from. Rows of equilibrium models are real up
+    to a phase, so that the noise across it goes, 3 dB.
 
     Args:
         images: complete rows (b, y, x) or (b, z, y, x) without padding.

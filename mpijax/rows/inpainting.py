@@ -133,11 +133,12 @@ def wiener_inpaint(
 def compressed_sensing(
     images: Complex[Array, " b *s"], known: Shaped[Array, "..."], sigma: Any, *, iterations: int = ITERATIONS
 ) -> Complex[jax.Array, " b *s"]:
-    """Complete rows by the sparsest spectrum that explains the known voxels.
+    r"""Complete rows by the sparsest spectrum that explains the known voxels.
 
-    min_x |D x|_1 subject to |M x - y|_2 <= sigma sqrt(count), D the orthonormal DCT-II, M the choice of the count known
-    voxels. ADMM with closed-form steps (:func:`basis_pursuit`), of which D^T z is returned. The threshold of a row is a fixed
-    share of its largest coefficient.
+    .. math:: \min_x\ \|D x\|_1 \quad\text{subject to}\quad \|M x - y\|_2 \le \sigma \sqrt{\text{count}}
+
+    with D the orthonormal DCT-II, M the choice of the count known voxels. ADMM with closed-form steps (:func:`basis_pursuit`),
+    of which D^T z is returned. The threshold of a row is a fixed share of its largest coefficient.
 
     Args:
         images: rows (b, y, x) or (b, z, y, x); what they hold at unknown voxels is not read.

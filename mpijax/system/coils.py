@@ -123,7 +123,7 @@ def check_coils(name: str, coils: Sequence[object]) -> None:
 
 
 def coil_sensitivities(coils: Numbers | tuple[Coil, ...], points: Float[Array, "n 3"]) -> Float[Array, "c n 3"]:
-    """Sensitivities p = H/I = B/(mu0 I) [1/m] of receive coils at points.
+    r"""Sensitivities :math:`p = H/I = B/(\mu_0 I)` [1/m] of receive coils at points.
 
     Args:
         coils: (c, 3) homogeneous sensitivities [1/m], or a tuple of coils with ``.field(points)``.

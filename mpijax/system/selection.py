@@ -19,8 +19,11 @@ NEWTON_STEPS = 30
 
 @pytree
 class SolidHarmonicField:
-    """A static magnetic field B_i(r) = sum_k C_ik Z_k((r - center)/radius) in a source-free ball. Make it with :meth:`create`
-    or :func:`fit_solid_harmonics`.
+    r"""A static magnetic field in a source-free ball. Make it with :meth:`create` or :func:`fit_solid_harmonics`.
+
+    .. math:: B_i(\mathbf r) = \sum_k C_{ik}\, Z_k \left( \frac{\mathbf r - \mathbf c}{R} \right)
+
+    with center c and radius R.
 
     Each Cartesian component of a field without sources is harmonic, so the expansion is exact up to its degree. Outside the
     ball that was measured it extrapolates and grows like the power of its degree.

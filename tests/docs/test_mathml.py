@@ -28,6 +28,10 @@ def test_bold_letters_are_letters_of_their_own(latex, letter):
     assert letter in mathml.mathml(latex) and "bold" not in mathml.mathml(latex)
 
 
+def test_functions_are_set_off_from_their_argument():
+    assert '<mo lspace="0.167em" rspace="0.167em">coth</mo><mi>x</mi>' in mathml.mathml(r"\coth x")
+
+
 def test_bars_stand_close_to_what_they_enclose():
     assert mathml.mathml("|x|").count('lspace="0"') == 2
 

@@ -99,9 +99,11 @@ def tikhonov(
     rank: int | None = None,
     key: jax.Array | None = None,
 ) -> Solution[dict[str, Any], jax.Array]:
-    """The minimizer of |W(Ax - b)|^2 + lambda |x|^2, by every method the same.
+    r"""The minimizer of |W(Ax - b)|^2 + lambda |x|^2, by every method the same.
 
-    x = (A^H A + lambda I)^-1 A^H b = A^H (A A^H + lambda I)^-1 b    (A, b weighted)
+    .. math:: x = (A^H A + \lambda I)^{-1} A^H b = A^H (A A^H + \lambda I)^{-1} b
+
+    with A and b weighted.
 
     "primal" and "dual" factor a normal matrix once for all frames, "cgnr" takes products with A and A^H only,
     "low_rank" solves the problem compressed to ``rank`` singular vectors. All end with conjugate gradients on the
