@@ -23,8 +23,8 @@ def rewrite(
 def rewrite_types(app: Any, doctree: nodes.document) -> None:
     """The types of properties, which are no signatures."""
     for text in list(doctree.findall(nodes.Text)):
-        if text.astext() == PRIVATE:
-            text.parent.replace(text, nodes.Text("Array"))
+        if PRIVATE in text:
+            text.parent.replace(text, nodes.Text(text.replace(PRIVATE, "Array")))
 
 
 def setup(app: Any) -> dict[str, bool]:

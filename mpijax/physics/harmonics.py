@@ -19,8 +19,9 @@ def solid_harmonics(points: Float[Array, "n 3"], degree: int) -> Float[Array, "n
 
     With :math:`R_{lm} = r^l P_l^m e^{i m \varphi} / (l + m)!`,
 
-    .. math:: R_{mm} = \frac{x + i y}{2 m} R_{m-1,m-1}, \qquad
-        (l - m)(l + m) R_{lm} = (2 l - 1)\, z R_{l-1,m} - r^2 R_{l-2,m}
+    .. math:: R_{mm} = \frac{x + i y}{2 m} R_{m-1,m-1}
+
+    .. math:: (l - m)(l + m) R_{lm} = (2 l - 1)\, z R_{l-1,m} - r^2 R_{l-2,m}
 
     Polynomials, so regular everywhere, the origin included.
 

@@ -40,6 +40,6 @@ def test_what_has_no_signature_keeps_none():
 
 
 def test_the_type_of_a_property_is_public():
-    tree = nodes.paragraph("", "", nodes.inline("", "jaxlib._jax.Array"), nodes.inline("", "of jaxlib._jax.Array"))
+    tree = nodes.paragraph("", "", nodes.inline("", "jaxlib._jax.Array"), nodes.inline("", "[jaxlib._jax.Array, "))
     signatures.rewrite_types(None, tree)
-    assert tree.astext() == "Arrayof jaxlib._jax.Array"
+    assert tree.astext() == "Array[Array, "
