@@ -6,7 +6,7 @@ from typing import Any
 from docutils import nodes
 
 PRIVATE = "jaxlib._jax.Array"
-EITHER = re.compile(r"(\w+)\[jaxlib\._jax\.Array, ('[^']*')\] \| \1\[ndarray, \2\]")
+EITHER = re.compile(r"(~?[\w.]+)\[jaxlib\._jax\.Array, ('[^']*')\] \| \1\[ndarray, \2\]")
 
 
 def plain(signature: str) -> str:
