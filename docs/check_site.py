@@ -1,4 +1,4 @@
-"""Crawl a built site: dead links and anchors, missing images, public names without a docstring or a page.
+"""Crawl a built site: dead links and anchors, missing images, public names without a docstring, a page or a word on their source.
 
 Command:  python docs/check_site.py docs/_build/html
 
@@ -13,6 +13,9 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+WITHOUT_PAPER = Path(__file__).resolve().parent / "names_without_paper.txt"
+"""Public names that follow no publication, such as containers, one a line."""
 
 ADDRESSES = {"a": "href", "link": "href", "img": "src", "script": "src", "source": "src"}
 """Tag -> attribute that leads somewhere."""
@@ -78,9 +81,25 @@ def undocumented(root: Path, names: list[str]) -> list[str]:
     return faults
 
 
+def unsourced(names: list[str], listed: list[str]) -> list[str]:
+    """Faults of public names: each has a *Source* in its docstring, or stands on the sorted list of those without a paper."""
+    links = importlib.import_module("bibliography_links")
+    faults = [f"{name} in {WITHOUT_PAPER.name} is no public name" for name in listed if name not in names]
+    if listed != sorted(listed):
+        faults.append(f"{WITHOUT_PAPER.name} is not sorted")
+    for name in names:
+        package, _, each = name.rpartition(".")
+        said = inspect.getdoc(getattr(importlib.import_module(package), each)) or ""
+        sourced = links.source_of(said.splitlines()) is not None
+        if sourced and name in listed:
+            faults.append(f"{name} names a source and stands in {WITHOUT_PAPER.name}")
+        elif not sourced and name not in listed:
+            faults.append(f"{name} names no source and does not stand in {WITHOUT_PAPER.name}")
+    return faults
+
+
 def public_names() -> list[str]:
     """Every public name, at the top where it stands there as well."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent / "_extensions"))
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     pages = importlib.import_module("generated_pages")
     top = set(pages.public(importlib.import_module("mpijax")))
@@ -94,11 +113,13 @@ def public_names() -> list[str]:
 
 
 def main() -> int:
+    sys.path.insert(0, str(Path(__file__).resolve().parent / "_extensions"))
     if len(sys.argv) != 2 or not Path(sys.argv[1], "index.html").is_file():
         print("give the folder of a built site: python docs/check_site.py docs/_build/html", file=sys.stderr)
         return 2
     root, names = Path(sys.argv[1]).resolve(), public_names()
-    faults = [*dead(root), *undocumented(root, names)]
+    listed = WITHOUT_PAPER.read_text(encoding="utf-8").split()
+    faults = [*dead(root), *undocumented(root, names), *unsourced(names, listed)]
     print(*faults, sep="\n")
     pages = len(list(root.rglob("*.html")))
     print(f"{pages} pages, {len(names)} public names, {len(faults)} faults", file=sys.stderr)

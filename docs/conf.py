@@ -21,6 +21,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "plain_docstrings",
+    "plain_signatures",
+    "mathml",
     "bibliography_links",
     "source_back_links",
     "repository_links",
@@ -37,6 +39,8 @@ smartquotes = False  # --option means two hyphens
 html_theme = "pydata_sphinx_theme"
 html_title = "mpijax"
 html_show_sourcelink = False
+html_math_renderer = "mathml"
+html_static_path, html_css_files = ["_static"], ["formulas.css"]
 html_copy_source = False
 html_theme_options = {
     "navbar_end": ["theme-switcher"],

@@ -19,9 +19,11 @@ Mask = Bool[Array, "..."] | None
 def nrmse(
     estimate: Num[Array, "..."], reference: Num[Array, "..."], *, mask: Mask = None, axis: Axis = None
 ) -> Float[jax.Array, "..."]:
-    """Relative error in the Frobenius norm.
+    r"""Relative error in the Frobenius norm.
 
-    |estimate - reference|_F / |reference|_F. Zero where both vanish, infinite where only the reference does; the
+    .. math:: \text{nRMSE} = \|e - r\|_F / \|r\|_F
+
+    with estimate e and reference r. Zero where both vanish, infinite where only the reference does; the
     gradient at an exact estimate is zero.
 
     Args:
@@ -44,9 +46,11 @@ def nrmse(
 def nrmse_range(
     estimate: Num[Array, "..."], reference: Num[Array, "..."], *, mask: Mask = None, axis: Axis = None
 ) -> Float[jax.Array, "..."]:
-    """Root mean square error over the range of the reference.
+    r"""Root mean square error over the range of the reference.
 
-    sqrt(mean (e - r)^2) / (max r - min r); the real and imaginary parts of complex values count as separate entries of
+    .. math:: \frac{\sqrt{\text{mean}\, (e - r)^2}}{\max r - \min r}
+
+    with estimate e and reference r; the real and imaginary parts of complex values count as separate entries of
     one population. Zero where the error vanishes, infinite for a wrong estimate of a constant reference.
 
     Args:
@@ -82,9 +86,11 @@ def psnr(
     mask: Mask = None,
     axis: Axis = None,
 ) -> Float[jax.Array, "..."]:
-    """Peak signal-to-noise ratio.
+    r"""Peak signal-to-noise ratio.
 
-    10 log10(peak^2 / mean |estimate - reference|^2), with complex errors counted once. Infinite for an exact estimate.
+    .. math:: 10 \log_{10} \frac{\text{peak}^2}{\text{mean}\, |e - r|^2}
+
+    with estimate e and reference r; complex errors are counted once. Infinite for an exact estimate.
 
     Args:
         estimate: Recovered values, any shape.
@@ -118,10 +124,12 @@ def ssim(
     axis: Axis = None,
     window: int = 11,
 ) -> Float[jax.Array, "..."]:
-    """Structural similarity with a Gaussian window, sigma 1.5 px.
+    r"""Structural similarity with a Gaussian window, sigma 1.5 px.
 
-    (2 m_x m_y + c1)(2 s_xy + c2) / ((m_x^2 + m_y^2 + c1)(s_x^2 + s_y^2 + c2)), c1 = (0.01 R)^2, c2 = (0.03 R)^2, mean
-    over the pixels whose whole window lies inside the image. Complex images: the mean over real and imaginary parts.
+    .. math:: \frac{(2 m_x m_y + c_1)(2 s_{xy} + c_2)}{(m_x^2 + m_y^2 + c_1)(s_x^2 + s_y^2 + c_2)}, \qquad
+        c_1 = (0.01 R)^2, \quad c_2 = (0.03 R)^2
+
+    mean over the pixels whose whole window lies inside the image. Complex images: the mean over real and imaginary parts.
 
     On an axis shorter than the window, the window shrinks to the largest odd size that fits (sigma stays), so that
     small grids are still scored; such values do not compare with those of larger grids.
@@ -177,10 +185,11 @@ def ssim(
 def best_scale(
     estimate: Num[Array, "..."], reference: Num[Array, "..."], *, mask: Mask = None, axis: Axis = None
 ) -> Inexact[jax.Array, "..."]:
-    """The scalar s that minimizes |s * estimate - reference|.
+    r"""The scalar s that minimizes |s * estimate - reference|.
 
-    s = <estimate, reference> / <estimate, estimate>, complex for complex values and real for real ones; zero for a zero
-    estimate.
+    .. math:: s = \langle e, r \rangle / \langle e, e \rangle
+
+    with estimate e and reference r, complex for complex values and real for real ones; zero for a zero estimate.
 
     Args:
         estimate: Recovered values, any shape.

@@ -1,4 +1,4 @@
-"""Docstrings as they are written here: plain text with ``literals`` and :roles:, whose stars and bars mean themselves."""
+"""Docstrings as they are written here: plain text with ``literals``, :roles: and formulas, whose stars and bars mean themselves."""
 
 import re
 from typing import Any
@@ -8,12 +8,18 @@ MARKS = re.compile(r"([*|\\])|(?<=\w)(_)(?!\w)")
 
 
 def escape(lines: list[str]) -> list[str]:
-    """The lines with what reStructuredText would take for markup escaped, but for literals, roles, fields and code."""
-    found, literal = [], False
+    """The lines with what reStructuredText would take for markup escaped, but for literals, roles, fields, formulas and code."""
+    found: list[str] = []
+    literal, formula = False, -1  # the formula's directive stands at this column
     for line in lines:
+        column = len(line) - len(line.lstrip())
+        if line.strip() and column <= formula:
+            formula = -1
         if literal and line.strip() and not line.startswith(" "):
             literal = False
-        if literal or line.lstrip().startswith((".. ", ">>>")):
+        if line.lstrip().startswith(".. math::"):
+            formula = column
+        if literal or formula >= 0 or line.lstrip().startswith((".. ", ">>>")):
             found.append(line)
             continue
         literal = line.rstrip().endswith("::")

@@ -32,6 +32,8 @@ class CoarseMeasurement:
         normalization: see :meth:`mpijax.rows.scaling.RowScaling.of`.
         units: of the loss: "whitened" (rows in units of their noise, so that strong rows count more, as in a Frobenius norm of
             the matrix; absolute units where no noise is known) or "row" (every row alike).
+
+    Source: TranSMS paper, sections II and IV-C1.
     """
 
     scale: int = 2

@@ -58,6 +58,8 @@ class WhitenedCalibration:
         matrix: kept rows, x and y cropped; the noise of every entry has the complex standard deviation sqrt(E|n|^2) = 1.
         sigma: what the kept rows (m,) were divided by, in the order of ``matrix.rows()``: rows of a measurement divided by the
             same belong to this matrix.
+
+    Source: TranSMS paper, section IV-A2.
     """
 
     number: int
@@ -187,7 +189,10 @@ def open_mpi_source(
     size: int = 32,
     batch_size: int = 64,
 ) -> TrainingRows:
-    """The training rows of a protocol; see :func:`open_mpi_pool`, whose ``source`` this is."""
+    """The training rows of a protocol; see :func:`open_mpi_pool`, whose ``source`` this is.
+
+    Source: TranSMS paper, section IV-A2.
+    """
     return open_mpi_pool(root, protocol, scale=scale, snr_threshold=snr_threshold, size=size).source(batch_size)
 
 

@@ -173,7 +173,7 @@ def fine_sigma(scale: int, snr_db: float = SNR_DB, snr_of: str = "coarse") -> fl
     add 2.6 %, so the paper's noise is lower by a factor 1.35 or its SNR differently defined.
 
     Args:
-        scale: S.
+        scale: the factor S.
         snr_db: SNR [dB].
         snr_of: "coarse" or "fine", the measurement that has this SNR.
 

@@ -47,6 +47,8 @@ class PlaneScan:
         gradient: G, (3,) [T/m].
         core_diameter: d [m].
         pixel_xi: beta |G_i| times the pixel's edge, dimensionless, along rows and columns of the image (2,).
+
+    Source: MPI-Mamba, simulation dataset.
     """
 
     gradient: Any
@@ -175,6 +177,8 @@ class XSpaceTask:
         channels: copies of the image along the last axis.
         extras: whether a batch also says how it was made.
         guide: whether a batch brings the deconvolved input, for networks that correct it.
+
+    Source: MPI-Mamba, simulation dataset; Goodwill & Conolly, IEEE TMI 30(9):1581 (2011), for the images.
     """
 
     textures: Any = None
@@ -282,6 +286,8 @@ def deconvolved(
         image: scan along x, over its maximum.
         pixel_xi: beta |G_i| times the pixel's edge, rows and columns.
         label: "isotropic" or "phantom".
+
+    Source: Wiener (1949), see :func:`mpijax.reconstruction.wiener_deconvolution`.
     """
     check_choice("label", label, ("isotropic", "phantom"))
     found = wiener_deconvolution(image, sampled_kernel(image.shape, pixel_xi, 1), **GUIDE)
@@ -303,6 +309,8 @@ def xspace_batches(
 
     Raises:
         ValueError: phantoms of another size than the prior's, a crop that is larger, or no pair in a batch.
+
+    Source: MPI-Mamba, simulation dataset.
     """
     check_count("batch_size", batch_size)
     shape = jax.eval_shape(phantoms, jax.random.key(0)).shape

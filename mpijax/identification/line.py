@@ -133,9 +133,12 @@ class LineFit:
 
 
 def fit_field_free_line(coarse: SystemMatrix, scale: int = 1, *, starts: int = 4) -> LineFit:
-    """Fit blur and sweep of a rotated field-free line, and one complex gain per harmonic, to a coarse matrix.
+    r"""Fit blur and sweep of a rotated field-free line, and one complex gain per harmonic, to a coarse matrix.
 
-    min over beta G, A/G and gains g of sum |w_ak (s_ak(r) - g_k mean over the voxel of s_k(e_a.r; beta G, A/G))|^2
+    .. math:: \min_{\beta G,\, A/G,\, g}\ \sum_{ak\mathbf r} |w_{ak} (s_{ak}(\mathbf r)
+        - g_k\, \bar s_k(\mathbf e_a \cdot \mathbf r;\, \beta G,\, A/G))|^2
+
+    with the mean of s_k over the voxel.
 
     The signal depends on the distance e.r from the line alone: it is simulated on one line of points, and interpolation (Keys)
     to all angles and voxels and the means over voxels are one sparse matrix. The gains are solved in closed form. The two
@@ -157,6 +160,8 @@ def fit_field_free_line(coarse: SystemMatrix, scale: int = 1, *, starts: int = 4
         ValueError: no angles, no sequence, no drive along z, rows that are not at harmonics, a volume, particles that are not
             of the Langevin model and one size, or no signal. Entries that are NaN or infinite do not count, with a warning.
         TypeError: something other than a system matrix, or under a transformation.
+
+    Source: this project; variable projection after Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973) 413.
     """
     _check_request(coarse, scale, starts)
     check_line(coarse)

@@ -86,9 +86,12 @@ class FittedRows:
 
 
 def fitted_rows(coarse: SystemMatrix, scale: int, *, sampling: str = "box", sigma: Any = None) -> FittedRows:
-    """Fine rows from a field-free line that is fitted to all coarse rows together, and adjusted to each.
+    r"""Fine rows from a field-free line that is fitted to all coarse rows together, and adjusted to each.
 
-    s_ak(r) = g_k p(r) (S_k(u) + b_k(u)) (1 + sum_j z_akj d_j log s) + e_ak(r), u the distance from the line at angle a
+    .. math:: s_{ak}(\mathbf r) = g_k\, p(\mathbf r)\, (S_k(u) + b_k(u))
+        \left( 1 + \sum_j z_{akj}\, \partial_j \log s \right) + e_{ak}(\mathbf r)
+
+    with u the distance from the line at angle a.
 
     1. One Langevin particle (beta), gradient, amplitude, angle and position of the line and a coil of degree 2 are fitted to all
     rows, with one complex factor per row in closed form and the file's geometry as a prior (5 %, 3 degrees, 1 mm).
@@ -114,6 +117,8 @@ def fitted_rows(coarse: SystemMatrix, scale: int, *, sampling: str = "box", sigm
         ValueError: no angles, sequence or scanner, or not those of a line; no noise level, or not above zero; values that are NaN
             or infinite; no signal.
         TypeError: something other than a system matrix, or under a transformation.
+
+    Source: this project; evidence after MacKay, Neural Comput. 4 (1992) 415.
     """
     if not isinstance(coarse, SystemMatrix):
         raise TypeError(f"coarse is a {type(coarse).__name__}; rows are fitted to a whole SystemMatrix.")

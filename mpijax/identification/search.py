@@ -36,9 +36,11 @@ def fit(
     starts: int = 8,
     iterations: int = 60,
 ) -> Fit:
-    """Find the parameters of particle and scanner, and one complex gain per row, that explain a measured system matrix.
+    r"""Find the parameters of particle and scanner, and one complex gain per row, that explain a measured system matrix.
 
-    min over parameters and gains of sum_ck |w_ck (s_ck - g_ck s_ck(parameters))|^2
+    .. math:: \min_{\vartheta, g}\ \sum_{ck} |w_{ck} (s_{ck} - g_{ck}\, s_{ck}(\vartheta))|^2
+
+    over parameters theta and gains g.
 
     The gains are solved in closed form at every step (variable projection), so receive chain, coil sensitivity and sample
     size need not be known and only the shape of the rows counts. The parameters are found by Levenberg-Marquardt with the

@@ -50,6 +50,8 @@ def read_field_points(path: str | Path, *, directions: Float[Array, "n 3"] | Non
         FileNotFoundError: there is no such file.
         MDFError: not HDF5, or something missing, of another shape, not finite, or in a unit that is not known.
         ValueError: directions that are not asked for, or are not N unit vectors.
+
+    Source: Boberg, Knopp, Moeddel, European J. Appl. Math. 36 (2025) 1012, for fields on spherical t-designs.
     """
     with open_hdf5(path) as file:
         require(file, "/fields")

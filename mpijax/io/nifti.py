@@ -97,6 +97,8 @@ def write_nifti(path: str | Path, reconstruction: Reconstruction) -> None:
         ImportError: nibabel is not installed.
         ValueError: another suffix.
         OSError: the file cannot be written; nothing is left behind.
+
+    Source: R. W. Cox et al., NIfTI-1, NeuroImage 22, e1440 (2004).
     """
     nibabel = nifti_writer(path)
     images, grid = np.asarray(reconstruction.images, np.float32), reconstruction.grid
@@ -132,6 +134,8 @@ def read_nifti(path: str | Path) -> Reconstruction:
         ImportError: nibabel is not installed.
         FileNotFoundError: there is no such file.
         ValueError: no NIfTI file or a damaged one, an image that is oblique to the axes, or that holds no real numbers.
+
+    Source: R. W. Cox et al., NIfTI-1, NeuroImage 22, e1440 (2004).
     """
     from mpijax.io.mdf.reconstruction import Reconstruction  # noqa: PLC0415  (containers load jax)
     from mpijax.system.grid import Grid  # noqa: PLC0415

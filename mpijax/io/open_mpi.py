@@ -93,6 +93,8 @@ class OpenMPIDataset:
     Raises:
         FileNotFoundError: no such folder.
         MDFError: no MDF file in it.
+
+    Source: T. Knopp et al., Data in Brief 28, 104971 (2020).
     """
 
     def __init__(self, root: str | Path):

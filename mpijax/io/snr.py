@@ -123,6 +123,8 @@ def add_snr(system_matrix: SystemMatrix) -> SystemMatrix:
 
     Raises:
         ValueError: no background frames, or none with a finite value.
+
+    Source: MPIFiles.jl, ``calculateSystemMatrixSNR``.
     """
     if system_matrix.background is None:
         raise ValueError("the SNR needs background frames, which this system matrix does not carry.")

@@ -27,6 +27,8 @@ def read_transfer_function(path: str | Path) -> TransferFunction:
     Raises:
         FileNotFoundError: there is no such file.
         MDFError: something that is missing, of another shape, or not understood; the message says what.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
     path = Path(path)
     if not path.is_file():

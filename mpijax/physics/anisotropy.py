@@ -40,10 +40,13 @@ def anisotropic_moment(
     alpha_max: float = 50.0,
     order: int = 120,
 ) -> Float[Array, "... 3"]:
-    """Mean moment of a particle with uniaxial anisotropy in units of m0, m = grad_xi ln Z.
+    r"""Mean moment of a particle with uniaxial anisotropy in units of m0.
 
-    Z(xi) = int_{S^2} exp(xi.m + alpha (m.n)^2) dm; alpha > 0 is an easy axis, alpha < 0 an easy plane, alpha = 0 Langevin.
-    See ``axial_moment`` for the evaluations, their accuracy and their derivatives.
+    .. math:: \bar{\mathbf m} = \nabla_{\boldsymbol\xi} \ln Z, \qquad
+        Z(\boldsymbol\xi) = \int_{S^2} e^{\boldsymbol\xi \cdot \mathbf m + \alpha (\mathbf m \cdot \mathbf n)^2}\, d\mathbf m
+
+    alpha > 0 is an easy axis, alpha < 0 an easy plane, alpha = 0 Langevin. See ``axial_moment`` for the evaluations, their
+    accuracy and their derivatives.
 
     Args:
         xi: dimensionless field beta*H, (..., 3).

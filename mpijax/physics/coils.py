@@ -41,12 +41,15 @@ def loop_field(
     normal: Float[Array, "3"],
     current: Float[Array, ""] | float = 1.0,
 ) -> Float[Array, "n 3"]:
-    """Field of a circular current loop, exact.
+    r"""Field of a circular current loop, exact.
 
-    With rho, z the cylindrical coordinates of a point, beta^2 = (R + rho)^2 + z^2, kc^2 = ((R - rho)^2 + z^2)/beta^2 and
-    cel(a, b) = int_0^{pi/2} (a cos^2 + b sin^2)/(cos^2 + kc^2 sin^2)^{3/2},
+    With rho, z the cylindrical coordinates of a point, beta^2 = (R + rho)^2 + z^2 and kc^2 = ((R - rho)^2 + z^2)/beta^2,
 
-        B_z = mu0 I R/(pi beta^3) cel(R + rho, R - rho),   B_rho = mu0 I R z/(pi beta^3) cel(-1, 1).
+    .. math:: B_z = \frac{\mu_0 I R}{\pi \beta^3}\, c(R + \rho, R - \rho), \qquad
+        B_\rho = \frac{\mu_0 I R z}{\pi \beta^3}\, c(-1, 1)
+
+    .. math:: c(a, b) = \int_0^{\pi/2} \frac{a \cos^2\vartheta + b \sin^2\vartheta}
+        {(\cos^2\vartheta + k_c^2 \sin^2\vartheta)^{3/2}}\, d\vartheta
 
     Regular on the axis, where B_rho/rho is finite. Singular on the wire.
 
@@ -84,10 +87,12 @@ def loop_field(
 def segments_field(
     points: Float[Array, "n 3"], vertices: Float[Array, "s 3"], current: Float[Array, ""] | float = 1.0
 ) -> Float[Array, "n 3"]:
-    """Field of a current along straight segments, exact: a rectangle needs its four corners.
+    r"""Field of a current along straight segments, exact: a rectangle needs its four corners.
 
-    B(r) = mu0 I/(4 pi) sum_j dl_j x a_j (|a_j| + |b_j|)/(|a_j||b_j| (|a_j||b_j| + a_j.b_j)), a_j = r - v_j, b_j = r - v_{j+1},
-    dl_j = v_{j+1} - v_j. Zero on the line of a segment, singular beside it.
+    .. math:: \mathbf B(\mathbf r) = \frac{\mu_0 I}{4 \pi} \sum_j d\mathbf l_j \times \mathbf a_j\,
+        \frac{a_j + b_j}{a_j b_j\, (a_j b_j + \mathbf a_j \cdot \mathbf b_j)}
+
+    with a_j = r - v_j, b_j = r - v_{j+1} and dl_j = v_{j+1} - v_j. Zero on the line of a segment, singular beside it.
 
     Args:
         points: positions [m], (n, 3).
@@ -123,11 +128,14 @@ def segments_field(
 def polyline_field(
     points: Float[Array, "n 3"], vertices: Float[Array, "s 3"], current: Float[Array, ""] | float = 1.0
 ) -> Float[Array, "n 3"]:
-    """Field of a current along a polyline by the Biot-Savart sum over segment midpoints.
+    r"""Field of a current along a polyline by the Biot-Savart sum over segment midpoints.
 
-    B(r) = mu0 I/(4 pi) sum_j dl_j x (r - l_j)/|r - l_j|^3 with dl_j = v_{j+1} - v_j and l_j the midpoint of segment j. For a
-    circle of s chords the error is about 3.3 % at s = 16, 0.2 % at 64 and 0.05 % at 128 (second order). Segments must be short
-    against their distance; :func:`segments_field` has no such limit.
+    .. math:: \mathbf B(\mathbf r) = \frac{\mu_0 I}{4 \pi} \sum_j
+        \frac{d\mathbf l_j \times (\mathbf r - \mathbf l_j)}{|\mathbf r - \mathbf l_j|^3}, \qquad
+        d\mathbf l_j = \mathbf v_{j+1} - \mathbf v_j
+
+    with l_j the midpoint of segment j. For a circle of s chords the error is about 3.3 % at s = 16, 0.2 % at 64 and 0.05 % at
+    128 (second order). Segments must be short against their distance; :func:`segments_field` has no such limit.
 
     Args:
         points: positions [m], (n, 3). A point that is a segment's midpoint gets no contribution from that segment.

@@ -41,16 +41,20 @@ def _derivative(coefficients: tuple[float, ...]) -> tuple[float, ...]:
 
 @jax.custom_jvp
 def langevin_ratio(s: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Langevin function over its argument as a function of the squared argument, f(s) = L(x)/x with s = x^2.
+    r"""Langevin function over its argument as a function of the squared argument.
 
-    The form the simulator needs: the moment is xi * langevin_ratio(|xi|^2), smooth at zero field. Its derivative is known,
-    f' = (1 - 3 f - s f^2)/(2 s), and given to JAX, so that reverse mode keeps one array and not every intermediate value.
+    .. math:: f(s) = \frac{L(\sqrt s)}{\sqrt s}, \qquad f'(s) = \frac{1 - 3 f - s f^2}{2 s}
+
+    The form the simulator needs: the moment is xi * langevin_ratio(|xi|^2), smooth at zero field. Its derivative is known
+    and given to JAX, so that reverse mode keeps one array and not every intermediate value.
 
     Args:
         s: squared argument x^2 >= 0, dimensionless; any shape.
 
     Returns:
         L(sqrt s)/sqrt s, the shape and dtype of ``s``; 1/3 at s = 0.
+
+    Source: Langevin, Ann. Chim. Phys. 5, 70 (1905).
     """
     s = jnp.asarray(s)
     small = s < 1
@@ -78,7 +82,7 @@ def _langevin_ratio_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -
 
 
 def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
-    """Langevin function L(x) = coth x - 1/x.
+    r"""Langevin function :math:`L(x) = \coth x - 1/x`.
 
     Accurate to a few units in the last place for all finite x in float32 and float64; differentiable at 0.
 
@@ -87,6 +91,8 @@ def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
 
     Returns:
         L(x), the shape of ``x``.
+
+    Source: Langevin, Ann. Chim. Phys. 5, 70 (1905).
     """
     x = jnp.asarray(x, dtype=jnp.result_type(x, float) if not hasattr(x, "dtype") else None)
     small = jnp.abs(x) < 1
@@ -96,13 +102,17 @@ def langevin(x: Float[Array, "..."] | float) -> Float[Array, "..."]:
 
 
 def langevin_moment(xi: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
-    """Mean moment of an isotropic particle in units of m0, m = L(|xi|) xi/|xi|.
+    r"""Mean moment of an isotropic particle in units of m0.
+
+    .. math:: \mathbf m = L(|\boldsymbol\xi|)\, \boldsymbol\xi / |\boldsymbol\xi|
 
     Args:
         xi: dimensionless field beta*H, (..., 3).
 
     Returns:
         Unit moment, (..., 3).
+
+    Source: Langevin, Ann. Chim. Phys. 5, 70 (1905).
     """
     xi = jnp.asarray(xi)
     return xi * langevin_ratio(jnp.sum(xi * xi, axis=-1, keepdims=True))

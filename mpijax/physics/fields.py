@@ -8,7 +8,7 @@ from mpijax.core.typing import Array, Float
 def selection_field(
     positions: Float[Array, "n 3"], gradient: Float[Array, "3 3"], offset: Float[Array, "3"]
 ) -> Float[Array, "n 3"]:
-    """Selection field H_S(r) = G r + H_0.
+    r"""Selection field :math:`\mathbf H_S(\mathbf r) = \mathbf G \mathbf r + \mathbf H_0`.
 
     Args:
         positions: r [m], (n, 3).
@@ -17,5 +17,7 @@ def selection_field(
 
     Returns:
         Field [T], (n, 3).
+
+    Source: B. Gleich and J. Weizenecker, Nature 435, 1214 (2005).
     """
     return jnp.matmul(positions, jnp.swapaxes(gradient, -1, -2), precision="highest") + offset

@@ -15,10 +15,15 @@ from mpijax.core.typing import Array, Float
 
 
 def solid_harmonics(points: Float[Array, "n 3"], degree: int) -> Float[Array, "n k"]:
-    """All real regular solid harmonics up to a degree.
+    r"""All real regular solid harmonics up to a degree.
 
-    With R_lm = r^l P_l^m e^{i m phi}/(l + m)!:  R_mm = (x + i y)/(2 m) R_{m-1,m-1},
-    (l - m)(l + m) R_lm = (2 l - 1) z R_{l-1,m} - r^2 R_{l-2,m}. Polynomials, so regular everywhere, the origin included.
+    With :math:`R_{lm} = r^l P_l^m e^{i m \varphi} / (l + m)!`,
+
+    .. math:: R_{mm} = \frac{x + i y}{2 m} R_{m-1,m-1}
+
+    .. math:: (l - m)(l + m) R_{lm} = (2 l - 1)\, z R_{l-1,m} - r^2 R_{l-2,m}
+
+    Polynomials, so regular everywhere, the origin included.
 
     Args:
         points: positions in units of a length that makes them about 1, (n, 3).
@@ -49,15 +54,19 @@ def solid_harmonics(points: Float[Array, "n 3"], degree: int) -> Float[Array, "n
 
 @cache
 def harmonic_gradients(degree: int) -> Float[np.ndarray, "3 k j"]:
-    """The gradients of the harmonics of degree 1..L as combinations of the harmonics of degree 0..L-1.
+    r"""The gradients of the harmonics of degree 1..L as combinations of the harmonics of degree 0..L-1.
 
-    grad Z_j = sum_k D_ikj Z_k e_i, from dR_lm/dz = R_{l-1,m} and (d/dx -+ i d/dy) R_lm = +-R_{l-1,m-+1}.
+    .. math:: \nabla Z_j = \sum_{ik} D_{ikj}\, Z_k\, \mathbf e_i
+
+    from dR_lm/dz = R_{l-1,m} and (d/dx -+ i d/dy) R_lm = +-R_{l-1,m-+1}.
 
     Args:
         degree: L >= 1.
 
     Returns:
         D float64 (3, L^2, (L + 1)^2 - 1); column j belongs to harmonic j + 1. Do not write to it.
+
+    Source: Helgaker, Jorgensen, Olsen, Molecular Electronic-Structure Theory (2000), section 6.4.
     """
     matrix = np.zeros((3, degree**2, (degree + 1) ** 2 - 1))
 

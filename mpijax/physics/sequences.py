@@ -24,7 +24,7 @@ UNREACHED = 2**31 - 1
 
 @lru_cache(maxsize=16)
 def mixing_orders(cycles: tuple[int, ...], n_frequencies: int, max_order: int | None = None) -> np.ndarray:
-    """Mixing orders (n_1, .., n_d) of least sum |n_i| with sum n_i m_i = k, for every bin k.
+    r"""Mixing orders (n_1, .., n_d) of least sum |n_i| with :math:`\sum_i n_i m_i = k`, for every bin k.
 
     Args:
         cycles: m_i, cycles of each drive axis per period; 0 for an inactive axis (its order is 0).

@@ -38,13 +38,19 @@ def ratio_and_slope(s: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], 
 
 
 def langevin_jacobian(xi: Float[Array, "*batch d"]) -> Float[Array, "*batch d d"]:
-    """Jacobian of the mean moment, J = f(|xi|^2) I + 2 f'(|xi|^2) xi xi^T.
+    r"""Jacobian of the mean moment.
+
+    .. math:: \mathbf J = f(s)\, \mathbf I + 2 f'(s)\, \boldsymbol\xi \boldsymbol\xi^T, \qquad s = |\boldsymbol\xi|^2
+
+    with f of :func:`langevin_ratio`.
 
     Args:
         xi: dimensionless field beta*H, (..., d), d = 1, 2 or 3 components (those left out are zero).
 
     Returns:
         J, (..., d, d), symmetric and positive definite: L' along xi and L/|xi| across; I/3 at xi = 0.
+
+    Source: Goodwill & Conolly, IEEE TMI 30(9):1581 (2011).
     """
     xi = jnp.asarray(xi)
     value, slope = ratio_and_slope(jnp.sum(xi * xi, axis=-1))
@@ -53,7 +59,12 @@ def langevin_jacobian(xi: Float[Array, "*batch d"]) -> Float[Array, "*batch d d"
 
 
 def collinear_kernel(xi: Float[Array, "*batch d"], excitation: Float[Array, " d"]) -> Float[Array, "*batch"]:
-    """Kernel of a scan that excites and receives along e: h_e = e^T J e = L' cos^2 + (L/|xi|) sin^2, cos = e.xi/|xi|.
+    r"""Kernel of a scan that excites and receives along e.
+
+    .. math:: h_e = \mathbf e^T \mathbf J\, \mathbf e = L' \cos^2\vartheta + \frac{L}{|\boldsymbol\xi|} \sin^2\vartheta,
+        \qquad \cos\vartheta = \mathbf e \cdot \boldsymbol\xi / |\boldsymbol\xi|
+
+    J is that of :func:`langevin_jacobian`.
 
     Args:
         xi: dimensionless field beta G (r - x), (..., d).
@@ -70,7 +81,9 @@ def collinear_kernel(xi: Float[Array, "*batch d"], excitation: Float[Array, " d"
 
 
 def isotropic_kernel(xi: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
-    """Kernel of the mean of two scans at right angles, h = (L'(|xi|) + L(|xi|)/|xi|)/2 = f + |xi|^2 f'.
+    r"""Kernel of the mean of two scans at right angles.
+
+    .. math:: h = \frac12 \left( L'(|\boldsymbol\xi|) + \frac{L(|\boldsymbol\xi|)}{|\boldsymbol\xi|} \right)
 
     It is (h_a + h_b)/2 where the axes a and b span the plane in which xi lies. Round in field space always; round in the image
     only where the gradient's strength is the same along a and b.
@@ -80,6 +93,8 @@ def isotropic_kernel(xi: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
 
     Returns:
         h, (...), 1/3 at xi = 0.
+
+    Source: Goodwill & Conolly, IEEE TMI 30(9):1581 (2011).
     """
     xi = jnp.asarray(xi)
     s = jnp.sum(xi * xi, axis=-1)
@@ -90,10 +105,10 @@ def isotropic_kernel(xi: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
 def full_widths(
     gradient: Float[Array, " d"], beta: float | Float[Array, ""], excitation: int | None = None
 ) -> Float[Array, " d"]:
-    """Full widths at half maximum of a point's image along the gradient's axes.
+    r"""Full widths at half maximum of a point's image along the gradient's axes.
 
-    4.161/(beta |G_i|) along the excitation axis i, 9.467/(beta |G_i|) along any other; without an excitation axis
-    5.828/(beta |G_i|), the width of :func:`isotropic_kernel`.
+    :math:`4.161/(\beta |G_i|)` along the excitation axis i, :math:`9.467/(\beta |G_i|)` along any other; without an
+    excitation axis :math:`5.828/(\beta |G_i|)`, the width of :func:`isotropic_kernel`.
 
     Args:
         gradient: diagonal of G [T/m], (d,), of any sign.

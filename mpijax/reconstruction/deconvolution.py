@@ -24,7 +24,9 @@ def wiener_deconvolution(
     *,
     iterations: int = 30,
 ) -> Float[jax.Array, "y x"]:
-    """argmin over c of |A c - y|^2 + lambda (sum h)^2 |c|^2: the Wiener estimate for white noise and a white object.
+    r"""The Wiener estimate of an object from its image, for white noise and a white object.
+
+    .. math:: \min_c\ \|A c - y\|^2 + \lambda \left( \sum h \right)^2 \|c\|^2
 
     By conjugate gradients, from zero. A filter in Fourier space is the same away from the border; here what left the field of
     view is not taken for zero. Few iterations smooth: what they have not reached yet stays out.
@@ -36,7 +38,7 @@ def wiener_deconvolution(
     Before convergence rounding counts: it grows from one iteration to the next. The smaller lambda, the later it is forgotten.
 
     Args:
-        image: y.
+        image: what is seen, y.
         kernel: h, even, on the full support of 2 N - 1 pixels per axis (:func:`mpijax.system.sampled_kernel`).
         regularization: lambda >= 0, dimensionless: (noise over signal)^2 for an object of unit rms seen at gain sum h.
         iterations: of conjugate gradients, at most.
@@ -47,6 +49,9 @@ def wiener_deconvolution(
     Raises:
         ValueError: pixels that are not finite, a kernel of another support or whose sum is not positive, a negative
             regularization, or no iteration.
+
+    Source: Wiener, Extrapolation, interpolation, and smoothing of stationary time series (1949); conjugate gradients: Hestenes
+        and Stiefel, J. Res. Natl. Bur. Stand. 49, 409 (1952).
     """
     check_count("iterations", iterations)
     check_range("regularization", regularization, 0.0, 1e12, "")
@@ -70,12 +75,14 @@ def _conjugate_gradients(image: jax.Array, kernel: jax.Array, regularization: An
 def richardson_lucy(
     image: Float[Array, "y x"], kernel: Float[Array, "_ _"], *, iterations: int
 ) -> Float[jax.Array, "y x"]:
-    """Multiplicative deconvolution c <- c A(y / A c) / A 1 of a non-negative image, from a constant.
+    r"""Multiplicative deconvolution of a non-negative image, from a constant.
+
+    .. math:: c \leftarrow \frac{c}{A 1} \cdot A \frac{y}{A c}
 
     Negative pixels count as zero. The fewer iterations, the smoother the result: they are its regularization.
 
     Args:
-        image: y.
+        image: what is seen, y.
         kernel: h, even and positive, on the full support of 2 N - 1 pixels per axis.
         iterations: number of updates.
 

@@ -25,6 +25,9 @@ def drift_components(background: Inexact[Array, "..."], count: int) -> Complex[n
 
     Raises:
         ValueError: NaN, too few frames for so many components, or frames that vary in fewer directions.
+
+    Source: T. Knopp et al., Efficient joint estimation of tracer distribution and background signals in MPI, arXiv:2006.05741
+        (2021).
     """
     check_count("drift_components", count)
     if np.ndim(background) != 2:

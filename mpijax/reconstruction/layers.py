@@ -31,6 +31,8 @@ class UnrolledKaczmarz:
         log_regularization: log of lambda / (|W A|_F^2 / n), a scalar.
         sweeps: passes over all rows (static).
         constraint: "nonnegative", "real" or None, as in ``kaczmarz`` (static).
+
+    Source: Kaczmarz, Bull. Acad. Polon. Sci. A35 (1937) 355; in MPI: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
 
     log_weights: Vector
@@ -81,14 +83,18 @@ class UnrolledKaczmarz:
 
 @pytree
 class ImplicitTikhonov:
-    """The Tikhonov minimizer as a layer, ``layer(matrix, data) -> image``. Make it with :meth:`create`.
+    r"""The Tikhonov minimizer as a layer, ``layer(matrix, data) -> image``. Make it with :meth:`create`.
 
-    x = argmin |W(Ax - b)|^2 + lambda |x|^2; its gradient is that of the linear equations it solves, no iteration is kept.
+    .. math:: \min_x\ \|W(Ax - b)\|^2 + \lambda \|x\|^2
+
+    Its gradient is that of the linear equations it solves, no iteration is kept.
 
     Attributes:
         log_weights: log of the row weights (m,).
         log_regularization: log of lambda / (|W A|_F^2 / n), a scalar.
         constraint: "real" for the minimizer among real images, or None (static).
+
+    Source: Tikhonov (1963); Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5.
     """
 
     log_weights: Vector

@@ -27,7 +27,7 @@ def check_image_shape(image_shape: Any, voxels: int) -> None:
 class FiniteDifference:
     """Forward differences along every axis of more than one voxel, zero at the last voxel of a line.
 
-    (D x)_i = x_{i+1} - x_i, and 0 at the edge (Neumann), so that a constant image has no differences.
+    :math:`(D x)_i = x_{i+1} - x_i`, and 0 at the edge (Neumann), so that a constant image has no differences.
 
     Attributes:
         image_shape: (nx, ny, nz), as ``grid.shape``; a plane has nz = 1 and differences along x and y only.

@@ -76,13 +76,14 @@ def l_curve(
     row_weights: Shaped[Array, "..."] | None = None,
     constraint: str | None = None,
 ) -> LCurve:
-    """The L-curve of the Tikhonov problem and its corner.
+    r"""The L-curve of the Tikhonov problem and its corner.
 
-    kappa = (u' v'' - u'' v') / (u'^2 + v'^2)^(3/2),    u = log |W(Ax - b)|, v = log |x|, ' = d/d log lambda
+    .. math:: \kappa = \frac{u' v'' - u'' v'}{({u'}^2 + {v'}^2)^{3/2}}, \qquad u = \log \|W(Ax - b)\|, \quad v = \log \|x\|
 
-    The derivatives are analytic. The corner is searched among the lambdas and once more between the neighbors of the best.
-    Several frames share one lambda. The cost is one singular value decomposition of size min(m, n) (real: min(2m, n));
-    compress large problems with ``randomized_svd`` first, to which the arguments can be ``matrix`` and ``compress(data)``.
+    with ' = d/d log lambda. The derivatives are analytic. The corner is searched among the lambdas and once more between the
+    neighbors of the best. Several frames share one lambda. The cost is one singular value decomposition of size min(m, n)
+    (real: min(2m, n)); compress large problems with ``randomized_svd`` first, to which the arguments can be ``matrix`` and
+    ``compress(data)``.
 
     Args:
         matrix: A, complex (m, n).
@@ -128,9 +129,9 @@ def discrepancy(
     row_weights: Shaped[Array, "..."] | None = None,
     constraint: str | None = None,
 ) -> Solution[dict[str, Any], jax.Array]:
-    """The lambda whose minimizer explains the data as well as the noise allows.
+    r"""The lambda whose minimizer explains the data as well as the noise allows.
 
-    |W(A x(lambda) - b)| = safety * noise_norm
+    .. math:: \|W(A x(\lambda) - b)\| = \text{safety} \cdot \text{noise norm}
 
     The left side rises with lambda, from the least residual to |Wb|; the root is found by Newton's method in log lambda,
     safeguarded by bisection. Several frames share one lambda, and ``noise_norm`` is that of all frames together.

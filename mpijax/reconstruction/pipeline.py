@@ -46,6 +46,8 @@ def reconstruct(
         ValueError: matrix and data that do not belong together, a background subtracted twice, weights that cannot be
             computed, NaN in the data, no background frames to find a drift from, a sharding that cannot be.
         TypeError: an option that the solver does not have, no sharding.
+
+    Source: Knopp et al., Phys. Med. Biol. 55 (2010) 1577, for rows that are selected and weighted; see the solvers for theirs.
     """
     solver = resolve(solver, options)
     sharding = data_sharding(sharding, solver)

@@ -20,9 +20,11 @@ LARGE, PART = 2**28, 2**23
 def relative_lambda(
     matrix: Inexact[Array, "m n"], value: ArrayLike, row_weights: Shaped[Array, "..."] | None = None
 ) -> float | Float[jax.Array, ""]:
-    """The absolute regularization parameter that belongs to a relative one.
+    r"""The absolute regularization parameter that belongs to a relative one.
 
-    lambda = value * |W A|_F^2 / n, the mean eigenvalue of (WA)^H WA times ``value``.
+    .. math:: \lambda = \text{value} \cdot \|WA\|_F^2 / n
+
+    the mean eigenvalue of (WA)^H WA times ``value``.
 
     Args:
         matrix: A, complex (m, n).
@@ -105,7 +107,7 @@ def row_energies(matrix: Inexact[Array, "m n"]) -> Float[jax.Array, " m"]:
 
 
 def row_norm_weights(matrix: Inexact[Array, "m n"]) -> Float[jax.Array, " m"]:
-    """Weights that give every row unit norm, w_k = 1 / |a_k|; an empty row gets weight 0.
+    """Weights that give every row unit norm, :math:`w_k = 1 / |a_k|`; an empty row gets weight 0.
 
     Args:
         matrix: A, complex (m, n).
@@ -130,7 +132,7 @@ def _row_norm_weights(matrix):
 
 
 def whitening_weights(noise_std: Float[Array, " m"]) -> Float[jax.Array, " m"]:
-    """Weights that make the noise of all rows equal, w_k = min_j sigma_j / sigma_k.
+    r"""Weights that make the noise of all rows equal, :math:`w_k = \min_j \sigma_j / \sigma_k`.
 
     Args:
         noise_std: sigma, standard deviation of the background in every row (m,), > 0.

@@ -88,6 +88,8 @@ def restore(
         ValueError: an unknown task, options that do not fit it or the grid, NaN values, zeros alone, no weights for this task,
             dimension and scale, or a matrix to denoise of which no row could be believed.
         FileNotFoundError: no such run directory or weights file.
+
+    Source: restoration paper, section 3.2 (the tasks); the check after Stein, Ann. Statist. 9 (1981) 1135.
     """
     task, dynamics = task_of(task, scale=scale, sampling=sampling, missing=missing), _dynamics(identify)
     if model is not None and method is not None:

@@ -32,12 +32,14 @@ CHUNK = 1 << 23
 def estimate_noise(
     images: Complex[Array, " b *s"], known: Shaped[Array, "..."] | None = None
 ) -> Float[np.ndarray, " b"]:
-    """Complex standard deviation sqrt(E|n|^2) of the white noise in every row, from the row alone.
+    r"""Complex standard deviation sqrt(E|n|^2) of the white noise in every row, from the row alone.
 
     The powers p of the orthonormal DCT-II are sigma^2 times a unit exponential where a row holds noise only, which is nearly
     everywhere: signal gathers in a few coefficients. Sorted, the smallest k of them estimate
-    s_k = mean(p_1 .. p_k) / (1 - t e^-t / (1 - e^-t)), t = 3; sigma^2 = s_k at the first k >= max(n/4, 8) with p_{k+1} > t s_k,
-    the fixed point of clipping everything above t sigma^2.
+
+    .. math:: s_k = \left( 1 - \frac{t e^{-t}}{1 - e^{-t}} \right)^{-1} \frac1k \sum_{j \le k} p_j, \qquad t = 3
+
+    and sigma^2 = s_k at the first k >= max(n/4, 8) with p_{k+1} > t s_k, the fixed point of clipping everything above t sigma^2.
 
     Where voxels are unknown, lines and planes without any known voxel are left out (the coarse grid of a completion remains),
     the others are filled (:func:`mpijax.rows.inpainting.biharmonic_inpaint`), and the power is divided by the known share,
@@ -76,14 +78,14 @@ def estimate_noise(
 
 
 def background_noise(system_matrix: SystemMatrix) -> Float[np.ndarray, " m"] | None:
-    """Complex standard deviation of one voxel's value in every kept row, from the background frames of the file.
+    r"""Complex standard deviation of one voxel's value in every kept row, from the background frames of the file.
 
-    The sample standard deviation sqrt(sum |b_e - mean b|^2 / (E - 1)) of the E background frames b_e about their mean, of those
-    that hold a finite value (:func:`mpijax.core.frames.frame_std`). A
-    calibration stores one frame per voxel, with as many averages as a background frame, so this is the noise of one voxel. It
-    counts every change of the background during the scan, slow drift included; a background that was subtracted by
-    interpolation has less, so the number is an upper bound there. Frames averaged differently than the voxels need a factor
-    sqrt(averages of a background frame / averages of a voxel).
+    The sample standard deviation :math:`\sqrt{\sum_e |b_e - \bar b|^2 / (E - 1)}` of the E background frames b_e about their
+    mean, of those that hold a finite value (:func:`mpijax.core.frames.frame_std`). A calibration stores one frame per voxel,
+    with as many averages as a background frame, so this is the noise of one voxel. It counts every change of the background
+    during the scan, slow drift included; a background that was subtracted by interpolation has less, so the number is an upper
+    bound there. Frames averaged differently than the voxels need a factor sqrt(averages of a background frame / averages of a
+    voxel).
 
     Args:
         system_matrix: any matrix.

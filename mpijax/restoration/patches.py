@@ -30,7 +30,7 @@ def upsample_by_patches(
     Args:
         upsampler: coarse rows (k, h0, w0) and their noise (k,) or None to fine rows (k, h0 S, w0 S); see :class:`Upsampler`.
         coarse: rows (b, h, w).
-        scale: S.
+        scale: the factor S.
         patch: the grid (h0, w0) that the upsampler takes [coarse cells].
         overlap: of neighboring patches along y and x [coarse cells]; None = half the patch. A quarter of it next to a seam is
             not used: a method that looks no further than that gives what it gives on the whole grid.

@@ -92,6 +92,8 @@ def recipe(model: str, scale: int = 1, preset: str = "quick", **changes: Any) ->
 
     Raises:
         ValueError: an unknown network or preset, or one that no paper trains for this.
+
+    Source: restoration paper, sections 3.2 and 3.3; what differs is this project's.
     """
     models.check_name(model)
     check_choice("preset", preset, PRESETS)

@@ -53,6 +53,8 @@ def train(
     Raises:
         TypeError: something else in the place of task, prior, network, config or run directory.
         ValueError: settings that do not fit, or a run directory that holds another run.
+
+    Source: restoration paper, sections 3.2 and 3.3.
     """
     pairs, source = _pairs(task), _source(prior)
     if not isinstance(config, TrainConfig):

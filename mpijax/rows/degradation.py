@@ -31,6 +31,8 @@ def degrade(images: Inexact[Array, "..."], scale: Scale, method: str = "box") ->
 
     Raises:
         ValueError: An unknown method, or a scale that does not divide the grid (except "stride").
+
+    Source: TranSMS paper, sections II and IV-C1.
     """
     check_choice("method", method, METHODS)
     return {"box": box_mean, "stride": stride, "maxavg": max_average, "absmax": absmax}[method](images, scale)

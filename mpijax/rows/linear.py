@@ -16,9 +16,11 @@ def consistent_bicubic(
     iterations: int = 10,
     epsilon: float | Float[Array, "*b"] | None = None,
 ) -> Inexact[jax.Array, "*b y x"]:
-    """Bicubic interpolation made consistent with block means by iterated back-projection.
+    r"""Bicubic interpolation made consistent with block means by iterated back-projection.
 
-    x_0 = U b, x_{i+1} = x_i + c_i U (b - D x_i) with U bicubic and D the box mean; c_i = 1 without a tolerance, else
+    .. math:: x_0 = U b, \qquad x_{i+1} = x_i + c_i\, U (b - D x_i)
+
+    with U bicubic and D the box mean; c_i = 1 without a tolerance, else
     max(0, 1 - epsilon / |b - D x_i|). The residual shrinks every iteration; in the limit D x = b, or
     |D x - b| <= epsilon.
 

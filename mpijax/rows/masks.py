@@ -78,6 +78,8 @@ def block_mask(
 
     Raises:
         ValueError: shares outside [0, 1], in the wrong order, no block, or an extent that the box does not hold.
+
+    Source: restoration paper, section 3.2 (inpainting).
     """
     check_interval("ratio_range", ratio_range)
     check_range("ratio_range", ratio_range, 0.0, 1.0, "")
@@ -113,6 +115,8 @@ def stride_mask(extent: Any, shape: tuple[int, int, int], step: int | tuple[int,
 
     Raises:
         ValueError: a step below one, or an extent that the box does not hold.
+
+    Source: restoration paper, section 3.2 (accelerated calibration).
     """
     _check_extent(extent, shape)
     steps = jnp.broadcast_to(jnp.asarray(step), (3,))

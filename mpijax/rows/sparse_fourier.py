@@ -27,6 +27,8 @@ def random_mask(shape: tuple[int, int], scale: int, *, key: jax.Array) -> Bool[n
 
     Raises:
         ValueError: a scale below one, or so large that no position is left.
+
+    Source: TranSMS paper, section IV-C2.
     """
     check_count("scale", scale)
     size = shape[0] * shape[1]
@@ -49,13 +51,14 @@ def compressed_calibration(
     iterations: int = 1000,
     penalty: float = 1.0,
 ) -> Complex[jax.Array, "b y x"]:
-    """Complete rows that a small sample measured at few positions by the sparsest Fourier spectrum that explains them.
+    r"""Complete rows that a small sample measured at few positions by the sparsest Fourier spectrum that explains them.
 
-    min_a |F a|_1 subject to |M a - b|_2 <= eps, eps = sigma sqrt(count), with F the unitary Fourier transform of a grid that
-    reaches ``extension`` voxels further on every side, M the choice of the count known voxels. The rim lets rows end
-    differently at opposite edges, which the transform would take for a jump; it is cut off again. Each row is divided by the
-    largest modulus of its known voxels. ADMM (:func:`mpijax.rows.inpainting.basis_pursuit`) with soft threshold 1/penalty,
-    1000 iterations and penalty 1 as published.
+    .. math:: \min_a\ \|F a\|_1 \quad\text{subject to}\quad \|M a - b\|_2 \le \epsilon, \qquad \epsilon = \sigma \sqrt{\text{count}}
+
+    with F the unitary Fourier transform of a grid that reaches ``extension`` voxels further on every side, M the choice of the
+    count known voxels. The rim lets rows end differently at opposite edges, which the transform would take for a jump; it is
+    cut off again. Each row is divided by the largest modulus of its known voxels. ADMM
+    (:func:`mpijax.rows.inpainting.basis_pursuit`) with soft threshold 1/penalty, 1000 iterations and penalty 1 as published.
 
     Args:
         images: rows (b, y, x); what they hold at unknown voxels is not read.

@@ -33,6 +33,8 @@ def spline_upsample(
 
     Raises:
         ValueError: another order, a size that no integer factor reaches, or a grid with fewer than 4 voxels along an axis.
+
+    Source: M. Unser, A. Aldroubi, M. Eden, B-spline signal processing, IEEE Trans. Signal Process. 41 (1993) 821.
     """
     check_choice("order", order, ORDERS)
     check_grid("images", images.shape)

@@ -36,7 +36,10 @@ Coils: TypeAlias = Matrix | tuple[Coil, ...] | None
 
 @pytree
 class LoopCoil:
-    """A circular loop: radius [m], center (3,) [m], normal (3,)."""
+    """A circular loop: radius [m], center (3,) [m], normal (3,).
+
+    Source: Bulirsch, Numer. Math. 13 (1969) 305, whose integral the field of a loop is.
+    """
 
     radius: Scalar
     center: Vector3
@@ -60,7 +63,10 @@ class LoopCoil:
 
 @pytree
 class PolylineCoil:
-    """A coil of straight segments given by its corners (s + 1, 3) [m]; repeat the first corner to close it."""
+    """A coil of straight segments given by its corners (s + 1, 3) [m]; repeat the first corner to close it.
+
+    Source: Hanson and Hirshman, Physics of Plasmas 9, 4410 (2002).
+    """
 
     vertices: Matrix
 
@@ -117,7 +123,7 @@ def check_coils(name: str, coils: Sequence[object]) -> None:
 
 
 def coil_sensitivities(coils: Numbers | tuple[Coil, ...], points: Float[Array, "n 3"]) -> Float[Array, "c n 3"]:
-    """Sensitivities p = H/I = B/(mu0 I) [1/m] of receive coils at points.
+    r"""Sensitivities :math:`p = H/I = B/(\mu_0 I)` [1/m] of receive coils at points.
 
     Args:
         coils: (c, 3) homogeneous sensitivities [1/m], or a tuple of coils with ``.field(points)``.
@@ -125,6 +131,8 @@ def coil_sensitivities(coils: Numbers | tuple[Coil, ...], points: Float[Array, "
 
     Returns:
         (c, n, 3) [1/m].
+
+    Source: VRF-Net paper, Algorithm 1 and eq. 8.
     """
     if isinstance(coils, tuple):
         return jnp.stack([coil.field(points) for coil in coils]) / MU0

@@ -26,7 +26,10 @@ HARMONICS = tuple(range(2, 10))
 
 
 def line_angles(count: int = 60) -> np.ndarray:
-    """``count`` angles over half a turn [rad]: 0, 3, .., 177 degrees for 60."""
+    """``count`` angles over half a turn [rad]: 0, 3, .., 177 degrees for 60.
+
+    Source: TranSMS paper, section IV-A.
+    """
     if int(count) != count or count < 1:
         raise ValueError(f"count = {count}; expected a positive integer.")
     return np.pi * np.arange(count) / count
@@ -42,6 +45,8 @@ def line_sequence(amplitude: Scalar, frequency: float = 23.2e3, samples: int = 2
 
     Raises:
         ValueError: as :meth:`LissajousSequence.create`, or no amplitude.
+
+    Source: TranSMS paper, section IV-A.
     """
     if is_concrete(amplitude) and not np.all(np.abs(amplitude) > 1e-7):
         raise ValueError(f"amplitude = {amplitude} T; a field-free line needs one that is not zero.")

@@ -32,6 +32,9 @@ def overscan_mask(
     Raises:
         ValueError: neither or both descriptions, or a margin that leaves no voxel.
         TypeError: traced arguments.
+
+    Source: A. Weber et al., Artifact free reconstruction .. by overscanning, Phys. Med. Biol. 61, 475 (2016), for the use of an
+        overscan.
     """
     if not is_concrete((grid, scanner, sequence)):
         raise TypeError("the overscan is found on the host; call overscan_mask() outside jit.")

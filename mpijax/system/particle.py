@@ -45,6 +45,8 @@ class Particle(ParticleModel):
         size_spread: standard deviation of ln d over the number of particles, or None for one diameter.
         reference_field: |H_S| [T] at which a fluid particle has its full anisotropy, or None: the largest on the grid.
         dynamics: how the moment follows the field, :class:`mpijax.Neel` or :class:`mpijax.Brown`; None = at once (equilibrium).
+
+    Source: Langevin, Ann. Chim. Phys. 5, 70 (1905); with anisotropy Maass et al., IEEE Trans. Comput. Imaging 10 (2024) 1588.
     """
 
     core_diameter: Scalar

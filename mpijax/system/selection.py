@@ -19,8 +19,11 @@ NEWTON_STEPS = 30
 
 @pytree
 class SolidHarmonicField:
-    """A static magnetic field B_i(r) = sum_k C_ik Z_k((r - center)/radius) in a source-free ball. Make it with :meth:`create`
-    or :func:`fit_solid_harmonics`.
+    r"""A static magnetic field in a source-free ball. Make it with :meth:`create` or :func:`fit_solid_harmonics`.
+
+    .. math:: B_i(\mathbf r) = \sum_k C_{ik}\, Z_k \left( \frac{\mathbf r - \mathbf c}{R} \right)
+
+    with center c and radius R.
 
     Each Cartesian component of a field without sources is harmonic, so the expansion is exact up to its degree. Outside the
     ball that was measured it extrapolates and grows like the power of its degree.
@@ -29,6 +32,8 @@ class SolidHarmonicField:
         coefficients: C [T], (3, (L + 1)^2), in the order of :func:`mpijax.physics.solid_harmonics`.
         center: (3,) [m].
         radius: [m], of the measured ball.
+
+    Source: Boberg, Knopp, Moeddel, European J. Appl. Math. 36 (2025) 1012.
     """
 
     coefficients: Matrix

@@ -28,6 +28,8 @@ class LissajousSequence:
         active: which axes are driven, static.
         ticks: period in cycles of the base frequency, static.
         n_samples: samples per period, static.
+
+    Source: T. Knopp et al., Trajectory analysis for magnetic particle imaging, Phys. Med. Biol. 54, 385 (2009).
     """
 
     amplitude: Vector3

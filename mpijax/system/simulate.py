@@ -45,7 +45,9 @@ def moment_spectrum(
     dtype: DType | None = None,
     memory_limit: int | None = None,
 ) -> Complex[Array, "3 f n"]:
-    """Spectrum of the mean moment at every voxel, rfft(m)/N = (1/T) int m exp(-2 pi i k t/T) dt, in units of m0.
+    r"""Spectrum of the mean moment at every voxel, rfft(m)/N, in units of m0.
+
+    .. math:: \hat{\mathbf m}_k = \frac1T \int_0^T \mathbf m(t)\, e^{-2 \pi i k t / T}\, dt
 
     Args:
         scanner: selection field.
@@ -74,6 +76,8 @@ def moment_spectrum(
             memory limit too small for one voxel.
 
     Memory: the result, 24 f n bytes in float32: above 1 GB for a whole 3-D matrix of 19^3 voxels; give frequency_indices.
+
+    Source: J. Rahmer et al., Signal encoding in magnetic particle imaging, BMC Med. Imaging 9, 4 (2009).
     """
     call = _Call(scanner, sequence, particle, grid, frequency_indices, engine, dtype, memory_limit, 3)
     return call.run(None, None)
@@ -93,12 +97,15 @@ def simulate_system_matrix(
     dtype: DType | None = None,
     memory_limit: int | None = None,
 ) -> SystemMatrix:
-    """System matrix: the spectrum of the induced voltage for a calibration sample at every voxel.
+    r"""System matrix: the spectrum of the induced voltage for a calibration sample at every voxel.
 
-    s_ck(r) = -mu0 a_ck m0 (2 pi i f_k) p_c(r) . rfft(m)_k(r) * particles, in volts and in the MDF scale (plain rfft of one
-    period). particles = concentration * M/(3 rho V_core) * sample_volume for magnetite (M, rho: molar mass and density), so
-    m0 * particles = concentration * M/(3 rho) * Ms * sample_volume does not depend on the core's size. Images reconstructed
-    with the matrix come out in the unit of ``concentration`` times its value: mmol(Fe)/L by default.
+    .. math:: s_{ck}(\mathbf r) = -\mu_0\, a_{ck}\, m_0\, (2 \pi i f_k)\, \mathbf p_c(\mathbf r)
+        \cdot \text{rfft}(\mathbf m)_k(\mathbf r) \cdot \text{particles}
+
+    in volts and in the MDF scale (plain rfft of one period). particles = concentration * M/(3 rho V_core) * sample_volume for
+    magnetite (M, rho: molar mass and density), so m0 * particles = concentration * M/(3 rho) * Ms * sample_volume does not
+    depend on the core's size. Images reconstructed with the matrix come out in the unit of ``concentration`` times its value:
+    mmol(Fe)/L by default.
 
     Args:
         scanner: selection field, receive coils p_c [1/m], transfer function a_ck.
@@ -117,6 +124,8 @@ def simulate_system_matrix(
 
     Raises:
         As :func:`moment_spectrum`; ValueError for a transfer function that does not fit channels and bins.
+
+    Source: J. Rahmer et al., BMC Med. Imaging 9, 4 (2009); restoration paper, section 2.2.
     """
     check_range("concentration", concentration, 1e-12, 1e12, "mmol/L")
     if sample_volume is not None:
@@ -177,7 +186,9 @@ def simulate_rows(
     dtype: DType | None = None,
     memory_limit: int | None = None,
 ) -> tuple[Complex[Array, "c f n"], Bool[Array, " n"]]:
-    """Rows of one drawn calibration inside a padded box, in the normalized mode: s = -(2 pi i f_k) a_ck p_c . mhat_k.
+    r"""Rows of one drawn calibration inside a padded box, in the normalized mode.
+
+    .. math:: s_{ck} = -(2 \pi i f_k)\, a_{ck}\, \mathbf p_c \cdot \hat{\mathbf m}_k
 
     Everything in ``setup`` may be traced, its extent too, so that one compiled function serves every draw of a size bucket.
     Voxels outside the extent are not simulated. No mu0, no m0, no iron: rows for networks are scaled anyway.
@@ -195,6 +206,8 @@ def simulate_rows(
 
     Raises:
         As :func:`moment_spectrum`.
+
+    Source: restoration paper, sections 2.2 and 3.1.
     """
     scanner, sequence, particle = setup.scanner, setup.sequence, setup.particle
     check_model(particle)

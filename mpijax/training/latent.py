@@ -50,6 +50,8 @@ def with_latent(batch_fn: BatchFunction, network: PureNetwork, weights: Weights)
         batch_fn: Batches for both stages.
         network: Pure functions of the network of stage 1, whose module has a method ``encode``.
         weights: Its trained weights.
+
+    Source: MPI-Mamba, training of the second phase.
     """
 
     def batch(batches: jax.tree_util.Partial, weights: Weights, key: jax.Array) -> dict[str, jax.Array]:

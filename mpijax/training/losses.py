@@ -24,6 +24,8 @@ def pixel_loss(
 
     Returns:
         Scalar loss.
+
+    Source: restoration paper, section 3.3 (L1, weighted where positions are missing).
     """
     error = prediction - target
     error = jnp.square(error) if kind == "mse" else jnp.abs(error)

@@ -44,6 +44,9 @@ def adam(config: TrainConfig) -> optax.GradientTransformation:
 
     Gradients longer than ``clip_norm`` are shortened to it, then Adam adds ``weight_decay`` times the weights to them, AdamW to
     its own result.
+
+    Source: D. P. Kingma and J. Ba, arXiv:1412.6980 (2015); with weight decay I. Loshchilov and F. Hutter, arXiv:1711.05101
+        (2019).
     """
     decoupled = config.optimizer == "adamw"
     rate = learning_rate(config)

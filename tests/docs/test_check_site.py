@@ -63,6 +63,27 @@ def test_public_names_need_a_docstring_and_a_page(site, monkeypatch):
     ]
 
 
+def test_public_names_have_a_source_or_stand_on_the_list(monkeypatch):
+    module = type(sys)("shelf")
+    exec(
+        "class Book: 'A book.'\ndef lend(): 'Lend it.\\n\\nSource: a paper.'\nread = lend; keep = Book", module.__dict__
+    )
+    monkeypatch.setitem(sys.modules, "shelf", module)
+    names = ["shelf.Book", "shelf.keep", "shelf.lend", "shelf.read"]
+    assert check_site.unsourced(names, ["shelf.Book", "shelf.keep"]) == []
+    assert check_site.unsourced(names, ["shelf.read", "shelf.gone", "shelf.Book"]) == [
+        "shelf.gone in names_without_paper.txt is no public name",
+        "names_without_paper.txt is not sorted",
+        "shelf.keep names no source and does not stand in names_without_paper.txt",
+        "shelf.read names a source and stands in names_without_paper.txt",
+    ]
+
+
+@pytest.mark.slow
+def test_every_public_name_has_a_source_or_stands_on_the_list():
+    assert check_site.unsourced(check_site.public_names(), check_site.WITHOUT_PAPER.read_text().split()) == []
+
+
 @pytest.mark.slow
 def test_public_names_are_those_of_the_reference():
     names = check_site.public_names()

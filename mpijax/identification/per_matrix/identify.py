@@ -91,9 +91,9 @@ def identify_rows(
     dynamics: str = "auto",
     progress: Progress = lambda text: None,
 ) -> Identified:
-    """Fit one particle, the geometry and the receive coils to all rows of a matrix, one complex factor per row.
+    r"""Fit one particle, the geometry and the receive coils to all rows of a matrix, one complex factor per row.
 
-    min over numbers t and factors g_r of 2 sum_rn |y_rn - g_r s_rn(t)|^2/sigma_r^2 + |t|^2
+    .. math:: \min_{t, g}\ 2 \sum_{rn} \frac{|y_{rn} - g_r\, s_{rn}(t)|^2}{\sigma_r^2} + |t|^2
 
     t are diameter, anisotropy (and its modulation or easy axis), gradients, shift, turn and amplitudes, slopes and cross talk of
     the coils, each over the standard deviation of its prior (:data:`numbers.PRIOR`): that says how wrong a file may be. The

@@ -102,10 +102,11 @@ def fit_spectrum(
     starts: int = 6,
     iterations: int = 60,
 ) -> tuple[SpectrumFit, ...]:
-    """Particles that explain the harmonics of a sample, the best first.
+    r"""Particles that explain the harmonics of a sample, the best first.
 
-    min over parameters and one real factor of sum_k w_k^2 |c_k - scale c_k(parameters)|^2
+    .. math:: \min_{\vartheta, s}\ \sum_k w_k^2\, |c_k - s\, c_k(\vartheta)|^2
 
+    over parameters theta and one real factor s. The sum runs
     over the harmonics that are held, moduli and lags alike; w = 1/sigma, or the order k (white noise in the voltage) where sigma is
     unknown. The factor, the moment in saturation, is solved in closed form; the parameters by Levenberg-Marquardt inside their
     bounds, as :func:`mpijax.fit` does, in double precision. Without transfer function the receiver is taken for flat.
@@ -118,6 +119,9 @@ def fit_spectrum(
 
     Raises:
         ValueError: further driven axes, fewer harmonics than parameters, or as :func:`mpijax.fit`.
+
+    Source: S. Biederer et al., J. Phys. D 42, 205007 (2009); the factor in closed form after Golub and Pereyra, SIAM J. Numer.
+        Anal. 10 (1973) 413.
     """
     check_count("starts", starts)
     check_count("iterations", iterations)

@@ -116,6 +116,8 @@ def spectrum(
         TypeError: neither a measurement nor a matrix, or under a transformation.
         ValueError: no or several driven axes and none chosen, a channel that is not there, a sample in a gradient whose position
             is not given, a drive field that is not one sine, harmonics that are no bins, or none above the noise.
+
+    Source: S. Biederer et al., J. Phys. D 42, 205007 (2009), for spectroscopy of a sample without gradient.
     """
     if not isinstance(source, Measurement | SystemMatrix):
         raise TypeError(f"source is a {type(source).__name__}; a spectrum is that of a Measurement or SystemMatrix.")

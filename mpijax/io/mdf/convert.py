@@ -107,6 +107,8 @@ def convert(
     Raises:
         OSError, ValueError: a file that cannot be read or written, a selection that keeps nothing, or an option that the kind of
             file does not have, frames that the file lacks (a range that ends behind the last one) or that are named twice.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
     info = read_info(path)
     check_count("average_frames", average_frames)

@@ -8,7 +8,10 @@ from mpijax.io.formats import Containers, Format, register_format
 
 @register_format
 class MDF(Format):
-    """The Magnetic particle imaging Data Format 2.1.0."""
+    """The Magnetic particle imaging Data Format 2.1.0.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
+    """
 
     name = "mdf"
     suffixes: ClassVar[tuple[str, ...]] = (".mdf",)

@@ -77,6 +77,8 @@ def read_info(path: str | Path) -> MDFInfo:
     Raises:
         FileNotFoundError: there is no such file.
         MDFError: not HDF5, not MDF, or a header that contradicts the data.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
     with open_mdf(path) as file:
         return parse_info(file, Path(path))

@@ -101,7 +101,7 @@ class MDFInfo:
         study, experiment, tracer, scanner: the texts and numbers of these groups (tracer: tuples, one entry per
             tracer).
         n_averages, start_time: /acquisition.
-        n_periods: J.
+        n_periods: their number, J.
         gradients: [T/m], (J or 1, Y, 3, 3) or None; offset_fields: [T], (J or 1, Y, 3) or None.
         base_frequency: [Hz] or None; cycle: [s] or None.
         divider: (D, F) or None; strengths: [T], (J or 1, D, F) or None; phases: [rad], likewise.
@@ -118,6 +118,8 @@ class MDFInfo:
         lacks: paths of the fields, mandatory or optional, that the file does not hold.
         remarks: what else a reader should know.
         period: the period that ``gradient``, ``offset_field``, ``strength``, ``phase`` and ``snr`` speak of.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
 
     path: Path

@@ -71,6 +71,8 @@ def read_measurement(
         FileNotFoundError: there is no such file.
         MDFError: a file that cannot be read, no background frames to subtract, or NaN in the data.
         ValueError: an argument that is not allowed, or frames that the file does not have.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
     check_choice("background", background, METHODS)
     if empty_scan is not None and background != "none":

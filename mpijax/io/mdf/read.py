@@ -36,6 +36,8 @@ class SystemMatrixFile:
         bins: kept positions (f,) among ``info.frequencies``, in the file's order.
         row_mask: bool (c, f), the rows a selection keeps, or None for all.
         snr: (c, f) or None.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
 
     info: MDFInfo
@@ -236,6 +238,8 @@ def open_system_matrix(path: str | Path, *, period: int = 0) -> SystemMatrixFile
         FileNotFoundError: there is no such file.
         MDFError: not an MDF file with a calibration, or a header that contradicts the data.
         ValueError: a period the file does not have.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
     info = read_info(path)
     if not info.data_shape:
@@ -271,6 +275,8 @@ def read_system_matrix(
 
     Raises:
         FileNotFoundError, MDFError, ValueError: see :func:`open_system_matrix` and :meth:`SystemMatrixFile.read`.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
     chosen = RowSelection.of(selection, **criteria)
     first = open_system_matrix(path, period=period or 0)

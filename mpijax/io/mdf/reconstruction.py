@@ -123,6 +123,8 @@ def write_reconstruction(path: str | Path, reconstruction: Reconstruction) -> No
     Raises:
         ValueError: parameters of a type that MDF cannot hold.
         OSError: the file cannot be written, for instance because the disk is full; nothing is left behind.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
     images = np.asarray(reconstruction.images)
     check_finite("reconstruction.images", images)
@@ -162,6 +164,8 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
     Raises:
         FileNotFoundError: there is no such file.
         MDFError: no images, no grid, or data that do not fit the grid.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
     with open_mdf(path) as file:
         info = parse_info(file, Path(path)).reconstruction

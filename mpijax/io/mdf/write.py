@@ -63,6 +63,8 @@ def write_system_matrix(path: str | Path, system_matrix: SystemMatrix, *, compre
         ValueError: metadata under a path that MDF does not have or of a type it cannot hold, NaN in background frames, or
             anything else that reading the file would refuse. NaN in ``values`` is allowed: a position that failed.
         OSError: the file cannot be written, for instance because the disk is full; nothing is left behind.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
     matrix = system_matrix
     check_finite("system_matrix.background", 0.0 if matrix.background is None else matrix.background)
@@ -117,6 +119,8 @@ def write_measurement(path: str | Path, measurement: Measurement) -> None:
         ValueError: NaN in the data or the background frames, metadata that MDF cannot hold, or anything else that reading the
             file would refuse.
         OSError: the file cannot be written, for instance because the disk is full; nothing is left behind.
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
     check_finite("measurement.values", measurement.values)
     check_finite("measurement.background", 0.0 if measurement.background is None else measurement.background)

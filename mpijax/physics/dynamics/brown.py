@@ -39,7 +39,9 @@ DECAY = 2.7
 def brown_time(
     hydrodynamic_diameter: Scalar, viscosity: Scalar = 1e-3, temperature: Scalar = 293.0
 ) -> Float[Array, ""]:
-    """Brown's relaxation time at zero field, tau = 3 eta V_h/(kB T), V_h = pi d_h^3/6; 24.9 us for the defaults at 40 nm.
+    r"""Brown's relaxation time at zero field; 24.9 us for the defaults at 40 nm.
+
+    .. math:: \tau = \frac{3 \eta V_h}{k_B T}, \qquad V_h = \frac{\pi d_h^3}{6}
 
     Args:
         hydrodynamic_diameter: d_h, core with its shell [m].

@@ -70,11 +70,13 @@ def full_moment(
     renewal: float = 0.0,
     progress: Callable[[float], object] | None = None,
 ) -> np.ndarray:
-    """Mean moment <m>(t) over one period of a periodic field, after all transients, in units of m0.
+    r"""Mean moment <m>(t) over one period of a periodic field, after all transients, in units of m0.
 
-    2 tau dm/dt = (m x h) x m + (1/a) h x m + noise,  h = xi + 2 alpha (m.n) n. The time steps leave an error that falls with
-    ``substeps`` (see the module); ``tolerance`` adds tolerance/(1 - the slowest mode's factor per period). Holds the field of
-    all stages, 120 ``substeps`` bytes per sample and position.
+    .. math:: 2 \tau \frac{d\mathbf m}{dt} = (\mathbf m \times \mathbf h) \times \mathbf m + \frac1a\, \mathbf h \times \mathbf m
+        + \text{noise}, \qquad \mathbf h = \boldsymbol\xi + 2 \alpha (\mathbf m \cdot \mathbf n)\, \mathbf n
+
+    The time steps leave an error that falls with ``substeps`` (see the module); ``tolerance`` adds tolerance/(1 - the slowest
+    mode's factor per period). Holds the field of all stages, 120 ``substeps`` bytes per sample and position.
 
     Args:
         xi: reduced field beta B of the positions at a time [s], (p, 3), of period T.

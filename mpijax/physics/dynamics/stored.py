@@ -50,6 +50,8 @@ def neel_table(
     Raises:
         ValueError: dampings outside 0.03 to 1, anisotropies outside 0 to 20, fields outside 0.1 to 100, or bounds the wrong
             way round.
+
+    Source: Brown, Phys. Rev. 130, 1677 (1963), for the equation; the table is this project's.
     """
     dampings, alphas = (x if isinstance(x, tuple) else (x, x) for x in (damping, alpha))
     for label, ends, limits in (

@@ -32,9 +32,13 @@ def plug_and_play(
     relaxation: float = 1.0,
     row_weights: Shaped[Array, "..."] | None = None,
 ) -> Solution[dict[str, Any], jax.Array]:
-    """ADMM for 1/2 |W(Ax - b)|^2 + lambda R(x) with a denoiser as the proximal operator of R.
+    r"""ADMM for 1/2 |W(Ax - b)|^2 + lambda R(x) with a denoiser as the proximal operator of R.
 
-    z = denoiser(v, lambda / rho),  x = (A^H W^2 A + rho I)^-1 (A^H W^2 b + rho (2z - v)),  v += a (x - z)
+    .. math:: z = \text{denoiser}(v, \lambda/\rho), \qquad v \leftarrow v + a (x - z)
+
+    .. math:: x = (A^H W^2 A + \rho I)^{-1} (A^H W^2 b + \rho (2z - v))
+
+    in the order z, x, v.
 
     ``denoiser(image, strength)`` takes one image (nz, ny, nx), in the unit of the result, and returns one of the same
     shape. It stands for argmin_z 1/2 |z - image|^2 + strength R(z); seen as a removal of Gaussian noise, ``strength``

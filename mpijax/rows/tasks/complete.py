@@ -22,6 +22,8 @@ class Complete(Task):
 
     Attributes:
         scale: fine voxels per coarse one and axis, at least 2.
+
+    Source: restoration paper, section 3.2 (accelerated calibration).
     """
 
     scale: int = 2

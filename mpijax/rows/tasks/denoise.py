@@ -15,7 +15,10 @@ from mpijax.rows.tasks.task import RowMethod, Task
 
 @dataclasses.dataclass(frozen=True)
 class Denoise(Task):
-    """Remove the noise of complete rows. Rows that cannot be believed are left as measured, bit for bit."""
+    """Remove the noise of complete rows. Rows that cannot be believed are left as measured, bit for bit.
+
+    Source: restoration paper, section 3.2 (denoising).
+    """
 
     name = "denoise"
     verb = "denoised"

@@ -24,6 +24,8 @@ class Inpaint(Task):
         missing: positions that failed: a mask (n,) or (nz, ny, nx), or numbers of voxels (x fastest), see
             :func:`mpijax.core.masks.as_mask`: whatever has one value per voxel, 0 or 1 of any type, is a mask. Or "auto" to find
             them (:func:`mpijax.rows.find_outliers`). Positions with NaN or infinite values are always missing.
+
+    Source: restoration paper, section 3.2 (inpainting).
     """
 
     missing: Any = None

@@ -26,6 +26,8 @@ class Upsample(Task):
         scale: fine voxels per coarse one and axis: 2, 4 or 8.
         sampling: "box", the calibration sample fills the coarse voxel, or "stride", a small sample at every scale-th position;
             None = what the method is made for.
+
+    Source: restoration paper, section 3.2 (upsampling); TranSMS paper, section II.
     """
 
     scale: int = 2

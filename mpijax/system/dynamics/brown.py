@@ -65,6 +65,8 @@ class Brown:
             Where diameter, viscosity or field are traced it is (20, 2, 4), and a moment that this is too little for is NaN.
         collinear: static: the selection field is known to lie along the only driven axis, as in a spectrometer or on a line. Then
             Legendre polynomials are enough, a hundred times faster and without transients; a moment elsewhere is NaN.
+
+    Source: Brown, Phys. Rev. 130, 1677 (1963); for a particle in a fluid Coffey and Kalmykov, The Langevin equation (2012).
     """
 
     hydrodynamic_diameter: Scalar | None = None

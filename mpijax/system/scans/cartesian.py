@@ -48,6 +48,8 @@ class CartesianScan:
         partials: partial fields of view per line.
         overlap: of neighboring partial fields of view, as a part of their length; at least 1/2.
         drop_fundamental: whether the receive chain removes the drive frequency.
+
+    Source: Goodwill & Conolly, IEEE TMI 29(11):1851 (2010); partial fields of view: Lu et al., IEEE TMI 32(9):1565 (2013).
     """
 
     axis: int = 0
@@ -117,6 +119,8 @@ def scan_voltage(
 
     Raises:
         ValueError: as :func:`mpijax.system.scans.xspace.x_space_image`, or a negative relaxation time.
+
+    Source: Goodwill & Conolly, IEEE TMI 29(11):1851 (2010), and 30(9):1581 (2011).
     """
     gradient = checked_gradient(scanner, particle, grid, (scan.axis,))
     check_finite("concentration", concentration)
@@ -174,6 +178,8 @@ def image_of_voltage(
 
     Raises:
         ValueError: a voltage of another shape, or partial fields of view whose overlaps hold no voxel center.
+
+    Source: Goodwill & Conolly, IEEE TMI 29(11):1851 (2010); partial fields of view: Lu et al., IEEE TMI 32(9):1565 (2013).
     """
     n, others = grid.shape[scan.axis], [grid.shape[i] for i in (2, 1, 0) if i != scan.axis]
     expected = (*others, scan.partials, scan.samples)

@@ -50,6 +50,8 @@ def sampled_kernel(
 
     Raises:
         ValueError: an axis that the shape does not have.
+
+    Source: Goodwill & Conolly, IEEE TMI 30(9):1581 (2011), for the kernel; its means over cells are this project's.
     """
     axes = (axes,) if isinstance(axes, int) else tuple(axes)
     dimensions = len(shape)
@@ -119,7 +121,9 @@ def x_space_image(
     concentration: Num[Array, " n"],
     excitation: int | np.integer | tuple[int, ...],
 ) -> Float[Array, "z y x"]:
-    """The image of a scan over a grid of positions of the field-free point, (c * h_e) = sum_j c_j h_e(beta G (r_j - x)) dV.
+    r"""The image of a scan over a grid of positions of the field-free point.
+
+    .. math:: (c * h_e)(\mathbf x) = \sum_j c_j\, h_e(\beta \mathbf G (\mathbf r_j - \mathbf x))\, dV
 
     Args:
         scanner: with a diagonal gradient [T/m]: (G, 0, -G) is a field-free line along y, which sees the projection along y.
@@ -157,7 +161,9 @@ def x_space_voltage(
     *,
     sensitivity: Scalar = 1.0,
 ) -> Float[Array, "..."]:
-    """The voltage behind an image, u = +mu0 p m0 beta (G v)_e (c * h_e).
+    r"""The voltage behind an image.
+
+    .. math:: u = \mu_0\, p\, m_0\, \beta\, (\mathbf G \mathbf v)_e\, (c * h_e)
 
     By reciprocity u = -mu0 p d/dt integral c m0 e.m dV, and xi = beta G (r - x) changes by -beta G v dt: the two signs cancel.
     G is signed, so the same motion gives voltages of opposite sign along x and z of a field-free line.

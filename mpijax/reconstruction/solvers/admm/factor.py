@@ -42,6 +42,8 @@ class AdmmFactors:
         total_variation: whether D takes part (static).
         n_rows: m (static).
         is_complex: whether the matrix was complex (static).
+
+    Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, section 3.
     """
 
     parts: Matrix
@@ -89,6 +91,8 @@ def admm_factor(
 
     Raises:
         ValueError: as in ``admm``.
+
+    Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, section 3.
     """
     matrix = check_matrix(matrix)
     check_image_shape(image_shape, matrix.shape[1])

@@ -52,10 +52,13 @@ def admm(
     row_weights: Shaped[Array, "..."] | None = None,
     penalties: Penalties = (),
 ) -> Solution[dict[str, Any], jax.Array]:
-    """Real images of least L1 norm and total variation that explain the data.
+    r"""Real images of least L1 norm and total variation that explain the data.
 
-    min l1 |x|_1 + tv TV(x)  subject to  |W(Ax - b)|_2 <= epsilon,    or, with ``epsilon`` = None,
-    min 1/2 |W(Ax - b)|_2^2 + l1 |x|_1 + tv TV(x),
+    .. math:: \min_x\ l_1 \|x\|_1 + t\, \mathrm{TV}(x) \quad\text{subject to}\quad \|W(Ax - b)\|_2 \le \epsilon
+
+    or, with ``epsilon`` = None,
+
+    .. math:: \min_x\ \tfrac12 \|W(Ax - b)\|_2^2 + l_1 \|x\|_1 + t\, \mathrm{TV}(x), \qquad t = \text{tv}
 
     over x >= 0 or all real x. TV sums, over voxels, the length of the gradient (isotropic) or the absolute values of its
     components. Only the ratio of ``l1`` and ``tv`` matters under a bound. With l1 = tv = 0 and no bound the result is the
@@ -140,7 +143,10 @@ def admm_solve(
     penalties: Penalties = (),
     factor: ArrayLike | Scaled = 1.0,
 ) -> Solution[dict[str, Any], jax.Array]:
-    """ADMM with prepared factors; arguments, result and errors are those of ``admm``. ``factor`` multiplies ``penalties``."""
+    """ADMM with prepared factors; arguments, result and errors are those of ``admm``. ``factor`` multiplies ``penalties``.
+
+    Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, section 3.
+    """
     data = check_data(data, factors.n_rows, factors.gram.shape[0])
     check_same_field(factors.is_complex, data)
     for name, value in (("l1", l1), ("tv", tv)):
@@ -182,7 +188,7 @@ def admm_solve(
 def penalty_scale(
     matrix: Inexact[Array, "m n"], data: Num[Array, "..."], row_weights: Shaped[Array, "..."] | None = None
 ) -> float | Float[Array, "..."]:
-    """The L1 weight from which on the image of the penalized form is zero, max_j |Re (A^H W^2 b)_j|.
+    r"""The L1 weight from which on the image of the penalized form is zero, :math:`\max_j |\Re (A^H W^2 b)_j|`.
 
     Relative weights are fractions of it.
 
@@ -196,6 +202,8 @@ def penalty_scale(
 
     Raises:
         ValueError: wrong shapes, NaN or infinite data.
+
+    Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, section 11.1 (critical lambda).
     """
     return relative_penalty(matrix, data, row_weights).number()
 

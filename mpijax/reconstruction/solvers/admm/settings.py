@@ -9,14 +9,26 @@ from mpijax.reconstruction.solvers.settings import Array, Equations, Found, Pena
 
 @dataclass(frozen=True)
 class L1:
-    """weight |x|_1 of :class:`Admm`."""
+    r"""weight |x|_1 of :class:`Admm`.
+
+    .. math:: \|x\|_1 = \sum_i |x_i|
+
+    Source: Boyd et al., Found. Trends Mach. Learn. 3 (2011) 1, section 6; in MPI: TranSMS paper, eq. 3.
+    """
 
     weight: float | Array
 
 
 @dataclass(frozen=True)
 class TV:
-    """weight TV(x), the total variation, of :class:`Admm`."""
+    r"""weight TV(x), the total variation, of :class:`Admm`.
+
+    .. math:: \mathrm{TV}(x) = \sum_i \sqrt{\sum_d (D_d\, x)_i^2} \quad\text{or}\quad \sum_{i, d} |(D_d\, x)_i|
+
+    with the differences D_d along the axes of :class:`FiniteDifference`, isotropic or not.
+
+    Source: Rudin, Osher, Fatemi, Physica D 60 (1992) 259; in MPI: TranSMS paper, eq. 3.
+    """
 
     weight: float | Array
 
@@ -170,6 +182,8 @@ class PlugAndPlay(Regularized):
         rho: penalty parameter; it sets the step and, with lambda, the strength.
         iterations: how many.
         relaxation: between 0 and 2; 1 is plain ADMM.
+
+    Source: Venkatakrishnan et al., IEEE GlobalSIP (2013) 945.
     """
 
     DEFAULT = 1e-3

@@ -50,6 +50,8 @@ def kaczmarz_solve(
     Raises:
         ValueError: wrong shapes, NaN or infinite data, an unknown constraint, sweeps < 1, a negative tolerance.
         TypeError: real data for a complex matrix, or the reverse; a complex prior with a constraint.
+
+    Source: Kaczmarz, Bull. Acad. Polon. Sci. A35 (1937) 355; in MPI: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
     data = check_data(data, factors.n_rows, factors.blocks.shape[-1])
     check_same_field(factors.complex_rows, data)

@@ -66,6 +66,8 @@ class KaczmarzFactors:
         row_order: (m',) or None.
         n_rows: m, rows of the matrix (static).
         complex_rows: whether the matrix was complex (static).
+
+    Source: Kaczmarz, Bull. Acad. Polon. Sci. A35 (1937) 355; in MPI: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
 
     blocks: Values
@@ -106,6 +108,8 @@ def kaczmarz_factor(
         ValueError: wrong shapes, a negative lambda, NaN or infinite entries, a matrix whose rows are all empty, an order
             with repeated or unknown rows.
         TypeError: no array, a row order that is not an integer array, a complex lambda or row weight.
+
+    Source: Kaczmarz, Bull. Acad. Polon. Sci. A35 (1937) 355; in MPI: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
     matrix = check_matrix(matrix)
     check_regularization(regularization, matrix.shape[1])
@@ -139,6 +143,8 @@ def kaczmarz_refactor(factors: KaczmarzFactors, regularization: ArrayLike | Scal
 
     Raises:
         ValueError: a negative lambda, or one per voxel here or in the factors.
+
+    Source: Kaczmarz, Bull. Acad. Polon. Sci. A35 (1937) 355; in MPI: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
     check_regularization(regularization, factors.blocks.shape[2])
     lambda_ = number(regularization, factors.blocks.dtype)

@@ -42,9 +42,10 @@ def kaczmarz(
     tolerance: ArrayLike | None = None,
     block_size: int | None = None,
 ) -> Solution[dict[str, Any], jax.Array]:
-    """Regularized Kaczmarz: ``sweeps`` passes of row projections on [WA, sqrt(lambda) I] (x; v) = Wb.
+    r"""Regularized Kaczmarz: ``sweeps`` passes of row projections on [WA, sqrt(lambda) I] (x; v) = Wb.
 
-    alpha = (b_k - a_k x - sqrt(lambda) v_k) / (|a_k|^2 + lambda),  x += alpha conj(a_k),  v_k += sqrt(lambda) alpha
+    .. math:: \alpha = \frac{b_k - a_k x - \sqrt\lambda\, v_k}{|a_k|^2 + \lambda}, \qquad
+        x \leftarrow x + \alpha \bar a_k, \qquad v_k \leftarrow v_k + \sqrt\lambda\, \alpha
 
     The start is x = ``init`` and v = 0 for every frame; empty rows are skipped. Without a constraint the limit of many
     sweeps minimizes |W(Ax - b)|^2 + lambda |x - init|^2: ``init`` is a prior and not only a first guess. With "real"

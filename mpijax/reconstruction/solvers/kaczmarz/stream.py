@@ -50,6 +50,8 @@ def kaczmarz_stream(
     Raises:
         ValueError, TypeError: as ``kaczmarz_solve``, at the frame concerned; several frames together with a warm start, of which
             each needs the image before.
+
+    Source: Kaczmarz, Bull. Acad. Polon. Sci. A35 (1937) 355; in MPI: Knopp et al., Phys. Med. Biol. 55 (2010) 1577.
     """
     check_iteration(sweeps, constraint, tolerance)
     check_count("together", together, static=True)

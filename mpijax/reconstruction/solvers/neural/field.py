@@ -66,6 +66,8 @@ class NeuralField:
         scale: Value of the image per unit of the networks' output, () or (frames,).
         network: The networks' pure functions (static).
         image_shape: Grid (nx, ny, nz) that the field was fitted on (static).
+
+    Source: neural implicit paper, eq. 1; networks of sines: Sitzmann et al. (2020).
     """
 
     params: "dict[str, Any]"
@@ -130,7 +132,10 @@ class NeuralField:
 
 @pytree
 class NeuralSolution(Solution):
-    """A solution that is also a function of position: ``solution.field.sample(shape)`` for any grid."""
+    """A solution that is also a function of position: ``solution.field.sample(shape)`` for any grid.
+
+    Source: neural implicit paper, eq. 1.
+    """
 
     field: NeuralField
 

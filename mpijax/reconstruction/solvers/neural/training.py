@@ -53,14 +53,14 @@ def neural_implicit(
     state: NeuralState | None = None,
     callback: Callable[[NeuralState, np.ndarray, np.ndarray], None] | None = None,
 ) -> NeuralSolution:
-    """Fit a real concentration phi_theta(p) that is known at every position p to one measurement.
+    r"""Fit a real concentration phi_theta(p) that is known at every position p to one measurement.
 
-    min_theta |W (A D_s phi_theta(p_s) - b)|^2,  s drawn anew from 1 .. max_factor in every step
+    .. math:: \min_\theta\ \|W (A D_s\, \phi_\theta(p_s) - b)\|^2
 
-    p_s are the voxel centers of the s times finer grid, D_s averages them over each voxel of the matrix. Adam; the weights
-    with the least loss on rows that were kept out of the fit are returned (early stopping: a long fit turns to noise).
-    The output is scaled so that the back projection of the data has a peak of one. A run takes place in float32 on the
-    default device and is not differentiable. One step holds activations of about
+    s is drawn anew from 1 .. max_factor in every step. p_s are the voxel centers of the s times finer grid, D_s averages them
+    over each voxel of the matrix. Adam; the weights with the least loss on rows that were kept out of the fit are returned
+    (early stopping: a long fit turns to noise). The output is scaled so that the back projection of the data has a peak of one.
+    A run takes place in float32 on the default device and is not differentiable. One step holds activations of about
     16 * width * depth * max_factor^d * n * ensemble bytes: choose a smaller ``max_factor`` in 3-D.
 
     Args:

@@ -29,6 +29,8 @@ class LowRank:
         s: S, singular values (k,), largest first.
         vh: V^H, complex (k, n) with orthonormal rows.
         discarded: |E|_F / |A|_F, estimated from random products; of the order of the rounding at least.
+
+    Source: Halko, Martinsson, Tropp, SIAM Rev. 53 (2011) 217; in MPI: Kluth and Jin, Phys. Med. Biol. 64 (2019) 125026.
     """
 
     u: Matrix

@@ -68,6 +68,8 @@ class TikhonovFactors:
         dual: whether the normal matrix is that of the rows (static).
         constraint: "real" or None (static).
         complex_rows: whether the matrix was complex (static).
+
+    Source: Tikhonov (1963); Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5.
     """
 
     stacked: Matrix
@@ -97,9 +99,11 @@ def tikhonov(
     rank: int | None = None,
     key: jax.Array | None = None,
 ) -> Solution[dict[str, Any], jax.Array]:
-    """The minimizer of |W(Ax - b)|^2 + lambda |x|^2, by every method the same.
+    r"""The minimizer of |W(Ax - b)|^2 + lambda |x|^2, by every method the same.
 
-    x = (A^H A + lambda I)^-1 A^H b = A^H (A A^H + lambda I)^-1 b    (A, b weighted)
+    .. math:: x = (A^H A + \lambda I)^{-1} A^H b = A^H (A A^H + \lambda I)^{-1} b
+
+    with A and b weighted.
 
     "primal" and "dual" factor a normal matrix once for all frames, "cgnr" takes products with A and A^H only,
     "low_rank" solves the problem compressed to ``rank`` singular vectors. All end with conjugate gradients on the
@@ -175,6 +179,8 @@ def tikhonov_factor(
     triangular solves, and what the inverse lacks in accuracy the conjugate gradients make up.
 
     Memory: one copy of the matrix and its smaller normal matrix.
+
+    Source: Tikhonov (1963); Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5.
     """
     return _prepared(matrix, regularization, method, row_weights, constraint, rank, key, invert=True)
 
@@ -258,6 +264,8 @@ def tikhonov_solve(
     Raises:
         ValueError: wrong shapes, NaN or infinite data, a tolerance that is not positive.
         TypeError: real data for a complex matrix, or the reverse.
+
+    Source: Tikhonov (1963); Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5.
     """
     data = check_data(data, len(factors.stacked) // 2)
     check_same_field(factors.complex_rows, data)

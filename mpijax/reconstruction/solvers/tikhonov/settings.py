@@ -19,6 +19,8 @@ class Tikhonov(Regularized):
         max_iterations: of conjugate gradients; not given = as many as are usual.
         rank: of low_rank.
         key: random key of low_rank.
+
+    Source: Tikhonov (1963); Hansen, Rank-Deficient and Discrete Ill-Posed Problems (1998), ch. 5.
     """
 
     DEFAULT = 1e-2
