@@ -56,8 +56,8 @@ SAID: dict[str, dict[str, Any]] = {
     "measured_networks": {
         "kind": "measured",
         "truth": "measured matrix of a gradient-free receive-coil array, 40 rows of 8 x 8 pixels with the noise they have; white "
-        "noise of 0.1 of a row's peak added (denoise), blocks of 2 x 3 pixels (inpaint) or all but every second per axis (complete) hidden; "
-        "the networks without the checks that refuse their rows",
+        "noise of 0.1 of a row's peak added (denoise), blocks of 2 x 3 pixels (inpaint) or all but every second per axis "
+        "(complete) hidden; the networks without the checks that refuse their rows",
         "command": "python -m experiments.measured_networks --root tests/data/sm_encoding_array_buaa",
     },
 }  # fmt: skip
