@@ -36,7 +36,7 @@ def test_every_figure_has_its_kind_truth_and_command(name):
         assert list(zoo.cases(evaluation))
     text = zoo.section(name, {"metadata": metadata})
     assert all(f"**{kind.capitalize()}:**" in text for kind in zoo.KINDS)
-    assert ("not measured: " in text) == (name in zoo.NOT_MEASURED)
+    assert ("not measured, for" in text) == (name in zoo.NOT_MEASURED)
 
 
 def test_tables_of_a_card():
