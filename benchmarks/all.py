@@ -83,10 +83,11 @@ def rows_of(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def in_words(result: Mapping[str, Any]) -> str:
-    """Verdicts counted, and the machine: what of cores, memory, device, versions and load was recorded."""
+    """Verdicts counted, and the machine: what of processor, cores, memory, device, versions and load was recorded."""
     verdicts = [row[-1] for row in rows_of(result["benchmarks"])]
     machine = result["machine"]
     said = {
+        "processor": "{}",
         "cores": "{} cores",
         "memory": "{:.0f} GB of memory",
         "device": "device {}",

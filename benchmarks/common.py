@@ -122,6 +122,7 @@ def machine() -> dict[str, Any]:
     return {
         "device": jax.devices()[0].device_kind,
         "platform": jax.default_backend(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9,
         "load": os.getloadavg()[0],
@@ -129,6 +130,16 @@ def machine() -> dict[str, Any]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
+
+
+def processor(facts: Path = Path("/proc/cpuinfo")) -> str:
+    """Name of the processor: what Linux writes into ``facts``, else what Python knows of the platform."""
+    if facts.is_file():
+        for line in facts.read_text(encoding="utf-8").splitlines():
+            key, _, name = line.partition(":")
+            if key.strip() == "model name":
+                return name.strip()
+    return platform.processor() or platform.machine()
 
 
 def _seconds(call: Callable[[], Any]) -> float:

@@ -28,7 +28,7 @@ def main() -> None:
         command(folder, "measure", "2d", "snake", "-o", scan)
         command(folder, "restore", matrix, "-o", restored, "--task", "denoise", "--no-identify")
         with served([matrix, restored, scan]) as server, browser.opened(server.address) as page:
-            page.says("receive")
+            page.says("channel ")
             page.type("mx", 4)
             page.type("my", -1)
             page.says("(4, −1, 0)")

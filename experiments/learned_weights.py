@@ -4,7 +4,7 @@ Command:  python -m experiments.learned_weights [--preset quick] [--run-dir DIR]
 
 A simulated planar Lissajous scanner with colored noise (``experiments.support.phantom_scan``). The calibration (100 mmol(Fe)/L,
 averaged) and the phantoms' data carry this noise; the phantoms are measured on a grid three times finer than the matrix's. Rows
-from 80 kHz to 0.9 of the bandwidth with a calibration SNR of at least 2 are used. Whitening weights come from 100 empty frames.
+from 80 kHz to 0.9 of the bandwidth with an SNR of at least 2 are used. Whitening weights come from 100 background frames.
 
 Hand-tuned: Kaczmarz, non-negative, over weighting (none, row norm, whitening) x sweeps x lambda, and Tikhonov among real images,
 cut at zero, over weighting x lambda; lambda on a grid of half decades, then of eighths around the best. Learned: the weight of

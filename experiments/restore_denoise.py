@@ -107,7 +107,7 @@ def main(config: EvalConfig) -> dict[str, Any]:
         f"{results['rows']} rows of {results['matrices']} matrices of {name}; 95 % intervals by bootstrap over matrices.",
         markdown_table(table),
         "![rows](figures/rows.png)",
-        "## PSNR [dB] at sigma = 0.1 by mixing order |nx| + |ny| + |nz|",
+        "## PSNR [dB] at sigma = 0.1 by mixing order |mx| + |my| + |mz|",
         markdown_table(orders) if orders else "not run",
     ]
     if config.phantom:

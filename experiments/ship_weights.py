@@ -53,6 +53,13 @@ SAID: dict[str, dict[str, Any]] = {
         "kind": "out of model", "truth": "simulated matrices of other physics than the training's, noise of 0.1 of a row's peak",
         "command": "python -m experiments.reality_gap",
     },
+    "measured_networks": {
+        "kind": "measured",
+        "truth": "measured matrix of a gradient-free receive-coil array, 40 rows of 8 x 8 pixels with the noise they have; white "
+        "noise of 0.1 of a row's peak added (denoise), blocks of 2 x 3 pixels (inpaint) or all but every second per axis "
+        "(complete) hidden; the networks without the checks that refuse their rows",
+        "command": "python -m experiments.measured_networks --root tests/data/sm_encoding_array_buaa",
+    },
 }  # fmt: skip
 """Run directory of an evaluation -> what the card says of it; of ``networks`` the first is the one that ships."""
 
@@ -97,8 +104,17 @@ def evaluation(path: Path, network: str) -> dict[str, Any]:
         raise ValueError(f"{path} holds no figures; give the results.json of {', '.join(SAID)}.")
     if "families" in results:
         results["figures"] = _by_case(results["families"], network)
+    elif path.parent.name == "measured_networks":
+        results["figures"] = _of_network(results["figures"], network)
     kept = {key: results[key] for key in ("rows", "matrices", "figures") if key in results}
     return {"networks": [network], **SAID[path.parent.name], **kept}
+
+
+def _of_network(figures: Mapping[str, Any], network: str) -> dict[str, list[dict[str, Any]]]:
+    """Cases that a network was tried in, without lines of other networks."""
+    others = set(NETWORKS) - {network}
+    kept = {case: [line for line in lines if line["method"] not in others] for case, lines in figures.items()}
+    return {case: lines for case, lines in kept.items() if network in {line["method"] for line in lines}}
 
 
 def _by_case(families: Mapping[str, Any], network: str) -> dict[str, list[dict[str, Any]]]:

@@ -316,8 +316,8 @@ def test_the_page_runs(here):
     snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     names = {}
     exec(snippets[0], names)
-    image, picture = np.asarray(names["image"].images), np.asarray(names["picture"].images)
-    assert image.tobytes() == picture.tobytes()  # the last strength is the default one
+    image, again = np.asarray(names["image"].images), np.asarray(names["again"].images)
+    assert image.tobytes() == again.tobytes()  # the last strength is the default one
 
 
 def test_a_batch_says_of_each_file_what_a_single_command_says(capsys, here):

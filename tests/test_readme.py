@@ -21,10 +21,10 @@ def test_the_readme_is_short():
 
 def test_ten_lines_recover_the_two_points():
     names = snippet("README.md")
-    picture, image = np.asarray(names["picture"]), names["image"]
-    assert picture.shape == (1, 20, 20)
-    strongest = np.argsort(picture.reshape(-1))[-2:]
-    assert set(strongest) == set(np.flatnonzero(image))
+    image, phantom = np.asarray(names["image"]), names["phantom"]
+    assert image.shape == (1, 20, 20)
+    strongest = np.argsort(image.reshape(-1))[-2:]
+    assert set(strongest) == set(np.flatnonzero(phantom))
     rows = names["matrix"].rows()
     assert len(rows) > 100 and float(np.min(names["matrix"].frequencies)) >= 80e3
 

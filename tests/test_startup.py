@@ -11,6 +11,7 @@ import pytest
 
 import mpijax as mj
 from mpijax import cli
+from mpijax.cli import cache
 from tests import DATA
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -167,6 +168,16 @@ def test_compiled_programs_are_kept_where_it_is_asked_for(tmp_path):
     assert len(kept) > 3
     status, _, errors = python(*words, MPIJAX_CACHE=str(folder))
     assert status == 0 and errors == "" and sorted(folder.glob("*-cache")) == kept, errors
+
+
+@pytest.mark.parametrize(("version", "level"), [("0.10.0", "3"), ("0.10.1", "3"), ("0.10.2", None)])
+def test_versions_that_print_lines_for_kept_programs_are_silenced(tmp_path, monkeypatch, version, level):
+    environment = {cache.VARIABLE: str(tmp_path)}
+    monkeypatch.setattr(cache.os, "environ", environment)
+    monkeypatch.setattr(cache, "version", lambda name: version)
+    cache.use_cache()
+    assert environment["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path)
+    assert environment.get("TF_CPP_MIN_LOG_LEVEL") == level
 
 
 def test_a_cache_that_cannot_be_written(tmp_path):

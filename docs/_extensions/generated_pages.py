@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from constants import section
+
 from mpijax.cli import COMMANDS, main
 
 GENERATED = Path(__file__).resolve().parent.parent / "generated"
@@ -71,7 +73,7 @@ def write_reference(app: Any, config: Any) -> None:
         )
         if shared:
             text += "\nAlso at the top level:\n\n" + _table([f"mpijax.{each}" for each in shared])
-        write(GENERATED / f"{_page(name)}.md", text)
+        write(GENERATED / f"{_page(name)}.md", text + section(importlib.import_module(name)))
     pages = "\n".join(map(_page, PACKAGES))
     write(GENERATED / "api.md", f"# Python, by task\n\n```{{toctree}}\n:maxdepth: 1\n\n{pages}\n```\n")
 

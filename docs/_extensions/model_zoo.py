@@ -19,8 +19,16 @@ PERFECT = 120.0
 """PSNR of a row without an error [dB], where metrics stop; such a case measures nothing."""
 
 
+NOT_MEASURED = {
+    "restore_3d": "not measured, for that needs a measured volume: the calibrations of Open MPI ([public data](public_data.md)) are "
+    "such, but no part of the project.",
+}
+"""Shipped network -> why no figure with a measured truth stands on its card."""
+
+
 class Published(NamedTuple):
-    """Options of the published size, its count where the paper or its public code says one, and what was done here."""
+    """Options of the published size; the count that a paper states or that was counted in public code, and which; what was
+    done here."""
 
     options: dict[str, Any]
     count: str
@@ -29,27 +37,44 @@ class Published(NamedTuple):
 
 SMALL = "trained here at reduced size"
 UNTRAINED = "built and tested, not trained at full size"
+OWN = "of this project"
 PUBLISHED = {
-    "consistent_unet": Published({"scale": 2}, "", f"{SMALL} (`transms_simulated`)"),
-    "dncnn": Published({}, "", UNTRAINED),
-    "guided_unet": Published({}, "", "trained here, does not ship: it gains nothing (`guided_network`)"),
-    "mdsr": Published({"scale": 2}, "", UNTRAINED),
-    "mpi_mamba": Published(
-        {"channels": 3, "stage": 2}, "14,673,877 + 558,040 + 2,629,937", f"{SMALL} (`mpi_mamba_simulation`)"
+    "consistent_unet": Published({"scale": 2}, OWN, f"{SMALL} (`transms_simulated`)"),
+    "dncnn": Published({}, "558,210 (code of KAIR, two channels)", UNTRAINED),
+    "guided_unet": Published({}, OWN, "trained here, does not ship: it gains nothing (`guided_network`)"),
+    "mdsr": Published(
+        {"scale": 2},
+        "3,336,834 (its authors' code, two channels, 2x, 4x, 8x; 3.23 million there for three, 2x, 3x, 4x)",
+        UNTRAINED,
     ),
-    "nafnet": Published({"channels": 3}, "17.11 million", f"{SMALL} (`mpi_mamba_simulation`)"),
-    "pconv_unet": Published({"dimensions": 3}, "", UNTRAINED),
-    "rdn": Published({}, "22 million", UNTRAINED),
-    "restormer": Published({"channels": 3}, "26.13 million", f"{SMALL} (`mpi_mamba_simulation`)"),
-    "siren": Published({"channels": 1}, "", "trained for every scan anew (`neural_implicit_spiral`)"),
-    "smrnet": Published({"scale": 2}, "", UNTRAINED),
-    "srcnn": Published({"scale": 2}, "", "trained here (`transms_simulated`)"),
-    "swinir": Published({}, "", UNTRAINED),
-    "transms": Published({"scale": 2}, "714,034 + 64 that are never used", f"{SMALL} (`transms_simulated`)"),
-    "unet": Published({}, "", ""),
-    "vdsr": Published({"scale": 2}, "", UNTRAINED),
-    "vrfnet": Published({"scale": 2, "input_shape": (16, 16)}, "", f"{SMALL} (`vrfnet_simulated`)"),
-    "wiener_unet": Published({}, "", ""),
+    "mpi_mamba": Published(
+        {"channels": 3, "stage": 2},
+        "14,673,877 + 558,040 + 2,629,937 (its authors' code)",
+        f"{SMALL} (`mpi_mamba_simulation`)",
+    ),
+    "nafnet": Published({"channels": 3}, "17.1 million (tables of later papers)", f"{SMALL} (`mpi_mamba_simulation`)"),
+    "pconv_unet": Published({"dimensions": 3}, "not stated in 3-D", UNTRAINED),
+    "rdn": Published({}, "21,974,530 (public code without its upsampler, two channels)", UNTRAINED),
+    "restormer": Published(
+        {"channels": 3}, "26.13 million (tables of later papers)", f"{SMALL} (`mpi_mamba_simulation`)"
+    ),
+    "siren": Published(
+        {"channels": 1},
+        "198,401 (its authors' code at this size; the MPI paper states none)",
+        "trained for every scan anew (`neural_implicit_spiral`)",
+    ),
+    "smrnet": Published({"scale": 2}, "6,587,970 (its authors' code)", UNTRAINED),
+    "srcnn": Published({"scale": 2}, "14,114 (code of TranSMS)", "trained here (`transms_simulated`)"),
+    "swinir": Published(
+        {}, "11,500,922 (its authors' code, two channels; 11.9 million there for 4x super-resolution)", UNTRAINED
+    ),
+    "transms": Published(
+        {"scale": 2}, "714,034 + 64 that are never used (its authors' code)", f"{SMALL} (`transms_simulated`)"
+    ),
+    "unet": Published({}, OWN, ""),
+    "vdsr": Published({"scale": 2}, "665,856 (code of TranSMS)", UNTRAINED),
+    "vrfnet": Published({"scale": 2, "input_shape": (16, 16)}, "not stated", f"{SMALL} (`vrfnet_simulated`)"),
+    "wiener_unet": Published({}, OWN, ""),
 }
 
 
@@ -162,7 +187,7 @@ def section(name: str, card: dict[str, Any]) -> str:
     for kind in KINDS:
         evaluations = [found for found in metadata["figures"].values() if found["kind"] == kind]
         if not evaluations:
-            parts.append(f"**{kind.capitalize()}:** no figure yet.")
+            parts.append(f"**{kind.capitalize()}:** {NOT_MEASURED[name]}")
         for evaluation in evaluations:
             found = list(cases(evaluation))
             parts.append(f"**{kind.capitalize()}:** {evaluation['truth']}. Command: `{evaluation['command']}`.")
@@ -180,13 +205,15 @@ def by_case(name: str, found: list[tuple[str, str, dict[str, Any], dict[str, Any
 
 
 def by_truth(name: str, found: list[tuple[str, str, dict[str, Any], dict[str, Any]]]) -> str:
-    """Truths by cases: the network and the best method without training, the better one in bold."""
+    """Truths by cases: the network and the best method without training, in bold which is better, if they print otherwise."""
     columns = list(dict.fromkeys(case for case, *_ in found))
     cells: dict[str, dict[str, str]] = {}
     for case, truth, ours, best in found:
         wins = figure_of(ours)[1][0] > figure_of(best)[1][0]
         texts = shown(figure_of(ours)[1]), f"{figure_of(best)[1][0]:.1f}"
-        cells.setdefault(truth, {})[case] = " / ".join(f"**{x}**" if x == texts[not wins] else x for x in texts)
+        cells.setdefault(truth, {})[case] = " / ".join(
+            f"**{x}**" if x == texts[not wins] != texts[wins] else x for x in texts
+        )
     rows = [[truth, *(of_truth.get(case, "-") for case in columns)] for truth, of_truth in cells.items()]
     head = [f"truth; {figure_of(found[0][2])[0]}, `{name}` / best without training", *columns]
     return table(head, rows).rstrip()
@@ -213,7 +240,7 @@ def published_rows(found: dict[str, dict[str, Any]]) -> list[list[str]]:
         status = f"ships: {', '.join(ships)}" if ships else said.status
         network = shapes(name, said.options)
         count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))
-        rows.append([f"`{name}`", papers(type(network)), said.count or "-", f"{count:,}", options, status])
+        rows.append([f"`{name}`", papers(type(network)), said.count, f"{count:,}", options, status])
     return rows
 
 

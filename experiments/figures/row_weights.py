@@ -22,7 +22,7 @@ def plot_row_weights(
         factors: Weight over the weight before, > 0.
         frequencies: Of the rows [Hz].
         snr: Of the rows.
-        orders: Total mixing order |n_x| + |n_y| + |n_z| of the rows, the color of the points.
+        orders: Total mixing order |mx| + |my| + |mz| of the rows, the color of the points.
 
     Returns:
         The figure.

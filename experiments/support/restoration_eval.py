@@ -299,7 +299,7 @@ def summarize(
 def by_order(
     rows: FixedRows, figures: Figures, ranges: Mapping[str, tuple[float, float]], title: str
 ) -> list[dict[str, Any]]:
-    """Mean PSNR of every method over the rows whose frequency has a mixing order |nx| + |ny| + |nz| in a range (low, high]."""
+    """Mean PSNR of every method over the rows whose frequency has a mixing order |mx| + |my| + |mz| in a range (low, high]."""
     driven = 3 if rows.extents[0, 2] > 1 else 2
     sequence = mj.LissajousSequence.create(tuple(12e-3 * (axis < driven) for axis in range(3)))
     orders = np.abs(np.asarray(sequence.mixing_orders(), int)).sum(axis=1)[rows.frequency_index[figures.rows]]

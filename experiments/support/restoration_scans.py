@@ -55,7 +55,7 @@ class Scan:
     key: Any
 
     def calibration(self, averages: int, key: Any = None) -> tuple[np.ndarray, np.ndarray, float]:
-        """Rows (c, f, n) after so many averages, their SNR (c, f) from empty frames, and the noise of an entry; ``key`` of other
+        """Rows (c, f, n) after so many averages, their SNR (c, f) by background frames, the noise of an entry; ``key`` of other
         noise than the scan's own."""
         sigma = self.sigma / np.sqrt(averages)
         noise_key, empty_key = jax.random.split(jax.random.fold_in(self.key if key is None else key, averages))

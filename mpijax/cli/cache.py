@@ -2,9 +2,12 @@
 
 import os
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 VARIABLE = "MPIJAX_CACHE"
+TALKATIVE = "0.10.0", "0.10.1"
+"""Versions of jaxlib that print lines about the processor for every kept program that they load."""
 
 
 def use_cache() -> None:
@@ -29,3 +32,5 @@ def use_cache() -> None:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    if version("jaxlib") in TALKATIVE:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

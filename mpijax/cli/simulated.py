@@ -34,7 +34,7 @@ def simulate(
         output: MDF file to write.
         scanner: in place of the preset's numbers.
         peak_snr: SNR of the strongest row; sets the white noise.
-        background_frames: empty frames to record.
+        background_frames: how many frames without iron to record.
         seed: of the noise.
         plan: a file of an earlier --save-plan, which stands for the options that are not given.
         save_plan: write everything that decides the calibration as TOML.
@@ -75,7 +75,7 @@ def measure(
         scanner: in place of the preset's numbers.
         center: position of the phantom's center [mm].
         frames: repetitions.
-        background_frames: empty frames to record.
+        background_frames: how many frames without iron to record.
         peak_snr: as for simulate: the noise of a frame is that of one position of the calibration.
         seed: of the noise, and of the vessels.
     """

@@ -117,7 +117,7 @@ class RandomCorruption:
     Attributes:
         tasks: what is restored; of several that are given rows of one grid (such as denoise, inpaint, complete) every row draws
             one with equal odds.
-        noise: "white", "surrogate" (:func:`mpijax.physics.background_surrogate`) or "frames" (real empty frames, given to
+        noise: "white", "surrogate" (:func:`mpijax.physics.background_surrogate`) or "frames" (real background frames, given to
             :meth:`pair`); the last two along a raster or, with p = 1/2, a meander, and each row scaled to its sigma.
         noise_share: of the rows that get that noise; the others get white noise. One = all.
         noise_range: sigma = low + (high - low) u^noise_power with u ~ U(0, 1), complex standard deviation where a maximum
@@ -234,7 +234,7 @@ class RandomCorruption:
             key: random key.
             box: shape (y, x) or (z, y, x) of the padded row, static.
             extent: voxels per axis (nx, ny) or (nx, ny, nz) of the row, may be traced.
-            frames: for noise="frames" only, the empty frames of m rows in the order of acquisition; one column is drawn.
+            frames: for noise="frames" only, the background frames of m rows in the order of acquisition; one column is drawn.
                 Pass the one column (e, 1) that belongs to the row's channel and frequency where there is one.
             concentration: for noise="surrogate" only, :func:`mpijax.physics.background_concentration` of the row's bin;
                 None = the same for all parts.

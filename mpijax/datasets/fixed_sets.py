@@ -95,7 +95,7 @@ class FixedSet:
     Matrix i is drawn from ``fold_in(key(seed), i)``: the first accepted calibration, then ``candidates`` bins, then
     ``rows_per_matrix`` of the rows (channel, bin) that hold signal (:func:`present_rows`), each with equal odds. The bins 0 and
     Nyquist are never chosen. The simulation runs in double precision: in single precision the weakest rows are wrong by a
-    per cent, which would bound the peak signal-to-noise ratio of a perfect restoration near 40 dB.
+    percent, which would bound the peak signal-to-noise ratio of a perfect restoration near 40 dB.
 
     Attributes:
         name: of the set.

@@ -89,7 +89,7 @@ class MPIMNIST:
         return read_measurement(self._file(name, f"{name}.mdf"), frames=frames, apply_transfer_function=False)
 
     def noise(self, split: str = "test", frames: Any = None, *, of: str = "phantom") -> Measurement:
-        """Empty measurements of the scanner, one a frame (k, 1, 3, 817).
+        """Empty scans of the scanner, one a frame (k, 1, 3, 817).
 
         Args:
             split, frames: as for :meth:`measurement`, whose errors it raises.

@@ -47,6 +47,7 @@ OPEN_MPI_PROTOCOLS = {
     "tracer": OpenMPIProtocol((7,), (10,), 5.0, None, "TranSMS paper, Table VI: another tracer and gradient"),
     "vrfnet": OpenMPIProtocol((9, 10), (3, 8), 10.0, 1, "VRF-Net paper, Table 4"),
 }
+"""Name -> :class:`OpenMPIProtocol`: which calibrations of the Open MPI data set train and which test, as published."""
 
 
 @dataclass(frozen=True, eq=False)

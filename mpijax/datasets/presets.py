@@ -252,6 +252,7 @@ PRESETS = {
         fov=(2e-3, 2e-3, 2e-3),
     ),
 }
+"""Name -> :class:`Preset`: scanner, sequence, particle, grid and concentration to start from, as ``mpijax simulate`` takes them."""
 
 
 def preset(name: str, **overrides: Any) -> Preset:

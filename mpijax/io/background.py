@@ -88,4 +88,4 @@ def background_model(
 
 
 def _or_empty_scan(info: MDFInfo) -> str:
-    return "." if info.is_calibration else ", or empty_scan= with the path of an empty measurement."
+    return "." if info.is_calibration else ", or empty_scan= with the path of an empty scan."

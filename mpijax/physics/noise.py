@@ -1,8 +1,8 @@
-"""Noise of the receive chain: white noise, a surrogate of a scanner's background, and noise drawn from real empty frames.
+"""Noise of the receive chain: white noise, a surrogate of a scanner's background, and noise drawn from real background frames.
 
 The surrogate imitates what background measurements show (systematic drift, thermal noise, interference, abrupt changes)
 along the order of acquisition. No quantitative spectrum of it is published: its parameters are this project's choice. Noise
-of a given scanner comes from its own empty frames, :func:`background_from_frames`.
+of a given scanner comes from its own background frames, :func:`background_from_frames`.
 
 Every series is a pure function of its key. ``count`` says how many of its n positions are in use and may be traced; the
 series is standardized over these and zero behind them.
@@ -188,15 +188,15 @@ def background_concentration(
 def background_from_frames(
     frames: Complex[Array, " e"], n: int, sigma: float | Float[Array, ""] = 1.0, *, key: jax.Array, count: Any = None
 ) -> Complex[jax.Array, " n"]:
-    """Noise of one row from a scanner's empty frames: the real thing.
+    """Noise of one row from a scanner's background frames: the real thing.
 
     A contiguous stretch of the recording, begun anywhere, its mean subtracted, scaled to sqrt(mean |n|^2) = sigma. A
     recording shorter than the positions in use is passed through several times; each further pass runs forwards or
     backwards and is turned by a random phase, so that no noise value returns at a fixed distance. Between two passes the
-    series jumps, as it may anywhere in the recording: record at least as many empty frames as there are positions.
+    series jumps, as it may anywhere in the recording: record at least as many background frames as there are positions.
 
     Args:
-        frames: empty frames of the row in the order of acquisition, e.g. ``matrix.background[:, c, f]``, any unit.
+        frames: background frames of the row in the order of acquisition, e.g. ``matrix.background[:, c, f]``, any unit.
         n: positions (static).
         sigma: complex standard deviation of the series itself.
         key: random key.
@@ -211,7 +211,7 @@ def background_from_frames(
     check_count("n", n)
     e = frames.shape[0]
     if e < 2:
-        raise ValueError(f"frames holds {e} empty frame(s); the noise of a row needs at least two.")
+        raise ValueError(f"frames holds {e} background frame(s); the noise of a row needs at least two.")
     passes = (n + 2 * e - 2) // e
     u = jax.random.uniform(key, (2 * passes + 1,))
     used = jnp.asarray(n if count is None else count)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from mpijax.core.checks import check_seed
 from mpijax.core.solution import Solution
+from mpijax.core.version import VERSION
 from mpijax.io import MDFInfo, Reconstruction, read_info
 from mpijax.plans.fields import check_plain, nearest
 from mpijax.plans.inputs import Calibration, Inputs, read_inputs, stored_files
@@ -128,7 +128,7 @@ class ReconstructPlan(Plan):
             **record(name_of(self.solver), self.keyed_solver, self.seed),
             **{strength: _number(stats[strength]) for strength in STRENGTHS if strength in stats},
             **inputs.parameters(problem),
-            "software": f"mpijax {_version()}",
+            "software": f"mpijax {VERSION}",
             PLAN: self.text(),
         }
         return Reconstruction.create(
@@ -191,10 +191,3 @@ class ReconstructPlan(Plan):
 def _number(value: Any) -> Any:
     array = np.asarray(value, np.float64)
     return array.item() if array.size == 1 else tuple(array.ravel().tolist())
-
-
-def _version() -> str:
-    try:
-        return version("mpijax")
-    except PackageNotFoundError:
-        return "0+unknown"

@@ -21,7 +21,7 @@ class SimulatePlan(Plan):
         preset: 2d, 2d-fluid, 2d-immobilized, 2d-neel, 2d-brown, 3d, line, line-buaa, spectrometer or spectrometer-neel.
         scanner: in place of the preset's numbers.
         peak_snr: SNR of the strongest row; sets the white noise.
-        background_frames: empty frames to record.
+        background_frames: how many frames without iron to record.
         seed: of the noise.
     """
 

@@ -176,7 +176,7 @@ def pooled_noise(
     sigma^2 = ((E - 1) measured^2 + d own^2) / (E - 1 + d), d = min(20 - E, N/4). The variance of E complex frames has E - 1
     degrees of freedom, a relative variance of 1/(E - 1), and weights in proportion to the degrees of freedom give the sum of least
     variance. The row's own over N voxels scatters like one of N/4; of these it gets as many as the frames lack to 20, since it has
-    a bias, too, of a few per cent. An own estimate below 1 % of the largest modulus may be the row's fine structure, and is
+    a bias, too, of a few percent. An own estimate below 1 % of the largest modulus may be the row's fine structure, and is
     left out.
 
     Args:

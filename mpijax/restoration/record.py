@@ -113,7 +113,7 @@ def averages_gained(stats: Restored) -> float | None:
     """By how many times the noise power of the restored rows fell, as if so many times as many averages had been taken.
 
     1 over the mean of the estimated remaining error of the restored rows; None where nothing was checked, the estimate does not
-    differ from zero, or the noise is from the rows themselves: that is too large for most rows, by a few per cent, and the gain
+    differ from zero, or the noise is from the rows themselves: that is too large for most rows, by a few percent, and the gain
     would be much too large. Rows of SNR below 2 are left out: among them those are restored whose noise was underestimated.
     """
     if stats.noise_from_rows:

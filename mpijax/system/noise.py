@@ -19,7 +19,7 @@ def add_noise(
         system_matrix: the matrix.
         sigma: complex standard deviation sqrt(E|n|^2) in the matrix's scale, scalar or per row (c, f).
         key: random key.
-        background_frames: how many empty frames of the same noise to record in ``background``.
+        background_frames: how many background frames of the same noise to record in ``background``.
 
     Returns:
         The noisy matrix, SNR unset.

@@ -205,7 +205,7 @@ class RowOperator:
 
         Args:
             values: complex (frames, 1, c, f), rows as in the matrix.
-            background: empty frames (e, 1, c, f), or None.
+            background: background frames (e, 1, c, f), or None.
 
         Raises:
             ValueError: shapes that do not fit.

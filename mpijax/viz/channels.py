@@ -38,12 +38,12 @@ class Channels:
 
     @property
     def names(self) -> list[str]:
-        """ "receive x" or "angle 36 deg"."""
+        """ "channel x" or "angle 36 deg"."""
         if self.angles is not None:
             names = [f"angle {angle:.4g} deg" for angle in np.degrees(self.angles)]
             seen = [names[:i].count(name) for i, name in enumerate(names)]
             return [f"{name}, coil {i}" for name, i in zip(names, seen, strict=True)] if any(seen) else names
-        return [f"receive {self.labels[i] if i < len(self.labels) else i}" for i in range(self.count)]
+        return [f"channel {self.labels[i] if i < len(self.labels) else i}" for i in range(self.count)]
 
     @property
     def looks(self) -> list[dict[str, Any]]:

@@ -100,7 +100,7 @@ def plot_snr(
         for i, values in enumerate(positive):
             shift = min(0.22, 0.7 / len(snr)) * (i - (len(snr) - 1) / 2)
             panels[1].plot(total[known] + shift, values[known], **styles[i])
-        panels[1].set(xlabel="mixing order |nx| + |ny| + |nz|")
+        panels[1].set(xlabel="mixing order |mx| + |my| + |mz|")
         _name_strongest(panels[0], frequencies[known], positive[:, known], orders[known], annotate)
     for axes in panels:
         axes.set_yscale("log")

@@ -200,7 +200,7 @@ def _titles(matrix: SystemMatrix, channels: Channels) -> list[str]:
     _, channel, position = _in_order(matrix)
     texts = [f"{frequency / 1e3:.2f} kHz" for frequency in np.asarray(matrix.frequencies)[position]]
     if channels.angles is None:
-        return [f"{text}\n{channels.labels[c]}" for text, c in zip(texts, channel, strict=True)]
+        return [f"{text}\n{channels.names[c]}" for text, c in zip(texts, channel, strict=True)]
     if matrix.sequence is not None and sum(matrix.sequence.active) == 1:
         orders = np.abs(matrix.sequence.mixing_orders()[np.asarray(matrix.frequency_indices)[position]])
         texts = [f"harmonic {order.sum()}" for order in orders]
@@ -210,4 +210,4 @@ def _titles(matrix: SystemMatrix, channels: Channels) -> list[str]:
 def _labels(file: SystemMatrixFile) -> list[str]:
     """Names of the kept channels: x, y, z where the file has three receive channels, else their numbers from 0."""
     named = file.info.n_channels == 3
-    return ["xyz"[c] if named else f"channel {c}" for c in file.channels]
+    return ["xyz"[c] if named else str(c) for c in file.channels]

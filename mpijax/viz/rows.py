@@ -159,5 +159,5 @@ def _title(j: int, frequencies: Array | None, mixing_orders: Array | None, chann
     if mixing_orders is not None:
         parts.append(order_text(mixing_orders[j]))
     if channels is not None:
-        parts.append(f"receive {channels[j]}")
+        parts.append(f"channel {channels[j]}")
     return "\n".join(parts)

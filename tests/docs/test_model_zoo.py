@@ -36,6 +36,7 @@ def test_every_figure_has_its_kind_truth_and_command(name):
         assert list(zoo.cases(evaluation))
     text = zoo.section(name, {"metadata": metadata})
     assert all(f"**{kind.capitalize()}:**" in text for kind in zoo.KINDS)
+    assert ("not measured, for" in text) == (name in zoo.NOT_MEASURED)
 
 
 def test_tables_of_a_card():
@@ -60,6 +61,9 @@ def test_tables_of_a_card():
     lines = [{"truth": "rods", "method": "mine", "psnr": [9.5]}, {"truth": "rods", "method": "a", "psnr": [9.0]}]
     found = list(zoo.cases({"networks": ["mine"], "figures": {"white noise": lines}}))
     assert zoo.by_truth("mine", found).splitlines()[2:] == ["| rods | **9.5** / 9.0 |"]
+    lines = [{"truth": "rods", "method": "mine", "psnr": [9.03]}, {"truth": "rods", "method": "a", "psnr": [9.0]}]
+    found = list(zoo.cases({"networks": ["mine"], "figures": {"white noise": lines}}))
+    assert zoo.by_truth("mine", found).splitlines()[2:] == ["| rods | 9.0 / 9.0 |"]
 
 
 def test_every_network_is_on_the_page():

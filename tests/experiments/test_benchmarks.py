@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmarks import all as every
-from benchmarks.common import Ratio, Timing, report
+from benchmarks.common import Ratio, Timing, processor, report
 from benchmarks.scaling_figure import replaced, tables
 
 FAKE = """
@@ -79,11 +79,20 @@ def test_a_benchmark_that_does_not_end(tmp_path, monkeypatch, fakes):
 
 
 def test_the_machine_in_words():
-    result = {"machine": {"cores": 2, "memory": 8.2, "device": "cpu", "jax": "0.10"}, "load": 0.31, "minutes": 20.4}
+    machine = {"processor": "Abacus 9", "cores": 2, "memory": 8.2, "device": "cpu", "jax": "0.10"}
+    result = {"machine": machine, "load": 0.31, "minutes": 20.4}
     words = every.in_words(result | {"benchmarks": [{"title": "Beads", "ratios": []}]})
     assert words == (
-        "0 met, 0 NOT MET, 0 FAILED; 2 cores, 8 GB of memory, device cpu, jax 0.10; 20 minutes, load before 0.3"
+        "0 met, 0 NOT MET, 0 FAILED; Abacus 9, 2 cores, 8 GB of memory, device cpu, jax 0.10; 20 minutes, load before 0.3"
     )
+
+
+def test_the_name_of_the_processor(tmp_path):
+    facts = tmp_path / "cpuinfo"
+    facts.write_text("processor\t: 0\nmodel name\t: Abacus(R) 9: the large one\n\nmodel name\t: other\n")
+    assert processor(facts) == "Abacus(R) 9: the large one"
+    facts.write_text("processor\t: 0\n")
+    assert processor(facts) == processor(tmp_path / "nothing") != ""
 
 
 def test_tables_of_costs():

@@ -137,7 +137,7 @@ def test_measured_voxels_change_with_the_noise_alone(scale):
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_untrained_upsampling_keeps_the_measured_voxels_and_smooth_rows(dimensions):
-    """Fine voxel 2 i lies on coarse voxel i, and a slow cosine is interpolated to better than one per cent away from the border."""
+    """Fine voxel 2 i lies on coarse voxel i, and a slow cosine is interpolated to better than one percent away from the border."""
     n = 20 if dimensions == 2 else 12
     network = models.create("unet", scale=2, dimensions=dimensions, features=(8,), patch=1, rngs=0)
     axes = np.meshgrid(*[np.arange(2 * n) / 2] * dimensions, indexing="ij")

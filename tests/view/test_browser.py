@@ -27,7 +27,7 @@ def page(folder):
 
 
 def test_a_row_is_found_by_its_mixing_orders_and_the_next_one_by_a_key(page):
-    page.says("receive")
+    page.says("channel ")
     page.type("mx", 2)
     page.type("my", 1)
     page.says("75.06 kHz<br>(2, 1, 0)")
@@ -44,7 +44,7 @@ def test_a_tap_on_the_snr_selects_its_row(page, folder):
     matrix = MatrixView(folder / "sm.mdf")
     channel, position = map(int, matrix.ranked()[0])
     page.wait("points", lambda: page.of("Show in the tab Rows", "true"))
-    page.says("receive x: 150 of 150")
+    page.says("channel x: 150 of 150")
     page.tap("frequency / kHz", matrix.frequencies[position] / 1e3, matrix.strength[channel, position])
     page.says(matrix.title(channel, position).split(", ")[1])
     page.press("Show in the tab Rows")

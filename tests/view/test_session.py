@@ -157,7 +157,7 @@ def test_a_session_has_the_page_and_passes_on_what_is_chosen(server):
 def test_a_row_by_mixing_orders_and_the_next_one_by_a_key(page, folder):
     page.titled("my").value = 1
     page.titled("mx").value = 2
-    shown = next(div.text for div in page.models("Div") if "receive" in div.text)
+    shown = next(div.text for div in page.models("Div") if "channel " in div.text)
     assert "(2, 1, 0)" in shown and "75.06 kHz" in shown
     page.titled("next row by").value = "frequency"
     bin_before = page.titled("place (keys ← →)").value
@@ -189,7 +189,7 @@ def test_the_snr_selects_a_row_and_counts_what_is_kept(page):
     assert sum(f"{(chosen + 1) / 0.6528:.2f} kHz" in div.text for div in page.models("Div")) == 2
     slider = next(m for m in page.models("Slider") if m.title == "")
     slider.value = slider.end
-    assert "receive x: 0 of 150" in page.texts or "receive x: 1 of 150" in page.texts
+    assert "channel x: 0 of 150" in page.texts or "channel x: 1 of 150" in page.texts
 
 
 def test_a_measurement_is_drawn_frame_by_frame(page):

@@ -35,7 +35,7 @@ def test_the_title_says_which_row_it_is(folder):
     state = RowsState(MatrixView(folder / "sm.mdf"))
     state.channel = 1
     state.go_to_orders((1, 0, 0))
-    assert state.title.startswith("receive y, 24.51 kHz, (1, 0, 0), SNR ")
+    assert state.title.startswith("channel y, 24.51 kHz, (1, 0, 0), SNR ")
     state.go_to_frequency(26.1e3)
     assert "26.04 kHz, (0, 1, 0)" in state.title
 

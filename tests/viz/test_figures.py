@@ -103,7 +103,7 @@ def test_steady_background_noise_reads_one_and_drift_rises():
     flat, rising = (line.get_ydata() for line in figure.axes[0].get_lines()[:2])
     np.testing.assert_allclose(flat, 1.0, atol=0.15)
     assert rising[0] > 1.8 and rising[-1] > 1.8 and rising[20] < 1.2
-    assert [axes.get_title() for axes in figure.axes[1:3]] == ["receive x", "receive y"]
+    assert [axes.get_title() for axes in figure.axes[1:3]] == ["channel x", "channel y"]
 
 
 def test_drift_needs_frames_and_survives_silent_bins():

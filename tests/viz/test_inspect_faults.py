@@ -68,9 +68,9 @@ def test_a_silent_channel_is_left_out_by_its_name(tmp_path):
     write_system_matrix(tmp_path / "a.mdf", replace(matrix, values=values))
     with pytest.warns(UserWarning, match="zero in every row: y"):
         figure = inspect_figure(tmp_path / "a.mdf")
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["receive x", "receive z"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["channel x", "channel z"]
     titles = [axes.get_title() for axes in figure.axes]
-    assert any("receive z" in title for title in titles) and not any("receive y" in title for title in titles)
+    assert any("channel z" in title for title in titles) and not any("channel y" in title for title in titles)
 
 
 def test_rows_that_are_masked_are_not_shown(tmp_path):

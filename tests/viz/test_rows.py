@@ -59,9 +59,9 @@ def test_columns_name_their_rows_and_methods_their_error():
     figure.canvas.draw()
     titles = texts(figure.axes)
     assert titles[:3] == [
-        "52.30 kHz\n(1, 1, 0)\nreceive x",
-        "77.25 kHz\n(3, 0, 0)\nreceive x",
-        "100.00 kHz\n(−2, 6, 1)\nreceive z",
+        "52.30 kHz\n(1, 1, 0)\nchannel x",
+        "77.25 kHz\n(3, 0, 0)\nchannel x",
+        "100.00 kHz\n(−2, 6, 1)\nchannel z",
     ]
     assert titles.count("nRMSE 50.0 %") == 3
     images = [axes.images[0] for axes in figure.axes if axes.images]

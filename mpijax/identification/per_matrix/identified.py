@@ -37,11 +37,11 @@ MUCH_TALK = 0.5
 SIZES = (0.75, 1.2)
 """Diameters, over the fitted one, of cores that stand for a spread of sizes."""
 
-LAST_WORD = """errors hold for one such particle in a file that is wrong by some per cent; gradients and amplitudes that are off
+LAST_WORD = """errors hold for one such particle in a file that is wrong by some percent; gradients and amplitudes that are off
 by one common factor share it. Other rows of the same matrix may give other numbers: compare them"""
 
 DOUBT = """doubt     no such particle in these fields explains the rows, and the numbers below mean little: several tracers, other
-          physics, a wrong noise level, or facts of the file that are wrong by more than some per cent"""
+          physics, a wrong noise level, or facts of the file that are wrong by more than some percent"""
 
 WORDS = {
     "gradient": "gradient along {}",

@@ -48,7 +48,7 @@ def read_measurement(
         background: "none", "mean" (of the file's background frames) or "interpolate" (between runs of them); where the
             file says that the background has been subtracted, nothing is. The background frames returned lose their
             mean with it.
-        empty_scan: an MDF file of an empty measurement, the mean of whose frames is subtracted, period by period; matched by
+        empty_scan: an MDF file of an empty scan, the mean of whose frames is subtracted, period by period; matched by
             bin, in whatever order it holds them.
         frames: which foreground frames, counted from 0 (an index, a slice, a sequence in any order, or a boolean mask); None =
             all.
@@ -278,7 +278,7 @@ def _sum(
 def _empty_scan(
     path: str | Path, info: MDFInfo, period_groups: np.ndarray, correct_leakage: bool, check: bool
 ) -> np.ndarray:
-    """All frames of an empty measurement, averaged over periods as the data are: (e, periods or 1, c, f).
+    """All frames of an empty scan, averaged over periods as the data are: (e, periods or 1, c, f).
 
     Channels and frequencies are matched by their numbers.
     """

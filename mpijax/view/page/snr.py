@@ -68,7 +68,7 @@ class SnrTab(Tab):
                 "size": 6, "color": COLORS[points.channel % 7], "marker": SHAPES[points.channel % 7], "source": source,
                 "alpha": 0.6, "nonselection_alpha": 0.35, "selection_color": "black",
             }  # fmt: skip
-            name = f"receive {self.state.matrix.channels[points.channel]}"
+            name = f"channel {self.state.matrix.channels[points.channel]}"
             self.over_frequency.scatter("x", "y", **look, **({"legend_label": name} if points.channel < 7 else {}))
             self.over_order.scatter("order", "y", **look)
             source.selected.on_change("indices", self._when_tapped(source))
@@ -89,7 +89,7 @@ class SnrTab(Tab):
             span.location = self.state.threshold
         lines = [f"<b>{self.state.threshold:.3g}</b> keeps"]
         for name, (kept, count) in self.state.kept().items():
-            lines.append(f"receive {name}: {kept} of {count}")
+            lines.append(f"channel {name}: {kept} of {count}")
         self.kept.text = "<br>".join(lines if len(lines) < 9 else [*lines[:8], "..."])
         if self.state.matrix.strength is None:
             self.kept.text = "the file holds no SNR"

@@ -212,8 +212,8 @@ class MatrixView:
         self.strength, self.strength_name = self.snr, "SNR"
 
     def title(self, channel: int, position: int) -> str:
-        """ "receive x, 52.08 kHz, (1, 1, 0), SNR 12.3"."""
-        parts = [f"receive {self.channels[channel]}"]
+        """ "channel x, 52.08 kHz, (1, 1, 0), SNR 12.3"."""
+        parts = [f"channel {self.channels[channel]}"]
         known = np.isfinite(self.frequencies[position])
         parts.append(f"{self.frequencies[position] / 1e3:.2f} kHz" if known else f"bin {self.bins[position]}")
         if self.orders is not None and self.orders[position, 0] != UNREACHED:
