@@ -6,6 +6,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Float
+from mpijax.models.blocks.initial import he_normal, zeros
 from mpijax.models.blocks.layers import GridNetwork, MaskedBatchNorm, conv
 
 
@@ -62,10 +63,9 @@ class DnCNN(GridNetwork):
             norm=norm,
             dtype=dtype,
         )
-        he, zeros = nnx.initializers.he_normal(), nnx.initializers.zeros_init()
         sizes = [channels, *[features] * (layers - 1)]
         self.convs = nnx.List(
-            [conv(n_in, features, dimensions=dimensions, init=he, dtype=dtype, rngs=rngs) for n_in in sizes[:-1]]
+            [conv(n_in, features, dimensions=dimensions, init=he_normal, dtype=dtype, rngs=rngs) for n_in in sizes[:-1]]
         )
         count = layers - 2 if norm == "batch" else 0
         self.norms = nnx.List([MaskedBatchNorm(features, rngs=rngs) for _ in range(count)])

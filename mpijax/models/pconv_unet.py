@@ -9,6 +9,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Float
+from mpijax.models.blocks.initial import he_normal
 from mpijax.models.blocks.layers import GridNetwork, MaskedBatchNorm, nearest_upsample
 
 DECODER_KERNEL = 3
@@ -54,7 +55,7 @@ class PartialConv(nnx.Module):
             strides=(stride,) * dimensions,
             padding=((kernel // 2, kernel // 2),) * dimensions,  # "SAME" would pad even sizes at the far end only
             use_bias=False,
-            kernel_init=nnx.initializers.he_normal(),
+            kernel_init=he_normal,
             dtype=dtype,
             rngs=rngs,
         )

@@ -6,6 +6,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Float
+from mpijax.models.blocks.initial import zeros
 from mpijax.models.blocks.layers import GridNetwork, conv
 
 
@@ -80,7 +81,7 @@ class RDN(GridNetwork):
         self.blocks = nnx.List([ResidualDenseBlock(features, growth, layers, **common) for _ in range(blocks)])
         self.fuse = conv(blocks * features, features, 1, **common)
         self.merge = conv(features, features, **common)
-        self.last = conv(features, channels, init=nnx.initializers.zeros_init(), **common)
+        self.last = conv(features, channels, init=zeros, **common)
 
     def forward(
         self,

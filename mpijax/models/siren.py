@@ -11,6 +11,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_count, check_range
 from mpijax.core.typing import Array, Float
+from mpijax.models.blocks.initial import uniform
 from mpijax.models.blocks.layers import Network
 
 
@@ -146,12 +147,8 @@ def _linear(n_in: int, n_out: int, bound: float, rngs: nnx.Rngs) -> nnx.Linear:
     return nnx.Linear(
         n_in,
         n_out,
-        kernel_init=_uniform(bound),
-        bias_init=_uniform(1 / math.sqrt(n_in)),
+        kernel_init=uniform(-bound, bound),
+        bias_init=uniform(-1 / math.sqrt(n_in), 1 / math.sqrt(n_in)),
         precision="highest",
         rngs=rngs,
     )
-
-
-def _uniform(bound: float) -> Any:
-    return lambda key, shape, dtype=jnp.float32, out_sharding=None: jax.random.uniform(key, shape, dtype, -bound, bound)

@@ -8,6 +8,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_count
 from mpijax.core.typing import Array, Float
+from mpijax.models.blocks.initial import scaled
 from mpijax.models.blocks.layers import GridNetwork, conv, nearest_upsample
 
 DENSE_LAYERS = 5
@@ -92,7 +93,7 @@ class SMRnet(GridNetwork):
             dtype=dtype,
             **sizes,
         )
-        small = nnx.initializers.variance_scaling(0.02, "fan_in", "normal")
+        small = scaled(0.02, "normal")
         common: dict = dict(dimensions=dimensions, init=small, dtype=dtype, rngs=rngs)
         self.first = conv(channels, features, **common)
         self.blocks = nnx.List(

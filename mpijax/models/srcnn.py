@@ -7,6 +7,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_count
 from mpijax.core.typing import Array, Float
+from mpijax.models.blocks.initial import normal
 from mpijax.models.blocks.layers import Network, keys_upsample
 
 KERNELS = (9, 1, 5)
@@ -57,7 +58,7 @@ class SRCNN(Network):
         deviations = [math.sqrt(2 / (k**2 * n)) for k, n in zip(KERNELS[:2], features, strict=True)] + [1e-3]
         self.convs = nnx.List(
             [
-                nnx.Conv(n_in, n_out, (k, k), kernel_init=nnx.initializers.normal(deviation), rngs=rngs)
+                nnx.Conv(n_in, n_out, (k, k), kernel_init=normal(deviation), rngs=rngs)
                 for n_in, n_out, k, deviation in zip(sizes[:-1], sizes[1:], KERNELS, deviations, strict=True)
             ]
         )

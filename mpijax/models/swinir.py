@@ -10,9 +10,10 @@ from flax import nnx
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Bool, Float
+from mpijax.models.blocks.initial import normal, zeros
 from mpijax.models.blocks.layers import GridNetwork, conv
 
-_initial = nnx.initializers.normal(0.02)
+_initial = normal(0.02)
 
 
 class WindowAttention(nnx.Module):
@@ -199,7 +200,6 @@ class SwinIR(GridNetwork):
         )
         self.norm_last = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
         self.merge = conv(features, features, dimensions=2, dtype=dtype, rngs=rngs)
-        zeros = nnx.initializers.zeros_init()
         self.last = conv(features, channels, dimensions=2, init=zeros, dtype=dtype, rngs=rngs)
 
     def forward(

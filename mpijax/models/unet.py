@@ -10,6 +10,7 @@ from flax import nnx
 
 from mpijax.core.typing import Array, Float
 from mpijax.models.blocks.convolution import Conv
+from mpijax.models.blocks.initial import he_normal, lecun_normal, scaled, zeros
 from mpijax.models.blocks.layers import GridNetwork
 
 
@@ -17,9 +18,8 @@ class MaskedBlock(nnx.Module):
     """x + conv(relu(conv(x))), zero outside the grid."""
 
     def __init__(self, features: int, dimensions: int, dtype: Any, *, rngs: nnx.Rngs):
-        small = nnx.initializers.variance_scaling(0.1, "fan_in", "truncated_normal")
-        he = nnx.initializers.he_normal()
-        self.first = Conv(features, features, dimensions, kernel_init=he, dtype=dtype, rngs=rngs)
+        small = scaled(0.1, "truncated_normal")
+        self.first = Conv(features, features, dimensions, kernel_init=he_normal, dtype=dtype, rngs=rngs)
         self.second = Conv(features, features, dimensions, kernel_init=small, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array, inside: jax.Array) -> jax.Array:
@@ -115,15 +115,14 @@ class Backbone(nnx.Module):
             return nnx.List([MaskedBlock(width, dimensions, dtype, rngs=rngs) for _ in range(blocks)])
 
         def linear(n_in: int, n_out: int) -> nnx.Linear:
-            return nnx.Linear(n_in, n_out, use_bias=False, dtype=dtype, rngs=rngs)
+            return nnx.Linear(n_in, n_out, use_bias=False, kernel_init=lecun_normal, dtype=dtype, rngs=rngs)
 
         pairs = list(zip(features, features[1:], strict=False))
-        self.stem = Conv(n_in * merged, features[0], dimensions, dtype=dtype, rngs=rngs)
+        self.stem = Conv(n_in * merged, features[0], dimensions, kernel_init=lecun_normal, dtype=dtype, rngs=rngs)
         self.down = nnx.List([linear(fine * 2**dimensions, coarse) for fine, coarse in pairs])
         self.up = nnx.List([linear(coarse, fine * 2**dimensions) for fine, coarse in pairs])
         self.encoder = nnx.List([stack(width) for width in features])
         self.decoder = nnx.List([stack(width) for width in features[:-1]])
-        zeros = nnx.initializers.zeros_init()
         self.last = Conv(features[0], n_out * merged, dimensions, kernel_init=zeros, use_bias=False, rngs=rngs)
 
     def __call__(self, x: jax.Array, inside: jax.Array) -> jax.Array:

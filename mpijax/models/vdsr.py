@@ -7,6 +7,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_count
 from mpijax.core.typing import Array, Float
+from mpijax.models.blocks.initial import normal
 from mpijax.models.blocks.layers import Network, keys_upsample
 
 
@@ -55,7 +56,7 @@ class VDSR(Network):
                     n_out,
                     (3, 3),
                     use_bias=False,
-                    kernel_init=nnx.initializers.normal(math.sqrt(2 / (9 * n_out))),
+                    kernel_init=normal(math.sqrt(2 / (9 * n_out))),
                     rngs=rngs,
                 )
                 for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)

@@ -9,6 +9,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_count
 from mpijax.core.typing import Array, Float
+from mpijax.models.blocks.initial import lecun_normal, normal
 from mpijax.models.blocks.layers import EncoderLayer, Network, batch_norm, conv3x3, keys_upsample, pixel_shuffle
 
 
@@ -66,14 +67,14 @@ class PatchEncoder(nnx.Module):
         self.patch_size = patch_size
         self.token_grid = (math.ceil(input_shape[0] / patch_size), math.ceil(input_shape[1] / patch_size))
         patch = (patch_size, patch_size)
-        self.embed = nnx.Conv(channels, features, patch, strides=patch, padding="VALID", rngs=rngs)
-        self.position = nnx.Param(
-            nnx.initializers.normal(0.02)(rngs.params(), (1, math.prod(self.token_grid), features))
+        self.embed = nnx.Conv(
+            channels, features, patch, strides=patch, padding="VALID", kernel_init=lecun_normal, rngs=rngs
         )
+        self.position = nnx.Param(normal(0.02)(rngs.params(), (1, math.prod(self.token_grid), features)))
         self.layers = nnx.List(
             [EncoderLayer(features, heads, hidden, head_features=head_features, rngs=rngs) for _ in range(depth)]
         )
-        self.unpatchify = nnx.Linear(features, features * patch_size**2, rngs=rngs)
+        self.unpatchify = nnx.Linear(features, features * patch_size**2, kernel_init=lecun_normal, rngs=rngs)
 
     def __call__(self, x: Float[jax.Array, "b h w c"]) -> Float[jax.Array, "b h w k"]:
         """Images (b, h, w, channels) to a feature map (b, h, w, features)."""

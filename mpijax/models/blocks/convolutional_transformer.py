@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mpijax.core.typing import Float
+from mpijax.models.blocks.initial import normal
 from mpijax.models.blocks.layers import attention, batch_norm, pixel_shuffle, torch_conv, torch_linear, torch_uniform
 
 STRIDES = (1, 1, 2)
@@ -110,7 +111,7 @@ class VisionTransformer(nnx.Module):
 
     def __init__(self, n_in: int, features: int, heads: int, shape: tuple[int, int], *, rngs: nnx.Rngs):
         self.embed = torch_linear(n_in, features, rngs=rngs)
-        self.position = nnx.Param(nnx.initializers.normal(0.02)(rngs.params(), (1, *shape, features)))
+        self.position = nnx.Param(normal(0.02)(rngs.params(), (1, *shape, features)))
         self.blocks = nnx.List([TransformerBlock(features, heads, convolutional=False, rngs=rngs) for _ in STRIDES])
 
     def __call__(self, x: Float[jax.Array, "b h w k"]) -> Float[jax.Array, "b h w d"]:

@@ -19,6 +19,7 @@ from mpijax.core.interpolation import keys_matrix
 from mpijax.core.mapping import FrozenMapping
 from mpijax.core.typing import Array, Float
 from mpijax.models.blocks.convolution import Conv, PointwiseConv
+from mpijax.models.blocks.initial import lecun_normal, scaled, uniform, zeros
 
 
 class Network(nnx.Module):
@@ -283,7 +284,7 @@ def conv(
 
     ``init`` draws the kernel; None = U(+-1/sqrt(fan in)), PyTorch's default. The bias starts at zero.
     """
-    init = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform") if init is None else init
+    init = scaled(1 / 3, "uniform") if init is None else init
     if kernel == 3:
         return Conv(n_in, n_out, dimensions, kernel_init=init, dtype=dtype, rngs=rngs)
     return nnx.Conv(n_in, n_out, (kernel,) * dimensions, kernel_init=init, dtype=dtype, rngs=rngs)
@@ -291,19 +292,12 @@ def conv(
 
 def conv3x3(n_in: int, n_out: int, *, rngs: nnx.Rngs, zero: bool = False) -> nnx.Conv:
     """A 3x3 convolution of stride one that keeps the grid; ``zero`` starts it at zero."""
-    if zero:
-        return nnx.Conv(n_in, n_out, (3, 3), kernel_init=nnx.initializers.zeros_init(), rngs=rngs)
-    return nnx.Conv(n_in, n_out, (3, 3), rngs=rngs)
+    return nnx.Conv(n_in, n_out, (3, 3), kernel_init=zeros if zero else lecun_normal, rngs=rngs)
 
 
 def torch_uniform(fan_in: int) -> Initializer:
     """U(+-1/sqrt(fan in)), from which PyTorch draws kernels and biases alike."""
-
-    def draw(key: jax.Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
-        del out_sharding
-        return jax.random.uniform(key, shape, dtype, -(fan_in**-0.5), fan_in**-0.5)
-
-    return draw
+    return uniform(-(fan_in**-0.5), fan_in**-0.5)
 
 
 def torch_conv(
@@ -366,11 +360,11 @@ class EncoderLayer(nnx.Module):
         self.heads = heads
         inner = features if head_features is None else heads * head_features
         self.norm_attention = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
-        self.query_key_value = nnx.Linear(features, 3 * inner, rngs=rngs)
-        self.projection = nnx.Linear(inner, features, rngs=rngs)
+        self.query_key_value = nnx.Linear(features, 3 * inner, kernel_init=lecun_normal, rngs=rngs)
+        self.projection = nnx.Linear(inner, features, kernel_init=lecun_normal, rngs=rngs)
         self.norm_mlp = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
-        self.expand = nnx.Linear(features, hidden, rngs=rngs)
-        self.contract = nnx.Linear(hidden, features, rngs=rngs)
+        self.expand = nnx.Linear(features, hidden, kernel_init=lecun_normal, rngs=rngs)
+        self.contract = nnx.Linear(hidden, features, kernel_init=lecun_normal, rngs=rngs)
 
     def __call__(self, tokens: Float[jax.Array, "b n e"]) -> Float[jax.Array, "b n e"]:
         """Tokens (b, n, features) to tokens of the same shape."""

@@ -9,7 +9,8 @@ from flax import nnx
 
 from mpijax.core.typing import Array, Float
 from mpijax.models.blocks.convolutional_transformer import DepthwiseConv
-from mpijax.models.blocks.layers import torch_linear
+from mpijax.models.blocks.initial import uniform
+from mpijax.models.blocks.layers import torch_linear, torch_uniform
 from mpijax.models.blocks.selective_scan import selective_scan
 
 DIRECTIONS = 4
@@ -74,14 +75,11 @@ class SS2D(nnx.Module):
         if not scan:
             return
 
-        def uniform(bound: float, shape: tuple[int, ...]) -> nnx.Param:
-            return nnx.Param(jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound))
-
         low, high = (math.log(width) for width in STEPS)
-        widths = jnp.exp(jax.random.uniform(rngs.params(), (DIRECTIONS, inner), minval=low, maxval=high))
+        widths = jnp.exp(uniform(low, high)(rngs.params(), (DIRECTIONS, inner)))
         rates = jnp.log(jnp.arange(1.0, states + 1))
-        self.select = uniform(inner**-0.5, (DIRECTIONS, inner, rank + 2 * states))
-        self.widen = uniform(rank**-0.5, (DIRECTIONS, rank, inner))
+        self.select = nnx.Param(torch_uniform(inner)(rngs.params(), (DIRECTIONS, inner, rank + 2 * states)))
+        self.widen = nnx.Param(torch_uniform(rank)(rngs.params(), (DIRECTIONS, rank, inner)))
         self.step_bias = nnx.Param(widths + jnp.log(-jnp.expm1(-widths)))  # softplus of it is the width
         self.a_log = nnx.Param(jnp.broadcast_to(rates, (DIRECTIONS, inner, states)))
         self.skip = nnx.Param(jnp.ones((DIRECTIONS, inner)))

@@ -1,0 +1,64 @@
+"""Random initial weights: the numbers of `jax.nn.initializers`, drawn by a handful of compiled programs.
+
+JAX compiles one program per shape, up to a second each: most of the time that it took to make a network. Number i of a draw
+depends on the key and on i alone; so weights of all shapes are cut from rows of few lengths.
+"""
+
+import math
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.nn.initializers import Initializer
+
+SHORTEST = 1024
+"""Length of the rows that weights are cut from, times powers of four."""
+
+
+def uniform(low: float, high: float) -> Initializer:
+    """U(low, high)."""
+
+    def row(key: jax.Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, low, high)
+
+    return partial(_cut, row)
+
+
+def normal(deviation: float) -> Initializer:
+    """N(0, deviation^2)."""
+    return partial(_cut, nnx.initializers.normal(deviation))
+
+
+def scaled(scale: float, distribution: Literal["uniform", "normal", "truncated_normal"]) -> Initializer:
+    """Variance scale / fan in, as `jax.nn.initializers.variance_scaling`; fan in = product of all axes but the last.
+
+    Args:
+        scale: 1 for LeCun's initial weights, 2 for He's, 1/3 and "uniform" for U(+-1/sqrt(fan in)).
+        distribution: of the weights; the truncated one ends at two standard deviations.
+    """
+
+    def draw(key: jax.Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
+        # a row has a fan in of one
+        row = nnx.initializers.variance_scaling(scale / math.prod(shape[:-1]), "fan_in", distribution)
+        return _cut(row, key, shape, dtype)
+
+    return draw
+
+
+lecun_normal = scaled(1.0, "truncated_normal")
+he_normal = scaled(2.0, "truncated_normal")
+zeros = nnx.initializers.zeros_init()
+
+
+def _cut(row: Initializer, key: jax.Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
+    """``row(key, shape, dtype)`` of an initializer that draws all numbers of an array alike."""
+    size = math.prod(shape)
+    if isinstance(key, jax.core.Tracer):
+        return jnp.reshape(row(key, (1, size), dtype), shape)
+    length = SHORTEST
+    while length < size:
+        length *= 4
+    return jnp.asarray(np.asarray(row(key, (1, length), dtype))[0, :size].reshape(shape))

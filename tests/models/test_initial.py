@@ -1,0 +1,44 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from mpijax.models.blocks import initial
+
+THEIRS = nnx.initializers
+PAIRS = {
+    "uniform": (
+        initial.uniform(-0.3, 0.7),
+        lambda key, shape, dtype: jax.random.uniform(key, shape, dtype, -0.3, 0.7),
+    ),
+    "normal": (initial.normal(0.02), THEIRS.normal(0.02)),
+    "lecun_normal": (initial.lecun_normal, THEIRS.lecun_normal()),
+    "he_normal": (initial.he_normal, THEIRS.he_normal()),
+    "scaled_uniform": (initial.scaled(1 / 3, "uniform"), THEIRS.variance_scaling(1 / 3, "fan_in", "uniform")),
+    "scaled_normal": (initial.scaled(0.02, "normal"), THEIRS.variance_scaling(0.02, "fan_in", "normal")),
+}
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 5, 7), (40, 30)])  # within the shortest row and beyond
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_numbers_are_those_of_jax(name, shape):
+    ours, theirs = PAIRS[name]
+    key = jax.random.key(7)
+    expected = theirs(key, shape, jnp.float32)
+    found = ours(key, shape)
+    assert isinstance(found, jax.Array) and found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(jax.jit(ours, static_argnums=1)(key, shape), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_shapes_share_rows_of_few_lengths():
+    drawn = set()
+
+    def row(key, shape, dtype):
+        drawn.add(shape)
+        return jax.random.normal(key, shape, dtype)
+
+    for size in [*range(1, 20), 1024, 1025, 4096, 4097, 10_000]:
+        assert initial._cut(row, jax.random.key(0), (size,)).shape == (size,)
+    assert drawn == {(1, 1024), (1, 4096), (1, 16_384)}
