@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -9,6 +10,9 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["EAGER_IMPORT"] = "1"  # every public name is looked at
+
+# a worker that has grown by 300 MB, of programs that XLA compiled for an example, is replaced, as it should be
+warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
 
 project, author = "mpijax", "the mpijax developers"
 project_copyright = author
@@ -74,7 +78,8 @@ sphinx_gallery_conf = {
     "gallery_dirs": "generated/gallery",
     "filename_pattern": r"\.py$",
     "image_scrapers": ("gallery_figures.save_figures",),
-    "reset_modules": (),
+    "reset_modules": ("gallery_costs.limit_time",),
+    "reset_modules_order": "both",
     "capture_repr": (),
     "remove_config_comments": True,
     "show_memory": False,

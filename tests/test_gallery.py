@@ -31,6 +31,25 @@ def test_an_example_is_short_says_what_it_shows_and_ends_in_a_picture(path):
         assert not any(name.startswith("_") and not name.endswith("__") for name in names), names
 
 
+def test_an_example_that_takes_too_long_ends_the_build(monkeypatch):
+    limit_time = runpy.run_path(str(GALLERY.parent / "_extensions" / "gallery_costs.py"))["limit_time"]
+    clock = iter(
+        [
+            (1.0, 0.5, 0.0, 0.0, 0.0),
+            (40.0, 0.5, 20.0, 0.0, 900.0),
+            (5.0, 0.0, 0.0, 0.0, 0.0),
+            (60.0, 5.0, 0.0, 1.0, 0.0),
+        ]
+    )
+    monkeypatch.setattr("os.times", clock.__next__)
+    limit_time({}, None, "before")  # the gallery as a whole
+    limit_time({}, "gallery/quick.py", "before")
+    limit_time({}, "gallery/quick.py", "after")
+    limit_time({}, "gallery/slow.py", "before")
+    with pytest.raises(RuntimeError, match=r"slow\.py took 61 s of processor time; an example may take 60 s"):
+        limit_time({}, "gallery/slow.py", "after")
+
+
 @pytest.mark.parametrize("name", QUICK)
 def test_a_quick_example_draws(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

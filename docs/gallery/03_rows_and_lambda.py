@@ -24,7 +24,7 @@ truth = snake.reshape(20, 3, 20, 3).mean((1, 3))
 
 # %%
 # The SNR of a row says how far it stands above the noise of the calibration, its mixing order how many nodes it has.
-# (The empty stripe comes from the common rule for the SNR, which takes weak rows where they are strongest.)
+# (The empty stripe comes from the usual rule for the SNR: rows above 3.5 times the noise count where they are strongest.)
 figure = mj.viz.plot_snr(matrix.frequencies, matrix.snr[:2], matrix.sequence.mixing_orders(16), threshold=5.0)
 mj.viz.save(figure, "snr.png")
 figure

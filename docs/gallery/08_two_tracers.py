@@ -6,7 +6,8 @@ Particles of two sizes sound different. Two calibrations, one measurement, and a
 
 # sphinx_gallery_thumbnail_number = -1
 # %%
-# Cores of 20 and 40 nm in the same scanner, each calibrated with a sample of its own concentration.
+# Tracer A has cores of 20 nm, tracer B of 40 nm. Each is calibrated in the same scanner with a sample of its own
+# concentration.
 import jax
 import numpy as np
 
@@ -28,7 +29,7 @@ def calibration(core_diameter, on, concentration=1.0):
 matrices = [calibration(20e-9, grid, concentration=50.0), calibration(40e-9, grid, concentration=20.0)]
 
 # %%
-# A dot of each, measured on voxels three times finer. What the coils hear is the sum.
+# A dot of A at the left, one of B at the right, measured on voxels three times finer. The coils hear the sum.
 fine = grid.refine((3, 3, 1))
 small = dots_phantom(fine, positions=[(-3e-3, 1e-3)], concentration=(100.0,))  # mmol(Fe)/L
 large = dots_phantom(fine, positions=[(3e-3, -1e-3)], concentration=(30.0,))
@@ -44,12 +45,13 @@ settings = {"regularization": 1e-5, "sweeps": 200}
 both = mj.reconstruction.reconstruct_contrasts(matrices, data, **settings).value[0, :, 0]  # (tracers, y, x)
 alone = [mj.reconstruction.reconstruct(matrix, data, **settings).value[0, 0] for matrix in matrices]
 truth = [image.reshape(12, 3, 12, 3).mean((1, 3)) for image in (small, large)]
-rows = {"20 nm": [truth[0], both[0], alone[0]], "40 nm": [truth[1], both[1], alone[1]]}
+names = ("tracer A, 20 nm", "tracer B, 40 nm")
+rows = {name: [truth[i], both[i], alone[i]] for i, name in enumerate(names)}
 dots = np.array(truth) > 0
 leaks = [float(both[i][dots[1 - i]].mean() / both[i][dots[i]].mean()) for i in (0, 1)]
 print("of its own dot, a tracer's image shows in the other's place: " + ", ".join(f"{leak:.0%}" for leak in leaks))
 figure = mj.viz.plot_image_table(
-    rows, ["truth", "both matrices", "its own matrix alone"], width=12.0, scale_bar=5.0, limit=100.0
+    rows, ["truth", "with both matrices", "with its own alone"], width=12.0, scale_bar=5.0, limit=100.0
 )
 mj.viz.save(figure, "tracers.png")
 figure

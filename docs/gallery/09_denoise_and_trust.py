@@ -27,8 +27,8 @@ noisy = mj.add_noise(clean, sigma, key=jax.random.key(0), background_frames=40)
 solution = mj.restore(noisy, mj.Denoise(), identify=False)
 restored, stats = solution.value, solution.stats
 print(f"{stats.trusted.sum()} of {len(stats.trusted)} rows restored, {stats.noise_source}")
-for reason, count in zip(*np.unique(stats.reason, return_counts=True), strict=True):
-    print(f"{count:4} rows: {mj.restoration.trust.REASONS[reason]}")
+for reason, count in stats.reasons().items():
+    print(f"{count:4} rows: {reason}")
 left = ~stats.trusted
 print("rows that are not trusted are as measured:", np.array_equal(restored.rows()[left], noisy.rows()[left]))
 figure = mj.viz.plot_restored(noisy, restored, stats)

@@ -28,13 +28,20 @@ def calibration(grid):
     return matrix, mj.add_noise(matrix, sigma, key=jax.random.key(0), background_frames=40)
 
 
-truth, noisy = calibration(whole)
-_, coarse = calibration(half)
+(truth, noisy), coarse = calibration(whole), calibration(half)[1]
 chosen = np.argsort(-np.abs(truth.rows()).max(axis=1))[[0, 20]]
 
 
+def show(name, restored, truth, measured):
+    """Two rows (2, y, x): the truth, what was measured, gray where nothing was, and what was made of it."""
+    x, y, _ = (1e3 * axis for axis in truth.grid.axes)  # mm
+    extent = (x[0] - 0.75, x[-1] + 0.75, y[0] - 0.75, y[-1] + 0.75)
+    orders = sequence.mixing_orders(16)[truth.row_index().frequency_index[chosen]]
+    rows = {"truth": images(truth), "measured": measured, name: images(restored)}
+    return mj.viz.plot_rows(rows, mixing_orders=orders, extent=extent)
+
+
 def images(matrix):
-    """The chosen rows (2, y, x)."""
     return np.asarray(matrix.grid.to_image(matrix.rows()))[chosen, 0]
 
 
@@ -46,20 +53,19 @@ def restore(measured, task):
 
 
 # %%
-# A block of positions that failed, gray below. They are filled, and the noise at the others is removed.
-# (All pictures are some 30 mm wide.)
+# A block of positions that failed. They are filled, and the noise at the others is removed.
 failed = np.zeros((19, 19), bool)
 failed[6:10, 8:12] = True
 broken = noisy.with_rows(np.where(failed.ravel(), np.nan, np.asarray(noisy.rows())))
-filled = restore(broken, mj.Inpaint())
-figure = mj.viz.plot_rows({"truth": images(truth), "measured": images(broken), "inpainted": images(filled)})
+figure = show("inpainted", restore(broken, mj.Inpaint()), truth, images(broken))
 mj.viz.save(figure, "inpainted.png")
 figure
 
 # %%
 # Every second position measured with a small sample, 10 per axis: the whole grid has 19.
-whole_again = restore(coarse, mj.Complete(2))
-figure = mj.viz.plot_rows({"truth": images(truth), "measured": images(coarse), "completed": images(whole_again)})
+spread = np.full((2, 20, 20), np.nan, complex)
+spread[:, ::2, ::2] = images(coarse)
+figure = show("completed", restore(coarse, mj.Complete(2)), truth, spread[:, :19, :19])
 mj.viz.save(figure, "completed.png")
 figure
 
@@ -67,7 +73,6 @@ figure
 # The same positions, with every voxel split in two per axis: 20 voxels. The network is tried one level coarser first,
 # and gives way to interpolation where that is better.
 finer = restore(coarse, mj.Upsample(2, sampling="stride"))
-fine_truth, _ = calibration(finer.grid)
-figure = mj.viz.plot_rows({"truth": images(fine_truth), "measured": images(coarse), "upsampled": images(finer)})
+figure = show("upsampled", finer, calibration(finer.grid)[0], spread)
 mj.viz.save(figure, "upsampled.png")
 figure

@@ -34,14 +34,14 @@ for low, high in bands:
     print(f"{low} to {high} kHz: {ratio:.2f}")
 
 # %%
-# Strong rows of both, each column on the scale of its equilibrium row. Hue is the phase: that of an equilibrium row is one
-# color and its opposite, a moment that lags turns it, and by another angle in every voxel. Below, the modulus of the
-# difference over the maximum of the equilibrium row; the nRMSE is that of taking equilibrium for granted.
+# Strong rows of both, each column on the scale of its Néel row. Hue is the phase: that of an equilibrium row is one color and
+# its opposite; a moment that lags turns it, and by another angle in every voxel. Below stands the error that is made where
+# equilibrium is taken for granted, over the maximum of the Néel row.
 strongest = np.argsort(-power["equilibrium"])[:250:50]
-rows = {name: np.asarray(matrix.rows())[strongest].reshape(-1, 20, 20) for name, matrix in matrices.items()}
+rows = {name: np.asarray(matrices[name].rows())[strongest].reshape(-1, 20, 20) for name in ("Néel", "equilibrium")}
 figure = mj.viz.plot_rows(
     rows,
-    reference="equilibrium",
+    reference="Néel",
     frequencies=1e3 * frequencies[strongest],
     mixing_orders=sequence.mixing_orders(16)[index.frequency_index[strongest]],
     channels=[("x", "y")[channel] for channel in index.channel[strongest]],

@@ -12,12 +12,12 @@ import jax
 import numpy as np
 
 import mpijax as mj
-from mpijax.datasets import PRESETS
+from mpijax.datasets import preset
 from mpijax.physics import complex_normal
 
-preset = PRESETS["spectrometer-neel"]
-print(f"{1e3 * preset.amplitude[0]:g} mT; {preset.summary}")
-matrix = preset.simulate()
+device = preset("spectrometer-neel")
+print(f"{1e3 * device.amplitude[0]:g} mT; {device.summary}")
+matrix = device.simulate()
 signal = np.asarray(matrix.values)[..., 0]  # V, (channels, frequencies)
 sigma = 3e-3 * np.abs(signal).max()
 noise = complex_normal((40, 1, *signal.shape), sigma, key=jax.random.key(1))

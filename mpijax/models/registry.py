@@ -70,16 +70,14 @@ def register_network(name: str, network: Any) -> None:
 
     Args:
         name: a word that no other network has, the one that ``super().__init__`` is told.
-        network: a class derived from :class:`mpijax.models.blocks.layers.Network`.
+        network: a class derived from :class:`mpijax.models.Network`.
 
     Raises:
         ValueError: a name that is taken by another network.
         TypeError: no such class.
     """
     if not (isinstance(network, type) and issubclass(network, Network)):
-        raise TypeError(
-            f"network {name!r} is {network!r}; expected a class derived from mpijax.models.blocks.layers.Network."
-        )
+        raise TypeError(f"network {name!r} is {network!r}; expected a class derived from mpijax.models.Network.")
     look_up(_NETWORKS, GROUP, name)
     if _NETWORKS.setdefault(name, network) is not network:
         raise ValueError(f"there is a network {name!r} already, {_NETWORKS[name].__name__}; choose another name.")

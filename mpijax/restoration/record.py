@@ -25,7 +25,7 @@ class Restored(Record):
     Attributes:
         residual: distance of the restored row from the measured one at measured positions over the norm of the latter.
         trusted: whether the row was restored by the method, or by a classical one that did better on it.
-        reason: a code of :data:`mpijax.restoration.trust.REASONS`.
+        reason: a code of :data:`mpijax.restoration.trust.REASONS`; :meth:`reasons` says them in words.
         sigma: complex standard deviation of the noise [unit of the values]; level: over the largest modulus.
         snr: rms signal over sigma.
         error: estimated remaining error power over sigma^2; spread: of the ensemble over sigma; NaN where nothing was checked.
@@ -56,6 +56,10 @@ class Restored(Record):
     identified: Identified | None = None
     identification: str | None = None
     trial: Tried | None = None
+
+    def reasons(self) -> dict[str, int]:
+        """What became of the rows, in words, and of how many; the restored ones first."""
+        return counts(self.reason)
 
 
 def recorded(system_matrix: SystemMatrix, text: str) -> SystemMatrix:

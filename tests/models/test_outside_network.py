@@ -16,7 +16,7 @@ OUTSIDE = '''
 """Repeats every voxel, times a gain that is learned."""
 import jax.numpy as jnp
 from flax import nnx
-from mpijax.models.blocks.layers import Network
+from mpijax.models import Network
 
 
 class Repeat(Network):

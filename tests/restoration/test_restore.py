@@ -19,6 +19,7 @@ def test_denoising_removes_noise_and_leaves_rows_of_noise_alone_bit_for_bit():
     solution = mj.restore(matrix, "denoise", model="dct-garrote")
     stats = solution.stats
     assert list(stats["reason"][:6]) == [trust.NOISE] * 6 and stats["trusted"][6:].sum() >= 17
+    assert stats.reasons()["not above the noise"] == 6 and stats.reasons()["restored"] == stats.trusted.sum()
     left = ~stats["trusted"]
     np.testing.assert_array_equal(np.asarray(solution.value.rows())[left], np.asarray(matrix.rows())[left])
     assert np.all(stats["residual"][left] == 0) and np.all(stats["residual"][~left] > 0)
