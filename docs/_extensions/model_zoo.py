@@ -20,8 +20,8 @@ PERFECT = 120.0
 
 
 NOT_MEASURED = {
-    "restore_3d": "not measured, for that needs a measured volume: the calibrations of Open MPI ([public data](public_data.md)) are "
-    "such, but no part of the project.",
+    "restore_3d": "not measured, for that needs a measured volume: the calibrations of Open MPI ([public data](public_data.md)) "
+    "are such, but no part of the project.",
 }
 """Shipped network -> why no figure with a measured truth stands on its card."""
 
