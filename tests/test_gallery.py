@@ -33,20 +33,23 @@ def test_an_example_is_short_says_what_it_shows_and_ends_in_a_picture(path):
 
 def test_an_example_that_takes_too_long_ends_the_build(monkeypatch):
     limit_time = runpy.run_path(str(GALLERY.parent / "_extensions" / "gallery_costs.py"))["limit_time"]
-    clock = iter(
+    clocks = iter(
         [
-            (1.0, 0.5, 0.0, 0.0, 0.0),
-            (40.0, 0.5, 20.0, 0.0, 900.0),
-            (5.0, 0.0, 0.0, 0.0, 0.0),
-            (60.0, 5.0, 0.0, 1.0, 0.0),
+            (1, 1, 0, 0, 0),
+            (40, 2, 17, 2, 900),
+            (0, 0, 0, 0, 0),
+            (110, 0, 0, 0, 59),
+            (5, 0, 0, 0, 900),
+            (60, 5, 0, 1, 990),
         ]
     )
-    monkeypatch.setattr("os.times", clock.__next__)
+    monkeypatch.setattr("os.times", clocks.__next__)  # user, system, both of children, wall
     limit_time({}, None, "before")  # the gallery as a whole
-    limit_time({}, "gallery/quick.py", "before")
-    limit_time({}, "gallery/quick.py", "after")
+    for name in ("neighbors.py", "threads.py"):
+        limit_time({}, f"gallery/{name}", "before")
+        limit_time({}, f"gallery/{name}", "after")
     limit_time({}, "gallery/slow.py", "before")
-    with pytest.raises(RuntimeError, match=r"slow\.py took 61 s of processor time; an example may take 60 s"):
+    with pytest.raises(RuntimeError, match=r"slow\.py took 90 s, 61 s of processor time; an example may take 60 s"):
         limit_time({}, "gallery/slow.py", "after")
 
 

@@ -46,8 +46,8 @@ images = {
 }
 
 # %%
-# Deconvolution narrows what the scan along x has blurred along x, and does less for z. Networks that deconvolve (``mpi_mamba``,
-# ``nafnet``, ``restormer`` with ``mj.datasets.XSpacePrior``) take longer to train than this page may.
+# Deconvolution narrows what the scan along x has blurred along x, and does less for z. Networks can learn to do so without being
+# told the kernel (``mpi_mamba``, ``nafnet``, ``restormer`` with ``mj.datasets.XSpacePrior``): *MPI-Mamba on x-space images*.
 truth = phantom.reshape(32, 3, 32, 3).mean((1, 3))
 figure = mj.viz.plot_reconstructions(images, truth, extent=(-12, 12, -12, 12))
 for axes in figure.axes:

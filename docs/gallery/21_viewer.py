@@ -26,7 +26,7 @@ noise = 1e-9  # V
 matrix = mj.add_noise(scanner.simulate(), sigma=noise, key=jax.random.key(0), background_frames=20)
 fine = scanner.grid.refine((3, 3, 1))
 phantom = phantom_on("snake", fine, key=jax.random.key(1))  # mmol(Fe)/L
-options = {"sigma": noise, "frames": 2, "background_frames": 10}
+options = {"sigma": 10 * noise, "frames": 2, "background_frames": 10}
 mj.io.write(calibration, matrix)
 mj.io.write(scan, simulate_measurement(scanner, phantom, fine, key=jax.random.key(2), **options))
 
@@ -49,16 +49,16 @@ with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as viewer:
 # The button *plan* writes what was found as a plan. This is such a plan; it makes the same image again, here and by
 # ``mpijax reconstruct --plan plan.toml sm.mdf snake.mdf -o image.mdf``.
 rows = mj.plans.RowOptions(min_frequency=80.0, snr_threshold=5.0)
-solver = mj.reconstruction.Kaczmarz(regularization=3e-3, sweeps=30)
+solver = mj.reconstruction.Kaczmarz(regularization=1e-5, sweeps=30)
 path = Path(folder.name) / "plan.toml"
 plan = mj.plans.ReconstructPlan(rows=rows, solver=solver)
 plan.save(path)
 print("\n".join(line for line in path.read_text().splitlines() if line and not line.startswith("#")))
-images = {"the plan, lambda 0.003": mj.plans.load(path).reconstruct(calibration, scan).images[0, 0]}
+images = {"by the plan": mj.plans.load(path).reconstruct(calibration, scan).images[0, 0]}
 
 # %%
 # What the slider of lambda does: noise at its left end, blur at its right one.
-for regularization in (1e-5, 1.0):
+for regularization in (1e-7, 1e-1):
     other = dataclasses.replace(plan, solver=dataclasses.replace(solver, regularization=regularization))
     images[f"lambda {regularization:g}"] = other.reconstruct(calibration, scan).images[0, 0]
 folder.cleanup()
