@@ -1,5 +1,6 @@
 """The command line as a physicist with one file would use it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -117,6 +118,7 @@ def test_dynamics_that_a_preset_has_not(capsys, tmp_path, preset, options, says)
 def test_info(capsys, files):
     status, text = run(capsys, "info", files / "fine.mdf")
     assert status == 0
+    assert "cannot" not in text
     for word in ("16", "12", "mT", "kHz", "mm", "817"):
         assert word in text
     assert "concentration 0 " not in text and "volume 0 " not in text
@@ -167,9 +169,34 @@ def test_train_a_denoiser_for_a_scanner_and_for_a_file(capsys, files, tmp_path):
     assert status == 0 and "8 x 8 voxels" in text and "dB on held-out rows" in text, text
 
 
+SMALL = ["--model", "unet", "--options", "features=[4]", "blocks=1", "patch=1", "--steps", "2", "--batch-size", "2"]
+
+
+def test_train_for_the_scanner_of_a_file_and_refuse_another_run_at_once(capsys, files, tmp_path, monkeypatch):
+    words = ["train", "--like", files / "coarse.mdf", *SMALL, "--run-dir", tmp_path / "own", "--shape", "6", "6", "1"]
+    status, text = run(capsys, *words, "--gradient", "-1", "-1", "2")  # which coarse.mdf lacks
+    assert status == 0 and "6 x 6 x 1 voxels on 30 x 30 x 1 mm, gradient -1 x -1 x 2 T/m" in text, text
+    assert "in model" in text and "step 2/2  loss" in text, text
+    prior = json.loads((tmp_path / "own" / "config.json").read_text())["data"]["prior"]
+    assert prior["shape"] == [6, 6, 1] and prior["n_samples"] == 1632
+    card = json.loads((tmp_path / "own" / "weights.json").read_text())
+    assert "denoise" in json.dumps(card)
+
+    def simulated(*arguments, **options):
+        raise AssertionError("matrices are simulated before the run directory is looked at")
+
+    monkeypatch.setattr("mpijax.datasets.Calibrations.held_out", simulated)
+    monkeypatch.setattr("mpijax.restoration.training.fit", simulated)
+    status, text = run(capsys, *words, "--gradient", "-1", "-1", "2", "--seed", "5")
+    assert status == 2 and "training.seed is 0 there and 5 here" in text, text
+    status, text = run(capsys, *words)
+    assert status == 2 and "coarse.mdf lacks the gradient (/acquisition/gradient); give it by hand: --gradient" in text
+
+
 def test_a_real_file_of_a_lab(capsys, tmp_path):
     status, text = run(capsys, "info", HEADSCANNER)
     assert status == 0 and "lack" in text.lower() and "snr" in text.lower()
+    assert "no gradient: no particle is identified" in text and "no grid" not in text
     picture = tmp_path / "head.png"
     status, text = run(capsys, "inspect", HEADSCANNER, "-o", picture)
     assert status == 0 and picture.stat().st_size > 20_000, text
@@ -202,7 +229,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
             "process = 2 of 2 processes; count from 0 to 1",
         ),
         (["train", "--run-dir", "OUT"], "name at least one MDF file with a calibration, or a --source"),
-        (["train", "FINE", "--no-imperfections", "--run-dir", "OUT"], "belongs to the sources 2d, 3d"),
+        (["train", "FINE", "--no-imperfections", "--run-dir", "OUT"], "belongs to --like and the sources 2d, 3d"),
         (["train", "FINE", "--source", "ffl", "--run-dir", "OUT"], "train on one of them"),
         (["train", "--source", "scanner", "--run-dir", "OUT"], "'in-house', 'lissajous'"),
         (["train", "--source", "open-mpi-tracer", "--run-dir", "OUT"], "--data-root"),
@@ -242,7 +269,17 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
             ["simulate", "2d", "-o", "OUT", "--peak-snrr", "9"],
             "Perhaps you meant: --peak-snr FLOAT. See mpijax simulate",
         ),
-        (["simulat", "2d"], "Available subcommands: info, inspect, view, convert, simulate,"),
+        (["simulat", "2d"], "no command 'simulat'; did you mean 'simulate'? There are info, inspect, view, convert,"),
+        (["simulate", "2d-immobilised", "-o", "OUT"], "Did you mean '2d-immobilized'?"),
+        (["train", "FINE", "--model", "consistent_unett", "--run-dir", "OUT"], "Did you mean 'consistent_unet'?"),
+        (["simulate", "2d", "-o", "sm.png"], "give one that ends in .mdf (mpijax inspect draws it)."),
+        (["measure", "2d", "dots", "-o", "dots.nii.gz"], "(mpijax convert dots.nii.mdf writes other formats)."),
+        (["convert", "FINE", "-o", "fine.pdf"], "(mpijax inspect draws a calibration, mpijax reconstruct an image)."),
+        (["fit", "FINE", "-o", "fit.svg"], "give one that ends in .mdf (mpijax inspect draws it)."),
+        (["restore", "FINE", "--task", "denoise", "-o", "a.png"], "--figure names the picture"),
+        (["train", "FINE", "--like", "FINE", "--run-dir", "OUT"], "so does a file beside it; leave one out"),
+        (["train", "--like", "FINE", "--task", "upsample", "--run-dir", "OUT"], "take denoise, inpaint or complete"),
+        (["train", "--like", "HEAD", "--run-dir", "OUT"], "by hand: --gradient"),
         (
             [],
             "{info, inspect, view, convert, simulate, measure, reconstruct, plan, fit, spectrum, train, restore, doctor}. See",
@@ -254,7 +291,14 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
 def test_bad_input_is_one_line_and_leaves_nothing(capsys, files, tmp_path, arguments, message):
     out = tmp_path / "out"
     fine = files / "fine.mdf"
-    names = {"OUT": out, "FINE": fine, "INSIDE": fine / "a.mdf", "ROOT": ROOT, "README.md": ROOT / "README.md"}
+    names = {
+        "HEAD": HEADSCANNER,
+        "OUT": out,
+        "FINE": fine,
+        "INSIDE": fine / "a.mdf",
+        "ROOT": ROOT,
+        "README.md": ROOT / "README.md",
+    }
     status, text = run(capsys, *(names.get(a, a) for a in arguments))
     assert status == 2 and text.count("error:") == 1 and message in text and "Traceback" not in text, text
     assert text.splitlines()[-1].startswith("error:") and (arguments[:1] == ["train"] or text.count("\n") == 1), text

@@ -13,7 +13,7 @@ from typing import Any
 import mpijax
 from mpijax.cli import failures
 from mpijax.cli.cache import use_cache
-from mpijax.cli.parser import parse
+from mpijax.cli.parser import check_command, parse
 
 COMMANDS = {
     "info": ("look", "Say what an MDF file holds and what it lacks."),
@@ -79,6 +79,7 @@ def main() -> None:
             if sys.argv[1:] == ["--version"]:
                 print(f"mpijax {mpijax.__version__}")
                 return
+            check_command(sys.argv[1:], tuple(COMMANDS))
             commands, words = _commands(sys.argv[1:])
             parse(commands, f"{(__doc__ or '').splitlines()[0]}, or mpijax --version", words)()
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from rich.console import Console
 from tyro.conf import Positional, Suppress
 
 import mpijax as mj
-from mpijax.cli.paths import Output, by, check_outputs
+from mpijax.cli.paths import Output, by, check_mdf, check_outputs
 from mpijax.core.checks import check_count
 from mpijax.io.formats import FALLBACK, FORMATS, Format, check_input, reader, writer
 from mpijax.io.matlab import read_variable
@@ -144,6 +144,8 @@ def convert(
         matlab: what is what in a MATLAB file.
     """
     check_input(file)
+    if all(writer(output, kind).name == FALLBACK for kind in FORMATS[FALLBACK].writes):
+        check_mdf(output, "mpijax inspect draws a calibration, mpijax reconstruct an image")
     check_outputs([output], [file])
     check_count("average_frames", average_frames)
     chosen = None if frames is None else _chosen(frames)

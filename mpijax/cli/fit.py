@@ -9,7 +9,7 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.paths import by, check_output
+from mpijax.cli.paths import by, check_mdf, check_output
 from mpijax.plans.one_patch import one_patch
 
 
@@ -38,6 +38,7 @@ def fit(
         starts: points the search starts from.
     """
     if output is not None:
+        check_mdf(output, "mpijax inspect draws it")
         check_output(output)
     source = one_patch(file).select(snr_threshold=snr_threshold or None, min_frequency=min_frequency * 1e3 or None)
     matrix = source.read()

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import mpijax as mj
 from mpijax.cli.blocks import BlockOptions
-from mpijax.cli.paths import by, check_outputs
+from mpijax.cli.paths import by, check_mdf, check_outputs
 from mpijax.cli.tally import Tally
 from mpijax.core.files import identity
 from mpijax.io.formats import FALLBACK, writer
@@ -50,7 +50,10 @@ class Targets:
 
         check_outputs([*self.paths, partial_path(self.image)], inputs)
         viz.figure_format(self.png)
-        writer(self.image, mj.io.Reconstruction).check(self.image)
+        form = writer(self.image, mj.io.Reconstruction)
+        if form.name == FALLBACK:
+            check_mdf(self.image, "--png names the picture, which is drawn beside the output")
+        form.check(self.image)
         if self.nifti is not None:
             mj.io.nifti.nifti_writer(self.nifti)
 

@@ -10,6 +10,17 @@ from typing import Any
 import tyro
 from tyro.extras import SubcommandApp
 
+from mpijax.core.checks import meant
+
+
+def check_command(words: Sequence[str], known: Sequence[str]) -> None:
+    """Raise ValueError where the first word is none of the commands, with the nearest of them."""
+    if words and not words[0].startswith("-") and words[0] not in known:
+        raise ValueError(
+            f"no command {words[0]!r};{meant(words[0], known).replace('Did', 'did')} There are {', '.join(known)}. See mpijax "
+            "--help."
+        )
+
 
 def parse(commands: Sequence[Callable[..., None]], description: str, words: Sequence[str]) -> Callable[[], None]:
     """The call that some words ask for.

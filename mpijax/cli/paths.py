@@ -9,6 +9,25 @@ from tyro.conf import arg
 Output = Annotated[Path, arg(aliases=["-o"])]
 
 
+PICTURES = (".png", ".pdf", ".svg", ".eps", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff")
+OTHERS = (".nii", ".gz", ".zip", ".mat", ".npy", ".npz", ".csv", ".tsv", ".txt", ".json", ".toml", ".dcm")
+
+
+def check_mdf(path: Path, picture: str) -> None:
+    """Raise ValueError where the name of an MDF file ends as that of another format.
+
+    Args:
+        path: to be written.
+        picture: which command or option makes a picture, for those who asked for one.
+    """
+    suffix = path.suffix.lower()
+    if suffix in PICTURES + OTHERS:
+        other = picture if suffix in PICTURES else f"mpijax convert {path.stem}.mdf writes other formats"
+        raise ValueError(
+            f"{path} is written as MDF, and a name that ends in {suffix} says otherwise; give one that ends in .mdf ({other})."
+        )
+
+
 def check_output(path: Path) -> None:
     """Raise ValueError where no file can be written, before anything is computed."""
     if path.is_dir():

@@ -8,7 +8,7 @@ import numpy as np
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.paths import Output, by, check_outputs
+from mpijax.cli.paths import Output, by, check_mdf, check_outputs
 from mpijax.cli.planned import naming
 from mpijax.core.files import write_text
 from mpijax.plans import RestorePlan
@@ -101,6 +101,7 @@ def restore(
     table = output.with_name(f"{output.stem}-left.tsv")
     figure_format(picture)
     plans = [path for path in (save_plan,) if path is not None]
+    check_mdf(output, "--figure names the picture of rows before and after, which is drawn beside the output")
     check_outputs([output, *([picture] if draw else []), table, *plans], [file])
     with naming(plan, chosen):
         matrix = chosen.matrix(file)

@@ -8,7 +8,7 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.paths import Output, by, check_output, check_outputs
+from mpijax.cli.paths import Output, by, check_mdf, check_output, check_outputs
 from mpijax.cli.planned import naming
 from mpijax.core.checks import check_range
 from mpijax.datasets.measurements import phantom_on, simulate_measurement
@@ -42,6 +42,7 @@ def simulate(
     chosen = SimulatePlan(preset, scanner, peak_snr, background_frames, seed)
     with naming(plan, chosen):
         chosen.check()
+    check_mdf(output, "mpijax inspect draws it")
     check_outputs([output] if save_plan is None else [output, save_plan], [])
     scan = chosen.chosen()
     with Console(stderr=True).status(f"simulating {scan.summary}"), naming(plan, chosen):
@@ -80,6 +81,7 @@ def measure(
         seed: of the noise, and of the vessels.
     """
     check_range("peak_snr", peak_snr, 1e-3, 1e12, "")
+    check_mdf(output, "mpijax reconstruct makes its image")
     check_output(output)
     chosen = scanner.preset(preset)
     noise, vessels = jax.random.split(jax.random.key(seed))

@@ -26,7 +26,8 @@ SCANNERS = ("2d", "3d")
 
 def train(
     files: Positional[tuple[Path, ...]] = (),
-    task: str = "upsample",
+    task: str | None = None,
+    like: Path | None = None,
     source: str | None = None,
     data_root: Path | None = None,
     run_dir: Path = Path("runs/train"),
@@ -57,7 +58,11 @@ def train(
 
     Args:
         files: MDF files with calibrations.
-        task: upsample, denoise, inpaint or complete, or one that an installed package brings.
+        task: upsample, denoise, inpaint or complete, or one that an installed package brings; not given = upsample, and with --like
+            denoise.
+        like: a calibration of your scanner: grid, fields, frequencies, channels and noise are read off it, and calibrations like
+            it are simulated with random particles (for denoise, inpaint, complete). What it lacks, or says wrongly, is given by
+            --gradient, --amplitude, --dividers, --base-frequency, --shape and --fov.
         source: what to train on instead of files. One scanner with random particles: 2d or 3d, with your scanner's gradient,
             amplitude, shape and fov in place of the preset's (for denoise, inpaint, complete). Random scanners and particles:
             calibrations, calibrations-3d (the same tasks). Planar rows of one grid: ffl (a field-free line, the TranSMS paper's
@@ -77,7 +82,7 @@ def train(
         snr_threshold: of files: least SNR of a row.
         min_frequency: of files: least frequency [kHz].
         slices: of files: central z slices used of each row.
-        scanner: in place of the numbers of the source 2d or 3d; particles and concentration are drawn.
+        scanner: in place of the numbers of --like, or of the source 2d or 3d; particles and concentration are drawn.
         imperfections: of simulated calibrations: whether coils, selection fields and sizes are drawn that are not ideal.
         seed: of weights and batches.
         devices: of this machine that share the rows of a batch, or all; not given = one, and with --distributed those that JAX
@@ -96,7 +101,7 @@ def train(
     given = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
     if learning_rate is not None:
         given["final_learning_rate"] = learning_rate / 100
-    wanted = task_of(task, scale=scale)
+    wanted = task_of(task or ("upsample" if like is None else "denoise"), scale=scale)
     factor = wanted.seen_factor
     chosen = restoration.recipe(
         model or ("vrfnet" if factor > 1 else "wiener_unet"),
@@ -110,25 +115,35 @@ def train(
         one_patch(file)
     with processes.joined(distributed, coordinator, n_processes, process, devices) as say:
         shared = processes.sharding(devices)
-        if source in PRIORS or source in SCANNERS:
-            rows: Any = _simulated(source, files, data_root, factor, scanner)
+        rows: Any
+        pairs: Any = wanted
+        if like is not None or source in PRIORS or source in SCANNERS:
+            if like is not None:
+                own = _like(like, source, files, data_root, scanner)
+                rows, pairs = own.calibrations, own.pairs(wanted)
+                for remark in own.remarks:
+                    say(f"like {like}: {remark}")
+            else:
+                rows = _simulated(str(source), files, data_root, factor, scanner)
             if source in SCANNERS:
                 say(_scanner_words(scanner.preset(source)))
             if not imperfections:
                 rows = replace(rows, imperfections=None)
             elif rows.imperfections is not None:
                 say(rows.imperfections.describe())
-            pairs: Any = wanted
         else:
             if scanner != AS_PRESET:
-                raise ValueError(f"the scanner options belong to the sources {', '.join(SCANNERS)}; leave them out.")
+                raise ValueError(
+                    f"the scanner options belong to --like and the sources {', '.join(SCANNERS)}; leave them out."
+                )
             if not imperfections:
                 raise ValueError(
-                    f"--no-imperfections belongs to the sources {', '.join((*SCANNERS, *PRIORS))}; leave it out."
+                    f"--no-imperfections belongs to --like and the sources {', '.join((*SCANNERS, *PRIORS))}; leave it out."
                 )
             low = min_frequency * 1e3
             rows = _rows(source, files, data_root, factor, snr_threshold, low, slices, chosen.config, seed)
-            pairs = _coarse(rows, factor, chosen.task) if factor > 1 else wanted
+            if factor > 1:
+                pairs = _coarse(rows, factor, chosen.task)
             say(rows.description)
         result = restoration.train(
             pairs, rows, chosen.model, chosen.config, run_dir=run_dir, options=chosen.options | extra, sharding=shared
@@ -159,6 +174,18 @@ def _scanner_words(preset: Any) -> str:
     }
     words = [f"{name} {' x '.join(f'{x:g}' for x in values)} {unit}" for name, (values, unit) in numbers.items()]
     return f"for the scanner of {', '.join(words)}; particles are drawn"
+
+
+def _like(
+    file: Path, source: str | None, files: tuple[Path, ...], data_root: Path | None, scanner: GeometryOptions
+) -> Any:
+    """Calibrations like that of a file."""
+    from mpijax.restoration import like
+
+    others = {"--source": source, "a file beside it": files, "--data-root": data_root}
+    if given := [name for name, value in others.items() if value]:
+        raise ValueError(f"--like {file} says what is trained on, and so does {' and '.join(given)}; leave one out.")
+    return like(file, **scanner.numbers())
 
 
 def _simulated(

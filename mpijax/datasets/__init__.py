@@ -51,6 +51,7 @@ from mpijax.datasets.samplers import InHouseItem as InHouseItem
 from mpijax.datasets.samplers import InHouseSet as InHouseSet
 from mpijax.datasets.samplers import MixedParticle as MixedParticle
 from mpijax.datasets.samplers import RestorationPrior as RestorationPrior
+from mpijax.datasets.samplers import SameScanner as SameScanner
 from mpijax.datasets.samplers import ScannerPrior as ScannerPrior
 from mpijax.datasets.samplers import SuperResolutionPrior as SuperResolutionPrior
 from mpijax.datasets.samplers import describe as describe

@@ -14,7 +14,7 @@ from mpijax.datasets.imperfections import Imperfections
 from mpijax.datasets.pairs import Pairs, Rows
 from mpijax.datasets.presets import Preset
 from mpijax.datasets.reservoir import RowStream
-from mpijax.datasets.samplers import RestorationPrior, ScannerPrior
+from mpijax.datasets.samplers import RestorationPrior, SameScanner, ScannerPrior
 
 HELD_OUT = 7919
 """Seed of the matrices that are never trained on."""
@@ -38,6 +38,7 @@ class Calibrations:
         rows_per_matrix: rows kept of each.
         reuse: steps between two new matrices.
         draws: draws of the prior among which one must fit a box; None = 256, in 3-D 1,024.
+        max_order: largest mixing order of a row; None = no limit.
         nodes: drive phases per axis at which moments are simulated; None = the samples of a period.
         validation: matrices to validate on, 8 rows of each; 0 = none. They are the prior's own, without imperfections.
         imperfections: of coils, selection field and sizes, drawn for every training matrix; None = none. They are on unless
@@ -51,6 +52,7 @@ class Calibrations:
     rows_per_matrix: int = 32
     reuse: int = 8
     draws: int | None = None
+    max_order: int | None = None
     nodes: int | None = None
     validation: int = 24
     imperfections: Imperfections | None = Imperfections()
@@ -59,7 +61,7 @@ class Calibrations:
         for name in ("smallest", "slots", "rows_per_matrix", "reuse"):
             check_count(name, getattr(self, name))
         check_count("validation", self.validation, 0)
-        for name in ("draws", "nodes"):
+        for name in ("draws", "max_order", "nodes"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         if not self.boxes:
@@ -69,7 +71,9 @@ class Calibrations:
 
     @property
     def dimensions(self) -> int:
-        """Driven axes of the prior's sequence; a line along one axis counts as planar."""
+        """Those that the prior says, else driven axes of its sequence; a line along one axis counts as planar."""
+        if isinstance(said := getattr(self.prior, "dimensions", None), int):
+            return said
         return max(2, sum(jax.eval_shape(self.prior.draw, jax.random.key(0)).sequence.active))
 
     @classmethod
@@ -85,6 +89,20 @@ class Calibrations:
         prior = ScannerPrior(preset, RestorationPrior(2, particles))
         own: dict[str, Any] = {"boxes": (max(used),), "smallest": min(used), "draws": 1}
         return cls(prior, **own | (VOLUMES if len(used) == 3 else {}) | options)
+
+    @classmethod
+    def of_same(cls, prior: SameScanner, **options: Any) -> "Calibrations":
+        """Calibrations of a scanner as its files describe it; :func:`mpijax.restoration.like` makes them of a file.
+
+        Args:
+            prior: scanner, sequence, grid and ranges of the particles.
+            options: other attributes.
+        """
+        used = prior.shape[: prior.dimensions]
+        own: dict[str, Any] = {"boxes": (max(used),), "smallest": min(used), "draws": 1}
+        if sum(prior.sequence.active) == 3:
+            own["nodes"] = VOLUMES["nodes"]
+        return cls(prior, **own | (VOLUMES if prior.dimensions == 3 else {}) | options)
 
     @property
     def shape(self) -> None:
@@ -145,7 +163,7 @@ class Calibrations:
         draws = self.draws or (1024 if self.dimensions == 3 else 256)
         return RowStream(
             self.prior, pair, buckets, key=key, batch_size=batch_size, slots=slots, rows_per_matrix=rows, reuse=self.reuse,
-            draws=draws, nodes=self.nodes, imperfections=imperfections, sharding=sharding,
+            draws=draws, max_order=self.max_order, nodes=self.nodes, imperfections=imperfections, sharding=sharding,
         )  # fmt: skip
 
     def _cube(self, n: int) -> tuple[int, int, int]:

@@ -115,6 +115,11 @@ class CoarseMeasurement:
             coarse = degrade(noisy, self.scale, self.method)
         return coarse, noisy if self.target == "noisy" else images, level
 
+    @property
+    def legend(self) -> str:
+        """What :meth:`validation` says, in words."""
+        return "nrmse: size of the error over that of the rows, less is better"
+
     def validation(self, rows: Rows, seed: int) -> Validate:
         """nRMSE over held-out rows, each in the scaling of its coarse image."""
         coarse, target, sigma = self.measure(jax.random.key(seed), rows)

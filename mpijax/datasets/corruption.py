@@ -171,6 +171,17 @@ class RandomCorruption:
         return "-psnr"
 
     @property
+    def legend(self) -> str:
+        """What :meth:`validation` says, in words."""
+        levels = ", ".join(f"{level:g}" for level in self._levels)
+        return f"psnr: a row's maximum over the error left [dB], more is better, mean over noise of {levels} of the maximum"
+
+    @property
+    def _levels(self) -> tuple[float, ...]:
+        """Noise of the validation; without noise a row with nothing missing is its own restoration, of infinite PSNR."""
+        return (0.06, 0.2) if any(task.stand_in is None for task in self.tasks) else (0.0, 0.06, 0.2)
+
+    @property
     def factor(self) -> int:
         """Fine voxels per voxel of the network's input and axis."""
         return self.tasks[0].seen_factor
@@ -193,12 +204,11 @@ class RandomCorruption:
 
     def validation(self, rows: Rows, seed: int) -> Validate:
         """Mean PSNR [dB] at fixed noise levels: all voxels inside the grid, peak = largest modulus; "psnr" is their mean."""
-        # without noise a row with nothing missing is its own restoration, of infinite PSNR
-        levels = (0.06, 0.2) if any(task.stand_in is None for task in self.tasks) else (0.0, 0.06, 0.2)
         fixed = replace(self, scale_range=(1.0, 1.0), missing_range=(0.1, 0.1), max_blocks=1, noise_power=1.0)
         key = jax.random.key(seed)
         batches = {
-            f"psnr_{level:g}": jax.jit(replace(fixed, noise_range=(level, level)).batch)(key, rows) for level in levels
+            f"psnr_{level:g}": jax.jit(replace(fixed, noise_range=(level, level)).batch)(key, rows)
+            for level in self._levels
         }
 
         def validate(apply: Any) -> dict[str, float]:

@@ -51,6 +51,7 @@ class Preset:
         kind: "point" (field-free point, Lissajous), "line" (rotating field-free line, driven along z) or "spectrometer".
         gradient: diagonal [T/m]; of a line (G, 0, -G); of a spectrometer zero.
         amplitude: of the drive field [T]; of a line (0, 0, A).
+        dividers: of the base frequency [Hz], which give the drive frequencies of a point.
         core_diameter: [m]; saturation_magnetization [A/m]; temperature [K].
         anisotropy_constant: [J/m^3]; easy_axis or spatial_modulation go with it.
         dynamics: how the moment follows the field; None = at once.
@@ -64,6 +65,8 @@ class Preset:
     kind: str = "point"
     gradient: tuple[float, float, float] = (-1.0, -1.0, 2.0)
     amplitude: tuple[float, float, float] = (12e-3, 12e-3, 0.0)
+    dividers: tuple[int, int, int] = (102, 96, 99)
+    base_frequency: float = 2.5e6
     core_diameter: float = 20e-9
     saturation_magnetization: float = MAGNETITE
     temperature: float = 293.0
@@ -81,6 +84,11 @@ class Preset:
     def grid(self) -> Grid:
         """The calibration's voxels."""
         return Grid.create(self.shape, self.fov)
+
+    @property
+    def sequence(self) -> LissajousSequence:
+        """The drive field of a point or a spectrometer."""
+        return LissajousSequence.create(self.amplitude, self.dividers, self.base_frequency)
 
     def with_dynamics(self, **numbers: float | None) -> "Preset":
         """The same with numbers of its dynamics replaced, SI units; None leaves the preset's.
@@ -129,7 +137,7 @@ class Preset:
             return self._of_line(particle, grid)
         spectrometer = self.kind == "spectrometer"
         scanner = Scanner.spectrometer() if spectrometer else Scanner.create(self.gradient)
-        sequence = LissajousSequence.create(self.amplitude)
+        sequence = self.sequence
         bins = None
         if self.max_order is not None:
             bins = np.flatnonzero(np.abs(sequence.mixing_orders(self.max_order)).sum(1) <= self.max_order)[
@@ -169,6 +177,8 @@ class Preset:
             raise ValueError(
                 f"amplitude = {amplitude} T; a field-free line is driven along z: (0, 0, A), on the command line 0 0 A in mT."
             )
+        if self.kind == "line" and (self.dividers, self.base_frequency) != (Preset.dividers, Preset.base_frequency):
+            raise ValueError("dividers and base_frequency are those of a field-free point; leave them out for a line.")
         if self.kind == "spectrometer" and any(self.gradient):
             raise ValueError(f"gradient = {self.gradient} T/m; a spectrometer has none. Leave it out.")
 

@@ -1,6 +1,6 @@
 """An MDF header as text, in the units of the lab: mT, mm, kHz."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,50 @@ def describe(info: MDFInfo) -> str:
         lines += _section("calibration", _calibration(info))
     if info.reconstruction is not None:
         lines += _section("reconstruction", _reconstruction(info.reconstruction))
+    lines += _section("cannot, for what it lacks", [f"{what}: {without}" for what, without in _without(info)])
     lines += _section("lacks", info.lacks or ("nothing",))
     lines += _section("remarks", info.remarks)
     return "\n".join(lines)
+
+
+def _without(info: MDFInfo) -> Iterator[tuple[str, str]]:
+    """What a file lacks of a scan, in words, and what cannot be done without it."""
+    if info.reconstruction is not None and not info.data_shape:
+        return
+    if info.gradient is None or not np.any(info.gradient):
+        yield (
+            "no gradient",
+            "no particle is identified, nothing simulated like it (fit and train --like take --gradient)",
+        )
+    if info.divider is None or info.base_frequency is None:
+        yield "no drive frequencies", "rows have no mixing orders, no particle is identified"
+    if not info.driven:
+        yield (
+            "no drive amplitudes",
+            "no particle is identified, nothing simulated like it (train --like takes --amplitude)",
+        )
+    few = info.n_background_frames < 2
+    if info.is_calibration:
+        if few and info.snr is None:
+            yield (
+                "no SNR, no background frames",
+                "rows are not chosen by SNR, and restore guesses the noise from the rows",
+            )
+        if _has_no_grid(info):
+            yield "no grid (voxels, field of view)", "nothing is reconstructed, restored or drawn of it"
+        if info.tracer_concentration is None:
+            yield "no concentration of the sample", "images are in units of the sample, not in mmol(Fe)/L"
+    elif few:
+        yield (
+            "no background frames",
+            "nothing is subtracted and the noise not known, unless an empty scan is given (--empty)",
+        )
+
+
+def _has_no_grid(info: MDFInfo) -> bool:
+    calibration = info.calibration
+    assert calibration is not None
+    return calibration.positions is None and (calibration.size is None or calibration.fov is None)
 
 
 def _section(title: str, lines: Iterable[str]) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from flax import nnx
 
+from mpijax.core.checks import meant
 from mpijax.core.plugins import look_up
 from mpijax.models.blocks.layers import Network, inputs_of
 from mpijax.models.consistent_unet import ConsistentUNet
@@ -62,7 +63,7 @@ def check_name(name: str) -> None:
     look_up(_NETWORKS, GROUP, name)
     if name not in _NETWORKS:
         hint = "One of your own is made known by mpijax.models.register_network."
-        raise ValueError(f"unknown network {name!r}; known: {', '.join(names())}. {hint}")
+        raise ValueError(f"unknown network {name!r}; known: {', '.join(names())}.{meant(name, names())} {hint}")
 
 
 def register_network(name: str, network: Any) -> None:

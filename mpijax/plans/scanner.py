@@ -15,23 +15,30 @@ class GeometryOptions:
         amplitude: of the drive field along x, y, z [mT]; 0 = axis not driven.
         shape: voxels of the calibration along x, y, z.
         fov: field of view of the calibration [mm].
+        dividers: base frequency over drive frequency along x, y, z; of a field-free point.
+        base_frequency: of which the drive frequencies are parts [kHz]; of a field-free point.
     """
 
     gradient: tuple[float, float, float] | None = None
     amplitude: tuple[float, float, float] | None = None
     shape: tuple[int, int, int] | None = None
     fov: tuple[float, float, float] | None = None
+    dividers: tuple[int, int, int] | None = None
+    base_frequency: float | None = None
 
     def preset(self, name: str) -> presets.Preset:
         """The preset of this name with the given numbers in place of its own."""
-        return presets.preset(name, **self._numbers())
+        return presets.preset(name, **self.numbers())
 
-    def _numbers(self) -> dict[str, Any]:
+    def numbers(self) -> dict[str, Any]:
+        """What is given, SI units; None = it is not."""
         return {
             "gradient": self.gradient,
             "amplitude": None if self.amplitude is None else tuple(a * 1e-3 for a in self.amplitude),
             "shape": self.shape,
             "fov": None if self.fov is None else tuple(f * 1e-3 for f in self.fov),
+            "dividers": self.dividers,
+            "base_frequency": None if self.base_frequency is None else self.base_frequency * 1e3,
         }
 
 
@@ -44,6 +51,8 @@ class ScannerOptions(GeometryOptions):
         amplitude: of the drive field along x, y, z [mT]; 0 = axis not driven.
         shape: voxels of the calibration along x, y, z.
         fov: field of view of the calibration [mm].
+        dividers: base frequency over drive frequency along x, y, z; of a field-free point.
+        base_frequency: of which the drive frequencies are parts [kHz]; of a field-free point.
         diameter: of the particle cores [nm].
         anisotropy: anisotropy constant of the particles [J/m^3]; needs an easy axis or a modulation.
         easy_axis: direction of the easy axes of immobilized particles.
@@ -76,9 +85,10 @@ class ScannerOptions(GeometryOptions):
             )
         )
 
-    def _numbers(self) -> dict[str, Any]:
+    def numbers(self) -> dict[str, Any]:
+        """What is given, SI units; None = it is not."""
         return {
-            **super()._numbers(),
+            **super().numbers(),
             "core_diameter": None if self.diameter is None else self.diameter * 1e-9,
             "anisotropy_constant": self.anisotropy,
             "easy_axis": self.easy_axis,

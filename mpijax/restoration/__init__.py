@@ -8,6 +8,8 @@ from mpijax.restoration.choose import find_method as find_method
 from mpijax.restoration.method import Method as Method
 from mpijax.restoration.noise import background_noise as background_noise
 from mpijax.restoration.noise import estimate_noise as estimate_noise
+from mpijax.restoration.own_scanner import OwnScanner as OwnScanner
+from mpijax.restoration.own_scanner import like as like
 from mpijax.restoration.patches import upsample_by_patches as upsample_by_patches
 from mpijax.restoration.recipes import Recipe as Recipe
 from mpijax.restoration.recipes import recipe as recipe

@@ -1,6 +1,7 @@
 """Training a network that restores rows: one way for every task, network and source of rows."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mpijax.datasets.sources import Source, TrainingRows
 from mpijax.models.blocks.layers import Network
 from mpijax.restoration.card import KEY, to_card
 from mpijax.rows.tasks import Task, task_of
-from mpijax.training import Result, TrainConfig, fit, processes
+from mpijax.training import Result, TrainConfig, Weights, check_run, fit, processes, split
 
 
 def train(
@@ -69,23 +70,58 @@ def train(
         raise TypeError(
             f"network is a {type(network).__name__}; expected a name, or what mpijax.models.create returns."
         )
-    if isinstance(network, str):
-        network = _created(network, pairs, source, config.seed, options or {})
-    elif options:
+    if not isinstance(network, str) and options:
         raise ValueError(f"options = {options} beside a network; they are those of a network that is named.")
     processes.check_sharding(sharding, config.batch_size)
-    held_out = source.held_out()
+    name: Any = network
+    create = functools.partial(_created, name, pairs, source, config.seed, options or {})
+    model_config = network.config if isinstance(network, Network) else _config(create)
     shared = {} if sharding is None else {"sharding": sharding}  # sources of a user's own may know nothing of it
-    return fit(
-        network,
-        source.batches(pairs, config.batch_size, jax.random.fold_in(jax.random.key(config.seed), 1), **shared),
-        replace(config, monitor=config.monitor or pairs.monitor),
-        run_dir=run_dir,
-        validate=None if held_out is None else pairs.validation(held_out, config.seed),
-        metadata={KEY: to_card(pairs.trained(source.dimensions)), "pairs": pairs.facts(), **source.facts},
-        progress=progress,
-        sharding=sharding,
-    )
+    batches = source.batches(pairs, config.batch_size, jax.random.fold_in(jax.random.key(config.seed), 1), **shared)
+    config = replace(config, monitor=config.monitor or pairs.monitor)
+    run: dict[str, Any] = {
+        "run_dir": run_dir,
+        "metadata": {KEY: to_card(pairs.trained(source.dimensions)), "pairs": pairs.facts(), **source.facts},
+        "sharding": sharding,
+    }
+    check_run(model_config, batches, config, **run)  # before weights are made and held-out matrices simulated
+    if isinstance(network, str):
+        network = create()
+    simulates = hasattr(batches, "report")
+    if simulates and processes.is_first():
+        print("simulating the matrices that are held out; then the first step is compiled", flush=True)
+    held_out = source.held_out()
+    validate = None if held_out is None else pairs.validation(held_out, config.seed)
+    if processes.is_first():
+        print("\n".join(_legend(pairs, held_out, config, simulates)), flush=True)
+    return fit(network, batches, config, validate=validate, progress=progress, **run)
+
+
+def _config(create: Callable[[], Network]) -> dict[str, Any]:
+    """The configuration of a network without its weights."""
+    found: dict[str, Any] = {}
+
+    def weights() -> Weights:
+        model = create()
+        found.update(model.config)
+        return split(model)[1]
+
+    jax.eval_shape(weights)
+    return found
+
+
+def _legend(pairs: Pairs, held_out: Rows | None, config: TrainConfig, simulates: bool) -> list[str]:
+    """What the numbers of the training mean, in lines."""
+    loss = {"l1": "mean absolute", "mse": "mean squared"}[config.loss]
+    refreshes = "; refreshes: time of simulating new matrices over that of the steps" if simulates else ""
+    lines = [f"loss: {loss} error on what is trained on{refreshes}"]
+    says = getattr(pairs, "legend", None)  # pairs of a user's own may have none
+    if held_out is not None and says is not None:
+        truth = "rows of simulated matrices that are held out (in model: simulated as those that are trained on)"
+        if held_out.measured:
+            truth = "measured rows that are held out, with their own noise"
+        lines.append(f"{says}; the truth: {truth}")
+    return lines
 
 
 def _pairs(task: Any) -> Pairs:

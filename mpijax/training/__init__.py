@@ -7,6 +7,7 @@ from mpijax.training.config import TrainConfig as TrainConfig
 from mpijax.training.latent import begin_second_stage as begin_second_stage
 from mpijax.training.latent import with_latent as with_latent
 from mpijax.training.loop import Result as Result
+from mpijax.training.loop import check_run as check_run
 from mpijax.training.loop import fit as fit
 from mpijax.training.losses import pixel_loss as pixel_loss
 from mpijax.training.optim import adam as adam

@@ -22,7 +22,7 @@ from mpijax.models.blocks.layers import Network
 from mpijax.training import processes, run
 from mpijax.training.checkpoint import Checkpoints
 from mpijax.training.config import TrainConfig
-from mpijax.training.logging import MetricsLog, Report, show_progress
+from mpijax.training.logging import QUIET_SECONDS, MetricsLog, Report, show_progress
 from mpijax.training.optim import adam, learning_rate
 from mpijax.training.predict import predict_rows
 from mpijax.training.state import PureNetwork, TrainState, Weights, all_finite, init_state, split
@@ -94,9 +94,7 @@ def fit(
     processes.check_sharding(stream.sharding, config.batch_size)
     for batches in stream.examples():
         _check_batch(network, weights, batches, key, config)
-    data = (metadata or {}) | ({"stream": stream.facts} if stream.facts else {})
-
-    directory = Path(run_dir)
+    directory, data = Path(run_dir), _data_facts(stream, metadata)
     description = run.describe(model.config, config, key, data)
     processes.check_agreed(description)
     processes.on_first(lambda: run.claim(directory, description))
@@ -126,6 +124,30 @@ def fit(
     return Result(load_weights(directory)[1], state, metrics.records(), directory)
 
 
+def check_run(
+    model_config: dict[str, Any],
+    batch_fn: BatchFunction | BatchStream,
+    config: TrainConfig,
+    *,
+    run_dir: str | Path,
+    key: jax.Array | None = None,
+    metadata: dict[str, Any] | None = None,
+    sharding: NamedSharding | None = None,
+) -> None:
+    """Refuse a run directory that :func:`fit` would refuse for a network of this configuration; nothing is written.
+
+    Raises:
+        ValueError: The run directory holds a different run, or a damaged one.
+    """
+    key = jax.random.key(config.seed) if key is None else key
+    data = _data_facts(as_stream(batch_fn, sharding), metadata)
+    run.check(Path(run_dir), run.describe(model_config, config, key, data))
+
+
+def _data_facts(stream: BatchStream, metadata: dict[str, Any] | None) -> dict[str, Any]:
+    return (metadata or {}) | ({"stream": stream.facts} if stream.facts else {})
+
+
 class _Trainer:
     """What happens between the steps of one run."""
 
@@ -151,6 +173,7 @@ class _Trainer:
         self.best: float | None = None
         self.started = time.perf_counter()
         self.mark = (0, self.started)
+        self.spoken = self.started
 
     def resume(self, step: int) -> None:
         """Take up the best score so far: that of the records, and of the weights kept, unless they are of a later step."""
@@ -187,6 +210,8 @@ class _Trainer:
             self.report(step, None)
             if self._due(step, self.config.log_every):
                 state = self.log(step, state)
+            elif time.perf_counter() - self.spoken > QUIET_SECONDS:
+                self.say(step, f"loss {float(state.loss_sum) / max(int(state.loss_count), 1):.4e}")
             if self._due(step, self.config.validate_every):
                 self.validate(step, state)
             if self._due(step, self.config.checkpoint_every):
@@ -200,6 +225,11 @@ class _Trainer:
                     )
                 raise KeyboardInterrupt
         return state
+
+    def say(self, step: int, text: str, always: bool = False) -> None:
+        """Report a text and remember when."""
+        self.report(step, text, always)
+        self.spoken = time.perf_counter()
 
     def log(self, step: int, state: TrainState) -> TrainState:
         """Write the mean loss since the last record and start a new mean."""
@@ -219,7 +249,7 @@ class _Trainer:
         rows = "" if speed is None else f"  {speed:.2f} steps/s  {speed * self.config.batch_size:.0f} rows/s"
         ratio = stream.get("refresh_ratio")
         refresh = "" if ratio is None else f"  refreshes {ratio:.1%}"
-        self.report(step, f"loss {loss:.4e}{rows}{refresh}")
+        self.say(step, f"loss {loss:.4e}{rows}{refresh}")
         self.mark = (step, time.perf_counter())
         return dataclasses.replace(
             state, loss_sum=jnp.zeros_like(state.loss_sum), loss_count=jnp.zeros_like(state.loss_count)
@@ -233,7 +263,7 @@ class _Trainer:
         with self._off_the_clock():
             self._check_finite(step, state)
             values = processes.on_first(lambda: self._validated(validation, step, state))
-        self.report(step, "  ".join(f"{name} {value:.4g}" for name, value in values.items()))
+        self.say(step, "  ".join(f"{name} {value:.4g}" for name, value in values.items()), always=True)
 
     def _validated(self, validation: Validate, step: int, state: TrainState) -> dict[str, float]:
         predict = functools.partial(predict_rows, self.evaluate, processes.own(state.ema), self.config.batch_size)

@@ -29,6 +29,18 @@ def claim(directory: Path, description: dict[str, Any]) -> None:
     Raises:
         ValueError: The directory holds a different run, or a damaged one.
     """
+    if check(directory, description):
+        return
+    versions = {name: _version(name) for name in ("mpijax", "jax", "flax", "optax")}
+    write_text(directory / "config.json", json.dumps(description | {"versions": versions}, indent=2) + "\n")
+
+
+def check(directory: Path, description: dict[str, Any]) -> bool:
+    """Whether a run directory holds this run already; nothing is written.
+
+    Raises:
+        ValueError: The directory holds a different run, or a damaged one.
+    """
     path = directory / "config.json"
     if path.exists():
         try:
@@ -47,15 +59,14 @@ def claim(directory: Path, description: dict[str, Any]) -> None:
                 f"{directory} holds a different run: {'; '.join(differences)}. "
                 "Give the settings of its config.json to continue it, or choose another run directory."
             )
-        return
+        return True
     left = [name for name in ("checkpoints", "checkpoints.json", "metrics.jsonl") if (directory / name).exists()]
     if left:
         raise ValueError(
             f"{directory} is damaged: it holds {', '.join(left)} of a run, but no config.json that says of which. Choose another "
             "run directory, or delete this one."
         )
-    versions = {name: _version(name) for name in ("mpijax", "jax", "flax", "optax")}
-    write_text(path, json.dumps(description | {"versions": versions}, indent=2) + "\n")
+    return False
 
 
 def _differences(present: Any, given: Any, where: str = "") -> list[str]:

@@ -1,5 +1,6 @@
 """One particle per matrix: what is found, what it is sure of, and how its rows are used."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -222,6 +223,9 @@ def test_what_chi2_says_is_said_on_both_sides(wrong_file):
     *_, found = wrong_file
     deviation = found.freedom**-0.5
     assert deviation < 0.03 and "strained" not in found.describe() and "overstated" not in found.describe()
+    assert re.search(
+        r"field     bent: .* up to [\d.]+% \+- [\d.]+ of the gradient's field at the farthest", found.describe()
+    )
     strained = replace(found, chi2=1.15).describe()
     assert f"chi^2 is {0.15 / deviation:.0f} standard deviations above one" in strained and "second tracer" in strained
     overstated = replace(found, chi2=0.25).describe()

@@ -5,6 +5,7 @@ from mpijax.datasets.samplers.field_free_line import FieldFreeLineSet as FieldFr
 from mpijax.datasets.samplers.in_house import InHouseItem as InHouseItem
 from mpijax.datasets.samplers.in_house import InHouseSet as InHouseSet
 from mpijax.datasets.samplers.restoration import RestorationPrior as RestorationPrior
+from mpijax.datasets.samplers.same_scanner import SameScanner as SameScanner
 from mpijax.datasets.samplers.scanner import ScannerPrior as ScannerPrior
 from mpijax.datasets.samplers.super_resolution import ScaledLoop as ScaledLoop
 from mpijax.datasets.samplers.super_resolution import SuperResolutionPrior as SuperResolutionPrior

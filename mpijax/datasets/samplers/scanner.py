@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from mpijax.datasets.presets import Preset
 from mpijax.datasets.samplers.restoration import RestorationPrior
-from mpijax.system import LissajousSequence, Scanner, Setup
+from mpijax.system import Scanner, Setup
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ScannerPrior:
         """One calibration; a pure function of the key that can be traced."""
         return Setup(
             scanner=Scanner.create(self.preset.gradient),
-            sequence=LissajousSequence.create(self.preset.amplitude),
+            sequence=self.preset.sequence,
             particle=self.particles.particle(self.particles.units(key)),
             extent=jnp.asarray(self.preset.shape, jnp.int32),
             fov=jnp.asarray(self.preset.fov),

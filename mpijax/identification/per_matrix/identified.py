@@ -189,18 +189,26 @@ class Identified:
             scale = float(np.exp(self._moved["time_scale"]))
             lines.append(f"  time scale    {scale:.2f}{error('time_scale', scale)} of Neel's relaxation time")
         lines.append("file      off by " + ", ".join(self._fact(name, stds) for name in self.off))
-        terms = [abs(self.numbers[i]) * PRIOR[name][0] for i, name in enumerate(self.names) if name in TERMS]
+        terms = {name: abs(self.numbers[i]) * PRIOR[name][0] for i, name in enumerate(self.names) if name in TERMS}
         if terms:
-            lines.append(f"field     terms of degree 2 and 3 up to {max(terms):.1%} of |G| R")
+            worst = max(terms, key=lambda name: terms[name])
+            lines.append(
+                f"field     bent: differs from a linear one by terms of up to {terms[worst]:.1%}{error(worst, 100.0)} of the "
+                "gradient's field at the farthest corner"
+            )
         slopes, talk = self._coils
-        lines.append(f"coils     slopes up to {slopes:.0%} over half the field of view, cross talk up to {talk:.0%}")
+        lines.append(
+            f"coils     sensitivity changes by up to {slopes:.0%} from the center to the edge, a channel hears up to {talk:.0%} of "
+            "the others' components"
+        )
         lines.append(
             f"chi^2     {self.chi2:.3f} per degree of freedom, of {len(self.rows)} rows at {self.voxels} positions"
             + (f" (equilibrium: {self.equilibrium_chi2:.3f})" if self.physics.relaxes else "")
         )
         if self._beyond < 0:
             lines.append(
-                f"noise     overstated by a factor of about {self.chi2**-0.5:.2g}: the rows differ from the fit by less than it"
+                f"noise     overstated by a factor of about {self.chi2**-0.5:.2g}: the rows differ from the fit by less than it, "
+                "and no number has an error"
             )
         elif 0 < self._beyond and self.chi2 <= POOR:
             lines.append(

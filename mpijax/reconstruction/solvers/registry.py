@@ -5,6 +5,7 @@ from dataclasses import fields
 from importlib.metadata import entry_points
 from typing import Any, cast
 
+from mpijax.core.checks import meant
 from mpijax.reconstruction.solvers.admm.settings import Admm
 from mpijax.reconstruction.solvers.kaczmarz.settings import Kaczmarz
 from mpijax.reconstruction.solvers.neural.settings import NeuralImplicit
@@ -64,7 +65,9 @@ def solver_class(name: str) -> SolverClass:
             register_solver(name, point.load())
             break
         else:
-            raise ValueError(f"solver = {name!r}; allowed: {', '.join(map(repr, solver_names()))}.")
+            raise ValueError(
+                f"solver = {name!r}; allowed: {', '.join(map(repr, solver_names()))}.{meant(name, solver_names())}"
+            )
     return _KNOWN[name]
 
 
