@@ -6,7 +6,7 @@ From MDF files to an image: read a calibration and a measurement, look at them, 
 
 # sphinx_gallery_thumbnail_number = -1
 # %%
-# Two simulated files stand in for yours: a calibration with empty frames, and a phantom that was measured on voxels
+# Two simulated files stand in for yours: a calibration with background frames, and a phantom that was measured on voxels
 # three times finer. With files of your own leave this block out and set the two paths.
 import tempfile
 from pathlib import Path

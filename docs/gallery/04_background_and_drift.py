@@ -52,8 +52,8 @@ mj.viz.save(drift, "drift.png")
 drift
 
 # %%
-# The mean of the empty frames is what the background was on average. Interpolated, it follows in time. Fitted with the
-# image, it needs no times: the first components of the empty frames become unknowns beside the voxels.
+# The mean of the background frames is what the background was on average. Interpolated, it follows in time. Fitted with the
+# image, it needs no times: the first components of the background frames become unknowns beside the voxels.
 # The last frame of the phantom:
 interpolated = dataclasses.replace(data, background=empty.values)
 interpolated = interpolated.subtract_background(times=times, background_times=empty_times)

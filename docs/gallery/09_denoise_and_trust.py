@@ -6,7 +6,7 @@ The networks that ship remove noise from a system matrix, row by row. Every row 
 
 # sphinx_gallery_thumbnail_number = -1
 # %%
-# A noisy calibration with 40 empty frames, from which the noise is known. These particles are of the kind that the
+# A noisy calibration with 40 background frames, from which the noise is known. These particles are of the kind that the
 # networks were trained on: what follows is "in model".
 import jax
 import numpy as np
