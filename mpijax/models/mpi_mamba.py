@@ -10,6 +10,7 @@ from flax import nnx
 
 from mpijax.core.checks import check_choice, check_count
 from mpijax.core.typing import Array, Float
+from mpijax.models.blocks.initial import streams
 from mpijax.models.blocks.layers import Network, mirror_to_multiple, torch_linear
 from mpijax.models.blocks.ss2d import SS2D
 from mpijax.models.latent_diffusion import UNSHUFFLE, Denoiser, LatentEncoder, diffuse, reverse_diffusion
@@ -327,6 +328,6 @@ def second_stage(first: MPIMamba, *, rngs: nnx.Rngs | int) -> MPIMamba:
     if first.stage != 1:
         raise ValueError(f"the network is of stage {first.stage}; stage 2 starts from one of stage 1.")
     options = {key: value for key, value in first.config.items() if key not in ("name", "stage")}
-    second = MPIMamba(**options, stage=2, rngs=nnx.Rngs(rngs) if isinstance(rngs, int) else rngs)
+    second = MPIMamba(**options, stage=2, rngs=streams(rngs) if isinstance(rngs, int) else rngs)
     nnx.update(second.generator, nnx.state(first.generator))
     return second

@@ -7,6 +7,7 @@ from flax import nnx
 
 from mpijax.core.checks import meant
 from mpijax.core.plugins import look_up
+from mpijax.models.blocks.initial import streams
 from mpijax.models.blocks.layers import Network, inputs_of
 from mpijax.models.consistent_unet import ConsistentUNet
 from mpijax.models.dncnn import DnCNN
@@ -119,7 +120,7 @@ def create(
         raise ValueError(f"unknown option(s) {', '.join(unknown)} for {name!r}; known: {', '.join(options)}.")
     if rngs is None:
         raise ValueError("rngs is missing; pass a seed or rngs=flax.nnx.Rngs(seed) to draw the initial weights.")
-    rngs = nnx.Rngs(rngs) if isinstance(rngs, int) else rngs
+    rngs = streams(rngs) if isinstance(rngs, int) else rngs
     shape = None if input_shape is None else tuple(input_shape)
     made = network(channels=channels, scale=scale, input_shape=shape, rngs=rngs, **config)
     missing = [key for key in ("name", *options) if key not in made.config]

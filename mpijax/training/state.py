@@ -112,7 +112,7 @@ def split(model: Network) -> tuple[PureNetwork, Weights]:
 
 def abstract(model_config: dict[str, Any]) -> tuple[PureNetwork, Weights]:
     """`split` of the model that a configuration describes, with shapes in place of weights; nothing is computed."""
-    return split(nnx.eval_shape(lambda: models.create(**model_config, rngs=nnx.Rngs(0))))
+    return split(nnx.eval_shape(lambda: models.create(**model_config, rngs=0)))
 
 
 def module_of(model_config: dict[str, Any], weights: Weights) -> Network:

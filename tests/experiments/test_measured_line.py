@@ -20,6 +20,7 @@ def test_correlations_null_and_report(tmp_path, monkeypatch):
     few = {name: line_dynamics.MODELS[name] for name in ("Langevin", "Neel, axis along", "Brown")}
     monkeypatch.setattr(line_dynamics, "MODELS", few)
     monkeypatch.setattr(line_dynamics, "STARTS", 1)
+    monkeypatch.setattr(line_dynamics, "REFINED", 5)
     monkeypatch.setattr(
         measured_line,
         "relaxation",

@@ -61,7 +61,7 @@ def test_a_guided_network_corrects_its_guide():
 
 @pytest.mark.parametrize("guided", [False, True])
 def test_a_guide_is_given_where_it_is_needed_and_only_there(guided):
-    model = nnx.eval_shape(lambda: models.create("nafnet", channels=1, guided=guided, rngs=nnx.Rngs(0), **TINY))
+    model = nnx.eval_shape(lambda: models.create("nafnet", channels=1, guided=guided, rngs=0, **TINY))
     x = jnp.zeros((1, 8, 8, 1))
     with pytest.raises(ValueError, match=f"guided = {guided}, but a guide is {'missing' if guided else 'given'}"):
         model(x, guide=None if guided else x)

@@ -47,10 +47,10 @@ def test_unknown_name_lists_the_known_ones():
 
 def test_config_survives_json_and_rebuilds_the_network():
     small = dict(features=4, blocks=1, embed=4, depth=1, heads=2, mlp=4)
-    model = nnx.eval_shape(lambda: models.create("vrfnet", scale=2, input_shape=[4, 4], rngs=nnx.Rngs(0), **small))
+    model = nnx.eval_shape(lambda: models.create("vrfnet", scale=2, input_shape=[4, 4], rngs=0, **small))
     config = json.loads(json.dumps(model.config))
     assert config == model.config and config["name"] == "vrfnet" and config["patch_size"] == 1
-    again = nnx.eval_shape(lambda: models.create(**config, rngs=nnx.Rngs(0)))
+    again = nnx.eval_shape(lambda: models.create(**config, rngs=0))
     assert again.config == config and nnx.graphdef(again) == nnx.graphdef(model)
 
 

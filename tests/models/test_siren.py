@@ -14,7 +14,7 @@ from mpijax.models.siren import PureSiren, sine
 
 @pytest.mark.parametrize("options, count", [({}, 198_401), ({"dimensions": 3}, 198_657), ({"width": 128}, 50_049)])
 def test_parameter_counts(options, count):
-    model = nnx.eval_shape(lambda: models.create("siren", channels=1, rngs=nnx.Rngs(0), **options))
+    model = nnx.eval_shape(lambda: models.create("siren", channels=1, rngs=0, **options))
     assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) == count
 
 

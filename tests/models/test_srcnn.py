@@ -18,7 +18,7 @@ def test_counts():
 
 @pytest.mark.parametrize(("scale", "grid"), [(2, (13, 23)), (4, (5, 4)), (8, (1, 3)), (3, (4, 4))])
 def test_shapes(scale, grid):
-    out = jax.eval_shape(lambda: models.create("srcnn", scale=scale, rngs=nnx.Rngs(0))(jnp.zeros((2, *grid, 2))))
+    out = jax.eval_shape(lambda: models.create("srcnn", scale=scale, rngs=0)(jnp.zeros((2, *grid, 2))))
     assert out.shape == (2, scale * grid[0], scale * grid[1], 2)
 
 

@@ -17,7 +17,7 @@ GRIDS = {2: (16, 16), 4: (8, 8), 8: (4, 4)}
 
 def output_shapes(grids, **options):
     """By tracing alone."""
-    graph, state = nnx.split(nnx.eval_shape(lambda: models.create("transms", rngs=nnx.Rngs(0), **SMALL, **options)))
+    graph, state = nnx.split(nnx.eval_shape(lambda: models.create("transms", rngs=0, **SMALL, **options)))
     rows = [jnp.zeros((1, *grid, 2)) for grid in grids]
     return [jax.eval_shape(lambda s, x: nnx.merge(graph, s)(x), state, x).shape for x in rows]
 
@@ -45,7 +45,7 @@ def test_counts_of_the_ablations(name, expected):
 
 
 def test_parts_have_the_published_sizes():
-    model = nnx.eval_shape(lambda: models.create("transms", scale=2, rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: models.create("transms", scale=2, rngs=0))
 
     def size(part):
         return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(part, nnx.Param)))

@@ -2,7 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from mpijax import models
 from mpijax.models.blocks.layers import keys_upsample
@@ -18,7 +17,7 @@ def test_count():
 
 @pytest.mark.parametrize(("scale", "grid"), [(2, (13, 23)), (4, (5, 4)), (8, (1, 3))])
 def test_shapes(scale, grid):
-    out = jax.eval_shape(lambda: models.create("vdsr", scale=scale, rngs=nnx.Rngs(0))(jnp.zeros((2, *grid, 2))))
+    out = jax.eval_shape(lambda: models.create("vdsr", scale=scale, rngs=0)(jnp.zeros((2, *grid, 2))))
     assert out.shape == (2, scale * grid[0], scale * grid[1], 2)
 
 

@@ -16,7 +16,7 @@ run = nnx.jit(lambda model, x: model(x))
 
 
 def create(**options):
-    return models.create("vrfnet", **{"scale": 2, "rngs": nnx.Rngs(0)} | SMALL | options)
+    return models.create("vrfnet", **{"scale": 2, "rngs": 0} | SMALL | options)
 
 
 def randomized(model):
@@ -46,7 +46,7 @@ def rows(h, w, b=2):
     ],
 )
 def test_published_size_has_the_published_number_of_weights(options, count):
-    model = nnx.eval_shape(lambda: models.create("vrfnet", rngs=nnx.Rngs(0), **options))
+    model = nnx.eval_shape(lambda: models.create("vrfnet", rngs=0, **options))
     assert sum(math.prod(p.shape) for p in jax.tree.leaves(nnx.state(model, nnx.Param))) == count
 
 

@@ -20,7 +20,7 @@ def test_every_recipe_makes_its_network(name, scale):
     n = 32 // scale
     shape = (n, n)
     small, full = (
-        nnx.eval_shape(lambda r=r: models.create(name, scale=scale, input_shape=shape, rngs=nnx.Rngs(0), **r.options))
+        nnx.eval_shape(lambda r=r: models.create(name, scale=scale, input_shape=shape, rngs=0, **r.options))
         for r in (quick, published)
     )
     assert small.config["name"] == full.config["name"] == name and not published.options

@@ -1,6 +1,5 @@
 import jax
 import pytest
-from flax import nnx
 
 from mpijax import models
 
@@ -9,7 +8,7 @@ TINY = dict(scale=2, input_shape=(4, 4), features=4, blocks=1, embed=4, depth=0,
 
 @pytest.fixture(scope="session")
 def model():
-    return models.create("vrfnet", rngs=nnx.Rngs(0), **TINY)
+    return models.create("vrfnet", rngs=0, **TINY)
 
 
 @pytest.fixture(scope="session")
