@@ -44,7 +44,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "mpijax"
 html_show_sourcelink = False
 html_math_renderer = "mathml"
-html_static_path, html_css_files = ["_static"], ["formulas.css"]
+html_static_path, html_css_files = ["_static"], ["site.css"]
 html_copy_source = False
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
