@@ -54,3 +54,17 @@ def test_keys_of_a_seed_are_those_of_flax():
     ours, theirs = initial.streams(3), nnx.Rngs(3)
     for _ in range(3):
         assert ours.params() == theirs.params()
+
+
+def test_what_a_module_keeps_of_a_seed_is_the_stream_of_flax():
+    """Dropout forks a stream and draws of it in a compiled call, each time another mask."""
+
+    def masks(rngs):
+        rngs.params()
+        dropout = nnx.Dropout(0.5, rngs=rngs)
+        call = nnx.jit(lambda dropout, x: dropout(x))
+        return [call(dropout, jnp.ones(64)) for _ in range(2)], rngs.params()
+
+    ours, theirs = masks(initial.streams(3)), masks(nnx.Rngs(3))
+    np.testing.assert_array_equal(ours[0], theirs[0])
+    assert ours[1] == theirs[1] and not np.array_equal(*ours[0])

@@ -19,7 +19,10 @@ SHORTEST = 1024
 
 
 class _Counted(nnx.RngStream):
-    """A stream that counts its keys in Python: of a traced counter, flax prints the whole trace so far at every key."""
+    """A stream that counts its keys in Python: of a traced counter, flax prints the whole trace so far at every key.
+
+    What a module keeps of it (dropout forks a stream) is flax's own, since it draws in calls, of which one may be traced for many.
+    """
 
     def __init__(self, seed: int):
         super().__init__(seed, tag="default")
@@ -29,6 +32,21 @@ class _Counted(nnx.RngStream):
         """The next key, which is that of `flax.nnx.RngStream`."""
         self.drawn += 1
         return jax.random.fold_in(self.key[...], self.drawn - 1)
+
+    def fork(self, **options: Any) -> nnx.RngStream:
+        """What `flax.nnx.RngStream` forks."""
+        return self._own().fork(**options)
+
+    def split(self, *shape: Any, **options: Any) -> nnx.RngStream:
+        """What `flax.nnx.RngStream` splits into."""
+        return self._own().split(*shape, **options)
+
+    def _own(self) -> nnx.RngStream:
+        """Flax's stream where this one is, which is then a key further."""
+        stream = nnx.RngStream(self.key[...], tag="default")
+        stream.count[...] += self.drawn
+        self.drawn += 1
+        return stream
 
 
 def streams(seed: int) -> nnx.Rngs:
