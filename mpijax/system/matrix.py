@@ -17,6 +17,7 @@ from mpijax.system.facts.header import Header, header_of
 from mpijax.system.facts.identity import check_numbers
 from mpijax.system.facts.row_index import RowIndex as RowIndex
 from mpijax.system.facts.select import RowSelection
+from mpijax.system.facts.shown import frames_of, shown
 from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.grid import Grid
 from mpijax.system.labeled import axis, data_array, space
@@ -176,6 +177,23 @@ class SystemMatrix(RowOperator):
             angles=angles,
             channel_numbers=check_numbers("channels", channels, c),
             patch=None if patch is None else int(patch),
+        )
+
+    def __repr__(self) -> str:
+        """A line of facts."""
+        kept, mask = "", self.row_mask
+        if mask is not None and hasattr(mask, "dtype") and is_concrete(mask):
+            kept = f"{np.count_nonzero(np.asarray(mask))} rows kept"
+        return shown(
+            self,
+            axes=("channels", "frequencies", "voxels"),
+            facts=(
+                kept,
+                f"grid {' x '.join(map(str, self.grid.shape))}" if isinstance(self.grid, Grid) else "",
+                "SNR" if self.snr is not None else "",
+                frames_of(self.background, "background"),
+                "transfer function divided out" if self.transfer_function_corrected else "",
+            ),
         )
 
     @property

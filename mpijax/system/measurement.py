@@ -16,6 +16,7 @@ from mpijax.system.facts.compare import check_alike
 from mpijax.system.facts.header import Header, header_of, stating
 from mpijax.system.facts.identity import check_numbers, matched_positions
 from mpijax.system.facts.row_index import Indexed, RowIndex, bin_positions, check_angles, index_like, row_places
+from mpijax.system.facts.shown import frames_of, shown
 from mpijax.system.facts.spectrum import spectrum_of
 from mpijax.system.labeled import axis, data_array
 from mpijax.system.leaves import as_array
@@ -133,6 +134,18 @@ class Measurement:
             row_mask,
             check_numbers("channels", channels, c),
             check_numbers("periods", periods, p),
+        )
+
+    def __repr__(self) -> str:
+        """A line of facts."""
+        return shown(
+            self,
+            axes=("frames", "periods", "channels", "frequencies"),
+            facts=(
+                frames_of(self.background, "background"),
+                "background subtracted" if self.background_corrected else "",
+                "transfer function divided out" if self.transfer_function_corrected else "",
+            ),
         )
 
     @property

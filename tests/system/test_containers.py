@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import jax
@@ -298,3 +299,21 @@ def test_axes_are_those_of_the_positions():
     x, y, z = grid.axes
     z_, y_, x_ = np.meshgrid(z, y, x, indexing="ij")
     np.testing.assert_allclose(np.stack([x_, y_, z_], -1).reshape(-1, 3), grid.positions, rtol=1e-6, atol=1e-12)
+
+
+def test_printed_they_say_facts_and_no_numbers():
+    frequencies = np.arange(51) * 1e3
+    matrix = mj.SystemMatrix.create(
+        np.ones((2, 51, 12), np.complex64), frequencies, mj.Grid.create((4, 3, 1), (4e-3, 3e-3, 1e-3)),
+        background=np.ones((5, 2, 51), np.complex64),
+    )  # fmt: skip
+    expected = "2 channels x 51 frequencies x 12 voxels, complex64, 0 to 50 kHz"
+    assert repr(matrix) == f"<SystemMatrix: {expected}, grid 4 x 3 x 1, 5 background frames>"
+    masked = replace(matrix, row_mask=np.arange(102).reshape(2, 51) < 60)
+    assert repr(masked) == f"<SystemMatrix: {expected}, 60 rows kept, grid 4 x 3 x 1, 5 background frames>"
+    data = matrix.as_measurement(np.ones((3, 1, 2, 51), np.complex64))
+    assert repr(data) == "<Measurement: 3 frames x 1 periods x 2 channels x 51 frequencies, complex64, 0 to 50 kHz>"
+    printed = []
+    jax.jit(lambda m: printed.append(repr(m)))(matrix)
+    assert "2 channels x 51 frequencies" in printed[0]
+    assert "SystemMatrix of str" in repr(jax.tree.map(lambda leaf: "axis", matrix))
