@@ -31,16 +31,17 @@ def frame_std(frames: Num[Array, "e ..."]) -> Float[np.ndarray, "..."]:
     return np.sqrt(np.divide(power, count - 1, out=np.full(power.shape, np.nan), where=count > 1))
 
 
-def stands_out(frames: Num[Array, "e ..."]) -> Bool[np.ndarray, "..."]:
-    """Whether the mean of E frames is larger than noise alone makes it once in a hundred times.
+def stands_out(frames: Num[Array, "e ..."], chance: float = 0.01) -> Bool[np.ndarray, "..."]:
+    """Whether the mean of E frames is larger than noise alone makes it with this probability.
 
     Of E frames of circular Gaussian noise, t = E |mean b|^2 / s^2, s of :func:`frame_std`, follows the F distribution with 2 and
     2 (E - 1) degrees of freedom, so that P(t > x) = (1 + x / (E - 1))^(1 - E).
 
     Args:
         frames: (e, ..), at least two.
+        chance: that probability, above 0.
     """
     values: Any = np.asarray(frames, np.complex128)
     freedom = len(values) - 1
     power, noise = len(values) * np.abs(values.mean(0)) ** 2, frame_std(values) ** 2
-    return power > noise * freedom * (100 ** (1 / freedom) - 1)
+    return power > noise * freedom * (chance ** (-1 / freedom) - 1)

@@ -140,7 +140,9 @@ class Inputs:
         patches = f", {len(matrices)} patches" if len(matrices) > 1 else ""
         shape = " x ".join(map(str, problem.grid.shape))
         first = f"{len(problem.matrix)} rows of {band}{least}; {shape} voxels{patches}"
-        return "\n".join([first, *self.said, *self.calibration.advice, *unlike(problem)])
+        info, choice = self.calibration.info, self.calibration.data.background
+        subtracted = f"background of the matrix: {_subtracted(info, _background(info, choice))}"
+        return "\n".join([first, *self.said, subtracted, *self.calibration.advice, *unlike(problem)])
 
     def parameters(self, problem: Problem) -> dict[str, Any]:
         """The same for the file that is written."""
@@ -343,10 +345,15 @@ def _frames_text(scan: MDFInfo, chosen: int, images: int, average: int, periods:
 
 
 def _background_text(scan: MDFInfo, empty: MDFInfo | None, background: str) -> str:
+    of = "background of the measurement:"
     if empty is not None:
-        return f"background: mean of the {empty.n_frames} frames of {empty.path} subtracted"
-    if scan.flags["isBackgroundCorrected"]:
-        return "background: has been subtracted in the file"
+        return f"{of} mean of the {empty.n_frames} frames of {empty.path} subtracted"
+    return f"{of} {_subtracted(scan, background)}"
+
+
+def _subtracted(info: MDFInfo, background: str) -> str:
+    if info.flags["isBackgroundCorrected"]:
+        return "has been subtracted in the file"
     if background == "none":
-        return "background: not subtracted"
-    return f"background: {background} of {scan.n_background_frames} frames subtracted"
+        return "not subtracted"
+    return f"{background} of {info.n_background_frames} frames subtracted"

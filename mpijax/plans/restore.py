@@ -89,7 +89,9 @@ class RestorePlan(Plan):
 
     def advice(self, file: str | Path) -> list[str]:
         """A line where the background that is subtracted is no more than noise."""
-        return [] if self.background == "none" else background_advice(one_patch(file))
+        if self.background == "none":
+            return []
+        return background_advice(one_patch(file).select(min_frequency=self.min_frequency * 1e3 or None))
 
     def restore(self, matrix: SystemMatrix, *, progress: bool = False) -> Solution[Restored, SystemMatrix]:
         """Restore the rows that :meth:`matrix` gives, see :func:`mpijax.restore`; the header of the result records the plan."""

@@ -19,19 +19,24 @@ def test_noise_alone_stands_out_once_in_a_hundred_times(frames):
     assert 0.008 < np.mean(stands_out(noise(frames, 40_000))) < 0.012  # four standard deviations of that share
 
 
-@pytest.mark.parametrize(("offset", "advised"), [(0.0, True), (2.0, False)])
+NOTHING, EVERYWHERE = np.zeros(200), np.full(200, 2.0)
+FEW_ROWS, ONE_ROW = np.where(np.arange(200) % 20 == 3, 1.0, 0), np.where(np.arange(200) == 77, 5.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("offset", "advised"), [(NOTHING, True), (EVERYWHERE, False), (FEW_ROWS, False), (ONE_ROW, False)]
+)
 def test_a_line_says_that_the_background_is_noise(tmp_path, offset, advised):
     frequencies = np.arange(1, 201) * 1e3
     matrix = mj.SystemMatrix.create(
         noise(2, 200, 9), frequencies, mj.Grid.create((9, 1, 1), (9e-3, 1e-3, 1e-3)), n_samples=2 * 201,
-        background=noise(20, 2, 200) + offset,
+        background=noise(20, 2, 200) + offset.astype(np.complex64),
     )  # fmt: skip
     mj.io.write_system_matrix(tmp_path / "sm.mdf", matrix)
-    source = mj.io.open_system_matrix(tmp_path / "sm.mdf").select(snr_threshold=0.5)
-    lines = background_advice(source)
+    lines = background_advice(mj.io.open_system_matrix(tmp_path / "sm.mdf").select(min_frequency=20.5e3))
     assert bool(lines) == advised
     if advised:
-        assert "--background none" in lines[0] and "20 background frames" in lines[0]
+        assert "--background none" in lines[0] and "20 frames" in lines[0] and "of 360 rows, by chance in 4" in lines[0]
 
 
 def test_the_background_of_a_scanner_is_heard():
