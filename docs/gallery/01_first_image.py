@@ -25,7 +25,7 @@ print(
 )
 
 # %%
-# Some of them, from the strongest down: the more nodes, the higher the mixing orders (mx, my).
+# Every 40th of them, from the strongest down: the more nodes, the higher the mixing orders (mx, my).
 images = np.asarray(strong.rows()).reshape(-1, 24, 24)
 chosen = np.argsort(-np.abs(images).max((1, 2)))[:200:40]
 figure = mj.viz.plot_rows({"simulated": images[chosen]}, matrix=strong, chosen=chosen)
