@@ -25,11 +25,10 @@ print(
 )
 
 # %%
-# Some of them, from the strongest down: the more nodes, the higher the mixing orders (mx, my).
+# Every 40th of them, from the strongest down: the more nodes, the higher the mixing orders (mx, my).
 images = np.asarray(strong.rows()).reshape(-1, 24, 24)
 chosen = np.argsort(-np.abs(images).max((1, 2)))[:200:40]
-orders = sequence.mixing_orders(16)[strong.row_index().frequency_index[chosen]]
-figure = mj.viz.plot_rows({"simulated": images[chosen]}, mixing_orders=orders, extent=(-12, 12, -12, 12))
+figure = mj.viz.plot_rows({"simulated": images[chosen]}, matrix=strong, chosen=chosen)
 mj.viz.save(figure, "rows.png")
 figure
 

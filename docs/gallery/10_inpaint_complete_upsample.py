@@ -33,12 +33,9 @@ chosen = np.argsort(-np.abs(truth.rows()).max(axis=1))[[0, 20]]
 
 
 def show(name, restored, truth, measured):
-    """Two rows (2, y, x): the truth, what was measured, gray where nothing was, and what was made of it."""
-    x, y, _ = (1e3 * axis for axis in truth.grid.axes)  # mm
-    extent = (x[0] - 0.75, x[-1] + 0.75, y[0] - 0.75, y[-1] + 0.75)
-    orders = sequence.mixing_orders(16)[truth.row_index().frequency_index[chosen]]
+    """The strongest row and the 21st (2, y, x): the truth, what was measured (gray: nothing), and what was made of it."""
     rows = {"truth": images(truth), "measured": measured, name: images(restored)}
-    return mj.viz.plot_rows(rows, mixing_orders=orders, extent=extent)
+    return mj.viz.plot_rows(rows, matrix=truth, chosen=chosen)
 
 
 def images(matrix):

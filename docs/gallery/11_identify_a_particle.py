@@ -35,8 +35,9 @@ fit = mj.fit(strong, particle=mj.Particle.create(20e-9), starts=2)
 print(fit.describe())
 
 # %%
-# The fitted simulator gives the rows on any grid, here three times finer, in the unit of the measured ones. Below the
-# truth: the fit, the measured rows interpolated linearly, and what was measured.
+# The fitted simulator gives the rows on any grid, here three times finer, in the unit of the measured ones. Shown are
+# the strongest row, the 16th, the 31st and the 46th; below the truth: the fit, the measured rows interpolated linearly, and
+# what was measured.
 finer = grid.refine((3, 3, 1))
 truth = mj.simulate_system_matrix(true_scanner, sequence, particle, finer, sample_volume=grid.voxel_volume)
 fitted = fit.system_matrix(finer)
@@ -49,9 +50,6 @@ def images(matrix):
 
 
 rows = {"truth": truth, "fitted": fitted, "linear": strong.regrid(finer), "measured": strong}
-orders = sequence.mixing_orders(16)[strong.row_index().frequency_index[chosen]]
-figure = mj.viz.plot_rows(
-    {name: images(matrix) for name, matrix in rows.items()}, mixing_orders=orders, extent=(-12, 12, -12, 12)
-)
+figure = mj.viz.plot_rows({name: images(matrix) for name, matrix in rows.items()}, matrix=strong, chosen=chosen)
 mj.viz.save(figure, "fitted.png")
 figure

@@ -25,8 +25,7 @@ print(f"anisotropy energy over kB T: {barrier:.1f}")
 # %%
 # The higher the frequency, the more of the signal is lost: root mean square of the rows of a band, Néel over equilibrium.
 bands = ((60, 150), (150, 300), (300, 500), (500, 800))  # kHz
-index = matrices["Néel"].row_index()
-frequencies = 1e-3 * sequence.frequencies[index.frequency_index]  # kHz, one for each row
+frequencies = 1e-3 * np.asarray(matrices["Néel"].row_frequencies)  # kHz
 power = {name: np.mean(np.abs(matrix.rows()) ** 2, axis=1) for name, matrix in matrices.items()}
 for low, high in bands:
     band = (low <= frequencies) & (frequencies < high)
@@ -34,18 +33,12 @@ for low, high in bands:
     print(f"{low} to {high} kHz: {ratio:.2f}")
 
 # %%
-# Strong rows of both, each column on the scale of its Néel row. Hue is the phase: that of an equilibrium row is one color and
-# its opposite; a moment that lags turns it, and by another angle in every voxel. Below stands the error that is made where
-# equilibrium is taken for granted, over the maximum of the Néel row.
-strongest = np.argsort(-power["equilibrium"])[:250:50]
+# Rows that are strong in both: every 50th from the strongest down, in order of the lesser of a row's two powers. Each column is
+# on the scale of its Néel row; channels 0 and 1 are the coils along x and y. Hue is the phase: that of an equilibrium row is one
+# color and its opposite; a moment that lags turns it, and by another angle in every voxel. Below stands the error that is made
+# where equilibrium is taken for granted, over the maximum of the Néel row.
+strongest = np.argsort(-np.minimum(power["equilibrium"], power["Néel"]))[:250:50]
 rows = {name: np.asarray(matrices[name].rows())[strongest].reshape(-1, 20, 20) for name in ("Néel", "equilibrium")}
-figure = mj.viz.plot_rows(
-    rows,
-    reference="Néel",
-    frequencies=1e3 * frequencies[strongest],
-    mixing_orders=sequence.mixing_orders(16)[index.frequency_index[strongest]],
-    channels=[("x", "y")[channel] for channel in index.channel[strongest]],
-    extent=(-12, 12, -12, 12),
-)
+figure = mj.viz.plot_rows(rows, reference="Néel", matrix=matrices["Néel"], chosen=strongest)
 mj.viz.save(figure, "neel_against_equilibrium.png")
 figure

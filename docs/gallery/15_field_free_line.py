@@ -56,12 +56,7 @@ for method in ("bicubic", "fitted"):
 
 # %%
 # Some rows: harmonics 2, 3, 4 and 6, of the line at 0, 42, 84 and 126 degrees. A row is striped along its line.
-index = matrix.row_index()
 chosen = [8 * turn + harmonic - 2 for turn, harmonic in ((0, 2), (7, 3), (14, 4), (21, 6))]
-figure = mj.viz.plot_rows(
-    {name: stack[chosen] for name, stack in rows.items()},
-    frequencies=index.frequency_index[chosen] * sequence.base_frequency,
-    extent=(-16, 16, -16, 16),
-)
+figure = mj.viz.plot_rows({name: stack[chosen] for name, stack in rows.items()}, matrix=matrix, chosen=chosen)
 mj.viz.save(figure, "field_free_line.png")
 figure

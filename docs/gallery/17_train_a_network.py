@@ -49,7 +49,7 @@ config = mj.training.TrainConfig(300, 32, 4e-3, 1e-4, schedule="cosine", ema_dec
 
 # %%
 # It is tried on a matrix of that scanner that is never drawn exactly (in model), beside a local Wiener filter, which is trained on
-# nothing and asks for no kind of scanner. The check of every row is left out; judged are the strongest ones.
+# nothing. The check of every row is left out. The 40 strongest rows are judged; drawn are the 1st, 13th, 25th and 37th of them.
 matrices = {"clean": scan.simulate().select(min_frequency=60e3, max_mixing_order=8, channels=[0, 1])}
 sigma = 0.05 * float(np.abs(matrices["clean"].rows()).max())  # V
 matrices["noisy"] = mj.add_noise(matrices["clean"], sigma, key=jax.random.key(0), background_frames=20)
@@ -64,6 +64,8 @@ strongest = np.argsort(-np.abs(matrices["clean"].rows()).max(1))[:40]
 rows = {name: np.asarray(matrix.rows())[strongest].reshape(-1, 16, 16) for name, matrix in matrices.items()}
 for name in ("noisy", "local Wiener", "small network"):
     print(f"{name}: nRMSE {mj.metrics.nrmse(rows[name], rows['clean']):.1%}")
-figure = mj.viz.plot_rows({name: stack[::12] for name, stack in rows.items()}, extent=(-12, 12, -12, 12))
+figure = mj.viz.plot_rows(
+    {name: stack[::12] for name, stack in rows.items()}, matrix=matrices["clean"], chosen=strongest[::12]
+)
 mj.viz.save(figure, "trained_network.png")
 figure

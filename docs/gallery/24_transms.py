@@ -61,9 +61,6 @@ print(f"{mj.training.count_parameters(network):,} weights; the published network
 # Harmonics 3, 5 and 6 at 42, 84 and 126 degrees. Still ahead of both: ``method="fitted"`` of *A rotating field-free line*, which
 # knows that rows are functions of the distance from the line. ``python -m experiments.transms_simulated`` trains for longer.
 chosen = [8 * turn + harmonic - 2 for turn, harmonic in ((7, 3), (14, 5), (21, 6))]
-frequencies = truth.row_index().frequency_index[chosen] * sequence.base_frequency
-figure = mj.viz.plot_rows(
-    {name: stack[chosen] for name, stack in found.items()}, frequencies=frequencies, extent=(-16, 16, -16, 16)
-)
+figure = mj.viz.plot_rows({name: stack[chosen] for name, stack in found.items()}, matrix=truth, chosen=chosen)
 mj.viz.save(figure, "transms.png")
 figure

@@ -14,7 +14,7 @@ from mpijax.io.mdf.shapes import known_snr
 from mpijax.system import SystemMatrix
 from mpijax.viz.channels import MAX_LEGEND, Channels
 from mpijax.viz.curves import plot_background_drift, plot_snr
-from mpijax.viz.rows import plot_rows
+from mpijax.viz.rows import plot_rows, row_texts
 from mpijax.viz.style import COLORS, new_figure, styled
 
 READ_BYTES = 2**28
@@ -132,26 +132,22 @@ def _strongest(file: SystemMatrixFile, strength: np.ndarray, count: int) -> Syst
     return chosen.read(apply_transfer_function=False)
 
 
-def _in_order(matrix: SystemMatrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The kept rows (m, n), and the positions of their channels and bins, by channel and frequency whatever the file's order."""
+def _in_order(matrix: SystemMatrix) -> tuple[np.ndarray, np.ndarray]:
+    """Order of the kept rows by channel and frequency, whatever the file's, and the positions of their channels."""
     channel, position = matrix.kept_rows()
     order = np.lexsort((np.asarray(matrix.frequency_indices)[position], channel))
-    return np.asarray(matrix.rows())[order], channel[order], position[order]
+    return order, channel[order]
 
 
 def _draw_images(matrix: SystemMatrix, channels: Channels, figure: FigureBase) -> None:
     """Rows of a plane, or of the central slice of a volume."""
-    rows, channel, position = _in_order(matrix)
-    images = np.asarray(matrix.grid.to_image(rows))
-    frequencies = np.asarray(matrix.frequencies)[position]
-    bins = np.asarray(matrix.frequency_indices)[position]
-    half, center = np.asarray(matrix.grid.fov) * 500, np.asarray(matrix.grid.center) * 1e3
+    order, channel = _in_order(matrix)
+    images = np.asarray(matrix.grid.to_image(np.asarray(matrix.rows())[order]))
     drawn = plot_rows(
         {"strongest rows": images[:, images.shape[1] // 2]},
-        frequencies=frequencies if np.all(np.isfinite(frequencies)) else None,
-        mixing_orders=None if matrix.sequence is None else matrix.sequence.mixing_orders()[bins],
+        matrix=matrix,
+        chosen=order,
         channels=[channels.labels[c] for c in channel],
-        extent=(center[0] - half[0], center[0] + half[0], center[1] - half[1], center[1] + half[1]),
         figure=figure,
     )
     if channels.angles is not None:
@@ -162,7 +158,7 @@ def _draw_images(matrix: SystemMatrix, channels: Channels, figure: FigureBase) -
 def _draw_lines(matrix: SystemMatrix, channels: Channels, figure: FigureBase) -> None:
     """Rows of a line of positions: real and imaginary part over x."""
     position = np.asarray(matrix.grid.positions)[:, 0] * 1e3
-    rows, _, _ = _in_order(matrix)
+    rows = np.asarray(matrix.rows())[_in_order(matrix)[0]]
     axes = figure.subplots(1, len(rows), squeeze=False)[0]
     for ax, row, title in zip(axes, rows, _titles(matrix, channels), strict=True):
         ax.plot(position, row.real, "o-", color=COLORS[0], markersize=2.5, label="real")
@@ -196,15 +192,14 @@ def _draw_spectrum(matrix: SystemMatrix, channels: Channels, figure: FigureBase)
 
 
 def _titles(matrix: SystemMatrix, channels: Channels) -> list[str]:
-    """ "25.00 kHz, x" of each row; of a rotating line "angle 36 deg, harmonic 3"."""
-    _, channel, position = _in_order(matrix)
-    texts = [f"{frequency / 1e3:.2f} kHz" for frequency in np.asarray(matrix.frequencies)[position]]
+    """ "25.00 kHz, channel x" of each row; of a rotating line "angle 36 deg, harmonic 3"."""
+    order, channel = _in_order(matrix)
+    frequencies, orders, _ = row_texts(matrix, order)
+    names = [channels.names[c] for c in channel]
     if channels.angles is None:
-        return [f"{text}\n{channels.names[c]}" for text, c in zip(texts, channel, strict=True)]
-    if matrix.sequence is not None and sum(matrix.sequence.active) == 1:
-        orders = np.abs(matrix.sequence.mixing_orders()[np.asarray(matrix.frequency_indices)[position]])
-        texts = [f"harmonic {order.sum()}" for order in orders]
-    return [f"{channels.names[c]}\n{text}" for text, c in zip(texts, channel, strict=True)]
+        return [f"{frequency}\n{name}" for frequency, name in zip(frequencies, names, strict=True)]
+    texts = [harmonic or frequency for harmonic, frequency in zip(orders, frequencies, strict=True)]
+    return [f"{name}\n{text}" for name, text in zip(names, texts, strict=True)]
 
 
 def _labels(file: SystemMatrixFile) -> list[str]:

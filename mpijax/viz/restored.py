@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from mpijax.restoration.trust import REASONS
 from mpijax.system import SystemMatrix
-from mpijax.viz.rows import complex_to_rgb, draw_phase_wheel
-from mpijax.viz.style import new_figure, order_text, styled
+from mpijax.viz.rows import complex_to_rgb, draw_phase_wheel, row_texts
+from mpijax.viz.style import new_figure, styled
 
 
 @styled
@@ -89,14 +89,9 @@ def _slice(images: np.ndarray, gaps: np.ndarray) -> np.ndarray:
 
 
 def _titles(matrix: SystemMatrix, stats: Mapping[str, Any], rows: np.ndarray) -> list[str]:
-    index = matrix.row_index()
-    bins = np.asarray(index.frequency_index)[rows]
-    frequencies = np.asarray(matrix.row_frequencies)[rows]
-    orders = None if matrix.sequence is None else matrix.sequence.mixing_orders()[bins]
     titles = []
-    for j, row in enumerate(rows):
-        lines = [f"{frequencies[j] / 1e3:.2f} kHz" if np.isfinite(frequencies[j]) else f"bin {bins[j]}"]
-        lines.append(f"channel {index.channel[row]}" + ("" if orders is None else f"  {order_text(orders[j])}"))
+    for row, frequency, orders, channel in zip(rows, *row_texts(matrix, rows), strict=True):
+        lines = [frequency, f"{channel}  {orders}".rstrip()]
         lines.append(f"noise {stats['level'][row]:.1%} of maximum")
         if not stats["trusted"][row]:
             lines.append(textwrap.fill("not restored: " + REASONS[stats["reason"][row]], 26))

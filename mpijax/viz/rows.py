@@ -7,8 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
-from mpijax.core.typing import Array, Float, Inexact, Num
+from mpijax.core.typing import Array, Float, Inexact, Int, Num
 from mpijax.metrics import nrmse
+from mpijax.system import SystemMatrix
+from mpijax.viz.channels import Channels
+from mpijax.viz.slices import edges_mm
 from mpijax.viz.style import Extent, label_axes_mm, limits, new_figure, order_text, styled
 
 LIGHTNESS = 0.75
@@ -77,6 +80,8 @@ def plot_rows(
     images: Mapping[str, Inexact[Array, "k _ _"]],
     *,
     reference: str | None = None,
+    matrix: SystemMatrix | None = None,
+    chosen: Int[Array, " k"] | Sequence[int] | None = None,
     frequencies: Float[Array, " k"] | None = None,
     mixing_orders: Num[Array, "k 3"] | None = None,
     channels: Sequence[str] | None = None,
@@ -92,17 +97,21 @@ def plot_rows(
     Args:
         images: Method -> rows (k, y, x); the methods may differ in size.
         reference: Name of the true rows; default the first. With a single method there are no errors.
+        matrix: System matrix that the rows are of. Titles then tell the frequency of each, its mixing orders and channel, or
+            harmonic and angle of a rotating line; what is not given below comes from it.
+        chosen: Positions of the rows among ``matrix.rows()`` (k,); default all.
         frequencies: Frequency of each row [Hz], (k,).
         mixing_orders: Mixing orders of each row (k, 3).
         channels: Receive channel of each row.
-        extent: Left, right, bottom and top edge of the images [mm].
+        extent: Left, right, bottom and top edge of the images [mm]; default those of the matrix's grid along x and y.
         figure: Part of a figure to draw into (a ``SubFigure``); default a new figure of fitting size.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: No images, an unknown reference, or methods with different numbers of rows.
+        ValueError: No images, an unknown reference, methods with different numbers of rows, another number of chosen ones, or
+            chosen rows of no matrix.
     """
     names = list(images)
     reference = names[0] if reference is None and names else reference
@@ -112,6 +121,17 @@ def plot_rows(
     true = stacks[reference]
     if any(len(stack) != len(true) for stack in stacks.values()):
         raise ValueError(f"all methods need as many rows; got { {n: len(s) for n, s in stacks.items()} }.")
+    texts = _texts(len(true), matrix, chosen)
+    if frequencies is not None:
+        texts[0] = [f"{float(frequency) / 1e3:.2f} kHz" for frequency in frequencies]
+    if mixing_orders is not None:
+        texts[1] = list(map(order_text, mixing_orders))
+    if channels is not None:
+        texts[2] = [f"channel {channel}" for channel in channels]
+    titles = ["\n".join(filter(None, lines)) for lines in zip(*texts, strict=True)]
+    if extent is None and matrix is not None:
+        (left, right), (bottom, top), _ = edges_mm(matrix.grid)
+        extent = (left, right, bottom, top)
     peaks = np.abs(np.where(np.isfinite(true), true, 0)).max(axis=(1, 2))
     errors = {
         name: np.abs(stack - true) / np.where(peaks > 0, peaks, 1)[:, None, None]
@@ -137,7 +157,7 @@ def plot_rows(
                 axes.imshow(complex_to_rgb(stack[j], peaks[j]), **settings)
             label_axes_mm(axes, extent, left=j == 0, bottom=i == n_rows - 1)
             if i == 0:
-                axes.set_title(_title(j, frequencies, mixing_orders, channels))
+                axes.set_title(titles[j])
             elif name in errors and not is_error:
                 axes.set_title(f"nRMSE {100 * float(nrmse(stack[j], true[j])):.1f} %", fontsize=6.5, pad=2)
             if j == 0:
@@ -152,12 +172,32 @@ def plot_rows(
     return figure
 
 
-def _title(j: int, frequencies: Array | None, mixing_orders: Array | None, channels: Sequence[str] | None) -> str:
-    parts = []
-    if frequencies is not None:
-        parts.append(f"{float(frequencies[j]) / 1e3:.2f} kHz")
-    if mixing_orders is not None:
-        parts.append(order_text(mixing_orders[j]))
-    if channels is not None:
-        parts.append(f"channel {channels[j]}")
-    return "\n".join(parts)
+def row_texts(matrix: SystemMatrix, chosen: Any) -> list[list[str]]:
+    """Three texts for each of some rows: frequency, or bin where it is not known; mixing orders, or harmonic of a rotating line,
+    or nothing where the sequence is not known; channel, or angle of the line."""
+    position = matrix.kept_rows()[0][chosen]
+    bins = np.asarray(matrix.row_index().frequency_index)[chosen]
+    known = np.asarray(matrix.row_frequencies)[chosen]
+    frequencies = [f"{f / 1e3:.2f} kHz" if np.isfinite(f) else f"bin {b}" for f, b in zip(known, bins, strict=True)]
+    orders = [""] * len(bins)
+    if matrix.sequence is not None:
+        mixed = matrix.sequence.mixing_orders()[bins]
+        line = matrix.angles is not None and sum(matrix.sequence.active) == 1
+        orders = [f"harmonic {np.abs(order).sum()}" if line else order_text(order) for order in mixed]
+    names = Channels(matrix.n_channels, [str(number) for number in matrix.channels], matrix.angles).names
+    return [frequencies, orders, [names[c] for c in position]]
+
+
+def _texts(count: int, matrix: SystemMatrix | None, chosen: Any) -> list[list[str]]:
+    """What titles of ``count`` rows say of themselves: nothing without a matrix."""
+    if matrix is None:
+        if chosen is not None:
+            raise ValueError("chosen names rows of a matrix; give matrix as well.")
+        return [[""] * count] * 3
+    texts = row_texts(matrix, slice(None) if chosen is None else np.asarray(chosen, int))
+    if len(texts[0]) != count:
+        rows = "the matrix keeps" if chosen is None else "chosen names"
+        raise ValueError(
+            f"images hold {count} rows, {rows} {len(texts[0])}; chosen says which rows of the matrix are drawn."
+        )
+    return texts

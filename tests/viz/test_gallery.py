@@ -21,6 +21,9 @@ def test_gallery_shares_one_scale_and_keeps_each_extent():
     assert {image.get_clim() for image in drawn} == {(0, 3)}
     assert list(drawn[1].get_extent()) == [-3, 3, -2, 2]
     np.testing.assert_array_equal(drawn[0].get_array(), np.eye(4))
+    assert drawn[2].colorbar.extend == "neither"
+    below = plot_gallery({"a": (np.eye(4) - 0.5, (-1, 1, -1, 1), "xy")}).axes[0].images[0]
+    assert below.colorbar.extend == "min" and below.get_clim()[0] == 0
     with pytest.raises(ValueError, match="images is empty"):
         plot_gallery({})
 

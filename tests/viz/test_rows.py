@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
+from mpijax.system import Grid, LissajousSequence, SystemMatrix, line_sequence
 from mpijax.viz import complex_to_rgb, plot_rows
 from mpijax.viz.rows import CHROMA, CONE_TO_RGB, LIGHTNESS, OKLAB_TO_CONE
 
@@ -74,6 +75,35 @@ def test_columns_name_their_rows_and_methods_their_error():
     assert [bar.get_ylabel() for axes in figure.axes for bar in axes.child_axes] == ["|error| / row maximum"]
 
 
+def matrix_of(values, sequence, angles=None):
+    """Bins 2 and 5 of a sequence, on a grid of 4 x 3 voxels that does not lie in the center."""
+    grid = Grid.create((4, 3, 1), (8e-3, 6e-3, 1e-3), (1e-3, 0, 0))
+    bins = np.array([2, 5])
+    frequencies = [bins[0] * 1e3, np.nan]
+    return SystemMatrix.create(
+        values, frequencies, grid, frequency_indices=bins, n_samples=64, sequence=sequence, angles=angles
+    )
+
+
+def test_a_matrix_gives_titles_and_edges():
+    values = rows((3, 2, 12))
+    matrix = matrix_of(values, LissajousSequence.create((12e-3, 12e-3, 0), dividers=(5, 2, 1), n_samples=64))
+    images = {"measured": values.reshape(6, 3, 4)[[3, 0]]}
+    figure = plot_rows(images, matrix=matrix.select(channels=[0, 2]), chosen=[3, 0])
+    assert texts(figure.axes)[:2] == ["bin 5\n(0, 1, 0)\nchannel 2", "2.00 kHz\n(1, 0, 0)\nchannel 0"]
+    assert list(figure.axes[0].images[0].get_extent()) == [-3, 5, -3, 3]
+    figure = plot_rows(images, matrix=matrix, chosen=np.array([3, 0]), channels="zx", extent=(0, 1, 0, 1))
+    assert texts(figure.axes)[0] == "bin 5\n(0, 1, 0)\nchannel z"
+    assert list(figure.axes[0].images[0].get_extent()) == [0, 1, 0, 1]
+
+
+def test_rows_of_a_rotating_line_are_told_by_angle_and_harmonic():
+    values = rows((2, 2, 12))
+    matrix = matrix_of(values, line_sequence(24e-3, samples=64), np.radians([0, 42]))
+    figure = plot_rows({"simulated": values.reshape(4, 3, 4)}, matrix=matrix)
+    assert texts(figure.axes)[:4:3] == ["2.00 kHz\nharmonic 2\nangle 0 deg", "bin 5\nharmonic 5\nangle 42 deg"]
+
+
 def test_images_with_gaps_have_no_error():
     true = rows((2, 8, 8))
     broken = true.copy()
@@ -97,3 +127,10 @@ def test_errors():
         plot_rows({"a": rows((1, 4, 4)), "b": rows((2, 4, 4))})
     with pytest.raises(ValueError, match="images holds"):
         plot_rows({})
+    matrix = matrix_of(rows((2, 2, 12)), None)
+    with pytest.raises(ValueError, match="hold 1 rows, the matrix keeps 4"):
+        plot_rows({"a": rows((1, 3, 4))}, matrix=matrix)
+    with pytest.raises(ValueError, match="hold 1 rows, chosen names 2"):
+        plot_rows({"a": rows((1, 3, 4))}, matrix=matrix, chosen=[0, 1])
+    with pytest.raises(ValueError, match="give matrix"):
+        plot_rows({"a": rows((1, 3, 4))}, chosen=[0])
