@@ -85,6 +85,8 @@ class OpenMPIPool:
         sigma: complex standard deviation of their noise (p,): ones.
         tests: the test calibrations.
         facts: plain values for reports: rows, images and noise floors.
+
+    Source: TranSMS paper, section IV-A2.
     """
 
     protocol: str

@@ -23,6 +23,8 @@ class FieldPoints:
         fields: [T], (s, n, 3): one field per setting of the currents.
         errors: standard deviation of the fields [T], (s, n, 3), or None.
         center, radius: of the measured sphere [m], (3,) and a number, or None.
+
+    Source: Boberg, Knopp, Moeddel, European J. Appl. Math. 36 (2025) 1012, for fields on spherical t-designs.
     """
 
     points: np.ndarray

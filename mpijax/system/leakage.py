@@ -42,6 +42,8 @@ def correct_leakage(frames: Shaped[Array, "..."]) -> Float[np.ndarray, "frames *
 
     Raises:
         ValueError: no samples, fewer than two per frame, or complex values.
+
+    Source: the spectral-leakage correction of MPIFiles.jl.
     """
     frames = np.asarray(frames)
     if frames.ndim < 2 or frames.shape[-1] < 2 or not len(frames):

@@ -14,7 +14,7 @@ class TrainConfig:
         steps: Length of the run.
         batch_size: Rows per step; the batch function must deliver as many.
         learning_rate: Learning rate of the first step.
-        final_learning_rate: Learning rate of the last step.
+        final_learning_rate: Learning rate of the last step, where the schedule goes there.
         schedule: How it decays, "exponential", "cosine", "constant", "multistep" (halved at 50, 75 and 90 % of the steps),
             "halving" (halved at 20, 40, 60 and 80 %), these two whatever ``final_learning_rate``, or "half-cosine" (constant for
             half of the steps, then the first 5/8 of a cosine to ``final_learning_rate``, which it does not reach).

@@ -12,17 +12,20 @@ COSINE_PERIOD = 0.8
 
 
 def learning_rate(config: TrainConfig) -> optax.Schedule:
-    """Learning rate by step, from ``learning_rate`` at step 0 to ``final_learning_rate`` at the last step.
+    """Learning rate by step, from r0 = ``learning_rate``; only exponential and cosine end at r1 = ``final_learning_rate``.
 
     exponential: r0 (r1/r0)^(t/T); cosine: r1 + (r0 - r1) (1 + cos(pi t/T)) / 2; constant: r0, with T = steps - 1;
     multistep and halving: r0, halved at `MILESTONES`; half-cosine: r0 for t < steps/2, then
-    r1 + (r0 - r1) (1 + cos(pi (t - steps/2)/(0.8 steps))) / 2.
+    r1 + (r0 - r1) (1 + cos(pi (t - steps/2)/(0.8 steps))) / 2, which ends at r1 + 0.31 (r0 - r1).
 
     Args:
         config: Recipe of the run.
 
     Returns:
         Function of the step.
+
+    Source: cosine: I. Loshchilov and F. Hutter, SGDR, arXiv:1608.03983 (2017); half-cosine: the recipe of MPI-Mamba; halving: that
+        of TranSMS.
     """
     start, end, last = config.learning_rate, config.final_learning_rate, max(config.steps - 1, 1)
     if config.schedule == "constant":

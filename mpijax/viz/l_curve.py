@@ -20,6 +20,8 @@ def plot_l_curve(curve: LCurve) -> Figure:
 
     Raises:
         ValueError: a curve of a zero image or zero residual, which has no logarithm.
+
+    Source: Hansen, SIAM Rev. 34 (1992) 561; the corner: Hansen and O'Leary, SIAM J. Sci. Comput. 14 (1993) 1487.
     """
     residual, solution, lambdas = (
         np.asarray(part, float) for part in (curve.residual_norm, curve.solution_norm, curve.lambdas)

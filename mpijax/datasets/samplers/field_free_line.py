@@ -33,6 +33,8 @@ class FieldFreeLineItem:
     """One matrix: gradient G [T/m] and core diameter d [m]; everything else is the same for all.
 
     60 angles of 3 degrees, harmonics 2 to 9 of 23.2 kHz, Ms = 0.55 T/mu0, T = 300 K, homogeneous receive coil along z.
+
+    Source: TranSMS paper, section IV-A1.
     """
 
     gradient: float

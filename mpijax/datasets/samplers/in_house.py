@@ -29,6 +29,8 @@ class InHouseItem:
 
     The paper's particles are Perimag. Here they are Langevin cores of 27 nm, with which bicubic interpolation makes the errors that
     the paper prints (11.0 and 38.5 % at 2x and 4x; paper 10.97 and 36.26 %: ``python -m experiments.transms_inhouse_like``).
+
+    Source: TranSMS paper, section IV-A3.
     """
 
     gradient: float

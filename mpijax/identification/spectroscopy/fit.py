@@ -39,6 +39,8 @@ class Candidate:
         free: parameters to fit, as those of :func:`mpijax.fit` that belong to particles.
         random_axes: whether its easy axes point anywhere; its moment is then the mean over them.
         bounds: (low, high) in SI units by name, for those that shall not be the default.
+
+    Source: S. Biederer et al., J. Phys. D 42, 205007 (2009).
     """
 
     particle: Particle

@@ -41,6 +41,8 @@ class Spectrum(Record):
         even_to_odd: root of the power of the even over that of the odd harmonics that are held: 0 without a static field.
         stds: standard deviations of ``a5_to_a3``, ``even_to_odd`` and of the numbers of the loop, by name; empty without sigma.
         notes: what to know before using the numbers, in sentences.
+
+    Source: S. Biederer et al., J. Phys. D 42, 205007 (2009).
     """
 
     axis: int

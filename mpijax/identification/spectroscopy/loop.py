@@ -29,6 +29,8 @@ class Loop(Record):
         remanence: half of its height at field 0 over its largest moment, likewise.
         peak_field: how far behind the field's zero the peaks of dM/dH lie, mean of both branches [T].
         width: full width at half maximum of dM/dH, mean of both branches [T]; NaN where the sweep does not reach half of it.
+
+    Source: S. Biederer et al., J. Phys. D 42, 205007 (2009).
     """
 
     field: HostArray

@@ -38,6 +38,8 @@ class Reconstruction:
         overscan: bool (nz, ny, nx), voxels beyond the field of view that only take up signal, or None.
         parameters: how the images were made: name -> text, number or tuple of them (static).
         metadata: the header: MDF path -> text, number or nested tuples (static).
+
+    Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
 
     images: Any

@@ -163,15 +163,16 @@ def x_space_voltage(
 ) -> Float[Array, "..."]:
     r"""The voltage behind an image.
 
-    .. math:: u = \mu_0\, p\, m_0\, \beta\, (\mathbf G \mathbf v)_e\, (c * h_e)
+    .. math:: u = \mu_0\, p\, M_s V_\text{Fe}\, \beta\, (\mathbf G \mathbf v)_e\, (c * h_e)
 
-    By reciprocity u = -mu0 p d/dt integral c m0 e.m dV, and xi = beta G (r - x) changes by -beta G v dt: the two signs cancel.
-    G is signed, so the same motion gives voltages of opposite sign along x and z of a field-free line.
+    with the volume V_Fe of magnetite per mole of iron: c Ms V_Fe [A/m] is the magnetization in saturation. By reciprocity
+    u = -mu0 p d/dt integral c Ms V_Fe e.L(xi) dV, and xi = beta G (r - x) changes by -beta G v dt: the two signs cancel. G is
+    signed, so the same motion gives voltages of opposite sign along x and z of a field-free line.
 
     Args:
         image: c * h_e [mmol(Fe)/L m^3] of :func:`x_space_image`, at the positions of the field-free point.
         scanner: its gradient G [T/m].
-        particle: m0 times the number of particles per iron is Ms times the volume of magnetite per iron.
+        particle: its Ms [A/m] and beta [1/T]; its m0 times the particles per mole of iron is Ms V_Fe.
         velocity: v_e [m/s] of the field-free point along the excitation axis, broadcast against ``image``.
         excitation: 0, 1 or 2 for x, y or z.
         sensitivity: p [1/m] of a homogeneous receive coil along the excitation.

@@ -188,7 +188,7 @@ def admm_solve(
 def penalty_scale(
     matrix: Inexact[Array, "m n"], data: Num[Array, "..."], row_weights: Shaped[Array, "..."] | None = None
 ) -> float | Float[Array, "..."]:
-    r"""The L1 weight from which on the image of the penalized form is zero, :math:`\max_j |\Re (A^H W^2 b)_j|`.
+    r"""The L1 weight from which on the image of the penalized form is zero, :math:`\max_j |\operatorname{Re} (A^H W^2 b)_j|`.
 
     Relative weights are fractions of it.
 

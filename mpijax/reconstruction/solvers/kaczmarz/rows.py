@@ -47,6 +47,10 @@ def kaczmarz(
     .. math:: \alpha = \frac{b_k - a_k x - \sqrt\lambda\, v_k}{|a_k|^2 + \lambda}, \qquad
         x \leftarrow x + \alpha \bar a_k, \qquad v_k \leftarrow v_k + \sqrt\lambda\, \alpha
 
+    over the rows a_k of WA and the entries b_k of Wb, and after every sweep the projection, by default
+
+    .. math:: x \leftarrow \max(\operatorname{Re} x,\, 0)
+
     The start is x = ``init`` and v = 0 for every frame; empty rows are skipped. Without a constraint the limit of many
     sweeps minimizes |W(Ax - b)|^2 + lambda |x - init|^2: ``init`` is a prior and not only a first guess. With "real"
     and a real prior the limit is the minimizer among real images. With "nonnegative" it is a non-negative image that
@@ -55,7 +59,8 @@ def kaczmarz(
 
     One lambda_j > 0 per voxel stands for the penalty sum_j lambda_j |x_j - init_j|^2, by the substitution
     A diag(lambda)^(-1/2); all of the above holds with it, the constraints included, because a positive scale of the
-    voxels does not move them. Without a constraint the limit is init + (A^H A + diag lambda)^-1 A^H (b - A init).
+    voxels does not move them. Without a constraint the limit is
+    init + (A^H W^2 A + diag lambda)^-1 A^H W^2 (b - A init).
 
     Rows are processed in blocks that give the same iterates (see ``kaczmarz_blocks``). Reverse-mode differentiable in
     matrix, data, regularization, weights and init; with a tolerance only forward-mode, because a loop of unknown length

@@ -101,9 +101,11 @@ def tikhonov(
 ) -> Solution[dict[str, Any], jax.Array]:
     r"""The minimizer of |W(Ax - b)|^2 + lambda |x|^2, by every method the same.
 
-    .. math:: x = (A^H A + \lambda I)^{-1} A^H b = A^H (A A^H + \lambda I)^{-1} b
+    .. math:: x = (A^H W^2 A + \lambda I)^{-1} A^H W^2 b = A^H W (W A A^H W + \lambda I)^{-1} W b
 
-    with A and b weighted.
+    and with ``constraint="real"``
+
+    .. math:: x = \left( \operatorname{Re}(A^H W^2 A) + \lambda I \right)^{-1} \operatorname{Re}(A^H W^2 b)
 
     "primal" and "dual" factor a normal matrix once for all frames, "cgnr" takes products with A and A^H only,
     "low_rank" solves the problem compressed to ``rank`` singular vectors. All end with conjugate gradients on the
@@ -140,9 +142,10 @@ def tikhonov(
 
     Returns:
         Solution: value (n,) or (frames, n), real with a constraint, else complex; stats per frame, constants under
-        differentiation: "residual" = |W(Ax - b)| / |Wb| and "normal_residual" = |A^H(b - Ax) - lambda x| / |A^H b| of
-        the whole matrix, whatever the method; "iterations" of the slowest frame. The distance to the minimizer is at
-        most normal_residual |A^H b| / lambda. Not converged shows there; nothing is raised. With a lambda per voxel the
+        differentiation: "residual" = |W(Ax - b)| / |Wb| and "normal_residual" =
+        |A^H W^2 (b - Ax) - lambda x| / |A^H W^2 b| of the whole matrix (with "real" of the real parts of A^H ..),
+        whatever the method; "iterations" of the slowest frame. The distance to the minimizer is at most
+        normal_residual |A^H W^2 b| / lambda. Not converged shows there; nothing is raised. With a lambda per voxel the
         normal equations are those of sqrt(lambda_j / max lambda) x_j.
 
     Raises:

@@ -8,7 +8,7 @@ from mpijax.reconstruction.solvers.settings import Array, Equations, Found, Key,
 
 @dataclass(frozen=True)
 class Tikhonov(Regularized):
-    """The minimizer of |W(Ax - b)|^2 + lambda |x|^2 itself. See :func:`tikhonov`.
+    """The minimizer of |W(Ax - b)|^2 + lambda |x|^2 itself, by default among real images. See :func:`tikhonov`.
 
     Attributes:
         regularization: lambda, the penalty on large concentrations, or one per voxel; not given = 0.01.
