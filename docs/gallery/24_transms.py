@@ -37,7 +37,7 @@ rows = TrainingRows(RowPool(known, np.full(len(known), noise, np.float32), measu
 sizes = dict(features=8, layers=1, embed=8, heads=2, local_features=8, growth=4, blocks=1, fused_features=16)
 network = mj.models.create("transms", scale=4, rngs=0, **sizes)
 task = CoarseMeasurement(4, sample="large")
-config = mj.training.TrainConfig(300, 16, 1e-2, 1e-4, schedule="cosine", loss="l1", ema_decay=0.98)
+config = mj.training.TrainConfig(200, 16, 1e-2, 1e-4, schedule="cosine", loss="l1", ema_decay=0.98)
 
 # %%
 # It is tried on a tracer that it has not seen, of 25.4 nm, and at 30 angles, 24 of them new: in model, for scanner and kind of
