@@ -14,6 +14,7 @@ def test_the_citation_is_of_this_version():
     project = PROJECT["project"]
     assert (CITATION["version"], CITATION["license"]) == (project["version"], project["license"])
     assert CITATION["authors"] == [{"name": "mpijax developers"}]
+    assert f"version = {{{project['version']}}}" in (ROOT / "docs" / "index.md").read_text()
 
 
 def test_the_five_papers_are_those_of_the_bibliography():

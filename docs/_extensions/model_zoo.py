@@ -101,18 +101,22 @@ def cards() -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(CARDS.glob("*.json"))}
 
 
+def tasks(card: dict[str, Any]) -> str:
+    task: str = card["metadata"]["data"]["task"]["task"]
+    return "denoise, inpaint, complete" if task == "any" else task
+
+
 def shipped_rows(found: dict[str, dict[str, Any]]) -> list[list[str]]:
     rows = []
     for name, card in found.items():
         model, metadata = card["model"], card["metadata"]
-        task = metadata["data"]["task"]["task"]
         buckets = [bucket["shape"] for bucket in metadata["data"]["stream"]["buckets"]]
         smallest, largest = min(metadata["data"]["prior"]["size_range"]), max(map(max, buckets))
         weights = sum(math.prod(shape) for key, shape in card["arrays"].items() if key.startswith("params/"))
         rows.append(
             [
                 f"[`{name}`](#{name})",
-                "denoise, inpaint, complete" if task == "any" else task,
+                tasks(card),
                 f"`{model['name']}`",
                 f"{model['dimensions']}-D, {smallest} to {largest}",
                 str(model["channels"]),
@@ -195,6 +199,19 @@ def section(name: str, card: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def in_short(name: str, card: dict[str, Any]) -> str:
+    """A line of one shipped network: its tasks and, by kind, in how many cases it beats the best method without training."""
+    counts = {kind: [0, 0] for kind in KINDS}
+    for evaluation in card["metadata"]["figures"].values():
+        for _, truth, ours, best in cases(evaluation):
+            kind = "in model" if truth.endswith("(in model)") else evaluation["kind"]
+            sign = -1 if "relative_error" in ours else 1
+            counts[kind][0] += sign * figure_of(ours)[1][0] > sign * figure_of(best)[1][0]
+            counts[kind][1] += 1
+    said = [f"{kind} in {won} of {of}" if of else f"{kind}: no figure" for kind, (won, of) in counts.items()]
+    return f"- [`{name}`](#{name}) ({tasks(card)}): {', '.join(said)}."
+
+
 def by_case(name: str, found: list[tuple[str, str, dict[str, Any], dict[str, Any]]]) -> str:
     """Cases by lines."""
     rows = [
@@ -248,6 +265,7 @@ def write_tables(app: Any, config: Any) -> None:
     found = cards()
     head = ["name", "task", "network", "grid", "channels", "weights"]
     sections = "\n\n".join(section(name, card) for name, card in found.items())
+    write(PARTS / "zoo_short.md", "\n".join(in_short(name, card) for name, card in found.items()) + "\n")
     write(PARTS / "zoo_shipped.md", f"{table(head, shipped_rows(found))}\n{sections}\n")
     head = ["network", "papers and code", "weights, published", "weights, measured here", "options", "status"]
     write(PARTS / "zoo_published.md", table(head, published_rows(found)))

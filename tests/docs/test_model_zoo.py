@@ -66,5 +66,24 @@ def test_tables_of_a_card():
     assert zoo.by_truth("mine", found).splitlines()[2:] == ["| rods | 9.0 / 9.0 |"]
 
 
+def test_a_line_of_a_network_counts_the_cases_that_it_wins():
+    def evaluation(kind, ours, best, **truth):
+        lines = [{"method": "mine", **ours, **truth}, {"method": "a", **best, **truth}]
+        return {"networks": ["mine"], "kind": kind, "figures": {"upsample": lines}}
+
+    figures = {
+        "0": evaluation("in model", {"psnr": [30.0]}, {"psnr": [20.0]}),
+        "1": evaluation("out of model", {"psnr": [30.0]}, {"psnr": [20.0]}, truth="rods", in_model=True),
+        "2": evaluation("out of model", {"psnr": [10.0]}, {"psnr": [20.0]}, truth="rods"),
+        "3": evaluation("measured", {"relative_error": [0.1]}, {"relative_error": [0.2]}),
+    }
+    card = {"metadata": {"data": {"task": {"task": "upsample"}}, "figures": figures}}
+    assert zoo.in_short("mine", card) == (
+        "- [`mine`](#mine) (upsample): in model in 2 of 2, out of model in 0 of 1, measured in 1 of 1."
+    )
+    del figures["3"]
+    assert zoo.in_short("mine", card).endswith("measured: no figure.")
+
+
 def test_every_network_is_on_the_page():
     assert set(zoo.PUBLISHED) == set(zoo.models.names())
