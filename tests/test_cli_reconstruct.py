@@ -379,6 +379,26 @@ def test_nifti_without_nibabel_is_refused_before_anything_is_read(capsys, files,
     assert os.listdir(tmp_path) == []
 
 
+def test_the_phantom_is_drawn_beside_its_measurement(capsys, tmp_path, monkeypatch):
+    drawn = []
+    plotted = mj.viz.plot_slices
+    monkeypatch.setattr(
+        mj.viz, "plot_slices", lambda *given, **more: drawn.append((*given, more)) or plotted(*given, **more)
+    )
+    words = ["measure", "2d", "snake", "--shape", "4", "4", "1", "--frames", "1", "--background-frames", "2"]
+    status, text = run(capsys, *words, "-o", tmp_path / "a.mdf")
+    assert status == 0 and f"wrote {tmp_path / 'a.png'}: the phantom" in text, text
+    ((panels, grid, more),) = drawn
+    np.testing.assert_allclose(panels["snake"], grid.to_image(snake_phantom(grid)))
+    assert grid.shape == (12, 12, 1) and more == {"unit": "mmol(Fe)/L"}
+    assert sorted(os.listdir(tmp_path)) == ["a.mdf", "a.png"]
+    status, text = run(capsys, *words, "-o", tmp_path / "b.mdf", "--no-draw")
+    assert status == 0 and "png" not in text and not (tmp_path / "b.png").exists(), text
+    (tmp_path / "c.png").mkdir()
+    status, text = run(capsys, *words, "-o", tmp_path / "c.mdf")
+    assert status == 2 and "c.png is a folder" in text and not (tmp_path / "c.mdf").exists(), text
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
