@@ -188,7 +188,19 @@ def test_train_for_the_scanner_of_a_file_and_refuse_another_run_at_once(capsys, 
     monkeypatch.setattr("mpijax.datasets.Calibrations.held_out", simulated)
     monkeypatch.setattr("mpijax.restoration.training.fit", simulated)
     status, text = run(capsys, *words, "--gradient", "-1", "-1", "2", "--seed", "5")
-    assert status == 2 and "training.seed is 0 there and 5 here" in text, text
+    assert status == 2 and "training.seed is 0 there and 5 here" in text and "fewer steps" not in text, text
+    status, text = run(capsys, *words, "--gradient", "-1", "-1", "2", "--steps", "1")
+    assert status == 2 and "training.steps is 2 there and 1 here" in text and "choose another run directory" in text, (
+        text
+    )
+    assert "More or fewer steps are another run" in text, text
+    status, text = run(capsys, *words, "--gradient", "-1", "-1", "2")
+    assert status == 0 and "own is complete, nothing is left to do: weights.npz of 2 steps: PSNR" in text, text
+    assert "wrote" not in text and "--steps N" in text and "simulating" not in text, text
+    (tmp_path / "own" / "checkpoints.json").write_text('{"steps": [1]}')
+    with pytest.raises(AssertionError, match="matrices are simulated"):
+        run(capsys, *words, "--gradient", "-1", "-1", "2")
+    assert "own holds a part of this run, which goes on from step 1 of 2" in capsys.readouterr().out
     status, text = run(capsys, *words)
     assert status == 2 and "coarse.mdf lacks the gradient (/acquisition/gradient); give it by hand: --gradient" in text
 
