@@ -253,7 +253,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["train", "FINE", "--task", "denoise", "--model", "vrfnet", "--run-dir", "OUT"], "choose one of 'dncnn'"),
         (["train", "FINE", "--task", "inpaint", "--preset", "published", "--run-dir", "OUT"], "take preset 'quick'"),
         (["train", "FINE", "--task", "denoise", "--gradient", "1", "1", "-2", "--run-dir", "OUT"], "scanner options"),
-        (["train", "--source", "2d", "--run-dir", "OUT"], "to upsample take rows of one grid"),
+        (["train", "--source", "2d", "--run-dir", "OUT"], "on a source that has one grid: ffl, "),
         (
             ["train", "--source", "2d", "--task", "denoise", "--diameter", "20", "--run-dir", "OUT"],
             "--diameter",
@@ -281,7 +281,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
             ["simulate", "2d", "-o", "OUT", "--peak-snrr", "9"],
             "Perhaps you meant: --peak-snr FLOAT. See mpijax simulate",
         ),
-        (["simulat", "2d"], "no command 'simulat'; did you mean 'simulate'? There are info, inspect, view, convert,"),
+        (["simulat", "2d"], "no command 'simulat'. Did you mean 'simulate'? There are info, inspect, view, convert,"),
         (["simulate", "2d-immobilised", "-o", "OUT"], "Did you mean '2d-immobilized'?"),
         (["train", "FINE", "--model", "consistent_unett", "--run-dir", "OUT"], "Did you mean 'consistent_unet'?"),
         (["simulate", "2d", "-o", "sm.png"], "give one that ends in .mdf (mpijax inspect draws it)."),
@@ -290,7 +290,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["fit", "FINE", "-o", "fit.svg"], "give one that ends in .mdf (mpijax inspect draws it)."),
         (["restore", "FINE", "--task", "denoise", "-o", "a.png"], "--figure names the picture"),
         (["train", "FINE", "--like", "FINE", "--run-dir", "OUT"], "so does a file beside it; leave one out"),
-        (["train", "--like", "FINE", "--task", "upsample", "--run-dir", "OUT"], "take denoise, inpaint or complete"),
+        (["train", "--like", "FINE", "--task", "upsample", "--run-dir", "OUT"], "has one grid (--source ffl)"),
         (["train", "--like", "HEAD", "--run-dir", "OUT"], "by hand: --gradient"),
         (
             [],

@@ -204,13 +204,14 @@ def _simulated(
     source: str, files: tuple[Path, ...], data_root: Path | None, factor: int, scanner: GeometryOptions
 ) -> Any:
     """Calibrations that are simulated while the network trains."""
-    from mpijax.datasets import Calibrations, RestorationPrior
+    from mpijax.datasets import SIMULATED, Calibrations, RestorationPrior
     from mpijax.datasets.calibrations import VOLUMES
 
     _check_alone(source, files, data_root)
     if factor > 1:
         raise ValueError(
-            f"source = {source!r} trains denoise, inpaint and complete; to upsample take rows of one grid."
+            f"source = {source!r} trains denoise, inpaint and complete: give one of them as --task. To upsample, train on files of "
+            f"yours or on a source that has one grid: {', '.join(SIMULATED)}."
         )
     if source in SCANNERS:
         return Calibrations.of_scanner(scanner.preset(source))
