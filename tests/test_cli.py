@@ -188,7 +188,19 @@ def test_train_for_the_scanner_of_a_file_and_refuse_another_run_at_once(capsys, 
     monkeypatch.setattr("mpijax.datasets.Calibrations.held_out", simulated)
     monkeypatch.setattr("mpijax.restoration.training.fit", simulated)
     status, text = run(capsys, *words, "--gradient", "-1", "-1", "2", "--seed", "5")
-    assert status == 2 and "training.seed is 0 there and 5 here" in text, text
+    assert status == 2 and "training.seed is 0 there and 5 here" in text and "fewer steps" not in text, text
+    status, text = run(capsys, *words, "--gradient", "-1", "-1", "2", "--steps", "1")
+    assert status == 2 and "training.steps is 2 there and 1 here" in text and "choose another run directory" in text, (
+        text
+    )
+    assert "More or fewer steps are another run" in text, text
+    status, text = run(capsys, *words, "--gradient", "-1", "-1", "2")
+    assert status == 0 and "own is complete, nothing is left to do: weights.npz of 2 steps: PSNR" in text, text
+    assert "wrote" not in text and "--steps N" in text and "simulating" not in text, text
+    (tmp_path / "own" / "checkpoints.json").write_text('{"steps": [1]}')
+    with pytest.raises(AssertionError, match="matrices are simulated"):
+        run(capsys, *words, "--gradient", "-1", "-1", "2")
+    assert "own holds a part of this run, which goes on from step 1 of 2" in capsys.readouterr().out
     status, text = run(capsys, *words)
     assert status == 2 and "coarse.mdf lacks the gradient (/acquisition/gradient); give it by hand: --gradient" in text
 
@@ -241,7 +253,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["train", "FINE", "--task", "denoise", "--model", "vrfnet", "--run-dir", "OUT"], "choose one of 'dncnn'"),
         (["train", "FINE", "--task", "inpaint", "--preset", "published", "--run-dir", "OUT"], "take preset 'quick'"),
         (["train", "FINE", "--task", "denoise", "--gradient", "1", "1", "-2", "--run-dir", "OUT"], "scanner options"),
-        (["train", "--source", "2d", "--run-dir", "OUT"], "to upsample take rows of one grid"),
+        (["train", "--source", "2d", "--run-dir", "OUT"], "on a source that has one grid: ffl, "),
         (
             ["train", "--source", "2d", "--task", "denoise", "--diameter", "20", "--run-dir", "OUT"],
             "--diameter",
@@ -269,7 +281,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
             ["simulate", "2d", "-o", "OUT", "--peak-snrr", "9"],
             "Perhaps you meant: --peak-snr FLOAT. See mpijax simulate",
         ),
-        (["simulat", "2d"], "no command 'simulat'; did you mean 'simulate'? There are info, inspect, view, convert,"),
+        (["simulat", "2d"], "no command 'simulat'. Did you mean 'simulate'? There are info, inspect, view, convert,"),
         (["simulate", "2d-immobilised", "-o", "OUT"], "Did you mean '2d-immobilized'?"),
         (["train", "FINE", "--model", "consistent_unett", "--run-dir", "OUT"], "Did you mean 'consistent_unet'?"),
         (["simulate", "2d", "-o", "sm.png"], "give one that ends in .mdf (mpijax inspect draws it)."),
@@ -278,7 +290,7 @@ def test_a_real_file_of_a_lab(capsys, tmp_path):
         (["fit", "FINE", "-o", "fit.svg"], "give one that ends in .mdf (mpijax inspect draws it)."),
         (["restore", "FINE", "--task", "denoise", "-o", "a.png"], "--figure names the picture"),
         (["train", "FINE", "--like", "FINE", "--run-dir", "OUT"], "so does a file beside it; leave one out"),
-        (["train", "--like", "FINE", "--task", "upsample", "--run-dir", "OUT"], "take denoise, inpaint or complete"),
+        (["train", "--like", "FINE", "--task", "upsample", "--run-dir", "OUT"], "has one grid (--source ffl)"),
         (["train", "--like", "HEAD", "--run-dir", "OUT"], "by hand: --gradient"),
         (
             [],

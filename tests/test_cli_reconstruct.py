@@ -1,6 +1,7 @@
 """``mpijax measure`` and ``mpijax reconstruct``: from nothing to images, and one line for every mistake."""
 
 import os
+import re
 import shutil
 import sys
 from dataclasses import asdict
@@ -377,6 +378,57 @@ def test_nifti_without_nibabel_is_refused_before_anything_is_read(capsys, files,
     )
     assert status == 2 and text == "error: NIfTI needs nibabel; install it with pip install 'mpijax[nifti]'.\n"
     assert os.listdir(tmp_path) == []
+
+
+def test_inspect_of_a_measurement_names_what_shows_it(capsys, files, tmp_path):
+    status, text = run(capsys, "inspect", files / "clean.mdf", "-o", tmp_path / "a.png")
+    assert status == 2 and "it has no grid (mpijax info says what it holds, mpijax view" in text, text
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_bound_that_no_image_meets_is_refused_with_one_that_can_be_given(capsys, files, tmp_path):
+    words = [
+        "reconstruct",
+        files / "sm.mdf",
+        files / "clean.mdf",
+        "-o",
+        tmp_path / "a.mdf",
+        "admm",
+        "--iterations",
+        "50",
+    ]
+    status, text = run(capsys, *words, "--epsilon", "1e-12")
+    assert status == 2 and "None" not in text, text
+    (bound,) = re.findall(r"give epsilon = \S+ \(--epsilon (\S+)\) or more, or leave it out", text)
+    (least,) = re.findall(r"weighted residual below (\S+)\. ", text)
+    assert float(least) <= float(bound) <= 1.1 * float(least)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_help_of_a_solver_is_of_sentences(capsys):
+    for name in ("admm", "kaczmarz", "tikhonov", "neural"):
+        status, text = run(capsys, "reconstruct", name, "--help")
+        assert status == 0 and not re.search(r"See \w+\.", text), text
+
+
+def test_the_phantom_is_drawn_beside_its_measurement(capsys, tmp_path, monkeypatch):
+    drawn = []
+    plotted = mj.viz.plot_slices
+    monkeypatch.setattr(
+        mj.viz, "plot_slices", lambda *given, **more: drawn.append((*given, more)) or plotted(*given, **more)
+    )
+    words = ["measure", "2d", "snake", "--shape", "4", "4", "1", "--frames", "1", "--background-frames", "2"]
+    status, text = run(capsys, *words, "-o", tmp_path / "a.mdf")
+    assert status == 0 and f"wrote {tmp_path / 'a.png'}: the phantom" in text, text
+    ((panels, grid, more),) = drawn
+    np.testing.assert_allclose(panels["snake"], grid.to_image(snake_phantom(grid)))
+    assert grid.shape == (12, 12, 1) and more == {"unit": "mmol(Fe)/L"}
+    assert sorted(os.listdir(tmp_path)) == ["a.mdf", "a.png"]
+    status, text = run(capsys, *words, "-o", tmp_path / "b.mdf", "--no-draw")
+    assert status == 0 and "png" not in text and not (tmp_path / "b.png").exists(), text
+    (tmp_path / "c.png").mkdir()
+    status, text = run(capsys, *words, "-o", tmp_path / "c.mdf")
+    assert status == 2 and "c.png is a folder" in text and not (tmp_path / "c.mdf").exists(), text
 
 
 @pytest.mark.parametrize(

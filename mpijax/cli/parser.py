@@ -17,8 +17,7 @@ def check_command(words: Sequence[str], known: Sequence[str]) -> None:
     """Raise ValueError where the first word is none of the commands, with the nearest of them."""
     if words and not words[0].startswith("-") and words[0] not in known:
         raise ValueError(
-            f"no command {words[0]!r};{meant(words[0], known).replace('Did', 'did')} There are {', '.join(known)}. See mpijax "
-            "--help."
+            f"no command {words[0]!r}.{meant(words[0], known)} There are {', '.join(known)}. See mpijax --help."
         )
 
 

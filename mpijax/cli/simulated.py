@@ -8,10 +8,11 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 import mpijax as mj
-from mpijax.cli.paths import Output, by, check_mdf, check_output, check_outputs
+from mpijax.cli.paths import Output, by, check_mdf, check_outputs
 from mpijax.cli.planned import naming
 from mpijax.core.checks import check_range
 from mpijax.datasets.measurements import phantom_on, simulate_measurement
+from mpijax.io.mdf.reconstruction import UNIT
 from mpijax.plans import ScannerOptions, SimulatePlan
 
 AS_PRESET = ScannerOptions()
@@ -66,8 +67,11 @@ def measure(
     background_frames: int = 20,
     peak_snr: float = 1000.0,
     seed: int = 1,
+    draw: bool = True,
 ) -> None:
     """Simulate the measurement of a phantom and write it as MDF, on a grid three times finer than the calibration's.
+
+    The phantom is drawn beside the output, as .png: what an image of the measurement should show.
 
     Args:
         preset: as for simulate; give both commands the same options.
@@ -79,10 +83,14 @@ def measure(
         background_frames: how many frames without iron to record.
         peak_snr: as for simulate: the noise of a frame is that of one position of the calibration.
         seed: of the noise, and of the vessels.
+        draw: whether to draw the phantom.
     """
+    from mpijax import viz
+
     check_range("peak_snr", peak_snr, 1e-3, 1e12, "")
     check_mdf(output, "mpijax reconstruct makes its image")
-    check_output(output)
+    picture = output.with_suffix(".png")
+    check_outputs([output, *([picture] if draw else [])], [])
     chosen = scanner.preset(preset)
     noise, vessels = jax.random.split(jax.random.key(seed))
     with Console(stderr=True).status(f"measuring {phantom}: {chosen.summary}"):
@@ -100,3 +108,6 @@ def measure(
         f"wrote {output}: {frames} frames, {background_frames} background frames, {phantom} phantom of up to "
         f"{concentration.max():.4g} mmol(Fe)/L on {by(fine.shape)} voxels"
     )
+    if draw:
+        viz.save(viz.plot_slices({phantom: fine.to_image(concentration)}, fine, unit=UNIT), picture)
+        print(f"wrote {picture}: the phantom, which an image of the measurement should show")

@@ -109,7 +109,8 @@ def _options(classes: dict[str, Any], chosen: str, given: set[str], planned: Any
     named = frozenset(backwards.get(name, name) for name in given) & parts.keys()
     facts = {"classes": classes, "given": named, "planned": planned}
     made = make_dataclass("Asked", kinds, bases=(Asked,), namespace=facts, frozen=True, kw_only=True)
-    made.__doc__ = re.sub(r"``|:\w+:`([^`]*)`", lambda found: found[1] or "", classes[chosen].__doc__ or chosen)
+    says = re.sub(r" See :func:`\w+`\.", "", classes[chosen].__doc__ or chosen)  # which no command line shows
+    made.__doc__ = re.sub(r"``|:\w+:`([^`]*)`", lambda found: found[1] or "", says)
     return made
 
 

@@ -94,7 +94,9 @@ def train(
         process: number of this one, from 0.
     """
     from mpijax import restoration
+    from mpijax.restoration.training import complete
     from mpijax.rows import task_of
+    from mpijax.training.logging import MetricsLog
 
     if run_dir.exists() and not run_dir.is_dir():
         raise ValueError(f"{run_dir} is a file; give the name of a folder for the run.")
@@ -145,11 +147,21 @@ def train(
             if factor > 1:
                 pairs = _coarse(rows, factor, chosen.task)
             say(rows.description)
-        result = restoration.train(
-            pairs, rows, chosen.model, chosen.config, run_dir=run_dir, options=chosen.options | extra, sharding=shared
-        )
-        scores = [record["validation"] for record in result.metrics if "validation" in record]
-        say(f"wrote {run_dir / 'weights.npz'}{_words(scores)}")
+        wanted_run: tuple[Any, ...] = pairs, rows, chosen.model, chosen.config
+        place: dict[str, Any] = {"run_dir": run_dir, "options": chosen.options | extra, "sharding": shared}
+        if complete(*wanted_run, **place):
+            scores = _scores(MetricsLog(run_dir / "metrics.jsonl").records())
+            say(
+                f"{run_dir} is complete, nothing is left to do: weights.npz of {chosen.config.steps} steps{_words(scores)}"
+            )
+            say("more steps are another run: --steps N and another --run-dir")
+            return
+        result = restoration.train(*wanted_run, **place)
+        say(f"wrote {run_dir / 'weights.npz'}{_words(_scores(result.metrics))}")
+
+
+def _scores(records: list[dict[str, Any]]) -> list[dict[str, float]]:
+    return [record["validation"] for record in records if "validation" in record]
 
 
 def _words(scores: list[dict[str, float]]) -> str:
@@ -192,13 +204,14 @@ def _simulated(
     source: str, files: tuple[Path, ...], data_root: Path | None, factor: int, scanner: GeometryOptions
 ) -> Any:
     """Calibrations that are simulated while the network trains."""
-    from mpijax.datasets import Calibrations, RestorationPrior
+    from mpijax.datasets import SIMULATED, Calibrations, RestorationPrior
     from mpijax.datasets.calibrations import VOLUMES
 
     _check_alone(source, files, data_root)
     if factor > 1:
         raise ValueError(
-            f"source = {source!r} trains denoise, inpaint and complete; to upsample take rows of one grid."
+            f"source = {source!r} trains denoise, inpaint and complete: give one of them as --task. To upsample, train on files of "
+            f"yours or on a source that has one grid: {', '.join(SIMULATED)}."
         )
     if source in SCANNERS:
         return Calibrations.of_scanner(scanner.preset(source))

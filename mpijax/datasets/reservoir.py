@@ -74,6 +74,11 @@ def candidate_bins(sequence: LissajousSequence, max_order: int | None = None) ->
     reached = np.flatnonzero(orders[:, 0] != UNREACHED)
     bins = reached[reached > 0]
     if not bins.size:
+        if max_order is None:
+            raise ValueError(
+                f"dividers = {sequence.dividers} leave no frequency in a period of {sequence.n_samples} samples; give those of the "
+                "drive field, e.g. (102, 96, 99)."
+            )
         raise ValueError(f"max_order = {max_order} leaves no frequency; the drive frequencies have order 1.")
     return bins[np.argsort(np.abs(orders[bins]).sum(1), kind="stable")]
 

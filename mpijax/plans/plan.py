@@ -242,7 +242,7 @@ def _checked(
     found = {}
     for name, value in content.items():
         if name not in known:
-            raise ValueError(f"{where}{name} is not known; {nearest(name, [*known, *sorted(also)])}")
+            raise ValueError(f"{where}{_key(name)} is not known; {nearest(name, [*known, *sorted(also)])}")
         item = checked(f"{where}{name}", value, known[name])
         if isinstance(item, Path) or isinstance(item, str) and item.startswith(("./", "../")):
             item = type(item)(_found(folder, str(item)))
@@ -251,6 +251,11 @@ def _checked(
         if field.name in known and field.name not in found and field.default is MISSING is field.default_factory:
             raise ValueError(f"{where}{field.name} is not given, and has no default.")
     return found
+
+
+def _key(name: str) -> str:
+    """A key as it stands in the file: within quotes where they are needed, and what cannot be seen, or looks alike, by number."""
+    return name if re.fullmatch(r"[\w-]+", name, re.ASCII) else ascii(name)
 
 
 def _named(path: Path, folder: Path | None) -> str:

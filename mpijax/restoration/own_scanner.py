@@ -61,7 +61,7 @@ class OwnScanner:
         if wanted.seen_factor > 1:
             raise ValueError(
                 f"task {wanted.name!r} is trained on rows of one grid, not on a scanner's calibrations; take denoise, inpaint or "
-                "complete."
+                "complete. To upsample, train on fine calibrations of yours, or on a source that has one grid (--source ffl)."
             )
         return RandomCorruption((wanted,), noise_range=self.noise_range)
 

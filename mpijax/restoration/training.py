@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mpijax.models.blocks.layers import Network
 from mpijax.restoration.card import KEY, to_card
 from mpijax.rows.tasks import Task, task_of
 from mpijax.training import Result, TrainConfig, Weights, check_run, fit, processes, split
+from mpijax.training.run import steps_done
 
 
 def train(
@@ -57,44 +58,90 @@ def train(
 
     Source: restoration paper, sections 3.2 and 3.3.
     """
-    pairs, source = _pairs(task), _source(prior)
-    if not isinstance(config, TrainConfig):
-        raise TypeError(
-            f"config is a {type(config).__name__}; expected a TrainConfig, e.g. recipe('wiener_unet').config."
-        )
-    if not isinstance(run_dir, str | Path):
-        raise TypeError(f"run_dir is a {type(run_dir).__name__}; give the path of a folder.")
-    if Path(run_dir).exists() and not Path(run_dir).is_dir():
-        raise ValueError(f"{run_dir} is a file; give the name of a folder for the run.")
-    if not isinstance(network, str | Network):
-        raise TypeError(
-            f"network is a {type(network).__name__}; expected a name, or what mpijax.models.create returns."
-        )
-    if not isinstance(network, str) and options:
-        raise ValueError(f"options = {options} beside a network; they are those of a network that is named.")
-    processes.check_sharding(sharding, config.batch_size)
-    name: Any = network
-    create = functools.partial(_created, name, pairs, source, config.seed, options or {})
-    model_config = network.config if isinstance(network, Network) else _config(create)
-    shared = {} if sharding is None else {"sharding": sharding}  # sources of a user's own may know nothing of it
-    batches = source.batches(pairs, config.batch_size, jax.random.fold_in(jax.random.key(config.seed), 1), **shared)
-    config = replace(config, monitor=config.monitor or pairs.monitor)
-    run: dict[str, Any] = {
-        "run_dir": run_dir,
-        "metadata": {KEY: to_card(pairs.trained(source.dimensions)), "pairs": pairs.facts(), **source.facts},
-        "sharding": sharding,
-    }
-    check_run(model_config, batches, config, **run)  # before weights are made and held-out matrices simulated
-    if isinstance(network, str):
-        network = create()
-    simulates = hasattr(batches, "report")
+    run = _Run.of(
+        task, prior, network, config, run_dir, options, sharding
+    )  # which refuses before anything is simulated
+    done = steps_done(Path(run_dir))
+    if 0 < done < config.steps and processes.is_first():
+        print(f"{run_dir} holds a part of this run, which goes on from step {done} of {config.steps}", flush=True)
+    network = run.create() if isinstance(network, str) else network
+    simulates = hasattr(run.batches, "report")
     if simulates and processes.is_first():
         print("simulating the matrices that are held out; then the first step is compiled", flush=True)
-    held_out = source.held_out()
-    validate = None if held_out is None else pairs.validation(held_out, config.seed)
+    held_out = run.source.held_out()
+    validate = None if held_out is None else run.pairs.validation(held_out, config.seed)
     if processes.is_first():
-        print("\n".join(_legend(pairs, held_out, config, simulates)), flush=True)
-    return fit(network, batches, config, validate=validate, progress=progress, **run)
+        print("\n".join(_legend(run.pairs, held_out, config, simulates)), flush=True)
+    return fit(network, run.batches, run.config, validate=validate, progress=progress, **run.place)
+
+
+def complete(
+    task: Task | str | Sequence[Task] | Pairs,
+    prior: Prior | Source,
+    network: Any,
+    config: TrainConfig,
+    *,
+    run_dir: str | Path,
+    options: dict[str, Any] | None = None,
+    sharding: NamedSharding | None = None,
+) -> bool:
+    """Whether a run directory holds this run with all its steps; nothing is simulated. Arguments and errors: see :func:`train`."""
+    _Run.of(task, prior, network, config, run_dir, options, sharding)
+    return steps_done(Path(run_dir)) == config.steps and (Path(run_dir) / "weights.npz").exists()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a training is made of before anything is simulated; ``place``: what :func:`mpijax.training.fit` is told besides."""
+
+    pairs: Pairs
+    source: Source
+    create: Callable[[], Network]
+    batches: Any
+    config: TrainConfig
+    place: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        task: Any,
+        prior: Any,
+        network: Any,
+        config: Any,
+        run_dir: Any,
+        options: dict[str, Any] | None,
+        sharding: NamedSharding | None,
+    ) -> "_Run":
+        """Of the arguments of :func:`train`, which are checked, and the run directory with them."""
+        pairs, source = _pairs(task), _source(prior)
+        if not isinstance(config, TrainConfig):
+            raise TypeError(
+                f"config is a {type(config).__name__}; expected a TrainConfig, e.g. recipe('wiener_unet').config."
+            )
+        if not isinstance(run_dir, str | Path):
+            raise TypeError(f"run_dir is a {type(run_dir).__name__}; give the path of a folder.")
+        if Path(run_dir).exists() and not Path(run_dir).is_dir():
+            raise ValueError(f"{run_dir} is a file; give the name of a folder for the run.")
+        if not isinstance(network, str | Network):
+            raise TypeError(
+                f"network is a {type(network).__name__}; expected a name, or what mpijax.models.create returns."
+            )
+        if not isinstance(network, str) and options:
+            raise ValueError(f"options = {options} beside a network; they are those of a network that is named.")
+        processes.check_sharding(sharding, config.batch_size)
+        name: Any = network
+        create = functools.partial(_created, name, pairs, source, config.seed, options or {})
+        model_config = network.config if isinstance(network, Network) else _config(create)
+        shared = {} if sharding is None else {"sharding": sharding}  # sources of a user's own may know nothing of it
+        batches = source.batches(pairs, config.batch_size, jax.random.fold_in(jax.random.key(config.seed), 1), **shared)
+        config = replace(config, monitor=config.monitor or pairs.monitor)
+        place: dict[str, Any] = {
+            "run_dir": run_dir,
+            "metadata": {KEY: to_card(pairs.trained(source.dimensions)), "pairs": pairs.facts(), **source.facts},
+            "sharding": sharding,
+        }
+        check_run(model_config, batches, config, **place)
+        return cls(pairs, source, create, batches, config, place)
 
 
 def _config(create: Callable[[], Network]) -> dict[str, Any]:

@@ -55,10 +55,10 @@ def check(directory: Path, description: dict[str, Any]) -> bool:
             present["training"] = defaults | training
         differences = _differences({name: present.get(name) for name in description}, description)
         if differences:
-            raise ValueError(
-                f"{directory} holds a different run: {'; '.join(differences)}. "
-                "Give the settings of its config.json to continue it, or choose another run directory."
-            )
+            cure = "Give the settings of its config.json to continue it, or choose another run directory."
+            if any(text.startswith("training.steps ") for text in differences):
+                cure += " More or fewer steps are another run: the learning rate falls otherwise."
+            raise ValueError(f"{directory} holds a different run: {'; '.join(differences)}. {cure}")
         return True
     left = [name for name in ("checkpoints", "checkpoints.json", "metrics.jsonl") if (directory / name).exists()]
     if left:
@@ -67,6 +67,15 @@ def check(directory: Path, description: dict[str, Any]) -> bool:
             "run directory, or delete this one."
         )
     return False
+
+
+def steps_done(directory: Path) -> int:
+    """Step of the newest checkpoint that a run lists; 0 where it lists none."""
+    try:
+        steps = read_object(directory / "checkpoints.json").get("steps")
+    except (FileNotFoundError, DamagedError):
+        return 0
+    return max((step for step in steps if type(step) is int), default=0) if isinstance(steps, list) else 0
 
 
 def _differences(present: Any, given: Any, where: str = "") -> list[str]:

@@ -73,6 +73,9 @@ def test_candidate_bins_rise_in_order_and_leave_out_mean_and_nyquist():
     assert set(low) == {k for k in bins if np.abs(sequence.mixing_orders()[k]).sum() <= 3} and len(low) > 8
     with pytest.raises(ValueError, match="max_order = 0 leaves no frequency"):
         candidate_bins(sequence, 0)
+    alike = mj.LissajousSequence.create(amplitude=(12e-3, 12e-3, 0.0), dividers=(1, 1, 1), n_samples=2)
+    with pytest.raises(ValueError, match=r"dividers = \(1, 1, 1\) leave no frequency in a period of 2 samples"):
+        candidate_bins(alike)
 
 
 def test_a_reservoir_is_a_function_of_the_step_alone(stream):

@@ -133,6 +133,27 @@ def test_a_wrong_file_is_found_out_and_its_rows_are_restored(wrong_file):
     assert "turn" not in found.describe() and "rotation about z" in found.describe()
 
 
+def test_what_is_within_two_errors_of_zero_is_not_found(wrong_file):
+    *_, found = wrong_file
+    text, split = found.describe(), len(found.names)
+    assert "gradient along" not in text and "drive amplitude" not in text  # which are right in the file
+    assert "coils     no change of sensitivity found, no cross talk found" in text
+    numbers = np.array(found.numbers)
+    numbers[split:] = 0
+    numbers[-1] = -3.0  # of a prior of 10 %
+    heard = replace(found, numbers=numbers).describe()
+    assert re.search(r"coils     no change .* hears up to 30.0% \+- [\d.]+% of the others' components", heard), heard
+    numbers[split], numbers[-1] = 1.5, 0
+    assert re.search(
+        r"up to 30.0% \+- [\d.]+% from the .*, no cross talk found", replace(found, numbers=numbers).describe()
+    )
+    numbers[:] = 0
+    nothing = replace(found, numbers=numbers).describe()
+    assert "file      nothing found that is off" in nothing and "field     no terms found" in nothing
+    unsure = replace(found, chi2=2.0).describe()  # without errors all is named
+    assert "drive amplitude along x" in unsure and "no cross talk" not in unsure and "+-" not in unsure
+
+
 def test_a_field_beyond_which_the_anisotropy_grows_no_more_does_not_put_the_file_under_suspicion():
     reference = 0.7 * float(told(scanner(), SEQUENCE, GRID).reference)
     particle = mj.Particle.create(21e-9, anisotropy_constant=3e3, spatial_modulation=0.7, reference_field=reference)
@@ -224,7 +245,7 @@ def test_what_chi2_says_is_said_on_both_sides(wrong_file):
     deviation = found.freedom**-0.5
     assert deviation < 0.03 and "strained" not in found.describe() and "overstated" not in found.describe()
     assert re.search(
-        r"field     bent: .* up to [\d.]+% \+- [\d.]+ of the gradient's field at the farthest", found.describe()
+        r"field     bent: .* up to [\d.]+% \+- [\d.]+% of the gradient's field at the farthest", found.describe()
     )
     strained = replace(found, chi2=1.15).describe()
     assert f"chi^2 is {0.15 / deviation:.0f} standard deviations above one" in strained and "second tracer" in strained

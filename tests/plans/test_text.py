@@ -156,6 +156,11 @@ HEAD = 'kind = "reconstruct"\nversion = 1\n'
         (HEAD + "[data]\ndrift_components = -1", "drift_components = -1"),
         (HEAD + "[solver]\nsweeps = 3", "[solver] name is not given"),
         (HEAD + '[solver]\nname = "kaczmars"', "did you mean kaczmarz?"),
+        (HEAD + '[solver]\nname = "kaczmarz"\n" sweeps" = 3', "[solver] ' sweeps' is not known; did you mean sweeps?"),
+        (
+            HEAD + '[solver]\nname = "kaczmarz"\n"sweeps\u200b" = 3',
+            r"[solver] 'sweeps\u200b' is not known; did you mean",
+        ),
         (HEAD + '[solver]\nname = "admm"\nsweeps = 3', "[solver] sweeps is not known"),
         (HEAD + '[solver]\nname = "neural"\nkey = 3', "[solver] key is not known"),
         (HEAD + '[solver]\nname = "kaczmarz"\nregularization = -1', "regularization = -1"),

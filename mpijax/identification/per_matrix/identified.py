@@ -28,6 +28,9 @@ POOR = 1.3
 """chi^2 per degree of freedom from which on the fit is said not to explain the rows: no fact is then called suspect, and no number
 has an error."""
 
+CLEAR = 2.0
+"""Standard deviations from zero from which on a deviation is called found."""
+
 NOTICED, LEAST_NOTICED = 4.0, 0.1
 """Standard deviations, and least share, by which chi^2 per degree of freedom differs from one where that is said."""
 
@@ -38,7 +41,8 @@ SIZES = (0.75, 1.2)
 """Diameters, over the fitted one, of cores that stand for a spread of sizes."""
 
 LAST_WORD = """errors hold for one such particle in a file that is wrong by some percent; gradients and amplitudes that are off
-by one common factor share it. Other rows of the same matrix may give other numbers: compare them"""
+by one common factor share it, and what is within two errors of zero is not found. Other rows of the same matrix may
+give other numbers: compare them"""
 
 DOUBT = """doubt     no such particle in these fields explains the rows, and the numbers below mean little: several tracers, other
           physics, a wrong noise level, or facts of the file that are wrong by more than some percent"""
@@ -104,10 +108,15 @@ class Identified:
     @property
     def stds(self) -> dict[str, float]:
         """Standard deviations of the free numbers of particle and geometry, given the prior; relative ones of the logarithm."""
+        spread = self._spread
+        return {name: spread[i] * PRIOR[name][0] for i, name in enumerate(self.names) if i in spread}
+
+    @property
+    def _spread(self) -> dict[int, float]:
+        """Standard deviations of the free numbers, those of the coils among them, over those of their priors."""
         index = np.flatnonzero(self.free)
         covariance = np.linalg.inv((self.curvature + np.eye(len(self.numbers)))[np.ix_(index, index)])
-        spread = dict(zip(index.tolist(), np.sqrt(np.diag(covariance)).tolist(), strict=True))
-        return {name: spread[i] * PRIOR[name][0] for i, name in enumerate(self.names) if i in spread}
+        return dict(zip(index.tolist(), np.sqrt(np.diag(covariance)).tolist(), strict=True))
 
     @property
     def off(self) -> dict[str, float]:
@@ -164,7 +173,8 @@ class Identified:
 
     def describe(self) -> str:
         """Particle, uncertainties, what the file says wrongly, and chi^2, as text."""
-        particle, stds = self.particle, {} if self.chi2 > POOR or self._beyond < 0 else self.stds
+        certain = self.chi2 <= POOR and self._beyond >= 0
+        particle, stds, spread = self.particle, self.stds if certain else {}, self._spread if certain else {}
         diameter, constant = float(particle.core_diameter) * 1e9, float(particle.anisotropy_constant) / 1e3
         where = ""
         if particle.spatial_modulation is not None:
@@ -188,19 +198,22 @@ class Identified:
         if self.physics.relaxes:
             scale = float(np.exp(self._moved["time_scale"]))
             lines.append(f"  time scale    {scale:.2f}{error('time_scale', scale)} of Neel's relaxation time")
-        lines.append("file      off by " + ", ".join(self._fact(name, stds) for name in self.off))
-        terms = {name: abs(self.numbers[i]) * PRIOR[name][0] for i, name in enumerate(self.names) if name in TERMS}
+        facts = [self._fact(name, stds) for i, name in self._geometry if i in self._clear([i], spread)]
+        lines.append("file      " + ("off by " + ", ".join(facts) if facts else "nothing found that is off"))
+        terms = [i for i, name in enumerate(self.names) if name in TERMS]
         if terms:
-            worst = max(terms, key=lambda name: terms[name])
-            lines.append(
-                f"field     bent: differs from a linear one by terms of up to {terms[worst]:.1%}{error(worst, 100.0)} of the "
-                "gradient's field at the farthest corner"
-            )
-        slopes, talk = self._coils
-        lines.append(
-            f"coils     sensitivity changes by up to {slopes:.0%} from the center to the edge, a channel hears up to {talk:.0%} of "
-            "the others' components"
+            bent = self._largest(terms, PRIOR[self.names[terms[0]]][0], spread)
+            says = f"bent: differs from a linear one by terms of up to {bent} of the gradient's field at the farthest corner"
+            lines.append(f"field     {says if bent else 'no terms found by which it differs from a linear one'}")
+        slopes, talks = self._coils
+        slope, talk = self._largest(slopes, COIL_SLOPE, spread), self._largest(talks, CROSS_TALK, spread)
+        says = (
+            f"sensitivity changes by up to {slope} from the center to the edge"
+            if slope
+            else "no change of sensitivity found"
         )
+        heard = f"a channel hears up to {talk} of the others' components" if talk else "no cross talk found"
+        lines.append(f"coils     {says}, {heard}" if talks else f"coils     {says}")
         lines.append(
             f"chi^2     {self.chi2:.3f} per degree of freedom, of {len(self.rows)} rows at {self.voxels} positions"
             + (f" (equilibrium: {self.equilibrium_chi2:.3f})" if self.physics.relaxes else "")
@@ -216,8 +229,9 @@ class Identified:
                 "tracer, or noise that is understated; the numbers are off by more than their errors"
             )
         lines += [f"suspect   {text}: more than the file may be wrong by" for text in self.suspects]
-        if talk > MUCH_TALK:
-            lines.append(f"suspect   which channel is which coil: cross talk of {talk:.0%}")
+        most = CROSS_TALK * float(np.abs(self.numbers[talks]).max(initial=0.0))
+        if most > MUCH_TALK:
+            lines.append(f"suspect   which channel is which coil: cross talk of {most:.0%}")
         if self.chi2 <= POOR:
             return "\n".join([*lines, LAST_WORD])
         return "\n".join([DOUBT, *lines])
@@ -233,11 +247,22 @@ class Identified:
         return Moved(np.asarray(self.numbers[: len(self.names)], np.float32), self.names)
 
     @property
-    def _coils(self) -> tuple[float, float]:
-        """Largest slope and cross talk."""
-        numbers, count = self.numbers[len(self.names) :], self.told.n_channels * int(np.sum(self.told.used))
-        talk = numbers[count:]
-        return COIL_SLOPE * float(np.abs(numbers[:count]).max()), CROSS_TALK * float(np.abs(talk).max(initial=0.0))
+    def _coils(self) -> tuple[list[int], list[int]]:
+        """Which numbers are slopes, and which cross talk."""
+        first = len(self.names) + self.told.n_channels * int(np.sum(self.told.used))
+        return list(range(len(self.names), first)), list(range(first, len(self.numbers)))
+
+    def _clear(self, indices: list[int], spread: dict[int, float]) -> list[int]:
+        """Those of some numbers that are not zero, by their standard deviations where these are known."""
+        return [i for i in indices if abs(self.numbers[i]) > CLEAR * spread.get(i, 0.0)]
+
+    def _largest(self, indices: list[int], scale: float, spread: dict[int, float]) -> str:
+        """The largest of some numbers as a share, with its error where that is known; nothing where all may be zero."""
+        clear = self._clear(indices, spread)
+        if not clear:
+            return ""
+        i = max(clear, key=lambda i: abs(self.numbers[i]))
+        return f"{abs(self.numbers[i]) * scale:.1%}" + (f" +- {100 * scale * spread[i]:.2g}%" if i in spread else "")
 
     def _fact(self, name: str, stds: dict[str, float] | None = None) -> str:
         kind, axis = name.rsplit("_", 1)

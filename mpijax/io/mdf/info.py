@@ -286,7 +286,8 @@ class MDFInfo:
         calibration = self.calibration
         if calibration is None:
             raise MDFError(
-                f"{self.path} is a measurement without a calibration (no /calibration/method): it has no grid."
+                f"{self.path} is a measurement without a calibration (no /calibration/method): it has no grid (mpijax info says "
+                "what it holds, mpijax view draws it beside its calibration)."
             )
         size, fov, center = calibration.size, calibration.fov, calibration.center
         positions = calibration.positions

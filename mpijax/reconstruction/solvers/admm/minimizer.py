@@ -347,9 +347,15 @@ def _check_feasible(factors, data, epsilon, stats, constraint):
             raise ValueError(
                 f"epsilon = {epsilon[frame]:.6g} for frame {frame}, but no {images} image has a weighted residual below "
                 f"{least:.6g}. Check the noise level and the row weights that epsilon was made from; if they are right, "
-                "the errors of the matrix itself (its noise, a coarse grid) exceed the noise: raise epsilon to that "
-                "residual or more, or use a penalty (epsilon = None)."
+                "the errors of the matrix itself (its noise, a coarse grid) exceed the noise: give epsilon = "
+                f"{_rounded_up(least)} (--epsilon {_rounded_up(least)}) or more, or leave it out, which penalizes the residual."
             )
+
+
+def _rounded_up(value: float) -> str:
+    """To two digits, e.g. 1.1e-05 for 1.03e-5."""
+    unit = 10.0 ** (np.floor(np.log10(value)) - 1)
+    return f"{np.ceil(value / unit) * unit:.2g}"
 
 
 def _least_residuals(factors, b, constraint):
