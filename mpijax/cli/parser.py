@@ -10,7 +10,7 @@ from typing import Any
 import tyro
 from tyro.extras import SubcommandApp
 
-from mpijax.core.checks import meant
+from mpijax.core.nearest import meant
 
 
 def check_command(words: Sequence[str], known: Sequence[str]) -> None:

@@ -1,14 +1,15 @@
 """Checks of concrete values at the boundary. Tracers pass: their values are not known while a function is traced."""
 
-import difflib
 import functools
 import operator
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 import numpy as np
+
+from mpijax.core.nearest import meant
 
 MOST_PRINTED = 8
 """Entries of an array that a message prints; it summarizes more."""
@@ -111,14 +112,6 @@ def check_choice(name: str, value: Any, allowed: tuple) -> None:
     """Raise ValueError if a value is not one of the allowed ones."""
     if value not in allowed:
         raise ValueError(f"{name} = {value!r}; allowed: {', '.join(repr(a) for a in allowed)}.{meant(value, allowed)}")
-
-
-def meant(value: Any, known: Iterable[Any]) -> str:
-    """ " Did you mean 'X'?", X the nearest of the known words; nothing where none is near."""
-    found = (
-        difflib.get_close_matches(value, [w for w in known if isinstance(w, str)], 1) if isinstance(value, str) else []
-    )
-    return f" Did you mean {found[0]!r}?" if found else ""
 
 
 def _loaded_jax() -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 from flax import nnx
 
-from mpijax.core.checks import meant
+from mpijax.core.nearest import meant
 from mpijax.core.plugins import look_up
 from mpijax.models.blocks.initial import streams
 from mpijax.models.blocks.layers import Network, inputs_of

@@ -5,6 +5,7 @@ from dataclasses import fields
 from importlib.metadata import entry_points
 from typing import Any, cast
 
+from mpijax.core.nearest import meant
 from mpijax.reconstruction.solvers.admm.settings import Admm
 from mpijax.reconstruction.solvers.kaczmarz.settings import Kaczmarz
 from mpijax.reconstruction.solvers.neural.settings import NeuralImplicit
@@ -64,8 +65,6 @@ def solver_class(name: str) -> SolverClass:
             register_solver(name, point.load())
             break
         else:
-            from mpijax.core.checks import meant  # with NumPy, which no setting needs
-
             raise ValueError(
                 f"solver = {name!r}; allowed: {', '.join(map(repr, solver_names()))}.{meant(name, solver_names())}"
             )
