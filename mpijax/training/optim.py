@@ -24,7 +24,7 @@ def learning_rate(config: TrainConfig) -> optax.Schedule:
     Returns:
         Function of the step.
 
-    Source: cosine: I. Loshchilov and F. Hutter, SGDR, arXiv:1608.03983 (2017); half-cosine: the recipe of MPI-Mamba; halving: that
+    Source: cosine: I. Loshchilov and F. Hutter, arXiv:1608.03983 (2017); half-cosine: the recipe of MPI-Mamba; halving: that
         of TranSMS.
     """
     start, end, last = config.learning_rate, config.final_learning_rate, max(config.steps - 1, 1)
