@@ -186,7 +186,7 @@ def test_an_empty_scan_is_a_measurement_without_iron(capsys, files, tmp_path, mo
     monkeypatch.setattr(mj.viz, "plot_slices", lambda panels, grid, **_: drawn.update(panels))
     monkeypatch.setattr(mj.viz, "save", lambda figure, path: None)
     empty, out = tmp_path / "empty.mdf", tmp_path / "image.mdf"
-    scan = ["--frames", "3", "--background-frames", "2"]
+    scan = ["--frames", "3", "--background-frames", "2", "--no-draw"]
     status, text = run(capsys, "measure", "2d", "empty", "-o", empty, *PRESET, *scan)
     assert status == 0, text
     iron, noise = (np.abs(mj.io.read_measurement(path).values).max() for path in (files / "clean.mdf", empty))
