@@ -36,7 +36,11 @@ def test_a_line_says_that_the_background_is_noise(tmp_path, offset, advised):
     lines = background_advice(mj.io.open_system_matrix(tmp_path / "sm.mdf").select(min_frequency=20.5e3))
     assert bool(lines) == advised
     if advised:
-        assert "--background none" in lines[0] and "20 background frames" in lines[0] and "of 360 rows, by chance in 4;" in lines[0]
+        assert (
+            "--background none" in lines[0]
+            and "20 background frames" in lines[0]
+            and "of 360 rows, by chance in 4;" in lines[0]
+        )
 
 
 def test_the_background_of_a_scanner_is_heard():
