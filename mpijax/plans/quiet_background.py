@@ -1,7 +1,5 @@
 """Whether the background of a calibration is heard at all, or what would be subtracted is noise."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from mpijax.core.frames import stands_out
@@ -25,10 +23,7 @@ def background_advice(source: SystemMatrixFile) -> list[str]:
     frames = source.info.n_background_frames
     if frames < 3 or source.info.flags["isBackgroundCorrected"]:
         return []
-    size = 8 * source.n_channels * len(source.bins) * source.info.n_frames
-    part = slice(None, None, max(1, round(size / READ_BYTES)))
-    mask, snr = (None if each is None else each[:, part] for each in (source.row_mask, source.snr))
-    some = replace(source, bins=source.bins[part], row_mask=mask, snr=snr).read(apply_transfer_function=False)
+    some = source.thinned(READ_BYTES).read(apply_transfer_function=False)
     empty = some.row_values(np.asarray(some.background))
     rows = empty.shape[1]
     heard, expected = np.count_nonzero(stands_out(empty, CHANCE)), CHANCE * rows

@@ -12,7 +12,7 @@ from mpijax.datasets.calibrations import VOLUMES, Calibrations
 from mpijax.datasets.corruption import RandomCorruption
 from mpijax.datasets.reservoir import candidate_bins
 from mpijax.datasets.samplers import RestorationPrior, SameScanner
-from mpijax.io import MDFInfo, SystemMatrixFile, open_system_matrix, read_info
+from mpijax.io import MDFInfo, open_system_matrix, read_info
 from mpijax.physics.sequences import UNREACHED
 from mpijax.restoration.noise import row_noise
 from mpijax.rows.tasks import Task, task_of
@@ -230,7 +230,7 @@ def _told(info: MDFInfo, sequence: LissajousSequence) -> _Told:
         return _Told(
             NOISE_RANGE, None, f"noise 0 to {NOISE_RANGE[1]:g} of a row's maximum, all mixing orders: no rows tell"
         )
-    source = _thinned(open_system_matrix(info.path))
+    source = open_system_matrix(info.path).thinned(MOST_BYTES)
     matrix = source.read(background="mean" if info.n_background_frames else "none")
     sigma, origin = _levels(matrix)
     strong = sigma < 1 / np.sqrt(np.log(matrix.grid.size / CHANCE))  # P(|n| > x sigma) = exp(-x^2) of complex noise
@@ -249,17 +249,6 @@ def _told(info: MDFInfo, sequence: LissajousSequence) -> _Told:
         order,
         f"{np.count_nonzero(strong)} of {len(sigma)} rows stand above the noise ({origin}): trained for 0 to {high:g} of a row's "
         f"maximum{'' if order is None else f' and up to mixing order {order}'}",
-    )
-
-
-def _thinned(source: SystemMatrixFile) -> SystemMatrixFile:
-    """Evenly chosen frequencies, so that little is read."""
-    step = max(1, -(-8 * source.n_rows * source.info.n_frames // MOST_BYTES))
-    return replace(
-        source,
-        bins=source.bins[::step],
-        row_mask=None if source.row_mask is None else source.row_mask[:, ::step],
-        snr=None if source.snr is None else source.snr[:, ::step],
     )
 
 

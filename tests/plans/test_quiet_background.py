@@ -33,7 +33,11 @@ def test_a_line_says_that_the_background_is_noise(tmp_path, offset, advised):
         background=noise(20, 2, 200) + offset.astype(np.complex64),
     )  # fmt: skip
     mj.io.write_system_matrix(tmp_path / "sm.mdf", matrix)
-    lines = background_advice(mj.io.open_system_matrix(tmp_path / "sm.mdf").select(min_frequency=20.5e3))
+    source = mj.io.open_system_matrix(tmp_path / "sm.mdf")
+    assert (
+        source.thinned(8 * 2 * 200 * 29 / 4).n_rows == source.n_rows // 4 == 100 and source.thinned(1e9).n_rows == 400
+    )
+    lines = background_advice(source.select(min_frequency=20.5e3))
     assert bool(lines) == advised
     if advised:
         assert (

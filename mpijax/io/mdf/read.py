@@ -132,6 +132,13 @@ class SystemMatrixFile:
             snr=None if source.snr is None else source.snr[kept_channels][:, kept_bins],
         )
 
+    def thinned(self, most_bytes: float) -> "SystemMatrixFile":
+        """Every so many frequencies, evenly, so that no more than ``most_bytes`` are read in single precision."""
+        size = 8 * self.n_channels * len(self.bins) * self.info.n_frames
+        part = slice(None, None, max(1, int(np.ceil(size / most_bytes))))
+        mask, snr = (None if each is None else each[:, part] for each in (self.row_mask, self.snr))
+        return replace(self, bins=self.bins[part], row_mask=mask, snr=snr)
+
     def with_snr(self) -> "SystemMatrixFile":
         """The same with an SNR: the file's, or computed from its background frames in two passes; None where it has neither."""
         if self.snr is not None or not self.info.n_background_frames:
