@@ -1,5 +1,6 @@
 """Configuration of the site: ``make docs`` builds it with warnings as errors."""
 
+import importlib
 import os
 import sys
 import warnings
@@ -8,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+importlib.import_module("tests.quick_compiler")  # examples are compiled as tests are
 os.environ["EAGER_IMPORT"] = "1"  # every public name is looked at
 
 # a worker that has grown by 300 MB, of programs that XLA compiled for an example, is replaced, as it should be

@@ -2,27 +2,12 @@
 
 import gc
 import os
-from importlib.metadata import version
 from pathlib import Path
 
-from packaging.version import Version
+import tests.quick_compiler  # noqa: F401  (before jax; the fixture ``optimized`` is for programs that run often)
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # several test processes on few cores: the threads of NumPy's BLAS wait for each other (a 0.05 s QR took 26 s)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# programs of most tests run once, on small arrays: their time is the compiler's, and these settings shorten it (the
-# fixture ``optimized`` is for the others), as does not splitting them up for several threads; processes that tests start
-# inherit them
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
-os.environ["XLA_FLAGS"] = " ".join(
-    (
-        # XLA ends the process at a flag that it no longer knows
-        "--xla_cpu_use_fusion_emitters=false" if Version(version("jaxlib")) < Version("0.11") else "",
-        "--xla_llvm_disable_expensive_passes=true",
-        "--xla_cpu_parallel_codegen_split_count=1",
-        os.environ.get("XLA_FLAGS", ""),
-    )
-)
 # what takes long to compile is compiled once for all test processes, and for the next run
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "xla")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpijax.datasets import XSpacePrior, XSpaceTask, xspace_batches
+from mpijax.datasets import XSpacePrior, XSpaceTask
 from mpijax.datasets.phantoms import PlanarPhantoms
 from mpijax.metrics import nrmse_range, psnr, ssim
 from mpijax.reconstruction import richardson_lucy, wiener_deconvolution
@@ -34,6 +34,9 @@ WIENER = tuple(float(v) for v in np.logspace(-6, -2, 13))
 
 LUCY = (10, 20, 40, 80, 160, 320, 640, 1280, 2560)
 """Numbers of iterations tried."""
+
+
+_pairs = jax.jit(XSpaceTask.batch)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,13 @@ class Cases:
         task = XSpaceTask.create(
             label, textures=textures, noise=noise, crop=None, augment=False, extras=True, guide=True
         )
-        drawn = jax.jit(xspace_batches(task, prior, PlanarPhantoms.create(kinds, prior.size), count))(key)
+        of_phantom, of_scan, of_pair = jax.random.split(
+            key, 3
+        )  # as `xspace_batches` does, in programs that other sets share
+        source = PlanarPhantoms.create(kinds, prior.size)
+        phantoms = jax.jit(jax.vmap(source))(jax.random.split(of_phantom, count))
+        pixel_xi = jax.vmap(lambda k: prior.draw(k).pixel_xi)(jax.random.split(of_scan, count))
+        drawn = _pairs(task, of_pair, phantoms, pixel_xi)
         inputs, targets, guides = (
             np.asarray(image)[..., 0] for image in (drawn["input"], drawn["target"], drawn["auxiliary"]["guide"])
         )
