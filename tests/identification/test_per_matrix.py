@@ -234,7 +234,7 @@ def fewer_particles(monkeypatch):
 
 
 def one_start_of_a_kind(monkeypatch):
-    fewer_particles(monkeypatch)
+    """The best of the whole dictionary: a fit from a bad start would be doubted for another reason."""
     for name in ("FLUID_STARTS", "IMMOBILIZED_STARTS", "FINALISTS"):
         monkeypatch.setattr(f"mpijax.identification.per_matrix.identify.{name}", 1)
 
