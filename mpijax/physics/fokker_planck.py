@@ -144,7 +144,7 @@ def neel_steady_state(
 
     def unsettled(carry: tuple) -> jax.Array:
         count, start, states, *_ = carry
-        return (count < MAX_PERIODS) & (jnp.max(jnp.abs(states[-1] - start)) > goal)
+        return (count == 0) | (count < MAX_PERIODS) & (jnp.max(jnp.abs(states[-1] - start)) > goal)
 
     def secant(carry: tuple) -> tuple:
         count, start, states, last_end, last_defect = carry
@@ -152,13 +152,15 @@ def neel_steady_state(
         defect = end - start
         change = defect - last_defect
         share = jnp.where(count > 1, defect @ change / jnp.sum(change * change), 0)
-        following = end - share * (end - last_end)
+        following = jnp.where(count == 0, start, end - share * (end - last_end))
         return count + 1, following, cycle(following), end, defect
 
     start = _equilibrium(operators, xi(times[0]))
-    states = cycle(start)
     zero = jnp.zeros_like(start)
-    _, start, states, *_ = lax.while_loop(unsettled, secant, (1, start, states, zero, zero))
+    none = jnp.zeros(
+        (len(times), len(start)), start.dtype
+    )  # the first cycle too is the loop's: a second one is compiled long
+    _, start, states, *_ = lax.while_loop(unsettled, secant, (0, start, none, zero, zero))
     settled = jnp.max(jnp.abs(states[-1] - start)) <= goal
     return jnp.where(settled, states[:-1, 1], jnp.nan)
 

@@ -11,7 +11,7 @@ from mpijax.identification.per_matrix import MissingFactsError, facts_of, identi
 from mpijax.identification.per_matrix.identify import NoParticleError
 from mpijax.identification.per_matrix.match import Rows, imperfect, n_coil_numbers
 from mpijax.identification.per_matrix.numbers import names_of
-from mpijax.identification.per_matrix.rows import Physics, value_and_slopes
+from mpijax.identification.per_matrix.rows import STEP_POINTS, Physics, value_and_slopes
 from mpijax.identification.per_matrix.starts import dictionary
 from mpijax.identification.problem import FITTED_TEXT
 from mpijax.restoration.apply import _cautious
@@ -60,6 +60,14 @@ def measured(true_scanner, said=None, particle=PARTICLE, noise=NOISE):
 
 def psnr(estimate, clean):
     return float(np.mean(-10 * np.log10(np.mean(np.abs(estimate - clean) ** 2, axis=1))))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parts_of_one_size():
+    """Short and long searches simulate parts of as many positions: their programs are compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(STEP_POINTS, False, 64)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +162,8 @@ def test_what_is_within_two_errors_of_zero_is_not_found(wrong_file):
     assert "drive amplitude along x" in unsure and "no cross talk" not in unsure and "+-" not in unsure
 
 
-def test_a_field_beyond_which_the_anisotropy_grows_no_more_does_not_put_the_file_under_suspicion():
+def test_a_field_beyond_which_the_anisotropy_grows_no_more_does_not_put_the_file_under_suspicion(monkeypatch):
+    fewer_particles(monkeypatch)
     reference = 0.7 * float(told(scanner(), SEQUENCE, GRID).reference)
     particle = mj.Particle.create(21e-9, anisotropy_constant=3e3, spatial_modulation=0.7, reference_field=reference)
     _, matrix = measured(scanner(), particle=particle, noise=0.01)
@@ -205,7 +214,8 @@ def test_a_file_without_facts_is_named():
     facts_of(replace(two, channel_numbers=(0, 1)))
 
 
-def test_restore_takes_the_fitted_rows_and_a_fit_refuses_them():
+def test_restore_takes_the_fitted_rows_and_a_fit_refuses_them(monkeypatch):
+    fewer_particles(monkeypatch)
     clean, matrix = measured(scanner())
     sigma = np.full(len(clean), NOISE)
     alone = mj.restore(matrix, "denoise", noise_std=sigma, identify=False)
@@ -218,7 +228,13 @@ def test_restore_takes_the_fitted_rows_and_a_fit_refuses_them():
         mj.fit(together.value)
 
 
+def fewer_particles(monkeypatch):
+    """Every fourth one of the dictionary, of either kind."""
+    monkeypatch.setattr("mpijax.identification.per_matrix.identify.dictionary", lambda: dictionary()[::4])
+
+
 def one_start_of_a_kind(monkeypatch):
+    """The best of the whole dictionary: a fit from a bad start would be doubted for another reason."""
     for name in ("FLUID_STARTS", "IMMOBILIZED_STARTS", "FINALISTS"):
         monkeypatch.setattr(f"mpijax.identification.per_matrix.identify.{name}", 1)
 

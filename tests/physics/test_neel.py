@@ -1,5 +1,7 @@
 """Neel rotation on its slow manifold: the table, the affine steps, and the identities of the physics."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,31 +21,31 @@ AMPLITUDE = np.array([9.0, 6.0, 4.0])
 SPEED = 2 * np.pi / PERIOD * np.array([1, 1, 2])
 
 
-def moment(static, alpha, axis, *, turn=None, tau=TAU, damping=0.1, amplitude=AMPLITUDE, **options):
+def moment(static, alpha, axis, *, turn=None, tau=TAU, damping=0.1, amplitude=AMPLITUDE, substeps=1):
     """Moments (n, t, 3) of reduced fields, beta = 1; ``turn`` rotates field and axis together."""
     turn = np.eye(3) if turn is None else turn
-    interval = PERIOD / SAMPLES
+    axis = np.asarray(axis, float) / np.linalg.norm(axis)
+    arrays = np.atleast_2d(static) @ turn.T, np.array([alpha]), (turn @ axis)[None], turn, amplitude, tau, damping
+    arrays = [jnp.asarray(array, jnp.float32) for array in arrays]
+    found, settled = moment_of(*arrays, neel_table(), substeps=substeps)
+    return np.stack(found, -1), np.asarray(settled)
 
-    def times(offset):
-        return (np.arange(SAMPLES) + offset)[None] * interval
 
-    shift = np.array([[0.0], [1.0], [0.3]])
+@partial(jax.jit, static_argnames="substeps")
+def moment_of(static, alpha, axis, turn, amplitude, tau, damping, table, substeps):
+    """Compiled once for all particles and turns."""
+    shift, interval = np.array([[0.0], [1.0], [0.3]]), PERIOD / SAMPLES
+
+    def phase(offset):
+        return SPEED[:, None] * (np.arange(SAMPLES) + offset)[None] * interval + shift
 
     def drive(offset):
-        return jnp.asarray(turn @ (amplitude[:, None] * np.cos(SPEED[:, None] * times(offset) + shift)), jnp.float32)
+        return turn @ (amplitude[:, None] * jnp.asarray(np.cos(phase(offset)), jnp.float32))
 
     def rate(offset):
-        slope = -SPEED[:, None] * amplitude[:, None] * np.sin(SPEED[:, None] * times(offset) + shift)
-        return jnp.asarray(turn @ slope, jnp.float32)
+        return turn @ (amplitude[:, None] * jnp.asarray(-SPEED[:, None] * np.sin(phase(offset)), jnp.float32))
 
-    axis = np.asarray(axis, float) / np.linalg.norm(axis)
-    found, settled = jax.jit(
-        lambda static, table: neel_moment(
-            static, drive, rate, 1.0, jnp.asarray([alpha], jnp.float32), jnp.asarray((turn @ axis)[None], jnp.float32),
-            tau, damping, interval, table, **options,
-        )
-    )(jnp.asarray(np.atleast_2d(static) @ turn.T, jnp.float32), neel_table())  # fmt: skip
-    return np.stack(found, -1), np.asarray(settled)
+    return neel_moment(static, drive, rate, 1.0, alpha, axis, tau, damping, interval, table, substeps=substeps)
 
 
 STATIC = np.array([[0.0, 0.0, 0.0], [3.0, -2.0, 1.0], [-12.0, 5.0, 8.0]])

@@ -9,7 +9,7 @@ import mpijax as mj
 from mpijax.identification.per_matrix import told
 from mpijax.identification.per_matrix.facts import box_sample
 from mpijax.identification.per_matrix.numbers import names_of
-from mpijax.identification.per_matrix.rows import Physics, value_and_slopes
+from mpijax.identification.per_matrix.rows import STEP_POINTS, Physics, value_and_slopes
 from mpijax.identification.per_matrix.starts import dictionary
 from mpijax.rows.degradation import degrade
 
@@ -20,6 +20,14 @@ SCANNER = mj.Scanner.create(gradient=(-0.9, -1.1, 2.0))
 SEQUENCE = mj.LissajousSequence.create(amplitude=(10e-3, 11e-3, 0.0), active=(True, True, False))
 BINS = np.arange(3, 60, 3)
 FINE = mj.Grid.create((16, 16, 1), (24e-3, 22e-3, 1e-3))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parts_of_one_size():
+    """Short and long searches simulate parts of as many positions: their programs are compiled once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(STEP_POINTS, False, 64)
+        yield
 
 
 @pytest.mark.parametrize("nodes", [2, 3])
@@ -37,7 +45,7 @@ def test_signals_are_averaged_over_the_sample():
     small, filled = (told(SCANNER, SEQUENCE, FINE, s) for s in (np.zeros((1, 3)), sample))
     physics, start, names = Physics.equilibrium(), dictionary()[0], names_of(small, False)
     points = small.points[40:45]
-    arguments = start, BINS[:3], physics, names
+    arguments = start, BINS, physics, names  # the program of the fit
     zero = np.zeros(len(names))
 
     def rows(facts, at):
@@ -67,7 +75,8 @@ def coarse_of(fine):
     return fine.with_rows((seen + drawn[0] + 1j * drawn[1]).astype(np.complex64), FINE.coarsen((2, 2, 1))), sigma
 
 
-def test_finer_rows_come_close_to_the_truth(fine):
+def test_finer_rows_come_close_to_the_truth(fine, monkeypatch):
+    monkeypatch.setattr("mpijax.identification.per_matrix.identify.dictionary", lambda: dictionary()[::4])
     matrix, sigma = coarse_of(fine)
     solution = mj.restore(matrix, "upsample", method="fitted", sampling="box", noise_std=sigma, identify="equilibrium")
     bicubic = mj.restore(matrix, "upsample", method="bicubic", sampling="box", noise_std=sigma)

@@ -203,7 +203,8 @@ class _Systems:
         alpha, along = alpha[:, None, None], field[..., 2, None, None]
         self.blocks, self.across = blocks, theta * across[..., None]
         self.gain = self._equilibria(field, alpha[:, 0, 0], loss) if loss else None
-        self.inverses: list[np.ndarray] = []
+        self.inverses: list[np.ndarray] = []  # S_m^-1
+        self.down: list[np.ndarray] = []  # S_m^-1 D_m
         for m in range(len(blocks.rest) - 1, -1, -1):
             schur = np.eye(len(blocks.rest[m])) - theta * (
                 blocks.rest[m] + alpha * blocks.uniaxial[m] + along * blocks.along[m]
@@ -211,9 +212,10 @@ class _Systems:
             if loss:
                 schur = schur + loss * np.diag(np.arange(schur.shape[-1]) + m > 0)
             if self.inverses:
-                inner = blocks.up[m + 1] @ (self.inverses[0] @ blocks.down[m + 1])
+                inner = blocks.up[m + 1] @ self.down[0]
                 schur = schur - square * (inner if m else inner.real)
             self.inverses.insert(0, np.linalg.inv(schur))
+            self.down.insert(0, self.inverses[0] @ blocks.down[m] if m else self.inverses[0])
 
     def _equilibria(self, field: np.ndarray, alpha: np.ndarray, loss: float) -> np.ndarray:
         """Loss times the equilibria of the fields without their a_00, (s, p, n)."""
@@ -224,25 +226,17 @@ class _Systems:
 
     def solve(self, i: int, right: np.ndarray) -> np.ndarray:
         """The solution (p, n) at field i."""
-        blocks, across = self.blocks, self.across[i]
-        last = len(blocks.places) - 1
-        found, reduced = np.empty_like(right), right[:, blocks.places[last]]
+        places, up, across = self.blocks.places, self.blocks.up, self.across[i]
+        back, last, kind = across.conj(), len(places) - 1, self.inverses[-1].dtype
+        found, reduced = [right] * (last + 1), right[:, places[last]]
+        # a real matrix takes real and imaginary parts as two columns; no helpers, since these products are small and many
         for m in range(last, 0, -1):
-            found[:, blocks.places[m]] = inner = _times(self.inverses[m][i], reduced)
-            reduced = right[:, blocks.places[m - 1]] + across.conj() * (inner @ blocks.up[m].T)
-        found[:, blocks.places[0]] = inner = _times(self.inverses[0][i], reduced.real + 0j)
+            found[m] = (self.inverses[m][i] @ reduced[..., None].view(kind)).view(complex)[..., 0]
+            reduced = right[:, places[m - 1]] + back * (found[m] @ up[m].T)
+        found[0] = (self.inverses[0][i] @ reduced.real[..., None])[..., 0] + 0j
         for m in range(1, last + 1):
-            inner = found[:, blocks.places[m]] + _times(self.inverses[m][i], across * (inner @ blocks.down[m].T))
-            found[:, blocks.places[m]] = inner
-        return found
-
-
-def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Matrices (p, k, k), real or complex, times complex vectors (p, k)."""
-    if np.iscomplexobj(matrix):
-        return (matrix @ vector[..., None])[..., 0]
-    product = matrix @ np.stack([vector.real, vector.imag], -1)
-    return product[..., 0] + 1j * product[..., 1]
+            found[m] += across * (self.down[m][i] @ found[m - 1][..., None].view(kind)).view(complex)[..., 0]
+        return np.concatenate(found, axis=1)
 
 
 def _steady_state(
