@@ -1,5 +1,7 @@
 """``mpijax reconstruct`` of many frames: in blocks, on several devices, stopped and continued."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -53,6 +55,16 @@ def whole(files, tmp_path_factory):
     sys.argv = ["mpijax", *map(str, words(files, out))]
     mj.cli.main()
     return images(out)
+
+
+@pytest.fixture(scope="module")
+def by_two(files, tmp_path_factory):
+    """The images of blocks of two frames, made without a stop, and what was said."""
+    out = tmp_path_factory.mktemp("by_two") / "b.mdf"
+    sys.argv = ["mpijax", *map(str, words(files, out, "--block", "2"))]
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        mj.cli.main()
+    return images(out), said.getvalue()
 
 
 def assert_close(found, expected):
@@ -149,7 +161,7 @@ def stop_after(monkeypatch, blocks, error):
 
 
 @pytest.mark.parametrize("error, status", [(KeyboardInterrupt(), 130), (MemoryError("full"), 2)])
-def test_a_stopped_command_goes_on(capsys, files, tmp_path, monkeypatch, error, status):
+def test_a_stopped_command_goes_on(capsys, files, tmp_path, monkeypatch, by_two, error, status):
     out = tmp_path / "a.mdf"
     out.write_bytes(b"an older file")
     with monkeypatch.context() as patch:
@@ -166,8 +178,8 @@ def test_a_stopped_command_goes_on(capsys, files, tmp_path, monkeypatch, error, 
     found, text = run(capsys, *words(files, out, "--block", "2"))
     assert found == 0 and "going on after 6 of 7 frames" in text, text
     assert sorted(os.listdir(tmp_path)) == ["a.mdf", "a.png"]
-    found, plain = run(capsys, *words(files, tmp_path / "b.mdf", "--block", "2"))
-    np.testing.assert_array_equal(images(out), images(tmp_path / "b.mdf"))
+    expected, plain = by_two
+    np.testing.assert_array_equal(images(out), expected)
 
     def line(said):
         return next(row for row in said.splitlines() if row.startswith("kaczmarz")).split()[:-1]
@@ -263,6 +275,16 @@ main()
 """
 
 
+SEVERAL = """
+import json, sys
+from mpijax.cli import main
+
+for words in json.loads(sys.argv.pop()):  # whose start costs more than their work
+    sys.argv[1:] = words
+    main()
+"""
+
+
 def test_four_devices_killed_and_continued(files, tmp_path, whole):
     environment = os.environ | {
         "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4",
@@ -270,23 +292,27 @@ def test_four_devices_killed_and_continued(files, tmp_path, whole):
         "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
     }
 
-    def start(program, out):
-        command = [sys.executable, *program, *map(str, words(files, out, "--block", "3", "--devices", "all"))]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    def start(program, *arguments):
+        return subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=200,
+        )  # fmt: skip
 
-    for name, split in (("rows", ["--devices", "all", "--split", "rows"]), ("alone", [])):
-        command = ["reconstruct", files / "sm.mdf", files / "m.mdf", "-o", tmp_path / f"{name}.mdf", "tikhonov", *split]
-        subprocess.run([sys.executable, "-m", "mpijax.cli", *map(str, command)], env=environment, check=True)
-    assert_close(images(tmp_path / "rows.mdf"), images(tmp_path / "alone.mdf"))
-    killed, plain = start(["-c", KILLED], tmp_path / "a.mdf"), start(["-m", "mpijax.cli"], tmp_path / "b.mdf")
-    killed.communicate(timeout=200)
-    assert killed.returncode == -signal.SIGKILL
+    def blocks(name):
+        return [str(word) for word in words(files, tmp_path / name, "--block", "3", "--devices", "all")]
+
+    def tikhonov(name, *split):
+        command = ["reconstruct", files / "sm.mdf", files / "m.mdf", "-o", tmp_path / name, "tikhonov", *split]
+        return [str(word) for word in command]
+
+    killed = start(KILLED, *blocks("a.mdf"))
+    assert killed.returncode == -signal.SIGKILL, killed.stdout
     assert json.loads((tmp_path / "a.mdf.partial.json").read_text())["done"] == 3
-    text, _ = plain.communicate(timeout=200)
-    assert plain.returncode == 0, text
-    again = start(["-m", "mpijax.cli"], tmp_path / "a.mdf")
-    text, _ = again.communicate(timeout=200)
-    assert again.returncode == 0 and "going on after 3 of 7 frames" in text, text
+    rows = tikhonov("rows.mdf", "--devices", "all", "--split", "rows")
+    commands = [blocks("a.mdf"), blocks("b.mdf"), rows, tikhonov("alone.mdf")]
+    made = start(SEVERAL, json.dumps(commands))
+    assert made.returncode == 0 and made.stdout.count("going on after 3 of 7 frames") == 1, made.stdout
     assert not list(tmp_path.glob("*.partial*"))
     np.testing.assert_array_equal(images(tmp_path / "a.mdf"), images(tmp_path / "b.mdf"))
     assert_close(images(tmp_path / "a.mdf"), whole)
+    assert_close(images(tmp_path / "rows.mdf"), images(tmp_path / "alone.mdf"))
