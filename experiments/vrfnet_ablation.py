@@ -96,7 +96,7 @@ PRESETS = {
         variants=("ViT-only", "stride"),
         steps=4,
         test_matrices=1,
-        snr_threshold=20.0,
+        snr_threshold=50.0,
         tiny=True,
     ),
 }

@@ -134,7 +134,7 @@ PRESETS = {
         timed_rows=4,
         repeats=1,
         iterations=3,
-        snr_threshold=20.0,
+        snr_threshold=50.0,
         tiny=True,
     ),
 }

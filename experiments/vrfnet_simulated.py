@@ -102,7 +102,7 @@ PRESETS = {
         steps=(6,),
         test_matrices=1,
         compressed_sensing=5,
-        snr_threshold=20.0,
+        snr_threshold=50.0,
         tiny=True,
     ),
 }

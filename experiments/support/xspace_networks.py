@@ -47,6 +47,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
             encoder_blocks=0,
             side=2,
             denoiser_features=8,
+            steps=2,
         ),
         "nafnet": dict(features=4, encoder=(1,), middle=0, decoder=(1,)),
         "restormer": dict(features=4, blocks=(1, 1), heads=(1, 1), refinement=0),

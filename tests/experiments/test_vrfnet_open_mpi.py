@@ -22,8 +22,8 @@ from experiments.vrfnet_open_mpi import PRESETS, main
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = [
-    "--preset", "smoke", "--features", "4", "--embed", "8", "--steps", "20", "--test-matrices", "1", "--checkpoint-every", "4",
-    "--validate-every", "8", "--log-every", "2", "--no-progress",
+    "--preset", "smoke", "--features", "4", "--embed", "8", "--steps", "16", "--test-matrices", "1", "--checkpoint-every", "4",
+    "--validate-every", "8", "--log-every", "2", "--no-progress", "--snr-threshold", "50",
 ]  # fmt: skip
 
 
@@ -93,13 +93,13 @@ def test_a_killed_run_ends_with_the_same_numbers(whole, tmp_path):
     metrics = run_dir / "metrics.jsonl"
     deadline = time.time() + 240
     while time.time() < deadline and process.poll() is None:
-        if metrics.exists() and '"step": 10' in metrics.read_text():
+        if metrics.exists() and '"step": 6' in metrics.read_text():
             break
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert not (run_dir / "results.json").exists() and '"step": 20' not in metrics.read_text()
+    assert not (run_dir / "results.json").exists() and '"step": 16' not in metrics.read_text()
     finish(run_dir)
     assert without_clock(metrics) == without_clock(whole / "metrics.jsonl")
     assert (run_dir / "results.json").read_text() == (whole / "results.json").read_text()
