@@ -157,9 +157,8 @@ def neel_steady_state(
 
     start = _equilibrium(operators, xi(times[0]))
     zero = jnp.zeros_like(start)
-    none = jnp.zeros(
-        (len(times), len(start)), start.dtype
-    )  # the first cycle too is the loop's: a second one is compiled long
+    # the first cycle too is the loop's: a second one would be compiled for long
+    none = jnp.zeros((len(times), len(start)), start.dtype)
     _, start, states, *_ = lax.while_loop(unsettled, secant, (0, start, none, zero, zero))
     settled = jnp.max(jnp.abs(states[-1] - start)) <= goal
     return jnp.where(settled, states[:-1, 1], jnp.nan)
