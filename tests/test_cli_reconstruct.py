@@ -439,7 +439,7 @@ def test_the_phantom_is_drawn_beside_its_measurement(capsys, tmp_path, monkeypat
         (["2d", "snake", "-o", "FOLDER"], "is a folder"),
         (["2d", "snake", "-o", "OUT", "--center", "0", "0", "90"], "outside the field of view"),
         (["2d", "snake", "-o", "OUT", "--frames", "0"], "frames = 0"),
-        (["2d", "snake", "-o", "OUT", "--peak-snr", "0"], "--peak-snr = 0"),
+        (["2d", "snake", "-o", "OUT", "--peak-snr", "0"], "peak_snr"),
     ],
 )
 def test_bad_measure(capsys, tmp_path, arguments, message):

@@ -192,11 +192,3 @@ def test_a_network_that_restores_no_row_is_said(calibration, tmp_path):
     assert _in_vain(str(tmp_path / "own"), stats) and not _in_vain("wiener", stats)
     object.__setattr__(stats, "method", np.where(stats.trusted, "own", ""))
     assert not _in_vain(str(tmp_path / "own"), stats)
-
-
-def test_errors_call_an_argument_by_its_option(capsys, calibration, tmp_path):
-    once, again = tmp_path / "once.mdf", tmp_path / "again.mdf"
-    words = ("--task", "denoise", "--model", "dct-garrote", "--min-frequency", "80")
-    assert run(capsys, "restore", calibration, "-o", once, *words)[0] == 0
-    status, text = run(capsys, "restore", once, "-o", again, *words)
-    assert status == 2 and "say how noisy this one is with --noise-std." in text, text

@@ -71,7 +71,6 @@ PLANNED = ("simulate", "reconstruct", "restore")
 
 def main() -> None:
     """Entry point; every expected failure, and every warning, is one line on standard error."""
-    command: Callable[..., None] | None = None
     try:
         with failures.warned():
             warnings.simplefilter("always", UserWarning)
@@ -82,16 +81,14 @@ def main() -> None:
                 return
             check_command(sys.argv[1:], tuple(COMMANDS))
             commands, words = _commands(sys.argv[1:])
-            call = parse(commands, f"{(__doc__ or '').splitlines()[0]}, or mpijax --version", words)
-            command = call.func
-            call()
+            parse(commands, f"{(__doc__ or '').splitlines()[0]}, or mpijax --version", words)()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except failures.EXPECTED as error:
-        print(f"error: {failures.text(error, command)}", file=sys.stderr)
+        print(f"error: {failures.text(error)}", file=sys.stderr)
         sys.exit(2)
 
 

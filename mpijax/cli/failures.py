@@ -1,26 +1,21 @@
 """Failures that are expected, and warnings: what is said of them."""
 
 import functools
-import inspect
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 EXPECTED = (ValueError, TypeError, OSError, FloatingPointError, RuntimeError, ImportError, MemoryError)
 
 
-def text(error: BaseException, command: Callable[..., Any] | None = None) -> str:
-    """One line; an argument of the command such as ``noise_std`` is called by its option, ``--noise-std``."""
+def text(error: BaseException) -> str:
+    """One line."""
     if isinstance(error, MemoryError):
         return f"not enough memory ({error}); choose fewer voxels (--shape) or frequencies."
-    said = re.sub(r"\[Errno \d+\] ", "", str(error))
-    parameters = () if command is None else inspect.signature(command).parameters.values()
-    for name in (p.name for p in parameters if p.default is not p.empty and "_" in p.name):
-        said = re.sub(rf"(?<![\w.-]){name}\b", f"--{name.replace('_', '-')}", said)
-    return said
+    return re.sub(r"\[Errno \d+\] ", "", str(error))
 
 
 @contextmanager

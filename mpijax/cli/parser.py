@@ -21,7 +21,7 @@ def check_command(words: Sequence[str], known: Sequence[str]) -> None:
         )
 
 
-def parse(commands: Sequence[Callable[..., None]], description: str, words: Sequence[str]) -> functools.partial[None]:
+def parse(commands: Sequence[Callable[..., None]], description: str, words: Sequence[str]) -> Callable[[], None]:
     """The call that some words ask for.
 
     Args:
@@ -39,7 +39,7 @@ def parse(commands: Sequence[Callable[..., None]], description: str, words: Sequ
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            call: functools.partial[None] = app.cli(
+            call: Callable[[], None] = app.cli(
                 prog="mpijax", args=list(words), description=description, config=(tyro.conf.OmitArgPrefixes,)
             )
     except SystemExit as stop:
@@ -50,11 +50,11 @@ def parse(commands: Sequence[Callable[..., None]], description: str, words: Sequ
     return call
 
 
-def _deferred(command: Callable[..., None]) -> Callable[..., functools.partial[None]]:
+def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
     """The command with its arguments bound, so that parsing ends before anything runs."""
 
     @functools.wraps(command)
-    def bound(*args: Any, **options: Any) -> functools.partial[None]:
+    def bound(*args: Any, **options: Any) -> Callable[[], None]:
         return functools.partial(command, *args, **options)
 
     return bound
