@@ -85,4 +85,4 @@ def _read(file: Path, empty: Path | None) -> mj.Measurement | mj.SystemMatrix:
         check_input(empty)
         empty_scan(empty, info)
     own = empty is None and bool(info.is_background_frame.any())
-    return mj.io.read_measurement(info, background="mean" if own else "none", empty_scan=empty)
+    return mj.io.read_measurement(file, background="mean" if own else "none", empty_scan=empty)

@@ -59,7 +59,7 @@ class Calibration:
         """The selected rows, one matrix per patch."""
         found = [
             read_system_matrix(
-                self.info,
+                self.info.path,
                 period=i,
                 background=_background(self.info, self.data.background),
                 apply_transfer_function=self.data.transfer,
@@ -77,7 +77,7 @@ class Calibration:
         selection = replace(
             self.selection, snr_threshold=None
         )  # which takes two passes over the data where none is stored
-        return background_advice(open_system_matrix(self.info).select(selection))
+        return background_advice(open_system_matrix(self.info.path).select(selection))
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +217,7 @@ def read_inputs(
     def read(i: int) -> Measurement:
         first = i * block * average
         return read_measurement(
-            scan,
+            measurement,
             background=background,
             empty_scan=data.empty,
             frames=frames if one else chosen[first : min(first + block * average, images * average)],

@@ -230,7 +230,7 @@ def _told(info: MDFInfo, sequence: LissajousSequence) -> _Told:
         return _Told(
             NOISE_RANGE, None, f"noise 0 to {NOISE_RANGE[1]:g} of a row's maximum, all mixing orders: no rows tell"
         )
-    source = open_system_matrix(info).thinned(MOST_BYTES)
+    source = open_system_matrix(info.path).thinned(MOST_BYTES)
     matrix = source.read(background="mean" if info.n_background_frames else "none")
     sigma, origin = _levels(matrix)
     strong = sigma < 1 / np.sqrt(np.log(matrix.grid.size / CHANCE))  # P(|n| > x sigma) = exp(-x^2) of complex noise

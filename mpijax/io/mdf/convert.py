@@ -116,7 +116,7 @@ def convert(
     if info.is_calibration:
         if frames is not None or average_frames != 1:
             raise ValueError(f"{path} is a calibration, whose frames are its voxels; choose rows of it, not frames.")
-        return _convert_matrix(Path(output), info, selection if selects else None, compress)
+        return _convert_matrix(Path(output), path, selection if selects else None, compress)
     if compress is not None:
         raise ValueError(f"{path} is no calibration; MDF compresses system matrices only. Leave out compress.")
     if not info.data_shape and info.reconstruction is not None:
@@ -131,14 +131,16 @@ def convert(
     return _convert_raw(Path(output), info, frames)
 
 
-def _convert_matrix(output: Path, info: MDFInfo, selection: RowSelection | None, compress: float | None) -> Converted:
-    source = open_system_matrix(info).with_snr()
+def _convert_matrix(
+    output: Path, path: str | Path, selection: RowSelection | None, compress: float | None
+) -> Converted:
+    source = open_system_matrix(path).with_snr()
     source = source if selection is None else source.select(selection)
     info, grid = source.info, source.grid
     foreground, empty = frame_columns(info)
     rows = (info.n_periods, source.n_channels, len(source.bins))
     with (
-        open_mdf(info.path) as file,
+        open_mdf(path) as file,
         writing(output, int(np.prod(rows)) * info.n_frames * complex_dtype(info).itemsize) as made,
     ):
         fields = _header(file, info) | _row_fields(file, info, source.channel_positions, source.bins, source)
@@ -227,7 +229,7 @@ def _convert_spectra(
     if frames is not None:
         _kept(frames, info.n_foreground_frames)
     channels, bins, mask = selection.rows_of(_Rows.of(info))
-    measured = read_measurement(info, frames=frames, average_frames=average_frames, apply_transfer_function=False)
+    measured = read_measurement(info.path, frames=frames, average_frames=average_frames, apply_transfer_function=False)
     values = np.asarray(measured.values)
     if measured.background is not None:
         values = np.concatenate([values, np.asarray(measured.background)])

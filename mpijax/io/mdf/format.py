@@ -32,9 +32,9 @@ class MDF(Format):
 
         info = io.read_info(path)
         if info.is_calibration:
-            return io.read_system_matrix(info)
+            return io.read_system_matrix(path)
         return (
-            io.read_measurement(info)
+            io.read_measurement(path)
             if info.data_shape or info.reconstruction is None
             else io.read_reconstruction(path)
         )

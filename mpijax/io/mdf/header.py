@@ -84,11 +84,6 @@ def read_info(path: str | Path) -> MDFInfo:
         return parse_info(file, Path(path))
 
 
-def info_of(source: str | Path | MDFInfo) -> MDFInfo:
-    """A header that has been read already, or that of a file: reading it takes as long as reading a small file's data."""
-    return source if isinstance(source, MDFInfo) else read_info(source)
-
-
 def parse_info(file: h5py.File, path: Path) -> MDFInfo:
     """The header of an open file; see :func:`read_info`."""
     version = _version(file, path)

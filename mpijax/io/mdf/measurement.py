@@ -12,7 +12,7 @@ from mpijax.core.checks import check_choice, check_count
 from mpijax.io.background import METHODS, background_model
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import SLAB_BYTES, require, spans
-from mpijax.io.mdf.header import info_of
+from mpijax.io.mdf.header import read_info
 from mpijax.io.mdf.info import MDFInfo
 from mpijax.io.mdf.metadata import period_fields, read_metadata
 from mpijax.io.mdf.opened import open_mdf
@@ -26,7 +26,7 @@ from mpijax.system.measurement import Measurement
 
 
 def read_measurement(
-    path: str | Path | MDFInfo,
+    path: str | Path,
     *,
     background: str = "none",
     empty_scan: str | Path | None = None,
@@ -44,7 +44,7 @@ def read_measurement(
     Averages are taken while reading, so that a file of many periods needs the memory of the result only.
 
     Args:
-        path: an MDF file, or its header where that has been read.
+        path: an MDF file.
         background: "none", "mean" (of the file's background frames) or "interpolate" (between runs of them); where the
             file says that the background has been subtracted, nothing is. The background frames returned lose their
             mean with it.
@@ -91,7 +91,7 @@ def read_measurement(
     groups = _groups("frames", foreground, frames, average_frames)
     period_groups = _groups("periods", np.arange(info.n_periods), periods, average_periods)
     model = background_model(info, groups.ravel(), empty, background)
-    with open_mdf(info.path) as file:
+    with open_mdf(path) as file:
         values = _spectra(file, info, groups, period_groups, correct_leakage)
         noise = _spectra(file, info, empty[:, None], period_groups, correct_leakage)
         transfer = transfer_function(file, info)
@@ -140,12 +140,12 @@ def read_measurement(
     )
 
 
-def _measurement_info(path: str | Path | MDFInfo) -> MDFInfo:
-    info = info_of(path)
+def _measurement_info(path: str | Path) -> MDFInfo:
+    info = read_info(path)
     if not info.data_shape:
         if info.reconstruction is not None:
             raise MDFError(f"{info.path} holds images and nothing measured; give the file of a measurement.")
-        with open_mdf(info.path) as file:
+        with open_mdf(path) as file:
             require(file, "/measurement/data", partly=True)
     if info.flags["isSparsityTransformed"]:
         raise MDFError(f"{info.path} is a compressed calibration; read it with read_system_matrix.")

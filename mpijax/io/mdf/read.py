@@ -11,7 +11,7 @@ from mpijax.core.mapping import FrozenMapping
 from mpijax.io.background import BackgroundModel, background_model
 from mpijax.io.errors import MDFError
 from mpijax.io.hdf5 import SLAB_BYTES, as_slice, require
-from mpijax.io.mdf.header import info_of
+from mpijax.io.mdf.header import read_info
 from mpijax.io.mdf.info import MDFInfo
 from mpijax.io.mdf.metadata import read_metadata
 from mpijax.io.mdf.opened import open_mdf
@@ -231,11 +231,11 @@ def read_stored_rows(source: SystemMatrixFile) -> np.ndarray:
     return found
 
 
-def open_system_matrix(path: str | Path | MDFInfo, *, period: int = 0) -> SystemMatrixFile:
+def open_system_matrix(path: str | Path, *, period: int = 0) -> SystemMatrixFile:
     """Open a system matrix without reading its data.
 
     Args:
-        path: an MDF file with a calibration, or its header where that has been read.
+        path: an MDF file with a calibration.
         period: which period (patch) of it.
 
     Returns:
@@ -248,9 +248,9 @@ def open_system_matrix(path: str | Path | MDFInfo, *, period: int = 0) -> System
 
     Source: T. Knopp et al., MDF: magnetic particle imaging data format, arXiv:1602.06072.
     """
-    info = info_of(path)
+    info = read_info(path)
     if not info.data_shape:
-        with open_mdf(info.path) as file:
+        with open_mdf(path) as file:
             require(file, "/measurement/data", partly=True)
     grid = info.grid
     info = info.at_period(period)
@@ -259,7 +259,7 @@ def open_system_matrix(path: str | Path | MDFInfo, *, period: int = 0) -> System
 
 
 def read_system_matrix(
-    path: str | Path | MDFInfo,
+    path: str | Path,
     *,
     background: str = "none",
     apply_transfer_function: bool | str = "auto",
@@ -270,7 +270,7 @@ def read_system_matrix(
     """Read a system matrix, or only its rows that a selection keeps.
 
     Args:
-        path: an MDF file with a calibration, or its header where that has been read.
+        path: an MDF file with a calibration.
         background: "none", "mean" or "interpolate"; see :meth:`SystemMatrixFile.read`.
         apply_transfer_function: "auto", True or False; see :meth:`SystemMatrixFile.read`.
         period: which period (patch); None = all of them.
@@ -289,7 +289,7 @@ def read_system_matrix(
     first = open_system_matrix(path, period=period or 0)
 
     def read(index: int) -> SystemMatrix:
-        file = first if index == first.info.period else open_system_matrix(first.info, period=index)
+        file = first if index == first.info.period else open_system_matrix(path, period=index)
         if chosen != RowSelection():
             file = file.select(chosen)
         return file.read(background=background, apply_transfer_function=apply_transfer_function)

@@ -260,7 +260,7 @@ def _opened(path: Path) -> tuple[SystemMatrixFile, tuple[str, ...]]:
     try:
         if info.calibration is not None and info.data_shape:
             _ = info.grid
-        return open_system_matrix(info), ()
+        return open_system_matrix(path), ()
     except MDFError as error:
         if info.calibration is None or not info.data_shape or not info.n_foreground_frames:
             raise

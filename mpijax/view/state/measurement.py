@@ -105,7 +105,7 @@ class MeasurementView:
             empty = self.empty if subtracted else None
             self.watch.check(self.path, empty)
             found = read_measurement(
-                self.info,
+                self.path,
                 background="mean" if subtracted and empty is None else "none",
                 empty_scan=empty,
                 frames=missing,
