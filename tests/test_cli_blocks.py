@@ -61,8 +61,8 @@ def whole(files, tmp_path_factory):
 def by_two(files, tmp_path_factory):
     """The images of blocks of two frames, made without a stop, and what was said."""
     out = tmp_path_factory.mktemp("by_two") / "b.mdf"
-    sys.argv = ["mpijax", *map(str, words(files, out, "--block", "2"))]
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as said, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["mpijax", *map(str, words(files, out, "--block", "2"))])
         mj.cli.main()
     return images(out), said.getvalue()
 
@@ -279,7 +279,7 @@ SEVERAL = """
 import json, sys
 from mpijax.cli import main
 
-for words in json.loads(sys.argv.pop()):  # whose start costs more than their work
+for words in json.loads(sys.argv.pop()):  # in one process: its start costs more than their work
     sys.argv[1:] = words
     main()
 """

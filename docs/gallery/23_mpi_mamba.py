@@ -40,9 +40,9 @@ def lucy(scan, pixel_xi):
 
 # %%
 # A tiny MPI-Mamba: selective scans over rows and columns make a change of the input; ``stage=0`` leaves out the latent tokens. It
-# sees 400 pairs, and is judged on others of the same kind (in model). It learns much of the way from scan to target; the
-# deconvolution, which is told the kernel, stays ahead. ``python -m experiments.mpi_mamba_simulation`` trains for minutes, and the
-# page on x-space images trains both stages.
+# sees 400 pairs, and is judged on others of the same kind (in model). It learns much of the way from scan to target, but its images
+# are still grainy, and stretched as the scans are; the deconvolution, which is told the kernel, stays ahead. ``python -m
+# experiments.mpi_mamba_simulation`` trains for minutes, and the page on x-space images trains both stages.
 sizes = dict(stage=0, features=6, blocks=(1, 1), heads=(1, 1), refinement=0, states=2, embed=4)
 network = mj.models.create("mpi_mamba", channels=1, rngs=0, **sizes)
 config = mj.training.TrainConfig(100, 4, 8e-3, 2e-4, schedule="cosine", loss="l1", ema_decay=0.95)

@@ -10,6 +10,8 @@ from experiments.mpi_mamba_simulation import PRESETS, main
 from experiments.support import mpi_mamba_report as report
 from experiments.support import xspace_cases as xspace
 from experiments.support.xspace_networks import NETWORKS, Training
+from mpijax.datasets import XSpaceTask, xspace_batches
+from mpijax.datasets.phantoms import PlanarPhantoms
 
 SIZE = 32
 sets = functools.cache(xspace.test_sets)  # their programs take seconds to compile
@@ -43,6 +45,14 @@ def test_cases_are_functions_of_their_key(cases):
     again = xspace.Cases.draw("dots", xspace.prior_of("training", SIZE), "isotropic", ("dots",), 3, jax.random.key(1))
     np.testing.assert_array_equal(again.inputs, cases.inputs)
     np.testing.assert_array_equal(again.targets, cases.targets)
+
+
+def test_cases_are_the_batch_of_their_key(cases):
+    prior, source = xspace.prior_of("training", SIZE), PlanarPhantoms.create(("dots",), SIZE)
+    task = XSpaceTask.create("isotropic", noise=xspace.NOISE, crop=None, augment=False)
+    batch = jax.jit(xspace_batches(task, prior, source, 3))(jax.random.key(1))
+    np.testing.assert_allclose(batch["input"][..., 0], cases.inputs, atol=1e-5)
+    np.testing.assert_allclose(batch["target"][..., 0], cases.targets, atol=1e-5)
 
 
 def test_scanners_lie_outside_the_training():
