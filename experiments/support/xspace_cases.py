@@ -72,9 +72,8 @@ class Cases:
         task = XSpaceTask.create(
             label, textures=textures, noise=noise, crop=None, augment=False, extras=True, guide=True
         )
-        of_phantom, of_scan, of_pair = jax.random.split(
-            key, 3
-        )  # as `xspace_batches` does, in programs that other sets share
+        # the batch of `xspace_batches`, in programs that other sets share
+        of_phantom, of_scan, of_pair = jax.random.split(key, 3)
         source = PlanarPhantoms.create(kinds, prior.size)
         phantoms = jax.jit(jax.vmap(source))(jax.random.split(of_phantom, count))
         pixel_xi = jax.vmap(lambda k: prior.draw(k).pixel_xi)(jax.random.split(of_scan, count))

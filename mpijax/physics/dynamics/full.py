@@ -204,7 +204,7 @@ class _Systems:
         self.blocks, self.across = blocks, theta * across[..., None]
         self.gain = self._equilibria(field, alpha[:, 0, 0], loss) if loss else None
         self.inverses: list[np.ndarray] = []  # S_m^-1
-        self.down: list[np.ndarray] = []  # S_m^-1 D_m
+        self.down: list[np.ndarray] = []  # S_m^-1 D_m; there is no D_0, and the first is a placeholder
         for m in range(len(blocks.rest) - 1, -1, -1):
             schur = np.eye(len(blocks.rest[m])) - theta * (
                 blocks.rest[m] + alpha * blocks.uniaxial[m] + along * blocks.along[m]
